@@ -1,0 +1,30 @@
+"""Storage: the one door to SQL. SQLite and PostgreSQL from the same schema.
+
+from storage import open_store
+with open_store("sqlite:///himap.db") as store:
+    study = store.study(key)
+    store.add(study, trial)          # committed when this returns
+"""
+
+from storage.errors import (
+    DuplicateTrialError,
+    RecordError,
+    SchemaError,
+    StorageError,
+    StoreMissingError,
+)
+from storage.records import StudyKey, StudySummary, Trial
+from storage.store import Store, open_store
+
+__all__ = [
+    "DuplicateTrialError",
+    "RecordError",
+    "SchemaError",
+    "StorageError",
+    "Store",
+    "StoreMissingError",
+    "StudyKey",
+    "StudySummary",
+    "Trial",
+    "open_store",
+]

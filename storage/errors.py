@@ -1,0 +1,32 @@
+"""What can go wrong with a store, as one tree.
+
+    StorageError
+    ├── StoreMissingError     nothing there to read (opened read-only)
+    ├── SchemaError           the store's schema is newer, or too old to read without an upgrade
+    ├── DuplicateTrialError   the study already holds a trial of that number
+    └── RecordError           a value object that makes no sense (also for presets of failed trials)
+
+Every message is one line: what was got, what was expected, what to do. Passwords never appear in it.
+"""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Root of everything that `storage` raises on purpose."""
+
+
+class StoreMissingError(StorageError):
+    """There is no store at this place, and the caller asked not to create one."""
+
+
+class SchemaError(StorageError):
+    """The store was written by another version of this program and cannot be used as it is."""
+
+
+class DuplicateTrialError(StorageError):
+    """The study already holds a trial with this number; nothing was written."""
+
+
+class RecordError(StorageError):
+    """A record contradicts itself, for example a failed trial without a reason."""

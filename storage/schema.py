@@ -1,0 +1,158 @@
+"""The tables, and how an older store becomes a current one.
+
+A new store is created from the mapping and marked with `CURRENT`. A store of an older version runs the
+numbered functions of `MIGRATIONS` above its version, all in one transaction. To change a table: change the
+mapping, add `MIGRATIONS[CURRENT + 1]`, raise `CURRENT`. Table names carry a prefix, since Optuna, which may
+share the database, also calls its tables studies and trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    Connection,
+    DateTime,
+    ForeignKey,
+    UniqueConstraint,
+    func,
+    insert,
+    inspect,
+    select,
+    types,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage.records import utc_now
+
+CURRENT = 1
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {}  # version -> from the one before; 1 is the first
+
+
+class UtcTime(types.TypeDecorator[datetime]):
+    """A moment in UTC; SQLite forgets time zones, so it is written in UTC and read back as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Root of the mapping."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcTime,
+        float: types.Double,
+        dict[str, Any]: JSON,
+    }
+
+
+class SchemaRow(Base):
+    """One line for each version that this store was brought to."""
+
+    __tablename__ = "himap_schema"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    applied_at: Mapped[datetime]
+
+
+class StudyRow(Base):
+    """One study. `revision` grows with each write, so that readers see cheaply whether to read again."""
+
+    __tablename__ = "himap_studies"
+    __table_args__ = (
+        UniqueConstraint("model", "weights_digest", "benchmark", "split", "n_questions", "seed", "space"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    weights_digest: Mapped[str]
+    benchmark: Mapped[str]
+    split: Mapped[str]
+    n_questions: Mapped[int]
+    seed: Mapped[int] = mapped_column(types.BigInteger)
+    space: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    revision: Mapped[int] = mapped_column(types.BigInteger, default=0)
+
+
+class TrialRow(Base):
+    """One trial. NULL in a number means that it was not measured (NaN)."""
+
+    __tablename__ = "himap_trials"
+    __table_args__ = (UniqueConstraint("study_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("himap_studies.id"))
+    number: Mapped[int]
+    state: Mapped[str]
+    origin: Mapped[str]
+    k1: Mapped[int]
+    r1: Mapped[float]
+    k2: Mapped[int]
+    r2: Mapped[float]
+    phi_shallow: Mapped[str]
+    phi_deep: Mapped[str]
+    seed: Mapped[int] = mapped_column(types.BigInteger)
+    image_tokens: Mapped[float | None]
+    tokens_after_k1: Mapped[float | None]
+    tokens_after_k2: Mapped[float | None]
+    text_tokens: Mapped[float | None]
+    paper_flops: Mapped[float | None]
+    flops: Mapped[float | None]
+    flops_ratio: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    accuracy_low: Mapped[float | None]
+    accuracy_high: Mapped[float | None]
+    n: Mapped[int]
+    latency_ms: Mapped[float | None]
+    latency_low_ms: Mapped[float | None]
+    latency_high_ms: Mapped[float | None]
+    device: Mapped[str]
+    seconds: Mapped[float | None]
+    commit: Mapped[str]
+    reason: Mapped[str]
+    created_at: Mapped[datetime]
+    versions: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+
+
+class ScoresRow(Base):
+    """The per-question scores of a trial, packed; in their own table, so that reading trials stays light."""
+
+    __tablename__ = "himap_scores"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("himap_trials.id"), primary_key=True)
+    packed: Mapped[bytes]
+
+
+def stored_version(connection: Connection) -> int:
+    """The schema version of the store, 0 when it has none of our tables."""
+    if not inspect(connection).has_table(SchemaRow.__tablename__):
+        return 0
+    return connection.scalar(select(func.max(SchemaRow.version))) or 0
+
+
+def upgrade(connection: Connection, version: int) -> None:
+    """Bring a store from `version` (0: nothing there) to `CURRENT`, inside the caller's transaction."""
+    if version == 0:
+        Base.metadata.create_all(connection)
+        steps = [CURRENT]
+    else:
+        steps = list(range(version + 1, CURRENT + 1))
+        for step in steps:
+            MIGRATIONS[step](connection)
+    for step in steps:
+        connection.execute(insert(SchemaRow).values(version=step, applied_at=utc_now()))

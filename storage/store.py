@@ -1,0 +1,175 @@
+"""The one door to SQL. Open a store with `open_store`, then read and write value objects.
+
+Each write is one committed transaction before the call returns. Everything that can go wrong is a
+`StorageError` with one line of text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import Connection, Engine, case, func, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from storage.engine import build_engine, one_line, prepare, transaction
+from storage.errors import DuplicateTrialError, StorageError
+from storage.records import StudyKey, StudySummary, Trial, utc_now
+from storage.rows import KEY_FIELDS, TRIAL_FIELDS, key_values, pack_scores, trial_record, trial_values
+from storage.schema import ScoresRow, StudyRow, TrialRow
+
+_TRIAL_COLUMNS = [getattr(TrialRow, name) for name in TRIAL_FIELDS]
+
+
+def open_store(url: str, *, readonly: bool = False) -> Store:
+    """Open the store at `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
+
+    A missing SQLite file or missing tables are created, an older schema is upgraded; several processes may
+    do that at once. With `readonly` nothing is ever created or changed.
+
+    Raises StoreMissingError (readonly, nothing there), SchemaError (written by a newer version, or readonly
+    and older), StorageError (bad URL, missing folder, not a SQLite file, unreachable server, locked).
+    """
+    engine, location = build_engine(url, readonly=readonly)
+    store = Store(engine, location)
+    try:
+        with store._translated("open"):
+            prepare(engine, location, readonly=readonly)
+    except BaseException:
+        engine.dispose()
+        raise
+    return store
+
+
+class Store:
+    """Studies and their trials. Safe to use from several threads; give each process its own."""
+
+    def __init__(self, engine: Engine, location: str) -> None:
+        self._engine = engine
+        self.location = location
+
+    def study(self, key: StudyKey) -> int:
+        """The id of the study with exactly this key, created if it is new."""
+        values = key_values(key)
+        query = select(StudyRow.id).where(*(getattr(StudyRow, name) == values[name] for name in KEY_FIELDS))
+        with self._translated(f"open study {key.name} in"):
+            with transaction(self._engine) as connection:
+                found = connection.scalar(query)
+            if found is not None:
+                return found
+            now = utc_now()
+            try:
+                with transaction(self._engine, write=True) as connection:
+                    row = {**values, "created_at": now, "updated_at": now, "revision": 1}
+                    return connection.execute(insert(StudyRow).returning(StudyRow.id), row).scalar_one()
+            except IntegrityError:  # another process was first
+                with transaction(self._engine) as connection:
+                    return connection.scalars(query).one()
+
+    def add(self, study_id: int, trial: Trial) -> None:
+        """Commit one trial; once this returns, no kill of this process can lose it.
+
+        Raises DuplicateTrialError when the study has a trial of this number, StorageError for an unknown
+        study, RecordError for values of the wrong type.
+        """
+        values = trial_values(trial)
+        packed = pack_scores(trial.scores) if trial.scores else None
+        with self._translated(f"store trial {trial.number} of study {study_id} in"):
+            try:
+                with transaction(self._engine, write=True) as connection:
+                    self._touch(connection, study_id)
+                    insertion = insert(TrialRow).returning(TrialRow.id)
+                    trial_id = connection.scalar(insertion, {"study_id": study_id, **values})
+                    if packed is not None:
+                        connection.execute(insert(ScoresRow), {"trial_id": trial_id, "packed": packed})
+            except IntegrityError as error:
+                if not self._has(study_id, trial.number):
+                    raise
+                raise DuplicateTrialError(
+                    f"study {study_id} in {self.location} already has a trial {trial.number}; "
+                    "each number is stored once: give the new trial the next free number"
+                ) from error
+
+    def trials(self, study_id: int, *, scores: bool = True) -> list[Trial]:
+        """All trials of a study by rising number; without `scores` much faster, their `scores` then empty."""
+        query = select(*_TRIAL_COLUMNS).where(TrialRow.study_id == study_id).order_by(TrialRow.number)
+        if scores:
+            query = query.add_columns(ScoresRow.packed)
+            query = query.outerjoin(ScoresRow, ScoresRow.trial_id == TrialRow.id)
+        with self._translated(f"read study {study_id} of"), transaction(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [trial_record(dict(row), row["packed"] if scores else None) for row in rows]
+
+    def studies(self) -> list[StudySummary]:
+        """All studies, by model, benchmark and then age."""
+        counts = (
+            select(
+                TrialRow.study_id,
+                func.count().label("trials"),
+                func.sum(case((TrialRow.state == "failed", 1), else_=0)).label("failed"),
+            )
+            .group_by(TrialRow.study_id)
+            .subquery()
+        )
+        query = (
+            select(StudyRow.__table__, counts.c.trials, counts.c.failed)
+            .outerjoin(counts, counts.c.study_id == StudyRow.id)
+            .order_by(StudyRow.model, StudyRow.benchmark, StudyRow.id)
+        )
+        with self._translated("read the studies of"), transaction(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            StudySummary(
+                id=row["id"],
+                key=StudyKey(**{name: row[name] for name in KEY_FIELDS}),
+                trials=row["trials"] or 0,
+                failed=int(row["failed"] or 0),
+                created_at=row["created_at"],
+                updated_at=row["updated_at"],
+            )
+            for row in rows
+        ]
+
+    def version_stamp(self, study_id: int | None = None) -> str:
+        """A short text that changes whenever the store (or that study) changed; reads one row per study."""
+        query = select(func.count(), func.coalesce(func.sum(StudyRow.revision), 0))
+        if study_id is not None:
+            query = query.where(StudyRow.id == study_id)
+        with self._translated("read the version of"), transaction(self._engine) as connection:
+            count, revision = connection.execute(query).one()
+        return f"{count}.{revision}"
+
+    def close(self) -> None:
+        """Give all connections back. Using the store afterwards opens new ones."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _touch(self, connection: Connection, study_id: int) -> None:
+        changed = connection.execute(
+            update(StudyRow)
+            .where(StudyRow.id == study_id)
+            .values(revision=StudyRow.revision + 1, updated_at=utc_now())
+        )
+        if changed.rowcount != 1:
+            raise StorageError(f"{self.location} has no study {study_id}; get its id from Store.study(key)")
+
+    def _has(self, study_id: int, number: int) -> bool:
+        query = select(TrialRow.id).where(TrialRow.study_id == study_id, TrialRow.number == number)
+        with transaction(self._engine) as connection:
+            return connection.scalar(query) is not None
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[Any]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise StorageError(one_line(self.location, doing, error)) from error
