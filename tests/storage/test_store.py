@@ -1,0 +1,196 @@
+"""What a store promises, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import timedelta, timezone
+
+import numpy as np
+import pytest
+
+from storage import (
+    DuplicateTrialError,
+    RecordError,
+    StorageError,
+    Store,
+    StoreMissingError,
+    StudyKey,
+    Trial,
+    open_store,
+)
+
+MakeTrial = Callable[..., Trial]
+
+
+def test_a_trial_comes_back_exactly_as_it_went_in(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    trial = make_trial(3)
+    assert all(
+        getattr(trial, field.name) not in (None, "") for field in fields(Trial) if field.name != "reason"
+    )
+    study = store.study(key)
+    store.add(study, trial)
+    assert store.trials(study) == [trial]
+    assert store.trials(study, scores=False) == [replace(trial, scores=())]
+
+
+def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(
+    store: Store, key: StudyKey
+) -> None:
+    study = store.study(key)
+    reason = "out of memory\nat layer 3 <b>\x00\ud800</b> ✂"
+    store.add(study, Trial(0, "failed", "sampler", 2, 50, 8, 75, reason=reason))
+    (trial,) = store.trials(study)
+    assert trial.state == "failed"
+    assert trial.reason == "out of memory\nat layer 3 <b>\ufffd?</b> ✂"
+    assert math.isnan(trial.accuracy)
+    assert math.isnan(trial.latency_ms)
+    assert trial.n == 0
+    assert trial.scores == ()
+
+
+def test_numbers_of_numpy_and_odd_floats_are_stored_as_numbers(
+    store: Store, key: StudyKey, make_trial: MakeTrial
+) -> None:
+    trial = make_trial(
+        np.int64(4), k1=np.int32(3), accuracy=np.float32(0.5), latency_high_ms=math.inf,
+        metrics={"f1": np.float64(0.25), "cider": math.nan}, scores=tuple(np.array([0.5, 1.0])),
+    )  # fmt: skip
+    study = store.study(replace(key, n_questions=np.int64(7), seed=np.int64(9)))
+    store.add(study, trial)
+    (back,) = store.trials(study)
+    assert (back.number, back.k1, back.accuracy, back.latency_high_ms) == (4, 3, 0.5, math.inf)
+    assert type(back.k1) is int
+    assert back.metrics["f1"] == 0.25
+    assert math.isnan(back.metrics["cider"])
+    assert back.scores == (0.5, 1.0)
+    assert store.study(replace(key, n_questions=7, seed=9)) == study
+
+
+def test_times_of_other_zones_come_back_in_utc(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    trial = make_trial(0)
+    there = trial.created_at.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    study = store.study(key)
+    store.add(study, replace(trial, created_at=there))
+    (back,) = store.trials(study)
+    assert back.created_at == trial.created_at
+    assert back.created_at.utcoffset() == timedelta(0)
+
+
+def test_a_study_is_made_once_and_every_part_of_its_key_counts(store: Store, key: StudyKey) -> None:
+    others = [replace(key, **{field.name: getattr(key, field.name) * 2 or 1}) for field in fields(StudyKey)]
+    ids = [store.study(one) for one in [key, *others]]
+    assert len(set(ids)) == len(ids) == 8
+    assert [store.study(one) for one in [key, *others]] == ids
+    assert {summary.key for summary in store.studies()} == {key, *others}
+
+
+def test_a_number_is_stored_once_in_a_study(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    study, other = store.study(key), store.study(replace(key, seed=1))
+    store.add(study, make_trial(0))
+    store.add(other, make_trial(0))
+    before = store.version_stamp()
+    with pytest.raises(DuplicateTrialError, match=r"already has a trial 0; .* next free number"):
+        store.add(study, make_trial(0, accuracy=0.1))
+    assert store.trials(study) == [make_trial(0)]
+    assert store.version_stamp() == before
+
+
+def test_an_unknown_study_is_refused_and_nothing_is_written(store: Store, make_trial: MakeTrial) -> None:
+    with pytest.raises(StorageError, match=r"has no study 41; get its id from Store\.study"):
+        store.add(41, make_trial(0))
+    assert store.trials(41) == []
+    assert store.studies() == []
+
+
+@pytest.mark.parametrize("change", [{"k1": 2.5}, {"device": 3}, {"metrics": {"f1": "high"}}])
+def test_values_of_the_wrong_type_are_refused(
+    store: Store, key: StudyKey, make_trial: MakeTrial, change: dict[str, object]
+) -> None:
+    study = store.study(key)
+    with pytest.raises(RecordError, match=rf"trial 0: got {next(iter(change))}=.*; expected"):
+        store.add(study, make_trial(0, **change))
+    assert store.trials(study) == []
+
+
+def test_studies_counts_and_times(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    empty = store.study(replace(key, benchmark="aokvqa"))
+    study = store.study(key)
+    for number in range(3):
+        store.add(study, make_trial(number))
+    store.add(study, Trial(3, "failed", "random", 2, 50, 8, 75, reason="hung"))
+    first, second = store.studies()
+    assert (first.id, first.trials, first.failed, first.complete) == (empty, 0, 0, 0)
+    assert (second.id, second.trials, second.failed, second.complete) == (study, 4, 1, 3)
+    assert second.key == key
+    assert first.created_at == first.updated_at
+    assert second.updated_at > second.created_at
+
+
+def test_the_version_stamp_changes_with_every_write_and_only_then(
+    store: Store, key: StudyKey, make_trial: MakeTrial
+) -> None:
+    stamps = [store.version_stamp()]
+    study = store.study(key)
+    stamps.append(store.version_stamp())
+    store.add(study, make_trial(0))
+    stamps.append(store.version_stamp())
+    other = store.study(replace(key, seed=1))
+    of_study = store.version_stamp(study)
+    store.add(other, make_trial(0))
+    stamps.append(store.version_stamp())
+    assert len(set(stamps)) == len(stamps)
+    assert store.version_stamp() == stamps[-1]
+    assert store.version_stamp(study) == of_study
+    store.studies(), store.trials(study), store.study(key)
+    assert store.version_stamp() == stamps[-1]
+
+
+def test_opening_again_keeps_everything(url: str, key: StudyKey, make_trial: MakeTrial) -> None:
+    with open_store(url) as store:
+        store.add(store.study(key), make_trial(0))
+    with open_store(url) as store:
+        assert store.trials(store.study(key)) == [make_trial(0)]
+
+
+def test_readonly_reads_but_never_writes(url: str, key: StudyKey, make_trial: MakeTrial) -> None:
+    with pytest.raises(StoreMissingError, match="start a search"):
+        open_store(url, readonly=True)
+    with open_store(url) as store:
+        study = store.study(key)
+        store.add(study, make_trial(0))
+        with open_store(url, readonly=True) as reader:
+            assert reader.trials(study) == [make_trial(0)]
+            store.add(study, make_trial(1))  # while the reader is open
+            assert len(reader.trials(study)) == 2
+            with pytest.raises(StorageError):
+                reader.add(study, make_trial(2))
+            with pytest.raises(StorageError):
+                reader.study(replace(key, seed=5))
+        assert len(store.trials(study)) == 2
+
+
+def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFactory, key: StudyKey) -> None:
+    from sqlalchemy import insert
+
+    from storage.engine import transaction
+    from storage.rows import trial_values
+    from storage.schema import TrialRow
+
+    folder = tmp_path_factory.mktemp("large")
+    with open_store(f"sqlite:///{folder / 'himap.db'}") as store:
+        study = store.study(key)
+        values = trial_values(Trial(0, "complete", "sampler", 2, 50, 8, 75, accuracy=0.5))
+        rows = [{**values, "study_id": study, "number": number} for number in range(10_000)]
+        with transaction(store._engine, write=True) as connection:  # one by one would test the disk
+            connection.execute(insert(TrialRow), rows)
+        started = time.process_time()
+        trials = store.trials(study, scores=False)
+        seconds = time.process_time() - started
+        assert [trial.number for trial in trials] == list(range(10_000))
+        assert seconds < 2, f"took {seconds:.2f} s of processor time; about 0.3 s is usual"
+        started = time.process_time()
+        assert store.version_stamp(study)
+        assert time.process_time() - started < 0.1

@@ -1,0 +1,102 @@
+"""Real processes: killed right after a commit, opening a new store at once, writing at the same time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from storage import StudyKey, open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+
+COMMON = """
+import sys
+from storage import DuplicateTrialError, StudyKey, Trial, open_store
+key = StudyKey("m", "d", "pope", "validation", 2, 0, "s")
+def trial(number):
+    return Trial(number, "complete", "sampler", 2, 50, 8, 75, accuracy=0.5, scores=(0.0, 1.0))
+"""
+
+WRITER = (
+    COMMON
+    + """
+store = open_store(sys.argv[1])
+study = store.study(key)
+for number in range(10_000):
+    store.add(study, trial(number))
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+)
+
+OPENER = (
+    COMMON
+    + """
+print("ready", flush=True)
+sys.stdin.readline()
+store = open_store(sys.argv[1])
+study = store.study(key)
+for number in range(20):
+    try:
+        store.add(study, trial(number))
+    except DuplicateTrialError:
+        pass
+print(study)
+"""
+)
+
+
+def run(program: str, url: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program, url],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_a_kill_right_after_add_loses_nothing_and_the_next_run_goes_on(url: str) -> None:
+    process = run(WRITER, url)
+    assert process.stdout is not None
+    confirmed = -1
+    for line in process.stdout:
+        confirmed = int(line)
+        if confirmed == 25:
+            process.send_signal(signal.SIGKILL)
+            break
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    finished = [line for line in rest.split("\n")[:-1] if line]
+    confirmed = int(finished[-1]) if finished else confirmed
+    with open_store(url) as store:
+        study = store.study(StudyKey("m", "d", "pope", "validation", 2, 0, "s"))
+        trials = store.trials(study)
+        numbers = [trial.number for trial in trials]
+        assert numbers == list(range(len(numbers)))
+        assert len(numbers) - 1 in (confirmed, confirmed + 1)  # the last may be committed but not yet told
+        assert all(trial.scores == (0.0, 1.0) for trial in trials)
+
+
+@pytest.mark.parametrize("processes", [6])
+def test_many_processes_open_a_new_store_at_once(url: str, processes: int) -> None:
+    running = [run(OPENER, url) for _ in range(processes)]
+    for process in running:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate(timeout=120) for process in running]
+    assert [error for _, error in outputs] == [""] * processes
+    assert len({output for output, _ in outputs}) == 1
+    with open_store(url) as store:
+        (summary,) = store.studies()
+        assert summary.trials == 20
+        numbers = Counter(trial.number for trial in store.trials(summary.id))
+        assert numbers == Counter(range(20))
