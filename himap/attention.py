@@ -1,0 +1,79 @@
+"""The attention function of a pruned model: SDPA, plus the few softmax rows that a criterion asks for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
+
+from himap.tokens import PAD, Rows, TokenSet
+
+NAME = "himap"
+OBSERVER = "himap_observer"
+REPLACES = ("sdpa", "eager")
+
+Observer = Callable[[Tensor, Tensor, float], None]
+
+_lock = threading.Lock()
+_users = 0
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, None]:
+    """SDPA; a layer called with an observer first shows it query and key (after rotary embedding)."""
+    observer: Observer | None = kwargs.pop(OBSERVER, None)
+    if observer is not None:
+        observer(query, key, kwargs.get("scaling") or query.shape[-1] ** -0.5)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+def attention_rows(query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, kind: Rows) -> Tensor:
+    """Softmax attention of only the query rows of one kind, on all keys.
+
+    Args:
+        query: (batch, heads, slots, d).
+        key: (batch, kv_heads, slots, d); heads is a multiple of kv_heads.
+        tokens: what the slots hold; padding is never attended to.
+        kind: which rows.
+
+    Returns:
+        (batch, heads, r, slots) float32, zero in rows that a shorter row of the batch does not have.
+    """
+    index, present = tokens.rows(kind)
+    batch, heads, slots, width = query.shape
+    kv_heads = key.shape[1]
+    rows = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
+    rows = rows.reshape(batch, kv_heads, -1, width)
+    logits = (rows @ key.transpose(-1, -2)).float().mul_(scaling).view(batch, heads, -1, slots)
+    hidden = torch.arange(slots, device=key.device) > index[:, :, None]
+    if tokens.padded:
+        hidden = hidden | (tokens.role == PAD)[:, None, :]
+    logits.masked_fill_(hidden[:, None], torch.finfo(logits.dtype).min)
+    weights = logits.softmax(-1)
+    return weights if bool(index.shape[0] == 1) else weights.masked_fill(~present[:, None, :, None], 0.0)
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """Keep the attention function and its mask twin in transformers' tables while anyone is inside."""
+    global _users
+    with _lock:
+        _users += 1
+        AttentionInterface.register(NAME, attend)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                AttentionInterface._global_mapping.pop(NAME, None)
+                AttentionMaskInterface._global_mapping.pop(NAME, None)

@@ -1,0 +1,32 @@
+"""Model families that can be pruned, one short adapter each. To add one: write its file, list it here."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from himap.errors import UnsupportedModelError
+from himap.families.base import Family
+from himap.families.llava import Llava
+from himap.families.qwen2_5_vl import Qwen25VL
+
+_FAMILIES: tuple[type[Family], ...] = (Llava, Qwen25VL)
+
+
+def supported() -> tuple[str, ...]:
+    """Class names of the transformers models that can be pruned."""
+    return tuple(family.model_class for family in _FAMILIES)
+
+
+def find(model: nn.Module) -> Family:
+    """The adapter of a model or of a subclass of a supported model.
+
+    Raises:
+        UnsupportedModelError: no family matches.
+    """
+    classes = {cls.__name__ for cls in type(model).__mro__}
+    for family in _FAMILIES:
+        if family.model_class in classes:
+            return family(model)
+    raise UnsupportedModelError(
+        f"{type(model).__name__} cannot be pruned; pass one of {', '.join(supported())} itself, not a wrapper"
+    )

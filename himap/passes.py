@@ -1,0 +1,115 @@
+"""What happens to one forward call of a pruned model: a prompt is cut, a continuation is masked to match."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from himap.attention import OBSERVER, attention_rows
+from himap.config import Cut
+from himap.criteria import create
+from himap.criteria.base import Criterion
+from himap.tokens import TokenSet, causal_mask, gather_slots
+
+
+@dataclass(frozen=True)
+class Stage:
+    """From decoder layer `layer` on, a prompt's cache holds `tokens`."""
+
+    layer: int
+    tokens: TokenSet
+
+
+class Pass(Protocol):
+    """One forward call, seen from the decoder layers."""
+
+    def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        """Runs in front of a decoder layer; returns its input and may change its keyword arguments."""
+        ...
+
+
+class PromptPass:
+    """The first pass over a prompt: ranks tokens in front of each cut and drops them there.
+
+    Args:
+        tokens: the full set.
+        cuts: the cuts that are switched on, shallow first.
+        seed: for seeded criteria.
+    """
+
+    def __init__(self, tokens: TokenSet, cuts: Sequence[Cut], seed: int) -> None:
+        self.stages = [Stage(0, tokens)]
+        self._cuts: dict[int, tuple[Cut, Criterion]] = {
+            cut.layer: (cut, create(cut.criterion, seed)) for cut in cuts
+        }
+        self._attention: Tensor | None = None
+        self._mask: Tensor | None = None
+        self._rope: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def tokens(self) -> TokenSet:
+        """The tokens in front of the layer that is about to run."""
+        return self.stages[-1].tokens
+
+    def _dropped(self, cut: Cut) -> tuple[int, ...]:
+        return tuple(cut.dropped(n) for n in self.tokens.n_image)
+
+    def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        if layer in self._cuts:
+            hidden = self._cut(layer, hidden, kwargs["position_embeddings"])
+        if self._rope is not None:
+            kwargs.update(attention_mask=self._mask, position_embeddings=self._rope, position_ids=None)
+        if layer + 1 in self._cuts:
+            self._watch(kwargs, *self._cuts[layer + 1])
+        return hidden
+
+    def _watch(self, kwargs: dict[str, Any], cut: Cut, criterion: Criterion) -> None:
+        """Ask the layer in front of a cut for the attention rows that the criterion needs."""
+        if criterion.rows == "none" or not any(self._dropped(cut)):
+            return
+        tokens = self.tokens
+
+        def observe(query: Tensor, key: Tensor, scaling: float) -> None:
+            self._attention = attention_rows(query, key, scaling, tokens, criterion.rows)
+
+        kwargs[OBSERVER] = observe
+
+    def _cut(self, layer: int, hidden: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+        cut, criterion = self._cuts[layer]
+        dropped = self._dropped(cut)
+        if not any(dropped):
+            return hidden
+        scores = criterion.score(self.tokens, self._attention)
+        self._attention = None
+        index, left = self.tokens.drop(scores, dropped)
+        cos, sin = self._rope or rope
+        self._rope = gather_slots(cos, index), gather_slots(sin, index)
+        self._mask = causal_mask(left, left.role.shape[1], left.role.shape[1])
+        self.stages.append(Stage(layer, left))
+        return gather_slots(hidden, index)
+
+
+class ContinuationPass:
+    """A later pass on the cache of a pruned prompt: each layer's mask must match what its cache holds.
+
+    Args:
+        stages: of the prompt that filled the cache.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        self._masks: dict[int, Tensor | None] = {}
+
+    def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        stage = next(stage for stage in reversed(self._stages) if stage.layer <= layer)
+        if stage.layer == 0:
+            return hidden
+        if stage.layer not in self._masks:
+            queries = hidden.shape[1]
+            keys = kwargs["past_key_values"].get_seq_length(layer) + queries
+            self._masks[stage.layer] = causal_mask(stage.tokens, queries, keys)
+        kwargs.update(attention_mask=self._masks[stage.layer], position_ids=None)
+        return hidden

@@ -1,0 +1,160 @@
+"""Which tokens stand in front of a decoder layer, and what a cut leaves of them.
+
+All bookkeeping is tensors on the model's device plus, per row of the batch, counts on the host. The counts
+are read once per prompt, so that no later step has to ask the device for a shape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Rows = Literal["instruction", "image", "last", "none"]
+
+PAD, SYSTEM, IMAGE, INSTRUCTION = 0, 1, 2, 3
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """The tokens present at one depth, in prompt order; shorter rows are padded on the left after a cut.
+
+    Attributes:
+        role: (batch, slots) PAD, SYSTEM (text before or between images), IMAGE or INSTRUCTION (every text
+            token after the last image token).
+        position: (batch, slots) slot in the prompt as it was passed, padding counted.
+        rank: (batch, slots) index in the row's own prompt, padding not counted.
+        fingerprint: (batch, slots0) token ids of the whole prompt with padding set to -1, for seeded
+            criteria.
+        n_system, n_image, n_instruction: tokens present, one number a row.
+    """
+
+    role: Tensor
+    position: Tensor
+    rank: Tensor
+    fingerprint: Tensor
+    n_system: tuple[int, ...]
+    n_image: tuple[int, ...]
+    n_instruction: tuple[int, ...]
+
+    @classmethod
+    def from_prompt(cls, image: Tensor, attention_mask: Tensor | None, ids: Tensor | None) -> TokenSet:
+        """The full set of a prompt.
+
+        Args:
+            image: (batch, slots) bool, true at image tokens.
+            attention_mask: (batch, slots), zero at padding; None for a prompt without padding.
+            ids: (batch, slots) token ids, or None if the prompt came as embeddings.
+        """
+        slots = torch.arange(image.shape[1], device=image.device).expand_as(image)
+        valid = torch.ones_like(image) if attention_mask is None else attention_mask.to(image.device).bool()
+        image = image & valid
+        end = torch.where(image, slots + 1, 0).amax(1, keepdim=True)
+        role = torch.where((slots >= end) & (end > 0), INSTRUCTION, SYSTEM).masked_fill(image, IMAGE)
+        role = role.masked_fill(~valid, PAD)
+        kinds = [(role == kind).sum(1) for kind in (SYSTEM, IMAGE, INSTRUCTION)]
+        system, images, instruction = (tuple(row) for row in torch.stack(kinds).tolist())
+        return cls(
+            role=role,
+            position=slots,
+            rank=valid.long().cumsum(1) - 1,
+            fingerprint=(image.long() if ids is None else ids.to(image.device)).masked_fill(~valid, -1),
+            n_system=system,
+            n_image=images,
+            n_instruction=instruction,
+        )
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Tokens present, one number a row."""
+        return tuple(map(sum, zip(self.n_system, self.n_image, self.n_instruction, strict=True)))
+
+    @property
+    def padded(self) -> bool:
+        """True if any slot of any row holds no token."""
+        return min(self.lengths) < self.role.shape[1]
+
+    def rows(self, kind: Rows) -> tuple[Tensor, Tensor]:
+        """Slots of the tokens of a kind.
+
+        Returns:
+            index: (batch, r) slots, ascending, r being the largest count of any row.
+            present: (batch, r) bool, false where a row has fewer tokens of that kind.
+        """
+        if kind == "last":
+            slots = torch.arange(self.role.shape[1], device=self.role.device)
+            last = torch.where(self.role > PAD, slots, 0).amax(1, keepdim=True)
+            return last, torch.ones_like(last, dtype=torch.bool)
+        counts, wanted = (self.n_image, IMAGE) if kind == "image" else (self.n_instruction, INSTRUCTION)
+        absent = (self.role != wanted).to(torch.uint8)
+        index = absent.sort(dim=1, stable=True).indices[:, : max(counts)]
+        return index, absent.gather(1, index) == 0
+
+    def drop(self, scores: Tensor, dropped: Sequence[int]) -> tuple[Tensor, TokenSet]:
+        """Drop each row's lowest-scoring image tokens; everything else stays, in order.
+
+        Args:
+            scores: (batch, slots); only the values at image tokens are read. Ties keep the earlier token.
+            dropped: how many image tokens each row loses.
+
+        Returns:
+            index: (batch, m) the slots that stay; rows that keep fewer than m tokens are filled on the left
+                with slots that hold nothing any more.
+            tokens: the set that is left, m slots wide.
+        """
+        n_image = tuple(n - d for n, d in zip(self.n_image, dropped, strict=True))
+        image = self.role == IMAGE
+        ranked = scores.masked_fill(~image, -torch.inf).sort(dim=1, descending=True, stable=True).indices
+        place = torch.empty_like(ranked).scatter_(
+            1, ranked, self.position.new_tensor(range(ranked.shape[1])).expand_as(ranked)
+        )
+        limit = torch.tensor(n_image, device=place.device)[:, None]
+        stays = (self.role > PAD) & (~image | (place < limit))
+        lengths = [sum(row) for row in zip(self.n_system, n_image, self.n_instruction, strict=True)]
+        width = max(lengths)
+        index = stays.to(torch.uint8).sort(dim=1, stable=True).indices[:, ranked.shape[1] - width :]
+        role = torch.where(stays.gather(1, index), self.role.gather(1, index), PAD)
+        left = TokenSet(
+            role=role,
+            position=self.position.gather(1, index),
+            rank=self.rank.gather(1, index),
+            fingerprint=self.fingerprint,
+            n_system=self.n_system,
+            n_image=n_image,
+            n_instruction=self.n_instruction,
+        )
+        return index, left
+
+
+def gather_slots(values: Tensor, index: Tensor) -> Tensor:
+    """Pick slots per row: (..., batch or 1, slots, d) and (batch, m) give (..., batch, m, d)."""
+    index = index.to(values.device)
+    batch = index.shape[0]
+    if batch == 1:
+        return values.index_select(-2, index[0])
+    values = values.expand(*values.shape[:-3], batch, *values.shape[-2:])
+    return values[..., torch.arange(batch, device=values.device)[:, None], index, :]
+
+
+def causal_mask(tokens: TokenSet, queries: int, keys: int) -> Tensor | None:
+    """The attention mask of a pruned layer, or None where none is needed.
+
+    Args:
+        tokens: what the layer's cache held after the prompt; the keys beyond it are tokens added since.
+        queries, keys: lengths of this call; the queries are the last of the keys.
+
+    Returns:
+        (batch, 1, queries, keys) bool, true where attention is allowed, or None if plain causal (or, for one
+        query, full) attention is right. Empty slots see themselves, so that no row of the softmax is empty.
+    """
+    if not tokens.padded and queries in (1, keys):
+        return None
+    device = tokens.role.device
+    key = torch.arange(keys, device=device)
+    query = torch.arange(keys - queries, keys, device=device)[:, None]
+    present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.role.shape[1]), value=True)
+    allowed = (key <= query) & present[:, None, None, :]
+    return allowed | (key == query)

@@ -1,0 +1,71 @@
+"""What a prefill costs in the decoder, by the paper's count and by the true one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from himap.config import PruningConfig
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """A decoder's sizes: channels, FFN channels, layers, query heads, key-value heads, channels per head."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+    @classmethod
+    def from_config(cls, config: Any) -> DecoderShape:
+        """From a transformers configuration, of the decoder itself or with a nested `text_config`."""
+        text = getattr(config, "text_config", None) or config
+        heads = text.num_attention_heads
+        return cls(
+            hidden=text.hidden_size,
+            intermediate=text.intermediate_size,
+            layers=text.num_hidden_layers,
+            heads=heads,
+            kv_heads=getattr(text, "num_key_value_heads", None) or heads,
+            head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
+        )
+
+
+def _depths(shape: DecoderShape, n_image: int, config: PruningConfig) -> list[tuple[int, int]]:
+    """(layers, image tokens) of the three parts of the decoder."""
+    k1, k2 = min(config.k1, shape.layers), min(config.k2, shape.layers)
+    after_k1, after_k2 = config.kept(n_image)
+    return [(k1, n_image), (k2 - k1, after_k1), (shape.layers - k2, after_k2)]
+
+
+def paper_flops(shape: DecoderShape, n_image: int, config: PruningConfig) -> float:
+    """The paper's Eq. 10, in multiply-adds: 4nd² + 2n²d + 2ndm per layer.
+
+    It counts image tokens only and an FFN of two matrices, so it compares with the literature, not with a
+    clock.
+    """
+    d, m = shape.hidden, shape.intermediate
+    parts = _depths(shape, n_image, config)
+    return float(sum(layers * (4 * n * d * d + 2 * n * n * d + 2 * n * d * m) for layers, n in parts))
+
+
+def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig) -> float:
+    """True FLOPs of the decoder layers in one prompt's prefill, text included; one multiply-add is 2 FLOPs.
+
+    Counts what the matrix multiplications do: q, k, v and o projections with grouped key-value heads, the
+        full (not halved) attention products, and a gated FFN of three matrices. Norms, rotary embedding,
+        softmax, the vision tower, the head and the few scoring rows are left out.
+    """
+    return float(
+        sum(layers * _layer_flops(shape, n + n_text) for layers, n in _depths(shape, n_image, config))
+    )
+
+
+def _layer_flops(shape: DecoderShape, tokens: int) -> int:
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    projections = 2 * tokens * shape.hidden * (2 * queries + 2 * keys)
+    attention = 4 * tokens * tokens * queries
+    return projections + attention + 6 * tokens * shape.hidden * shape.intermediate
