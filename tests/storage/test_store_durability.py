@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -100,3 +102,19 @@ def test_many_processes_open_a_new_store_at_once(url: str, processes: int) -> No
         assert summary.trials == 20
         numbers = Counter(trial.number for trial in store.trials(summary.id))
         assert numbers == Counter(range(20))
+
+
+def test_many_threads_open_new_files_at_once(tmp_path: Path) -> None:
+    """Tighter than processes: without its retry, the switch to WAL fails here with "database is locked"."""
+    threads = 8
+    start = Barrier(threads)
+
+    def opened(url: str) -> str:
+        start.wait()
+        with open_store(url) as store:
+            return store.version_stamp()
+
+    with ThreadPoolExecutor(threads) as pool:
+        for round_ in range(12):
+            url = f"sqlite:///{tmp_path / f'{round_}.db'}"
+            assert list(pool.map(opened, [url] * threads)) == ["0.0"] * threads
