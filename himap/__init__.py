@@ -15,8 +15,9 @@ from himap.errors import ConfigError, HimapError, InputError, PresetError, Unsup
 from himap.preset import Preset, load_preset, read_preset
 
 if TYPE_CHECKING:
-    from himap.engine import Pruning, prune
+    from himap.engine import prune
     from himap.families import supported as supported_models
+    from himap.session import Pruning
 
 __all__ = [
     "ConfigError",
@@ -35,7 +36,7 @@ __all__ = [
 
 _LAZY = {
     "prune": ("himap.engine", "prune"),
-    "Pruning": ("himap.engine", "Pruning"),
+    "Pruning": ("himap.session", "Pruning"),
     "supported_models": ("himap.families", "supported"),
 }
 

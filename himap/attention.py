@@ -58,7 +58,7 @@ def attention_rows(query: Tensor, key: Tensor, scaling: float, tokens: TokenSet,
         hidden = hidden | (tokens.role == PAD)[:, None, :]
     logits.masked_fill_(hidden[:, None], torch.finfo(logits.dtype).min)
     weights = logits.softmax(-1)
-    return weights if bool(index.shape[0] == 1) else weights.masked_fill(~present[:, None, :, None], 0.0)
+    return weights if batch == 1 else weights.masked_fill(~present[:, None, :, None], 0.0)
 
 
 @contextmanager

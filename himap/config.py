@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from himap import criteria
-from himap.errors import ConfigError
+from himap.errors import ConfigError, shown
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ class PruningConfig:
         for name in ("k1", "k2", "seed"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
-                raise ConfigError(f"{name} must be a whole number, got {value!r}")
+                raise ConfigError(f"{name} must be a whole number, got {shown(value)}")
         for name in ("r1", "r2"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-                raise ConfigError(f"{name} must be a percentage from 0 to 100, got {value!r}")
+                raise ConfigError(f"{name} must be a percentage from 0 to 100, got {shown(value)}")
         if self.k1 < 1:
-            raise ConfigError(f"k1 must be at least 1 (scores come from layer k1-1), got {self.k1}")
+            raise ConfigError(f"k1 must be at least 1 (scores come from layer k1-1), got {shown(self.k1)}")
         if self.k2 <= self.k1:
-            raise ConfigError(f"k2 must be greater than k1, got k1={self.k1}, k2={self.k2}")
+            raise ConfigError(f"k2 must be greater than k1, got k1={shown(self.k1)}, k2={shown(self.k2)}")
         for name in ("phi_shallow", "phi_deep"):
             if getattr(self, name) not in criteria.names():
                 known = ", ".join(criteria.names())
-                raise ConfigError(f"{name} must be one of {known}; got {getattr(self, name)!r}")
+                raise ConfigError(f"{name} must be one of {known}; got {shown(getattr(self, name))}")
 
     @classmethod
     def dense(cls) -> PruningConfig:

@@ -26,3 +26,12 @@ class InputError(HimapError):
 
 class PresetError(HimapError):
     """A preset file is missing, unsafe, malformed, or of a newer schema."""
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: one short line, whatever came in."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "a very long number"
+    return text if len(text) <= 60 else f"{text[:57]}..."

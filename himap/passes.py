@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from himap.attention import OBSERVER, attention_rows
 from himap.config import Cut
-from himap.criteria import create
 from himap.criteria.base import Criterion
 from himap.tokens import TokenSet, causal_mask, gather_slots
 
@@ -36,15 +36,12 @@ class PromptPass:
 
     Args:
         tokens: the full set.
-        cuts: the cuts that are switched on, shallow first.
-        seed: for seeded criteria.
+        cuts: the cuts that are switched on, by layer, each with its criterion.
     """
 
-    def __init__(self, tokens: TokenSet, cuts: Sequence[Cut], seed: int) -> None:
+    def __init__(self, tokens: TokenSet, cuts: Mapping[int, tuple[Cut, Criterion]]) -> None:
         self.stages = [Stage(0, tokens)]
-        self._cuts: dict[int, tuple[Cut, Criterion]] = {
-            cut.layer: (cut, create(cut.criterion, seed)) for cut in cuts
-        }
+        self._cuts = cuts
         self._attention: Tensor | None = None
         self._mask: Tensor | None = None
         self._rope: tuple[Tensor, Tensor] | None = None
@@ -54,26 +51,33 @@ class PromptPass:
         """The tokens in front of the layer that is about to run."""
         return self.stages[-1].tokens
 
-    def _dropped(self, cut: Cut) -> tuple[int, ...]:
-        return tuple(cut.dropped(n) for n in self.tokens.n_image)
+    def at(self, layer: int) -> TokenSet:
+        """The tokens that a layer, once run, has in its cache."""
+        return stage_at(self.stages, layer).tokens
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if layer in self._cuts:
             hidden = self._cut(layer, hidden, kwargs["position_embeddings"])
         if self._rope is not None:
+            # Gapped position ids would be taken for several packed sequences.
             kwargs.update(attention_mask=self._mask, position_embeddings=self._rope, position_ids=None)
         if layer + 1 in self._cuts:
-            self._watch(kwargs, *self._cuts[layer + 1])
+            self._watch(layer + 1, kwargs)
         return hidden
 
-    def _watch(self, kwargs: dict[str, Any], cut: Cut, criterion: Criterion) -> None:
+    def _dropped(self, cut: Cut) -> tuple[int, ...]:
+        return tuple(cut.dropped(n) for n in self.tokens.n_image)
+
+    def _watch(self, layer: int, kwargs: dict[str, Any]) -> None:
         """Ask the layer in front of a cut for the attention rows that the criterion needs."""
+        cut, criterion = self._cuts[layer]
         if criterion.rows == "none" or not any(self._dropped(cut)):
             return
         tokens = self.tokens
 
         def observe(query: Tensor, key: Tensor, scaling: float) -> None:
-            self._attention = attention_rows(query, key, scaling, tokens, criterion.rows)
+            with torch.no_grad():
+                self._attention = attention_rows(query, key, scaling, tokens, criterion.rows)
 
         kwargs[OBSERVER] = observe
 
@@ -87,7 +91,7 @@ class PromptPass:
         index, left = self.tokens.drop(scores, dropped)
         cos, sin = self._rope or rope
         self._rope = gather_slots(cos, index), gather_slots(sin, index)
-        self._mask = causal_mask(left, left.role.shape[1], left.role.shape[1])
+        self._mask = causal_mask(left, left.slots, left.slots)
         self.stages.append(Stage(layer, left))
         return gather_slots(hidden, index)
 
@@ -104,7 +108,7 @@ class ContinuationPass:
         self._masks: dict[int, Tensor | None] = {}
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        stage = next(stage for stage in reversed(self._stages) if stage.layer <= layer)
+        stage = stage_at(self._stages, layer)
         if stage.layer == 0:
             return hidden
         if stage.layer not in self._masks:
@@ -113,3 +117,8 @@ class ContinuationPass:
             self._masks[stage.layer] = causal_mask(stage.tokens, queries, keys)
         kwargs.update(attention_mask=self._masks[stage.layer], position_ids=None)
         return hidden
+
+
+def stage_at(stages: Sequence[Stage], layer: int) -> Stage:
+    """The stage that a layer belongs to."""
+    return next(stage for stage in reversed(stages) if stage.layer <= layer)

@@ -1,6 +1,6 @@
 """Presets: a found configuration as a YAML file, with what was measured and where it came from.
 
-Schema 1, all fields required:
+Schema 1, all fields required; amounts that were not measured are null:
 
     schema: 1
     kind: himap-preset
@@ -16,55 +16,63 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from himap.config import PruningConfig
-from himap.errors import ConfigError, PresetError
+from himap.errors import ConfigError, PresetError, shown
+from himap.yaml_file import read_mapping
 
 SCHEMA = 1
 KIND = "himap-preset"
-MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class Range:
-    """A finite number from `low` to `high`; `whole` asks for an integer."""
+class Number:
+    """A finite number from `low` to `high`; `whole` asks for an integer, `optional` also takes null."""
 
     low: float = 0
     high: float = math.inf
     whole: bool = False
+    optional: bool = False
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value, or None."""
-        number = isinstance(value, int) or (isinstance(value, float) and not self.whole)
-        fits = (
-            number and not isinstance(value, bool) and math.isfinite(value) and self.low <= value <= self.high
+        if self.optional and value is None:
+            return None
+        types = int if self.whole else int | float
+        number = isinstance(value, types) and not isinstance(value, bool)
+        if number and self.low <= value <= self.high and value not in (math.inf, -math.inf):
+            return None
+        kind = "whole number" if self.whole else "number"
+        limits = (
+            f"of at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
         )
-        limits = f"at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
-        return None if fits else f"must be a {'whole ' if self.whole else ''}number {limits}"
+        return " ".join(["must be a", kind, *([limits] if self.low > -math.inf else [])]) + (
+            ", or null" if self.optional else ""
+        )
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A value of one of some types; text must not be empty."""
+    """A value of one of some types, in words; text must not be empty unless `blank`."""
 
-    types: tuple[type, ...] = field(default=(str,))
-    name: str = "text that is not empty"
+    types: tuple[type, ...] = (str,)
+    words: str = "text that is not empty"
+    blank: bool = False
 
     def problem(self, value: Any) -> str | None:
         """What is wrong with a value, or None."""
-        fits = isinstance(value, self.types) and not isinstance(value, bool) and value != ""
-        return None if fits else f"must be {self.name}"
+        fits = isinstance(value, self.types) and not isinstance(value, bool) and (self.blank or value != "")
+        return None if fits else f"must be {self.words}"
 
 
-_SHARE, _AMOUNT, _COUNT, _TEXT = Range(0, 1), Range(), Range(1, whole=True), Kind()
-_SECTIONS: dict[str, dict[str, Range | Kind]] = {
+_SHARE, _COUNT, _TEXT = Number(0, 1), Number(1, whole=True), Kind()
+_ANY_TEXT, _AMOUNT = Kind(words="text", blank=True), Number(optional=True)
+_SECTIONS: dict[str, dict[str, Number | Kind]] = {
     "model": {"name": _TEXT, "weights_digest": _TEXT},
     "benchmark": {"name": _TEXT, "split": _TEXT, "n": _COUNT},
     "measured": {
@@ -81,11 +89,11 @@ _SECTIONS: dict[str, dict[str, Range | Kind]] = {
         "tokens_after_k2": _AMOUNT,
     },
     "provenance": {
-        "study": Kind((str, int), "a study's number or name"),
-        "trial": Range(whole=True),
-        "seed": Range(-math.inf, whole=True),
-        "device": _TEXT,
-        "commit": Kind((str,), "text"),
+        "study": Kind((str, int), "a study's name or number"),
+        "trial": Number(whole=True),
+        "seed": Number(-math.inf, whole=True),
+        "device": _ANY_TEXT,
+        "commit": _ANY_TEXT,
         "versions": Kind((dict,), "a mapping of packages to versions"),
         "date": Kind((str, date), "a date"),
         "estimate": _TEXT,
@@ -121,41 +129,26 @@ def read_preset(path: str | Path) -> Preset:
             that is unknown, missing or out of range. The message names the file and the first defect.
     """
     try:
-        return _preset(_parse(Path(path)))
+        return _preset(read_mapping(Path(path)))
     except PresetError as error:
         raise PresetError(f"{path}: {error}") from error.__cause__
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise PresetError(f"larger than {MAX_BYTES // 1024} KiB, so it is no preset")
-        document = yaml.safe_load(raw.decode("utf-8"))
-    except OSError as error:
-        raise PresetError(f"cannot be read: {error.strerror}") from error
-    except yaml.constructor.ConstructorError as error:
-        raise PresetError(f"refused, it holds an unsafe or broken YAML construct: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise PresetError(f"not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(document, dict):
-        raise PresetError(f"not a preset: expected a mapping, got {type(document).__name__}")
-    return document
-
-
 def _preset(document: dict[str, Any]) -> Preset:
     if document.get("kind") != KIND:
-        raise PresetError(f"not a preset: expected kind {KIND!r}, got {document.get('kind')!r}")
+        raise PresetError(f"not a preset: expected kind {KIND!r}, got {shown(document.get('kind'))}")
     schema = document.get("schema")
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        raise PresetError(f"schema must be a whole number from 1 on, got {schema!r}")
+        raise PresetError(f"schema must be a whole number from 1 on, got {shown(schema)}")
     if schema > SCHEMA:
         raise PresetError(
-            f"written for schema {schema}, this version reads up to {SCHEMA}; update himap-search"
+            f"written for schema {shown(schema)}, this version reads up to {SCHEMA}; update himap-search"
         )
     _check_fields("the file", document, ("schema", "kind", "configuration", *_SECTIONS))
     sections = {name: _section(name, document[name]) for name in _SECTIONS}
+    measured = sections["measured"]
+    if not measured["accuracy_low"] <= measured["accuracy"] <= measured["accuracy_high"]:
+        raise PresetError("measured must have accuracy_low <= accuracy <= accuracy_high")
     return Preset(config=_configuration(document["configuration"]), **sections)
 
 
@@ -163,7 +156,7 @@ def _section(name: str, values: Any) -> Mapping[str, Any]:
     _check_fields(name, values, tuple(_SECTIONS[name]))
     for key, rule in _SECTIONS[name].items():
         if problem := rule.problem(values[key]):
-            raise PresetError(f"{name}.{key} {problem}, got {values[key]!r}")
+            raise PresetError(f"{name}.{key} {problem}, got {shown(values[key])}")
     return MappingProxyType(values)
 
 
@@ -177,8 +170,10 @@ def _configuration(values: Any) -> PruningConfig:
 
 def _check_fields(name: str, values: Any, expected: tuple[str, ...]) -> None:
     if not isinstance(values, dict):
-        raise PresetError(f"{name} must be a mapping, got {values!r}")
+        raise PresetError(f"{name} must be a mapping, got {shown(values)}")
     if missing := [key for key in expected if key not in values]:
         raise PresetError(f"{name} lacks {', '.join(missing)}")
-    if unknown := [str(key) for key in values if key not in expected]:
-        raise PresetError(f"{name} has unknown fields: {', '.join(unknown)}; known are {', '.join(expected)}")
+    if unknown := [shown(key) for key in values if key not in expected]:
+        raise PresetError(
+            f"{name} has unknown fields: {', '.join(unknown)[:80]}; known are {', '.join(expected)}"
+        )

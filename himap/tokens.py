@@ -68,6 +68,11 @@ class TokenSet:
         )
 
     @property
+    def slots(self) -> int:
+        """Width of the set, empty slots counted."""
+        return self.role.shape[1]
+
+    @property
     def lengths(self) -> tuple[int, ...]:
         """Tokens present, one number a row."""
         return tuple(map(sum, zip(self.n_system, self.n_image, self.n_instruction, strict=True)))
@@ -75,7 +80,7 @@ class TokenSet:
     @property
     def padded(self) -> bool:
         """True if any slot of any row holds no token."""
-        return min(self.lengths) < self.role.shape[1]
+        return min(self.lengths) < self.slots
 
     def rows(self, kind: Rows) -> tuple[Tensor, Tensor]:
         """Slots of the tokens of a kind.
@@ -85,7 +90,7 @@ class TokenSet:
             present: (batch, r) bool, false where a row has fewer tokens of that kind.
         """
         if kind == "last":
-            slots = torch.arange(self.role.shape[1], device=self.role.device)
+            slots = torch.arange(self.slots, device=self.role.device)
             last = torch.where(self.role > PAD, slots, 0).amax(1, keepdim=True)
             return last, torch.ones_like(last, dtype=torch.bool)
         counts, wanted = (self.n_image, IMAGE) if kind == "image" else (self.n_instruction, INSTRUCTION)
@@ -108,14 +113,13 @@ class TokenSet:
         n_image = tuple(n - d for n, d in zip(self.n_image, dropped, strict=True))
         image = self.role == IMAGE
         ranked = scores.masked_fill(~image, -torch.inf).sort(dim=1, descending=True, stable=True).indices
-        place = torch.empty_like(ranked).scatter_(
-            1, ranked, self.position.new_tensor(range(ranked.shape[1])).expand_as(ranked)
-        )
+        slots = torch.arange(self.slots, device=ranked.device).expand_as(ranked)
+        place = torch.empty_like(ranked).scatter_(1, ranked, slots)
         limit = torch.tensor(n_image, device=place.device)[:, None]
         stays = (self.role > PAD) & (~image | (place < limit))
         lengths = [sum(row) for row in zip(self.n_system, n_image, self.n_instruction, strict=True)]
         width = max(lengths)
-        index = stays.to(torch.uint8).sort(dim=1, stable=True).indices[:, ranked.shape[1] - width :]
+        index = stays.to(torch.uint8).sort(dim=1, stable=True).indices[:, self.slots - width :]
         role = torch.where(stays.gather(1, index), self.role.gather(1, index), PAD)
         left = TokenSet(
             role=role,
@@ -155,6 +159,6 @@ def causal_mask(tokens: TokenSet, queries: int, keys: int) -> Tensor | None:
     device = tokens.role.device
     key = torch.arange(keys, device=device)
     query = torch.arange(keys - queries, keys, device=device)[:, None]
-    present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.role.shape[1]), value=True)
+    present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.slots), value=True)
     allowed = (key <= query) & present[:, None, None, :]
     return allowed | (key == query)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,13 +21,31 @@ PAD_ID, IMAGE_ID, VOCABULARY = 0, 90, 96
 LAYERS = 6
 LLAVA_IMAGE_TOKENS = 16
 
+Prompt = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and three prompts of different lengths; Qwen's also differ in image tokens."""
+
+    model: Any
+    prompts: list[Prompt]
+    build: Callable[[], Any]
+
+    @property
+    def decoder(self) -> Any:
+        return self.model.model.language_model
+
+    def batch(self, side: str = "left") -> Prompt:
+        return padded_batch(self.prompts, side)
+
 
 def _sharpened(model: Any) -> Any:
     """Random weights attend almost evenly; larger ones make rankings that a small error cannot reorder."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "q_proj.weight" in name or "k_proj.weight" in name:
-                weight.mul_(6.0)
+                weight.mul_(3.0)
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = PAD_ID
     return model.eval()
@@ -41,7 +61,7 @@ def llava(attention: str = "sdpa") -> Any:
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=256,
-        initializer_range=0.15,
+        initializer_range=0.08,
         pad_token_id=PAD_ID,
     )
     vision = CLIPVisionConfig(
@@ -76,7 +96,7 @@ def qwen(attention: str = "sdpa") -> Any:
             "num_key_value_heads": 2,
             "max_position_embeddings": 256,
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2]},
-            "initializer_range": 0.15,
+            "initializer_range": 0.08,
             "pad_token_id": PAD_ID,
             "bos_token_id": 1,
             "eos_token_id": 2,

@@ -1,0 +1,131 @@
+"""The method written plainly, to compare the engine with: nothing dropped, no cache, one row, eager
+attention.
+
+Every decoder layer runs over the full length; from layer K on, a mask hides the columns of the dropped
+tokens. The rankings are read off full eager attention matrices by loops over the paper's sums.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from tiny_models import IMAGE_ID
+from torch import Tensor
+
+from himap import PruningConfig
+
+
+def _scores(criterion: str, attention: Tensor, image: list[int], text_after: list[int]) -> dict[int, float]:
+    rows = {"instruction": text_after, "last_token": [attention.shape[0] - 1], "intra_column": image}[
+        criterion
+    ]
+    return {v: sum(attention[i, v].item() for i in rows) for v in image}
+
+
+class Reference:
+    """One prompt on one model.
+
+    Args:
+        prompt: one row without padding.
+        kept: image positions left after k1 and k2, for criteria that cannot be recomputed here (random).
+    """
+
+    def __init__(
+        self, model: Any, prompt: dict[str, Tensor], config: PruningConfig, kept: tuple[list[int], ...] = ()
+    ) -> None:
+        self.config, self.model = config, model
+        self.decoder = model.model.language_model
+        ids = prompt["input_ids"][0].tolist()
+        self.image = [i for i, token in enumerate(ids) if token == IMAGE_ID]
+        self.text_after = [i for i in range(len(ids)) if self.image and i > self.image[-1]]
+        self.kept: dict[int, list[int]] = dict(zip((config.k1, config.k2), kept, strict=False))
+        self.embeds, self.positions = self._merged(prompt)
+
+    def _merged(self, prompt: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What the dense model feeds its decoder, and the positions that its rotary embedding gets."""
+        seen: dict[str, Any] = {}
+
+        def decoder_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            seen["embeds"] = kwargs["inputs_embeds"]
+
+        def rotary_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            seen["positions"] = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
+
+        handles = [
+            self.decoder.register_forward_pre_hook(decoder_hook, with_kwargs=True),
+            self.decoder.rotary_emb.register_forward_pre_hook(rotary_hook, with_kwargs=True),
+        ]
+        with torch.no_grad():
+            self.model(**prompt)
+        for handle in handles:
+            handle.remove()
+        return seen["embeds"], seen["positions"]
+
+    def _hidden_columns(self, layer: int) -> set[int]:
+        gone: set[int] = set()
+        for k in (self.config.k1, self.config.k2):
+            if k in self.kept and layer >= k:
+                gone |= set(self.image) - set(self.kept[k])
+        return gone
+
+    def _rank(self, layer: int, attention: Tensor) -> None:
+        """After layer K-1: choose what layer K keeps."""
+        config = self.config
+        shallow = (config.k1, config.r1, config.phi_shallow)
+        for k, percent, criterion in (shallow, (config.k2, config.r2, config.phi_deep)):
+            if layer != k - 1 or k in self.kept:
+                continue
+            present = [v for v in self.image if v not in self._hidden_columns(layer)]
+            if percent == 0:
+                self.kept[k] = present
+                continue
+            scores = _scores(criterion, attention.double(), present, self.text_after)
+            dropped = int(len(present) * percent / 100 + 1e-9)
+            best = sorted(present, key=lambda v: (-scores[v], v))
+            self.kept[k] = sorted(best[: len(present) - dropped])
+
+    @torch.no_grad()
+    def logits(self, new_ids: list[int]) -> Tensor:
+        """(slots, vocabulary) after the prompt and some new tokens, dropped tokens' rows included."""
+        extra = torch.tensor([new_ids], dtype=torch.long)
+        hidden = torch.cat([self.embeds, self.model.get_input_embeddings()(extra)], dim=1)
+        steps = torch.arange(1, len(new_ids) + 1)
+        after = self.positions[..., -1:] + steps
+        if self.positions.shape[0] == 3:
+            after = self.positions.amax((0, 2), keepdim=True).expand(3, 1, 1) + steps
+        positions = torch.cat([self.positions, after], dim=-1)
+        rope = self.decoder.rotary_emb(hidden, position_ids=positions)
+        length = hidden.shape[1]
+        causal = torch.ones(length, length, dtype=torch.bool).tril()
+        before, self.decoder.config._attn_implementation = self.decoder.config._attn_implementation, "eager"
+        seen: dict[str, Tensor] = {}
+        try:
+            for index, layer in enumerate(self.decoder.layers):
+                allowed = causal.clone()
+                for column in self._hidden_columns(index):
+                    allowed[:, column] = False
+                    allowed[column, column] = True
+                mask = torch.zeros(length, length).masked_fill(~allowed, torch.finfo(torch.float32).min)
+
+                def keep(module: Any, args: Any, output: Any) -> None:
+                    seen["attention"] = output[1]
+
+                handle = layer.self_attn.register_forward_hook(keep)
+                hidden = layer(hidden, attention_mask=mask[None, None], position_embeddings=rope)
+                handle.remove()
+                if not new_ids:
+                    self._rank(index, seen["attention"][0].mean(0))
+        finally:
+            self.decoder.config._attn_implementation = before
+        logits: Tensor = self.model.lm_head(self.decoder.norm(hidden))[0]
+        return logits
+
+    def generate(self, steps: int) -> tuple[list[int], list[Tensor]]:
+        """Greedy, without a cache: the new tokens, and the logits that chose each."""
+        ids: list[int] = []
+        chosen: list[Tensor] = []
+        for _ in range(steps):
+            chosen.append(self.logits(ids)[-1])
+            ids.append(int(chosen[-1].argmax()))
+        return ids, chosen
