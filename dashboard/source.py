@@ -1,0 +1,60 @@
+"""Reading the store from Streamlit: opened once, looked at cheaply, trials kept until they change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from storage import StorageError, Store, StoreMissingError, StudySummary, Trial, open_store
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a glance at the store gave: a stamp that changes when anything did, and a store or a problem."""
+
+    stamp: str
+    store: Store | None = None
+    problem: str = ""
+    missing: bool = False
+
+
+def look(url: str) -> Look:
+    """Glance at the store: one short query when it is open already. Never raises, never creates it."""
+    try:
+        store = _open(url)
+        return Look(store.version_stamp(), store)
+    except StorageError:
+        _open.clear()  # gone, replaced or not there yet: find out which, by opening it anew
+    try:
+        store = _open(url)
+        return Look(store.version_stamp(), store)
+    except StoreMissingError as error:
+        return Look(f"missing: {error}", problem=str(error), missing=True)
+    except StorageError as error:
+        return Look(f"problem: {error}", problem=str(error))
+
+
+def studies(url: str, stamp: str, store: Store) -> list[StudySummary]:
+    """The studies of the store at that stamp."""
+    return _studies(url, stamp, store)
+
+
+def trials(url: str, study_id: int, store: Store) -> list[Trial]:
+    """The trials of a study without scores, read again only when the study changed."""
+    return _trials(url, study_id, store.version_stamp(study_id), store)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _open(url: str) -> Store:
+    return open_store(url, readonly=True)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
+    return _store.studies()
+
+
+@st.cache_resource(show_spinner="Reading trials", max_entries=16)
+def _trials(url: str, study_id: int, stamp: str, _store: Store) -> list[Trial]:
+    return _store.trials(study_id, scores=False)
