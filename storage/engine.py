@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from storage.errors import SchemaError, StorageError, StoreMissingError
 from storage.schema import CURRENT, stored_version, upgrade
@@ -119,7 +120,12 @@ def _check_file(url: URL, *, readonly: bool) -> None:
 
 
 def _sqlite(url: URL, *, readonly: bool) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    if readonly:  # each query opens the file anew, so it may be replaced, and is never created by looking
+        file = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
+        options: dict[str, Any] = {"uri": True, "timeout": BUSY_SECONDS, "check_same_thread": False}
+        engine = create_engine(url, poolclass=NullPool, creator=lambda: sqlite3.connect(file, **options))
+    else:
+        engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     def connected(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions begin below, not where Python guesses

@@ -84,7 +84,7 @@ def test_a_kill_right_after_add_loses_nothing_and_the_next_run_goes_on(url: str)
         assert all(trial.scores == (0.0, 1.0) for trial in trials)
 
 
-@pytest.mark.parametrize("processes", [6])
+@pytest.mark.parametrize("processes", [4])
 def test_many_processes_open_a_new_store_at_once(url: str, processes: int) -> None:
     running = [run(OPENER, url) for _ in range(processes)]
     for process in running:

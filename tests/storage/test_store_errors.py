@@ -57,6 +57,21 @@ def test_a_readonly_store_that_is_not_there_is_not_created(tmp_path: Path) -> No
     assert (tmp_path / "empty.db").stat().st_size == 0
 
 
+def test_a_store_that_disappears_while_it_is_read_is_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / "himap 1.db"
+    url = f"sqlite:///{file}"
+    with open_store(url) as store:
+        store.study(StudyKey("m", "d", "b", "s", 1, 0, "x"))
+    with open_store(url, readonly=True) as reader:
+        assert len(reader.studies()) == 1
+        file.unlink()
+        with pytest.raises(StorageError, match="unable to open"):
+            reader.version_stamp()
+        assert list(tmp_path.iterdir()) == []
+        with open_store(url) as store:
+            assert reader.studies() == store.studies() == []
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
