@@ -20,7 +20,7 @@ FAILED = ("number", "reason", *CONFIGURATION, "seed", "created_at")
 
 
 def trial_frame(trials: Sequence[Trial], columns: Sequence[str]) -> pd.DataFrame:
-    """Those fields of the trials; parts of one become percent and say so in their name, `accuracy_percent`."""
+    """Those fields of the trials; parts of one become percent, and their column `accuracy_percent`."""
     rows = [[getattr(trial, name) for name in columns] for trial in trials]
     frame = pd.DataFrame(rows, columns=[*columns])
     for name in PARTS:

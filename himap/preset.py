@@ -70,15 +70,15 @@ class Kind:
         return None if fits else f"must be {self.words}"
 
 
-_SHARE, _COUNT, _TEXT = Number(0, 1), Number(1, whole=True), Kind()
+_SHARE, _BOUND, _COUNT, _TEXT = Number(0, 1), Number(0, 1, optional=True), Number(1, whole=True), Kind()
 _ANY_TEXT, _AMOUNT = Kind(words="text", blank=True), Number(optional=True)
 _SECTIONS: dict[str, dict[str, Number | Kind]] = {
     "model": {"name": _TEXT, "weights_digest": _TEXT},
     "benchmark": {"name": _TEXT, "split": _TEXT, "n": _COUNT},
     "measured": {
         "accuracy": _SHARE,
-        "accuracy_low": _SHARE,
-        "accuracy_high": _SHARE,
+        "accuracy_low": _BOUND,
+        "accuracy_high": _BOUND,
         "n": _COUNT,
         "paper_flops": _AMOUNT,
         "flops": _AMOUNT,
@@ -147,7 +147,9 @@ def _preset(document: dict[str, Any]) -> Preset:
     _check_fields("the file", document, ("schema", "kind", "configuration", *_SECTIONS))
     sections = {name: _section(name, document[name]) for name in _SECTIONS}
     measured = sections["measured"]
-    if not measured["accuracy_low"] <= measured["accuracy"] <= measured["accuracy_high"]:
+    interval = [measured[name] for name in ("accuracy_low", "accuracy", "accuracy_high")]
+    known = [value for value in interval if value is not None]
+    if known != sorted(known):
         raise PresetError("measured must have accuracy_low <= accuracy <= accuracy_high")
     return Preset(config=_configuration(document["configuration"]), **sections)
 

@@ -11,6 +11,8 @@ import yaml
 
 import himap
 from himap import PresetError, PruningConfig
+from storage.presets import write_preset
+from storage.records import StudyKey, Trial
 
 DOCUMENT: dict[str, Any] = {
     "schema": 1,
@@ -73,6 +75,18 @@ def test_a_preset_reads_back(tmp_path: Path) -> None:
     assert preset.benchmark["name"] == "pope"
     assert preset.model["name"] == "llava-mini"
     assert preset.provenance["trial"] == 17
+
+
+def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
+    key = StudyKey("qwenvl-mini", "0123456789abcdef", "pope", "validation", 500, 0, "himap-1")
+    full = Trial(
+        4, "complete", "sampler", 3, 12.5, 7, 80.0, "random", "last_token", seed=2**40, n=500, accuracy=0.8,
+        accuracy_low=0.7, accuracy_high=0.9, flops=7e9, latency_ms=12.5, versions={"torch": "2.13"},
+    )  # fmt: skip
+    path = write_preset(tmp_path / "a.yaml", key, full)
+    assert himap.load_preset(path) == PruningConfig(3, 12.5, 7, 80, "random", "last_token", 2**40)
+    bare = Trial(5, "complete", "dense", 1, 0, 2, 0, n=10, accuracy=1.0)
+    assert himap.read_preset(write_preset(tmp_path / "b.yaml", key, bare)).config.is_dense
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""The two plain architectures, built from configurations of the genuine transformers classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+
+NAMES = ("llava-mini", "qwenvl-mini")
+HIDDEN, LAYERS, HEADS, INTERMEDIATE = 128, 12, 4, 352
+IMAGE_SIDE, PATCH = 96, 8
+
+_DECODER: dict[str, Any] = {
+    "hidden_size": HIDDEN, "intermediate_size": INTERMEDIATE, "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "max_position_embeddings": 2048,
+    "tie_word_embeddings": True, "rms_norm_eps": 1e-6,
+}  # fmt: skip
+
+
+def build_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """`llava-mini` or `qwenvl-mini` with random weights, in float32."""
+    return _llava(tokenizer) if name == "llava-mini" else _qwen(tokenizer)
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }
+
+
+def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    vision = CLIPVisionConfig(
+        hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
+        image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128,
+    )  # fmt: skip
+    text = LlamaConfig(**_DECODER, **_ids(tokenizer), rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    config = LlavaConfig(
+        vision_config=vision, text_config=text,
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=(IMAGE_SIDE // PATCH) ** 2, vision_feature_layer=-1,
+        vision_feature_select_strategy="default", tie_word_embeddings=True,
+    )  # fmt: skip
+    return LlavaForConditionalGeneration(config)
+
+
+def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    vision = {
+        "depth": 4, "hidden_size": 96, "intermediate_size": 256, "num_heads": 4, "out_hidden_size": HIDDEN,
+        "patch_size": PATCH // 2, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 24,
+        "fullatt_block_indexes": [3], "tokens_per_second": 2,
+    }  # fmt: skip
+    rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}
+    text = _DECODER | _ids(tokenizer) | {"rope_parameters": rope, "use_sliding_window": False}
+    ids = {key: tokenizer.convert_tokens_to_ids(token) for key, token in (
+        ("image_token_id", "<|image_pad|>"), ("video_token_id", "<|video_pad|>"),
+        ("vision_start_token_id", "<|vision_start|>"), ("vision_end_token_id", "<|vision_end|>"),
+    )}  # fmt: skip
+    config = Qwen2_5_VLConfig(vision_config=vision, text_config=text, tie_word_embeddings=True, **ids)
+    return Qwen2_5_VLForConditionalGeneration(config)

@@ -1,0 +1,52 @@
+"""A mini as a checkpoint folder that plain `from_pretrained` reads, and where the shipped ones are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from minis.vision import image_processor
+
+FOLDER = Path(__file__).parent / "checkpoints"
+
+
+def path(name: str) -> Path:
+    """The folder of the shipped mini `name`."""
+    return FOLDER / name
+
+
+def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Writes the model in float16, with tokenizer, chat template and processor configuration."""
+    model.generation_config = GenerationConfig(
+        do_sample=False, pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    for part in (model.config, model.config.text_config, model.config.vision_config):
+        part._attn_implementation = "sdpa"
+    model.to(torch.float16).save_pretrained(folder)
+    model.to(torch.float32)
+    tokenizer.save_pretrained(folder)
+    image_processor(name).save_pretrained(folder)
+    for file, settings in _processor_files(name).items():
+        (folder / file).write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _processor_files(name: str) -> dict[str, dict[str, Any]]:
+    if name == "llava-mini":
+        settings = {
+            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": 8,
+            "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default",
+        }  # fmt: skip
+        return {"processor_config.json": settings}
+    video = {
+        "video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4, "merge_size": 2, "temporal_patch_size": 2,
+        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+    }  # fmt: skip
+    return {
+        "processor_config.json": {"processor_class": "Qwen2_5_VLProcessor"},
+        "video_preprocessor_config.json": video,
+    }

@@ -1,0 +1,13 @@
+"""What can go wrong when a configuration is measured."""
+
+
+class ObjectiveError(Exception):
+    """Root of this package's errors; the message says what was got, what was expected and what to do."""
+
+
+class UnknownBenchmarkError(ObjectiveError):
+    """No benchmark has this name."""
+
+
+class ModelLoadError(ObjectiveError):
+    """The weights cannot be loaded from where they were said to be."""

@@ -1,0 +1,122 @@
+"""One loading path for every checkpoint: embedded minis, local folders and hub ids alike."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import processing_utils
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
+from transformers.utils import import_utils
+
+from objectives.errors import ModelLoadError
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to answer, with what prepares its inputs.
+
+    `digest` identifies the weights (SHA-256 of the weight files); `source` is where they came from.
+    """
+
+    model: Any
+    processor: Any
+    source: str
+    digest: str
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.model.device
+        return device
+
+    def inputs(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
+        """Left-padded model inputs for one user turn each: its image, then its text."""
+        turns = [
+            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}] for prompt in prompts
+        ]
+        texts = [self.processor.apply_chat_template(turn, add_generation_prompt=True) for turn in turns]
+        batch = self.processor(images=list(images), text=texts, padding=True, return_tensors="pt")
+        return dict(batch)
+
+
+def load(source: str | Path, device: str | None = None) -> LoadedModel:
+    """The checkpoint in a folder or with a hub id, for inference, with SDPA attention.
+
+    On a CPU in float32 and on a GPU in bfloat16. `device` defaults to the GPU where there is one.
+
+    Raises:
+        ModelLoadError: nothing there, or not an image-text-to-text checkpoint.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
+        processor = load_processor(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelLoadError(
+            f"cannot load a vision-language model from {str(source)!r} ({_first_line(error)}); "
+            "expected a folder with a checkpoint, or a hub id that this machine can reach"
+        ) from error
+    return LoadedModel(model.to(device).eval(), processor, str(source), weights_digest(source))
+
+
+def load_processor(source: str | Path) -> Any:
+    """The checkpoint's processor; without torchvision, one that leaves video out."""
+    if import_utils.is_torchvision_available():
+        return _left_padded(AutoProcessor.from_pretrained(source))
+    tokenizer = AutoTokenizer.from_pretrained(source)
+    image_processor = AutoImageProcessor.from_pretrained(source, backend="pil")
+    model_type = AutoConfig.from_pretrained(source).model_type
+    full = getattr(processing_utils.transformers_module, PROCESSOR_MAPPING_NAMES[model_type])
+    return _left_padded(_without_video(full, source, image_processor, tokenizer))
+
+
+def _without_video(full: type, source: str | Path, image_processor: Any, tokenizer: Any) -> Any:
+    """An instance of `full`, whose constructor takes no video processor where it could have taken one."""
+    settings, _ = full.get_processor_dict(source)  # type: ignore[attr-defined]
+    accepted = inspect.signature(full.__init__).parameters
+    kept = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
+    kept.setdefault("chat_template", tokenizer.chat_template)
+    if "video_processor" not in accepted:
+        return full(image_processor=image_processor, tokenizer=tokenizer, **kept)
+
+    class ImageOnly(full):  # type: ignore[misc, valid-type]
+        def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None) -> None:
+            self.image_token = getattr(tokenizer, "image_token", "<|image_pad|>")
+            self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
+            self.video_token = getattr(tokenizer, "video_token", "<|video_pad|>")
+            self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
+            processing_utils.ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+
+    return ImageOnly(image_processor, tokenizer, kept["chat_template"])
+
+
+def _left_padded(processor: Any) -> Any:
+    processor.tokenizer.padding_side = "left"
+    return processor
+
+
+def weights_digest(source: str | Path) -> str:
+    """SHA-256 over the names and contents of a folder's weight files; for a hub id, over its commit."""
+    folder = Path(source)
+    if not folder.is_dir():
+        config = AutoConfig.from_pretrained(source)
+        return hashlib.sha256(f"{source}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
