@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import streamlit as st
 
 from dashboard import tables, text
@@ -12,20 +15,23 @@ SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
 
 
 def search_command(url: str, default: str) -> str:
-    """The command that fills this store."""
-    return SEARCH_COMMAND if url == default else f"{SEARCH_COMMAND} --storage {url}"
+    """The command that fills this store, ready for a shell, without the password of the URL."""
+    if url == default:
+        return SEARCH_COMMAND
+    secret = re.sub(r"(//[^:/@]*):[^@]*@", r"\1:PASSWORD@", url)
+    return f"{SEARCH_COMMAND} --storage {shlex.quote(secret)}"
 
 
 def missing(problem: str, command: str) -> None:
     """Nothing there yet."""
     st.subheader("No store yet")
-    st.markdown(text.plain(problem))
+    st.markdown(text.plain(text.sentence(problem)))
     _start(command)
 
 
 def unreadable(problem: str) -> None:
     """Something is there, or should be, but cannot be read."""
-    st.error(text.plain(problem), icon=":material/error:")
+    st.error(text.plain(text.sentence(problem)), icon=":material/error:")
     st.markdown("This page looks again every few seconds and goes on by itself once the store can be read.")
 
 

@@ -20,6 +20,11 @@ def inert(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False)
 
 
+def sentence(message: str) -> str:
+    """An error message as a sentence of the page."""
+    return f"{message[:1].upper()}{message[1:]}."
+
+
 def percent(value: float, digits: int = 1) -> str:
     """A part of one in percent, as in `86.1 %`."""
     return f"{100 * value:.{digits}f} %" if math.isfinite(value) else NOT_MEASURED

@@ -1,0 +1,197 @@
+"""The page in each of its states, run by Streamlit's own test runner."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from generated_store import failed, fill, searched, study_key
+from streamlit.testing.v1 import AppTest
+
+from dashboard import states
+from dashboard.app import storage_url
+from storage import Store, open_store
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "dashboard" / "app.py"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """A function that runs the page with these arguments."""
+
+    def run(*arguments: str) -> AppTest:
+        monkeypatch.setattr(sys, "argv", [str(APP), *arguments])
+        return checked(AppTest.from_file(str(APP), default_timeout=60).run())
+
+    return run
+
+
+def checked(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception
+    return app
+
+
+def words(app: AppTest) -> str:
+    elements = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.error, *app.code]
+    return "\n".join(element.value for element in elements).replace("\\", "")
+
+
+def figure(app: AppTest) -> dict[str, Any]:
+    (chart,) = app.get("plotly_chart")
+    return json.loads(chart.proto.spec)
+
+
+def test_no_store_yet_says_what_to_type_and_goes_on_by_itself(page: Any, database: str) -> None:
+    app = page("--storage", database)
+    assert "No store yet" in words(app)
+    assert f"python -m search.launch --model qwenvl --budget 200 --storage {database}" in words(app)
+    file = Path(database.removeprefix("sqlite:///"))
+    assert not file.exists()
+    with open_store(database) as store:
+        assert "The store is empty" in words(checked(app.run()))
+        study = store.study(study_key())
+        assert "No finished trial yet" in words(checked(app.run()))
+        store.add(study, failed(0, "hung for 60 s"))
+        checked(app.run())
+        assert "Every trial so far failed" in words(app)
+        assert list(app.dataframe[0].value["reason"]) == ["hung for 60 s"]
+        for trial in searched(3)[1:]:
+            store.add(study, trial)
+        assert "Trials" in [metric.label for metric in checked(app.run()).metric]
+    file.unlink()
+    assert "No store yet" in words(checked(app.run()))
+
+
+def test_an_unreadable_store_says_why(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database " * 100)
+    app = page("--storage", f"sqlite:///{tmp_path / 'notes.txt'}")
+    assert len(app.error) == 1
+    assert "expected a SQLite file" in words(app)
+    assert "the password" not in words(page("--storage", "postgresql://u:the password@127.0.0.1:1/x"))
+    assert "check that the server runs" in words(page("--storage", "postgresql://u@127.0.0.1:1/x"))
+
+
+@pytest.mark.parametrize("arguments", [["--stroage", "x"], ["--storage"], ["himap.db"]])
+def test_wrong_arguments_are_told_in_one_line(page: Any, arguments: list[str]) -> None:
+    app = page(*arguments)
+    assert len(app.error) == 1
+    assert "expected -- --storage URL" in words(app)
+
+
+def test_the_store_defaults_to_the_one_of_the_search() -> None:
+    assert storage_url([]) == "sqlite:///himap.db"
+    assert states.search_command("sqlite:///himap.db", storage_url([])) == states.SEARCH_COMMAND
+    command = states.search_command("postgresql://u:secret@h/d?a=1&b=2", storage_url([]))
+    assert "secret" not in command
+    assert command.endswith("--storage 'postgresql://u:PASSWORD@h/d?a=1&b=2'")
+
+
+def test_a_searched_pair_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
+    app = page("--storage", searched_store)
+    assert app.selectbox(key="pair").value == ("qwenvl-mini", "aokvqa")
+    assert len(app.selectbox) == 2  # that pair has two studies
+    checked(app.selectbox(key="pair").set_value(("qwenvl-mini", "pope")).run())
+    assert len(app.selectbox) == 1
+    values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
+    assert values["Dense accuracy"][0] == "93.2 %"
+    assert values["Trials"] == ("59", "1 failed")
+    assert values["Best at ≤ 50 % FLOPs"][1].endswith("points to dense")
+    assert "validation estimate, not confirmed on held-out data" in words(app)
+    assert "weights 9f2c41d07be855aa" in words(app)
+    assert {annotation["text"] for annotation in figure(app)["layout"]["annotations"]} == {
+        "dense", "FastV", "HiMAP paper", "random",
+    }  # fmt: skip
+    front, every, failures = (frame.value for frame in app.dataframe)
+    assert (len(every), len(failures)) == (59, 1)
+    assert 3 < len(front) < 30
+
+
+def test_the_toggle_changes_the_cost(page: Any, searched_store: str) -> None:
+    app = page("--storage", searched_store)
+    assert "GFLOPs" in figure(app)["layout"]["xaxis"]["title"]["text"]
+    checked(app.segmented_control(key="cost").set_value("paper_flops").run())
+    assert "Eq. 10" in figure(app)["layout"]["xaxis"]["title"]["text"]
+
+
+def test_a_selected_trial_stays_selected_and_its_preset_is_offered(page: Any, searched_store: str) -> None:
+    app = page("--storage", searched_store)
+    name = study_key("aokvqa", seed=1).name
+    app.session_state["chosen_trial"] = {name: 2}
+    checked(app.run())
+    assert "| Trial 2, HiMAP paper |" in words(app)
+    document = yaml.safe_load(app.code[0].value)
+    assert document["provenance"]["trial"] == 2
+    assert document["provenance"]["study"] == name
+    assert document["configuration"]["k2"] == 8
+    assert app.get("download_button")[0].proto.label == "Download preset (YAML)"
+    assert figure(app)["data"][-1]["name"] == "Selected"
+    with open_store(searched_store) as store:
+        fill(store, study_key("aokvqa", seed=1), [searched(14, seed=2)[13]])
+    assert "| Trial 2, HiMAP paper |" in words(checked(app.run()))
+    assert len(app.dataframe[1].value) == 13
+
+
+def test_trials_are_read_again_only_when_they_changed(
+    page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    original = Store.trials
+
+    def counted(self: Store, study_id: int, *, scores: bool = True) -> Any:
+        assert not scores
+        reads.append(study_id)
+        return original(self, study_id, scores=scores)
+
+    monkeypatch.setattr(Store, "trials", counted)
+    app = page("--storage", searched_store)
+    checked(app.run())
+    assert len(reads) == 1
+    with open_store(searched_store) as store:
+        fill(store, study_key("pope"), [searched(61)[60]])  # another study
+        checked(app.run())
+        assert len(reads) == 1
+        fill(store, study_key("aokvqa", seed=1), [searched(14, seed=2)[13]])
+    checked(app.run())
+    assert len(reads) == 2
+
+
+def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str) -> None:
+    app = page("--storage", nasty_store)
+    for element in [*app.markdown, *app.caption]:
+        assert not element.allow_html
+        for markup in ("<img", "![a]", "[l]", "**b**", ":red[", "$x$", "`c`"):
+            assert not re.search(rf"(?<!\\){re.escape(markup)}", element.value)
+    assert "<img" not in json.dumps(figure(app))
+    assert app.dataframe[2].value["reason"].iloc[0].startswith("<img")  # cells show text as it is
+
+
+def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import app\n"
+        "heavy = {'torch', 'transformers', 'ray', 'optuna', 'search', 'himap', 'objectives', 'minis'}\n"
+        "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(APP.parent)],
+        capture_output=True,
+        text=True,
+        cwd=APP.parent,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_it_binds_to_localhost_and_sends_no_statistics() -> None:
+    import tomllib
+
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["address"] == "localhost"
+    assert config["browser"]["gatherUsageStats"] is False
