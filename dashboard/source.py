@@ -22,17 +22,19 @@ class Look:
 def look(url: str) -> Look:
     """Glance at the store: one short query when it is open already. Never raises, never creates it."""
     try:
-        store = _open(url)
-        return Look(store.version_stamp(), store)
-    except StorageError:
-        _open.clear()  # gone, replaced or not there yet: find out which, by opening it anew
-    try:
-        store = _open(url)
-        return Look(store.version_stamp(), store)
-    except StoreMissingError as error:
-        return Look(f"missing: {error}", problem=str(error), missing=True)
+        return _glance(url)
     except StorageError as error:
-        return Look(f"problem: {error}", problem=str(error))
+        return Look(f"{error}", problem=str(error), missing=isinstance(error, StoreMissingError))
+
+
+def _glance(url: str) -> Look:
+    store = _open(url)
+    try:
+        return Look(store.version_stamp(), store)
+    except StorageError:  # gone or replaced since it was opened: open it anew to find out which
+        _open.clear()
+        store = _open(url)
+        return Look(store.version_stamp(), store)
 
 
 def studies(url: str, stamp: str, store: Store) -> list[StudySummary]:

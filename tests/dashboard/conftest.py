@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage import open_store
+from storage import StudyKey, open_store
 
 sys.path.insert(0, str(Path(__file__).parent))  # the generator beside this file, in every import mode
 
