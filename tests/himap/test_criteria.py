@@ -130,6 +130,14 @@ def test_text_between_images_is_no_instruction() -> None:
     assert prompt("svvivvii").role[0].tolist() == [1, 2, 2, 1, 2, 2, 3, 3]
 
 
+def test_without_an_image_there_is_no_instruction_and_padding_is_never_an_image() -> None:
+    assert prompt("sss").role.tolist() == [[1, 1, 1]]
+    image, mask = torch.tensor([[True, True, False, True]]), torch.tensor([[0, 1, 1, 0]])
+    tokens = TokenSet.from_prompt(image, mask, None)
+    assert tokens.role.tolist() == [[PAD, 2, 3, PAD]]
+    assert tokens.n_image == (1,)
+
+
 def test_only_the_rows_that_a_criterion_names_are_computed(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -239,6 +239,29 @@ def test_caches_may_alternate_move_on_and_be_copied(subject: Subject) -> None:
         assert torch.equal(model(**token, past_key_values=spare).logits, expected)
 
 
+def test_a_reset_cache_takes_a_new_prompt(subject: Subject) -> None:
+    model, prompt = subject.model, subject.prompts[0]
+    token = {"input_ids": torch.full((1, 1), 7), "position_ids": torch.full((1, 1), 40)}
+    with torch.no_grad():
+        expected = model(**token, past_key_values=model(**prompt, use_cache=True).past_key_values).logits
+        with himap.prune(model, CONFIG):
+            cache = model(**prompt, use_cache=True).past_key_values
+        cache.reset()
+        with himap.prune(model, PruningConfig.dense()):
+            model(**prompt, past_key_values=cache)
+            assert torch.equal(model(**token, past_key_values=cache).logits, expected)
+
+
+def test_the_language_model_alone_is_not_pruned(subject: Subject) -> None:
+    embeds = torch.randn(1, 9, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = subject.decoder(inputs_embeds=embeds).last_hidden_state
+        with himap.prune(subject.model, CONFIG):
+            logits(subject)
+            got = subject.decoder(inputs_embeds=embeds).last_hidden_state
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)
+
+
 def test_importing_changes_nothing_and_settings_need_no_torch() -> None:
     code = (
         "import sys, himap; himap.PruningConfig.paper(); assert 'torch' not in sys.modules;"
