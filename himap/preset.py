@@ -47,13 +47,12 @@ class Number:
         number = isinstance(value, types) and not isinstance(value, bool)
         if number and self.low <= value <= self.high and value not in (math.inf, -math.inf):
             return None
-        kind = "whole number" if self.whole else "number"
-        limits = (
-            f"of at least {self.low:g}" if self.high == math.inf else f"from {self.low:g} to {self.high:g}"
-        )
-        return " ".join(["must be a", kind, *([limits] if self.low > -math.inf else [])]) + (
-            ", or null" if self.optional else ""
-        )
+        words = "must be a whole number" if self.whole else "must be a number"
+        if self.high < math.inf:
+            words += f" from {self.low:g} to {self.high:g}"
+        elif self.low > -math.inf:
+            words += f" of at least {self.low:g}"
+        return words + (", or null" if self.optional else "")
 
 
 @dataclass(frozen=True)
