@@ -176,7 +176,7 @@ def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str) -> None:
 def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "sys.meta_path = [one for one in sys.meta_path if 'editable' not in repr(one).lower()]\n"  # not installed
+        "sys.meta_path = [one for one in sys.meta_path if 'editable' not in repr(one).lower()]\n"
         "import app\n"
         "heavy = {'torch', 'transformers', 'ray', 'optuna', 'search', 'himap', 'objectives', 'minis'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"

@@ -66,6 +66,12 @@ def test_the_numbers_people_look_for_first() -> None:
     assert queries.best_within_flops([trial(0, math.nan, 0.9)]) is None
 
 
+def test_exactly_one_point_is_within_one_point_in_binary_too() -> None:
+    dense, other = trial(0, 1.0, 152 / 300, "dense"), trial(1, 0.5, 149 / 300)
+    assert other.accuracy < dense.accuracy - 0.01  # by rounding alone
+    assert queries.cheapest_within_drop(build_view(study_key(), [dense, other])) == other
+
+
 def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing() -> None:
     view = build_view(study_key(), [trial(1, 0.6, 0.91), trial(2, 0.5, 0.80)])
     assert queries.cheapest_within_drop(view) is None
