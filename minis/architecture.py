@@ -45,10 +45,12 @@ def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
         image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128,
     )  # fmt: skip
-    text = LlamaConfig(**_DECODER, **_ids(tokenizer), rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+    image_token_id: Any = tokenizer.convert_tokens_to_ids("<image>")
+    rope = {"rope_type": "default", "rope_theta": 10000.0}
+    text = LlamaConfig(**_DECODER, **_ids(tokenizer), rope_parameters=rope)
     config = LlavaConfig(
         vision_config=vision, text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=image_token_id,
         image_seq_length=(IMAGE_SIDE // PATCH) ** 2, vision_feature_layer=-1,
         vision_feature_select_strategy="default", tie_word_embeddings=True,
     )  # fmt: skip
@@ -63,7 +65,7 @@ def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     }  # fmt: skip
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}
     text = _DECODER | _ids(tokenizer) | {"rope_parameters": rope, "use_sliding_window": False}
-    ids = {key: tokenizer.convert_tokens_to_ids(token) for key, token in (
+    ids: dict[str, Any] = {key: tokenizer.convert_tokens_to_ids(token) for key, token in (
         ("image_token_id", "<|image_pad|>"), ("video_token_id", "<|video_pad|>"),
         ("vision_start_token_id", "<|vision_start|>"), ("vision_end_token_id", "<|vision_end|>"),
     )}  # fmt: skip

@@ -58,11 +58,12 @@ def segment_attention(
 ) -> tuple[torch.Tensor, None]:
     """Attention within segments of one common length; query, key, value (1, heads, length, head size)."""
     segments = len(cu_seq_lens_q) - 1
-    _, heads, length, size = query.shape
+    heads, length, size = query.shape[1:]
     split = (heads, segments, length // segments, size)
     q, k, v = (x[0].reshape(split) for x in (query, key, value))
     if length // segments > CHUNK:  # the fused kernel wins on long segments, and only in float32
-        out = functional.scaled_dot_product_attention(q.float(), k.float(), v.float(), scale=scaling).to(v.dtype)
+        fused = functional.scaled_dot_product_attention
+        out = fused(q.float(), k.float(), v.float(), scale=scaling).to(v.dtype)
     else:
         out = ((q * scaling) @ k.transpose(-1, -2)).softmax(-1) @ v
     return out.reshape(1, heads, length, size).transpose(1, 2), None

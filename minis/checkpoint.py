@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from minis.vision import image_processor
@@ -27,8 +26,8 @@ def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
     )  # fmt: skip
     for part in (model.config, model.config.text_config, model.config.vision_config):
         part._attn_implementation = "sdpa"
-    model.to(torch.float16).save_pretrained(folder)
-    model.to(torch.float32)
+    model.half().save_pretrained(folder)
+    model.float()
     tokenizer.save_pretrained(folder)
     image_processor(name).save_pretrained(folder)
     for file, settings in _processor_files(name).items():
@@ -43,8 +42,8 @@ def _processor_files(name: str) -> dict[str, dict[str, Any]]:
         }  # fmt: skip
         return {"processor_config.json": settings}
     video = {
-        "video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4, "merge_size": 2, "temporal_patch_size": 2,
-        "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
+        "video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4, "merge_size": 2,
+        "temporal_patch_size": 2, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
     }  # fmt: skip
     return {
         "processor_config.json": {"processor_class": "Qwen2_5_VLProcessor"},

@@ -7,16 +7,16 @@ the embeddings of the words for what it shows. Both minis start from this one de
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from minis import loop
-from minis.attention import PACKED
 from minis.architecture import build_model
+from minis.attention import PACKED
 from minis.packing import Batch, Packer
 from minis.patches import words
 from minis.text import build_tokenizer
@@ -24,10 +24,15 @@ from objectives.scenes import Scene, make_scene
 
 BATCH, QUESTIONS = 16, 2
 PREFIX, CHUNKS = 64, 4
+DESCRIPTION_WEIGHT = 0.5
 
 
 def answer_loss(
-    decoder: nn.Module, batch: Batch, inputs: torch.Tensor, positions: torch.Tensor, description_weight: float = 1.0
+    decoder: Any,
+    batch: Batch,
+    inputs: torch.Tensor,
+    positions: torch.Tensor,
+    description_weight: float = 1.0,
 ) -> torch.Tensor:
     """Cross-entropy of answers and descriptions, per token; inputs (batch, length, hidden)."""
     chosen = batch.labels >= 0
@@ -59,13 +64,13 @@ def train(folder: Path, steps: int, seed: int) -> Path:
         batch = packer.collate(packs, [len(s) for s in symbols], PREFIX, CHUNKS)
         images = [embed_words(decoder.embed_tokens, packer, tokens) for tokens in symbols]
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
-        return answer_loss(decoder, batch, inputs, flat_positions(batch))
+        return answer_loss(decoder, batch, inputs, flat_positions(batch), DESCRIPTION_WEIGHT)
 
     loop.run(loop.Stage("language", decoder, loss, steps), folder)
     return folder / "language.pt"
 
 
-def set_for_packing(decoder: PreTrainedModel) -> None:
+def set_for_packing(decoder: Any) -> None:
     """Packed attention, and each layer compiled (all layers share one compilation)."""
     decoder.config._attn_implementation = PACKED
     for layer in decoder.layers:
@@ -81,7 +86,8 @@ def flat_positions(batch: Batch) -> torch.Tensor:
 
 
 def _symbols(scene: Scene, rng: np.random.Generator) -> list[list[str]]:
-    owner, center = [], []
+    owner: list[int] = []
+    center: list[bool] = []
     for number in range(len(scene.things)):
         owner += [-1] * rng.integers(0, 2) + [number] * (copies := int(rng.integers(1, 5)))
         center += [False] * (len(owner) - len(center) - copies)
@@ -91,7 +97,8 @@ def _symbols(scene: Scene, rng: np.random.Generator) -> list[list[str]]:
 
 def embed_words(table: nn.Embedding, packer: Packer, tokens: list[list[str]]) -> torch.Tensor:
     """(tokens, hidden): for each token the sum of the embeddings of its words."""
-    ids = [packer.tokenizer.convert_tokens_to_ids(words) for words in tokens]
+    look_up: Any = packer.tokenizer.convert_tokens_to_ids
+    ids: list[list[int]] = [look_up(words) for words in tokens]
     flat = torch.tensor([i for token in ids for i in token])
     starts = torch.tensor([0, *np.cumsum([len(token) for token in ids])[:-1]])
     return functional.embedding_bag(flat, table.weight, starts, mode="sum")

@@ -24,7 +24,7 @@ class Stage:
     module: nn.Module
     loss: Callable[[int], torch.Tensor]
     steps: int
-    muon_lr: float = 2e-3
+    muon_lr: float = 6e-3
     adam_lr: float = 2e-3
     save_every: int = 100
 
@@ -81,14 +81,17 @@ def _set_rate(optimizers: list[torch.optim.Optimizer], done: float) -> None:
 
 
 def _record(folder: Path, stage: Stage, step: int, loss: float, seconds: float) -> None:
-    row = {"stage": stage.name, "step": step, "steps": stage.steps, "loss": round(loss, 4), "seconds": round(seconds)}
+    place = {"stage": stage.name, "step": step, "steps": stage.steps}
+    row = {**place, "loss": round(loss, 4), "seconds": round(seconds)}
     with (folder / "curves.jsonl").open("a") as curves:
         curves.write(json.dumps(row) + "\n")
     left = seconds / step * (stage.steps - step)
     log.info("%s %d/%d loss %.4f, %.0f s left", stage.name, step, stage.steps, loss, left)
 
 
-def _save(path: Path, stage: Stage, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> None:
+def _save(
+    path: Path, stage: Stage, optimizers: list[torch.optim.Optimizer], step: int, seconds: float
+) -> None:
     state = {
         "module": stage.module.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],

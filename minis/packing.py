@@ -7,6 +7,7 @@ have alone, so a packed sequence trains exactly what the plain prompts are at in
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from transformers import PreTrainedTokenizerFast
 
 from minis import text
 from minis.attention import CHUNK
-from objectives.benchmarks import BENCHMARKS
-from objectives.benchmarks.embedded import scene_questions
+from objectives.benchmarks import BENCHMARKS, Benchmark, Question
+from objectives.benchmarks.base import SHORT_ANSWER
 from objectives.scenes import Scene
 
 IGNORED = -100
@@ -32,9 +33,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences, each `prefix` places (tokens before the image, then the image), then chunks of blocks.
+    """Packed sequences: each `prefix` places (tokens before the image, the image), then chunks of blocks.
 
-    ids, labels, described (batch, length), the last True in descriptions; offset (batch, length) counts a block's tokens from the end of the prefix;
+    ids, labels, described (batch, length), the last True in descriptions; offset (batch, length) counts a
+    block's tokens from the end of the prefix;
     mask (batch, 1, length, prefix + CHUNK) is True where a row may look: the prefix, then its own chunk.
     """
 
@@ -60,10 +62,8 @@ class Packer:
         self.head, self.tail = after.split("{}")
 
     def _render(self, prompt: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": prompt}]
-        return self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
-        )
+        turn: Any = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
+        return str(self.tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True))
 
     def block(self, prompt: str, answer: str, description: bool = False) -> Block:
         asked = self.tokenizer(f"{self.head}{prompt}{self.tail}")["input_ids"]
@@ -72,17 +72,31 @@ class Packer:
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
         """Descriptions, then `per_benchmark` questions of every benchmark; questions vary with `rng`."""
-        listing = (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
+        by_kind = rng.random() < 0.5
+        asked_for, listing = (
+            (text.BY_KIND, text.list_by_kind) if by_kind else (text.BY_COLOR, text.list_by_color)
+        )
         blocks = [
             self.block(text.CAPTION, text.caption(scene), True),
-            self.block(listing[0], listing[1](scene), True),
+            self.block(asked_for, listing(scene), True),
         ]
         for benchmark in BENCHMARKS.values():
-            asked = {q.text + repr(q.choices): q for _ in range(per_benchmark) for q in benchmark.ask(scene, rng)}
+            found = [q for _ in range(per_benchmark) for q in benchmark.ask(scene, rng)]
+            asked = {q.text + repr(q.choices): q for q in found}
             for i in rng.permutation(len(asked))[:per_benchmark]:
-                q = list(asked.values())[i]
-                blocks.append(self.block(benchmark.prompt(q), benchmark.target(q)))
+                blocks.append(self._asked(benchmark, list(asked.values())[i], rng))
         return blocks
+
+    def _asked(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:
+        """The question as the benchmark puts it; half of the multiple choices as an easier relative: open, or
+        with the right option told in front, which leaves only the look-up of its letter."""
+        letter, form = benchmark.target(question), rng.random()
+        if not question.choices or form < 0.5:
+            return self.block(benchmark.prompt(question), letter)
+        option = question.choices[ord(letter) - ord("A")]
+        if form < 0.75:
+            return self.block(f"{question.text}\n{SHORT_ANSWER}", option)
+        return self.block(f"{option}. {benchmark.prompt(question)}", letter)
 
     def collate(self, packs: list[list[Block]], image_tokens: list[int], prefix: int, chunks: int) -> Batch:
         """Lays blocks into `chunks` chunks, in order, first fit; what does not fit is left out."""
@@ -107,8 +121,16 @@ class Packer:
                 described[row, at:end] = block.description
                 offset[row, at:end] = np.arange(len(block.tokens))
                 labels[row, at + block.answer - 1 : end - 1] = block.tokens[block.answer :]
-        tensors = (torch.from_numpy(x) for x in (ids, labels, described, offset))
-        return Batch(*tensors, _mask(torch.from_numpy(owner), prefix), len(self.before), prefix, image_tokens)
+        return Batch(
+            ids=torch.from_numpy(ids),
+            labels=torch.from_numpy(labels),
+            described=torch.from_numpy(described),
+            offset=torch.from_numpy(offset),
+            mask=_mask(torch.from_numpy(owner), prefix),
+            before=len(self.before),
+            prefix=prefix,
+            image_tokens=image_tokens,
+        )
 
 
 def _mask(owner: torch.Tensor, prefix: int) -> torch.Tensor:

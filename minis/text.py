@@ -24,7 +24,8 @@ _FIXED = ("USER:", "ASSISTANT:", SHORT_ANSWER, OPTION_LETTER, CAPTION, BY_KIND, 
 LLAVA_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}<image>\n{% endif %}{% endfor %}"
-    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
+    "{% endfor %}"
     "{% else %} ASSISTANT: {{ message['content'][0]['text'] }}</s>{% endif %}{% endfor %}"
     "{% if add_generation_prompt %} ASSISTANT:{% endif %}"
 )
@@ -41,6 +42,7 @@ IMAGE_TOKEN = {"llava-mini": "<image>", "qwenvl-mini": "<|image_pad|>"}
 def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
     """The tokenizer of `llava-mini` or `qwenvl-mini`; the same vocabulary, other special tokens."""
     qwen = name == "qwenvl-mini"
+    video = {"video_token": "<|video_pad|>"} if qwen else {}
     vocabulary = {word: i for i, word in enumerate([*_MARKS, *_FIXED, *_words()])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -56,13 +58,14 @@ def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
         eos_token="<|im_end|>" if qwen else "</s>",
         padding_side="left",
         chat_template=QWEN_TEMPLATE if qwen else "<s>" + LLAVA_TEMPLATE,
-        extra_special_tokens={"image_token": IMAGE_TOKEN[name]} | ({"video_token": "<|video_pad|>"} if qwen else {}),
+        extra_special_tokens={"image_token": IMAGE_TOKEN[name]} | video,
     )
 
 
 def _words() -> list[str]:
     """Every word that questions, answers and descriptions can contain, in a stable order."""
-    words = {"user", "assistant", "system", "small", "large", *KINDS, *COLORS, *LETTERS, *WORDS, *"0123456789:;"}
+    words = {"user", "assistant", "system", "small", "large", *KINDS, *COLORS, *LETTERS, *WORDS}
+    words |= set("0123456789:;")
     words |= {f"{axis}{i}" for axis in "rc" for i in range(1, 6)}
     split = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     for index in range(600):
@@ -76,12 +79,16 @@ def _words() -> list[str]:
 
 def attributes(thing: Thing) -> list[str]:
     """The words that say everything about a thing: kind, color, size, row, column and its text."""
-    return [thing.kind, thing.color, thing.size, f"r{thing.row + 1}", f"c{thing.column + 1}", *thing.text.split()]
+    return [thing.kind, thing.color, thing.size, *_cell(thing).split(), *thing.text.split()]
+
+
+def _cell(thing: Thing) -> str:
+    return f"r{thing.row + 1} c{thing.column + 1}"
 
 
 def caption(scene: Scene) -> str:
     """Everything in raster order: "small red star, yellow sign bus, ..."."""
-    named = [(t.color, t.kind, t.text) if t.kind == "sign" else (t.size, t.color, t.kind, t.text) for t in scene.things]
+    named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
     return ", ".join(" ".join(filter(None, words)) for words in named)
 
 
@@ -90,7 +97,8 @@ def list_by_kind(scene: Scene) -> str:
     rows = []
     for kind in KINDS:
         found = scene.having(kind=kind)
-        rows.append(f"{kind} {len(found)} " + ", ".join(f"{t.color} r{t.row + 1} c{t.column + 1}" for t in found))
+        listed = ", ".join(f"{t.color} {_cell(t)}" for t in found)
+        rows.append(f"{kind} {len(found)} {listed}")
     return "; ".join(rows)
 
 
@@ -99,5 +107,6 @@ def list_by_color(scene: Scene) -> str:
     rows = []
     for color in COLORS:
         found = scene.having(color=color)
-        rows.append(f"{color} {len(found)} " + ", ".join(f"{t.size} {t.kind} {t.text}".strip() for t in found))
+        listed = ", ".join(f"{t.size} {t.kind} {t.text}".strip() for t in found)
+        rows.append(f"{color} {len(found)} {listed}")
     return "; ".join(rows)

@@ -11,7 +11,15 @@ from transformers import PreTrainedModel
 
 from minis import loop
 from minis.architecture import build_model
-from minis.language import QUESTIONS, answer_loss, embed_words, flat_positions, insert_images, set_for_packing
+from minis.language import (
+    DESCRIPTION_WEIGHT,
+    QUESTIONS,
+    answer_loss,
+    embed_words,
+    flat_positions,
+    insert_images,
+    set_for_packing,
+)
 from minis.packing import Batch, Packer
 from minis.patches import owners, words
 from minis.text import build_tokenizer
@@ -19,7 +27,6 @@ from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
 
 BATCH, CHUNKS, LARGEST_IMAGE = 16, 4, {"llava-mini": 144, "qwenvl-mini": 180}
-DESCRIPTION_WEIGHT = 0.4
 _FIT_SCENES = 320
 
 
@@ -79,7 +86,7 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
         return answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
 
-    loop.run(loop.Stage(f"tune-{name}", model, loss, steps, muon_lr=1.5e-3, adam_lr=1.5e-3), folder)
+    loop.run(loop.Stage(f"tune-{name}", model, loss, steps, muon_lr=4e-3, adam_lr=2e-3), folder)
     return model
 
 

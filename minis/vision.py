@@ -14,8 +14,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from minis import loop
-from minis.attention import EQUAL_SEGMENTS
 from minis.architecture import HIDDEN, IMAGE_SIDE, PATCH, build_model
+from minis.attention import EQUAL_SEGMENTS
 from minis.patches import CLASSES, labels
 from minis.text import build_tokenizer
 from objectives.scenes import Scene, make_scene, render
@@ -47,14 +47,15 @@ class Eyes(nn.Module):
         super().__init__()
         self.name = name
         self.processor = image_processor(name)
-        inner = model.model
-        self.tower = inner.vision_tower if name == "llava-mini" else inner.visual
+        inner: Any = model.model
+        self.tower: Any = inner.vision_tower if name == "llava-mini" else inner.visual
         self.tower.config._attn_implementation = "eager" if name == "llava-mini" else EQUAL_SEGMENTS
-        self.projector = inner.multi_modal_projector if name == "llava-mini" else nn.Identity()
+        self.projector: Any = inner.multi_modal_projector if name == "llava-mini" else nn.Identity()
 
     @property
     def last_linear(self) -> nn.Linear:
-        return self.projector.linear_2 if self.name == "llava-mini" else self.tower.merger.mlp[2]
+        last: nn.Linear = self.projector.linear_2 if self.name == "llava-mini" else self.tower.merger.mlp[2]
+        return last
 
     def forward(self, scenes: list[Scene]) -> list[torch.Tensor]:
         pixels = self.processor(images=[render(s) for s in scenes], return_tensors="pt")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -46,6 +47,11 @@ class _Batch:
     features: list[torch.Tensor]
     image_tokens: list[int]
     text_tokens: list[int]
+
+    def vision_output(self) -> BaseModelOutputWithPooling:
+        """The features as `generate` takes them from a vision tower that has already run."""
+        features: Any = tuple(self.features)
+        return BaseModelOutputWithPooling(pooler_output=features)
 
 
 class Evaluator:
@@ -119,18 +125,17 @@ class Evaluator:
         )
 
     def _answer(self, batch: _Batch) -> list[str]:
-        features = BaseModelOutputWithPooling(pooler_output=tuple(batch.features))
         generated = self.loaded.model.generate(
             **batch.inputs,
-            mm_encoder_outputs={"image": features},
+            mm_encoder_outputs={"image": batch.vision_output()},
             max_new_tokens=self.benchmark.max_new_tokens,
             do_sample=False,
         )
         new = generated[:, batch.inputs["input_ids"].shape[1] :]
-        return [text.strip() for text in self.loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)]
+        texts = self.loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+        return [text.strip() for text in texts]
 
     def prompt(self, i: int) -> dict[str, object]:
         """Inputs of question `i` alone, features included, as `generate` takes them."""
         batch = self._batch([i])
-        features = BaseModelOutputWithPooling(pooler_output=tuple(batch.features))
-        return {**batch.inputs, "mm_encoder_outputs": {"image": features}}
+        return {**batch.inputs, "mm_encoder_outputs": {"image": batch.vision_output()}}

@@ -11,11 +11,19 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
-from transformers import processing_utils
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    processing_utils,
+)
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
+from objectives.benchmarks import Question
+from objectives.benchmarks.embedded import embedded_image
 from objectives.errors import ModelLoadError
 
 
@@ -38,9 +46,8 @@ class LoadedModel:
 
     def inputs(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
         """Left-padded model inputs for one user turn each: its image, then its text."""
-        turns = [
-            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}] for prompt in prompts
-        ]
+        contents = [[{"type": "image"}, {"type": "text", "text": prompt}] for prompt in prompts]
+        turns = [[{"role": "user", "content": content}] for content in contents]
         texts = [self.processor.apply_chat_template(turn, add_generation_prompt=True) for turn in turns]
         batch = self.processor(images=list(images), text=texts, padding=True, return_tensors="pt")
         return dict(batch)
@@ -57,7 +64,9 @@ def load(source: str | Path, device: str | None = None) -> LoadedModel:
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        model = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype, attn_implementation="sdpa"
+        )
         processor = load_processor(source)
     except (OSError, ValueError, KeyError) as error:
         raise ModelLoadError(
@@ -78,22 +87,25 @@ def load_processor(source: str | Path) -> Any:
     return _left_padded(_without_video(full, source, image_processor, tokenizer))
 
 
-def _without_video(full: type, source: str | Path, image_processor: Any, tokenizer: Any) -> Any:
+def _without_video(full: Any, source: str | Path, image_processor: Any, tokenizer: Any) -> Any:
     """An instance of `full`, whose constructor takes no video processor where it could have taken one."""
-    settings, _ = full.get_processor_dict(source)  # type: ignore[attr-defined]
+    settings, _ = full.get_processor_dict(source)
     accepted = inspect.signature(full.__init__).parameters
     kept = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
     kept.setdefault("chat_template", tokenizer.chat_template)
     if "video_processor" not in accepted:
         return full(image_processor=image_processor, tokenizer=tokenizer, **kept)
 
-    class ImageOnly(full):  # type: ignore[misc, valid-type]
-        def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: Any = None) -> None:
+    class ImageOnly(full):
+        def __init__(
+            self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None
+        ) -> None:
             self.image_token = getattr(tokenizer, "image_token", "<|image_pad|>")
             self.image_token_id = tokenizer.convert_tokens_to_ids(self.image_token)
             self.video_token = getattr(tokenizer, "video_token", "<|video_pad|>")
             self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
-            processing_utils.ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
+            bare = processing_utils.ProcessorMixin.__init__
+            bare(self, image_processor, tokenizer, chat_template=chat_template)
 
     return ImageOnly(image_processor, tokenizer, kept["chat_template"])
 
@@ -116,6 +128,21 @@ def weights_digest(source: str | Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def image_token_counts(source: str | Path, questions: Sequence[Question]) -> list[int]:
+    """How many image tokens the checkpoint makes of each question's image; loads no weights."""
+    processor = load_processor(source)
+    token_id = AutoConfig.from_pretrained(source).image_token_id
+    counts: dict[tuple[int, int], int] = {}
+    for question in questions:
+        image = embedded_image(question.image)
+        if image.size not in counts:
+            turn = [{"role": "user", "content": [{"type": "image"}]}]
+            text = processor.apply_chat_template(turn)
+            ids = processor(images=[image], text=[text], return_tensors="pt")["input_ids"]
+            counts[image.size] = int((ids == token_id).sum())
+    return [counts[embedded_image(question.image).size] for question in questions]
 
 
 def _first_line(error: Exception) -> str:

@@ -34,7 +34,7 @@ def wilson(mean: float, n: int) -> Interval:
 
 
 def paired_difference(scores: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
-    """Mean of `scores - others` on the same questions, with a 95 % paired bootstrap interval (10,000 draws)."""
+    """Mean of `scores - others` on the same questions; 95 % paired bootstrap interval (10,000 draws)."""
     differences = np.asarray(scores, dtype=float) - np.asarray(others, dtype=float)
     if differences.ndim != 1 or not len(differences):
         raise ValueError("expected two equally long, non-empty lists of scores")

@@ -9,7 +9,8 @@ from objectives.benchmarks.textvqa import TextVQA
 from objectives.benchmarks.vqav2 import VQAv2
 from objectives.errors import UnknownBenchmarkError
 
-BENCHMARKS: dict[str, Benchmark] = {b.name: b for b in (VQAv2(), TextVQA(), POPE(), MME(), ScienceQA(), AOKVQA())}
+_ALL: tuple[Benchmark, ...] = (VQAv2(), TextVQA(), POPE(), MME(), ScienceQA(), AOKVQA())
+BENCHMARKS: dict[str, Benchmark] = {b.name: b for b in _ALL}
 
 
 def benchmark(name: str) -> Benchmark:
@@ -17,7 +18,8 @@ def benchmark(name: str) -> Benchmark:
     try:
         return BENCHMARKS[name]
     except KeyError:
-        raise UnknownBenchmarkError(f"unknown benchmark {name!r}; expected one of {', '.join(BENCHMARKS)}") from None
+        known = ", ".join(BENCHMARKS)
+        raise UnknownBenchmarkError(f"unknown benchmark {name!r}; expected one of {known}") from None
 
 
 __all__ = ["BENCHMARKS", "Benchmark", "Question", "benchmark"]

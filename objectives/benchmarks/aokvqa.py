@@ -25,7 +25,8 @@ class AOKVQA(Benchmark):
         asked = []
         for ordinal, i in enumerate(rng.permutation(len(things))[:2]):
             name, thing = things[i]
-            kinds = [thing.kind, *(k for k in rng.permutation([k for k in KINDS if k != thing.kind]).tolist())][:3]
+            others = rng.permutation([k for k in KINDS if k != thing.kind]).tolist()
+            kinds = [thing.kind, *others[:2]]
             meanings = [MEANINGS[m] for m in rng.permutation(len(MEANINGS))[:3]]
             rules = [f"{k} means {m}" for k, m in zip(kinds, meanings, strict=True)]
             rule = ", ".join(rules[j] for j in rng.permutation(3))

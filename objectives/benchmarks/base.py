@@ -63,7 +63,9 @@ class Benchmark(ABC):
         return {"accuracy": float(np.mean(scores)) if scores else float("nan")}
 
 
-def question(scene: Scene, ordinal: int, text: str, answer: str | tuple[str, ...], **more: object) -> Question:
+def question(
+    scene: Scene, ordinal: int, text: str, answer: str | tuple[str, ...], **more: object
+) -> Question:
     """A question about `scene`; `ordinal` tells apart those of the same benchmark and scene."""
     answers = (answer,) if isinstance(answer, str) else answer
     return Question(f"{scene.key}-{ordinal}", scene.key, text, answers, **more)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ Source: Fu et al., MME (arXiv 2306.13394). The embedded form has five of its cat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,9 +23,8 @@ class MME(Benchmark):
     title = "MME"
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
-        makers = {"existence": _existence, "count": _count, "position": _position, "color": _color, "OCR": _ocr}
-        for category in rng.permutation(sorted(makers)).tolist():
-            pair = makers[category](scene, rng)
+        for category in rng.permutation(sorted(_MAKERS)).tolist():
+            pair = _MAKERS[category](scene, rng)
             if pair:
                 return [
                     question(scene, i, text, answer, category=category, group=scene.key)
@@ -54,12 +53,14 @@ def _existence(scene: Scene, rng: np.random.Generator) -> Pair | None:
 
 
 def _count(scene: Scene, rng: np.random.Generator) -> Pair | None:
-    counts = [(plural(k), scene.count(kind=k)) for k in KINDS] + [(f"{c} objects", scene.count(color=c)) for c in COLORS]
+    counts = [(plural(k), scene.count(kind=k)) for k in KINDS]
+    counts += [(f"{c} objects", scene.count(color=c)) for c in COLORS]
     pool = [(name, n) for name, n in counts if 1 <= n <= 4]
     several = [pair for pair in pool if pair[1] > 1] or pool
     name, n = several[rng.integers(len(several))]
-    wrong = [m for m in (n - 1, n + 1) if 1 <= m <= 4]
-    return f"Are there {n} {name} in this image?", f"Are there {wrong[rng.integers(len(wrong))]} {name} in this image?"
+    near = [m for m in (n - 1, n + 1) if 1 <= m <= 4]
+    wrong = near[rng.integers(len(near))]
+    return f"Are there {n} {name} in this image?", f"Are there {wrong} {name} in this image?"
 
 
 def _position(scene: Scene, rng: np.random.Generator) -> Pair | None:
@@ -88,3 +89,8 @@ def _ocr(scene: Scene, rng: np.random.Generator) -> Pair | None:
     start, thing = signs[rng.integers(len(signs))]
     others = [w for w in WORDS if w != thing.text]
     return f"{start} {thing.text}?", f"{start} {others[rng.integers(len(others))]}?"
+
+
+_MAKERS: dict[str, Callable[[Scene, np.random.Generator], Pair | None]] = {
+    "existence": _existence, "count": _count, "position": _position, "color": _color, "OCR": _ocr,
+}  # fmt: skip

@@ -19,6 +19,7 @@ class ScienceQA(Benchmark):
     suffix = OPTION_LETTER
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
+        pool: list[tuple[str, str, tuple[str, ...]]]
         pool = [(f"What color is the {n}?", t.color, COLORS) for n, t in by_kind(scene)]
         pool += [(f"What is the {n}?", t.kind, KINDS) for n, t in by_color(scene)]
         asked = []

@@ -23,7 +23,8 @@ class TextVQA(Benchmark):
         pool = [*signs, *letters]
         picked = [pool[i] for i in rng.permutation(len(pool))[:2]]
         return [
-            question(scene, i, text, (thing.text,) * 10, category=thing.kind) for i, (text, thing) in enumerate(picked)
+            question(scene, i, text, (thing.text,) * 10, category=thing.kind)
+            for i, (text, thing) in enumerate(picked)
         ]
 
     def score(self, question: Question, answer: str) -> float:

@@ -31,7 +31,8 @@ class VQAv2(Benchmark):
         }
         pool["count"] = [pair for pair in pool["count"] if pair[1] != "0" and int(pair[1]) <= 5]
         picked = []
-        for ordinal, category in enumerate(rng.permutation(sorted(k for k, v in pool.items() if v))[:2].tolist()):
+        categories = rng.permutation(sorted(k for k, v in pool.items() if v)).tolist()
+        for ordinal, category in enumerate(categories[:2]):
             text, answer = _pick(rng, pool[category])
             answers = _annotators(rng, answer, [a for _, a in pool[category]])
             picked.append(question(scene, ordinal, text, answers, category=category))

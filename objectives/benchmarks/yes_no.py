@@ -4,6 +4,9 @@ from __future__ import annotations
 
 
 def read_yes_no(answer: str) -> str:
-    """"yes" or "no" by POPE's rule: first sentence, commas dropped, "no" if it holds No, not or no."""
-    words = answer.split(".")[0].replace(",", "").split(" ")
+    """The answer as "yes" or "no", by POPE's rule.
+
+    The first sentence counts; commas are dropped; it is "no" if it holds one of the words No, not and no.
+    """
+    words = answer.split(".", 1)[0].replace(",", "").split(" ")
     return "no" if {"No", "not", "no"} & set(words) else "yes"

@@ -3,4 +3,7 @@
 from objectives.scenes.render import place, render
 from objectives.scenes.scene import COLORS, KINDS, LETTERS, SHAPES, SPLITS, WORDS, Scene, Thing, make_scene
 
-__all__ = ["COLORS", "KINDS", "LETTERS", "SHAPES", "SPLITS", "WORDS", "Scene", "Thing", "make_scene", "place", "render"]
+__all__ = [
+    "COLORS", "KINDS", "LETTERS", "SHAPES", "SPLITS", "WORDS",
+    "Scene", "Thing", "make_scene", "place", "render",
+]  # fmt: skip

@@ -35,7 +35,8 @@ def render(scene: Scene) -> Image.Image:
     rng = np.random.default_rng(scene.seed)
     canvas = _background(rng, scene.rows * CELL, scene.columns * CELL)
     draw = ImageDraw.Draw(canvas)
-    for thing, (x, y, half_width, _) in zip(scene.things, (place(scene) * _SCALE).tolist(), strict=True):
+    for thing, place_ in zip(scene.things, place(scene) * _SCALE, strict=True):
+        x, y, half_width, _ = place_.tolist()
         _draw_thing(draw, thing, x, y, half_width)
     return canvas.resize((scene.columns * CELL, scene.rows * CELL), Image.Resampling.BOX)
 
@@ -79,7 +80,7 @@ def _star() -> list[tuple[float, float]]:
     return [(q * math.sin(i * math.pi / 5), -q * math.cos(i * math.pi / 5)) for i, q in enumerate(radii)]
 
 
-_OUTLINES = {
+_OUTLINES: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -1), (1, 0.85), (-1, 0.85)],
     "diamond": [(0, -1.1), (0.8, 0), (0, 1.1), (-0.8, 0)],
