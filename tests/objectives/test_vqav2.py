@@ -1,0 +1,79 @@
+"""VQAv2: open questions, ten annotators and their soft accuracy."""
+
+from __future__ import annotations
+
+import pytest
+from benchmark_conformance import MANY, Conformance, only, parsed, questions
+
+from objectives.benchmarks import Question
+from objectives.benchmarks.vqa_accuracy import normalize, vqa_accuracy
+from objectives.scenes import Scene
+
+
+class TestVQAv2(Conformance):
+    name = "vqav2"
+    fingerprint = 411256895
+    best_guess = 0.25
+
+    def wrong(self, question: Question) -> str:
+        return "giraffe"
+
+    def truth(self, question: Question, scene: Scene) -> str:
+        if found := parsed(r"What color is the (\w+)\?", question):
+            return scene.things[only(scene, found[0])].color
+        if found := parsed(r"What is the (\w+) object\?", question):
+            return scene.things[only(scene, color=found[0])].kind
+        if found := parsed(r"What size is the (\w+) (\w+)\?", question):
+            return scene.things[only(scene, found[1], found[0])].size
+        (name,) = parsed(r"How many ([\w ]+) are there\?", question) or ("",)
+        if name.endswith(" objects"):
+            return str(scene.count(color=name.removesuffix(" objects")))
+        return str(scene.count(kind="cross" if name == "crosses" else name.removesuffix("s")))
+
+    def test_ten_annotators_of_whom_most_agree(self) -> None:
+        for q in questions(self.name, "validation", MANY):
+            assert len(q.answers) == 10
+            assert max(map(q.answers.count, q.answers)) >= 7
+
+    def test_annotators_do_slip(self) -> None:
+        asked = questions(self.name, "validation", MANY)
+        assert sum(len(set(q.answers)) > 1 for q in asked) > MANY / 4
+
+
+@pytest.mark.parametrize(
+    ("given_by", "accuracy"),
+    [
+        # k annotators gave the answer. Leaving one of those out leaves k-1 matches, one of the others k:
+        # (k * min(1, (k-1)/3) + (10-k) * min(1, k/3)) / 10
+        (0, 0.0),
+        (1, 0.3),  # (1·0 + 9·1/3) / 10
+        (2, 0.6),  # (2·1/3 + 8·2/3) / 10
+        (3, 0.9),  # (3·2/3 + 7·1) / 10
+        (4, 1.0),
+        (10, 1.0),
+    ],
+)
+def test_leave_one_out_accuracy(given_by: int, accuracy: float) -> None:
+    annotations = ["red"] * given_by + [f"other {i}" for i in range(10 - given_by)]
+    assert vqa_accuracy("red", annotations) == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize(
+    ("raw", "normal"),
+    [
+        ("The Red", "red"),
+        ("a star.", "star"),
+        ("two", "2"),
+        ("None", "0"),
+        ("  red,  blue ", "red blue"),
+        ("3.5", "3.5"),
+        ("yes!\n", "yes"),
+        ("an", ""),
+    ],
+)
+def test_normal_form(raw: str, normal: str) -> None:
+    assert normalize(raw) == normal
+
+
+def test_both_sides_are_normalized() -> None:
+    assert vqa_accuracy("Two.", ["2"] * 5 + ["the two"] * 5) == 1.0
