@@ -92,13 +92,22 @@ class Evaluator:
         )
 
     def _see(self, asked: list[Question], inputs: dict[str, torch.Tensor]) -> None:
-        """Computes the features of images not seen before."""
-        if all(q.image in self._features for q in asked):
+        """Computes the features of images not seen before, each once."""
+        rows = {q.image: row for row, q in enumerate(asked) if q.image not in self._features}
+        if not rows:
             return
-        vision = {key: inputs[key] for key in (*_VISION_KEYS, "image_grid_thw") if key in inputs}
-        vision["pixel_values"] = vision["pixel_values"].to(self.loaded.model.dtype)
+        chosen = list(rows.values())
+        pixels, grids = inputs["pixel_values"].to(self.loaded.model.dtype), inputs.get("image_grid_thw")
+        if grids is None:
+            vision = {"pixel_values": pixels[chosen]}
+        else:  # patches of all images in one list
+            patches = pixels.split(grids.prod(1).tolist())
+            vision = {
+                "pixel_values": torch.cat([patches[r] for r in chosen]),
+                "image_grid_thw": grids[chosen],
+            }
         seen = self.loaded.model.get_image_features(**vision, **self._vision_options()).pooler_output
-        self._features.update({q.image: feature for q, feature in zip(asked, seen, strict=True)})
+        self._features.update(zip(rows, seen, strict=True))
 
     def _vision_options(self) -> dict[str, object]:
         config = self.loaded.model.config

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,3 +70,12 @@ def _layer_flops(shape: DecoderShape, tokens: int) -> int:
     projections = 2 * tokens * shape.hidden * (2 * queries + 2 * keys)
     attention = 4 * tokens * tokens * queries
     return projections + attention + 6 * tokens * shape.hidden * shape.intermediate
+
+
+def flops_ratio(
+    shape: DecoderShape, image_tokens: Sequence[int], text_tokens: Sequence[int], config: PruningConfig
+) -> float:
+    """True FLOPs of some prompts as a part of what they cost dense; one entry a prompt in both lists."""
+    prompts = list(zip(image_tokens, text_tokens, strict=True))
+    own = sum(flops(shape, image, text, config) for image, text in prompts)
+    return own / sum(flops(shape, image, text, PruningConfig.dense()) for image, text in prompts)

@@ -1,0 +1,50 @@
+"""Latency: what is timed, and in which order its figures come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from himap import PruningConfig
+from objectives import latency
+from objectives.accuracy import Evaluator
+from objectives.benchmarks import benchmark
+from objectives.benchmarks.embedded import embedded_questions
+from objectives.models import LoadedModel
+
+
+@pytest.fixture(scope="module")
+def evaluator(minis: dict[str, LoadedModel]) -> Evaluator:
+    pope = benchmark("pope")
+    return Evaluator(minis["llava-mini"], pope, embedded_questions(pope, "validation", 3))
+
+
+def test_quartiles_are_ordered(evaluator: Evaluator) -> None:
+    timed = latency.measure(evaluator, PruningConfig.paper(), repeats=4)
+    assert 0 < timed.low <= timed.median <= timed.high
+    assert timed.n == 4
+
+
+def test_the_figures_of_known_times(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warm-up of 90 ms, then 10, 40, 20, 30 and 50 ms: the warm-up is left out, the median is 30."""
+    clock, durations = [0.0], iter([0.09, 0.01, 0.04, 0.02, 0.03, 0.05])
+    asked: list[dict[str, Any]] = []
+
+    def generate(**inputs: Any) -> None:
+        asked.append(inputs)
+        clock[0] += next(durations)
+
+    monkeypatch.setattr(evaluator.loaded.model, "generate", generate)
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock[0])
+    timed = latency.measure(evaluator, PruningConfig.dense(), repeats=5)
+    assert (timed.low, timed.median, timed.high) == pytest.approx((20, 30, 40))
+    assert [len(inputs["input_ids"]) for inputs in asked] == [1] * 6
+    assert all(inputs["max_new_tokens"] == 1 and "pixel_values" not in inputs for inputs in asked)
+
+
+def test_a_cpu_says_its_name_and_threads() -> None:
+    name = latency.device_name(torch.device("cpu"))
+    assert name.endswith(f", {torch.get_num_threads()} thread(s)")
+    assert len(name) > len(", 1 thread(s)")
