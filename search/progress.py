@@ -1,0 +1,94 @@
+"""Live progress of all pairs: a table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from search.driver import Pair
+from storage import Trial
+from storage.pareto import front
+
+_LINE_EVERY = 10.0
+
+
+class Progress:
+    """Use as a context manager and hand `update` to the driver."""
+
+    def __init__(self, console: Console, pairs: list[Pair]) -> None:
+        self._console, self._pairs = console, pairs
+        self._began, self._spoke = time.monotonic(), 0.0
+        self._already = {pair.study_id: len(pair.trials) for pair in pairs}
+        self._live = (
+            Live(get_renderable=self._table, console=console, refresh_per_second=2)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live:
+            self._live.__exit__(None, None, None)
+
+    def update(self, pair: Pair, trial: Trial) -> None:
+        """One more trial is stored."""
+        now = time.monotonic()
+        if self._live or now - self._spoke < _LINE_EVERY:
+            return
+        self._spoke = now
+        for each in self._pairs:
+            self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(each)), soft_wrap=True)
+
+    def _row(self, pair: Pair) -> list[tuple[str, str]]:
+        return [
+            ("pair", f"{pair.key.model}/{pair.key.benchmark}"),
+            ("trials", f"{len(pair.trials)}/{pair.budget}"),
+            ("front", str(len(front(pair.trials)))),
+            ("best at <= 50 % FLOPs", best_at_half(pair.trials)),
+            ("failed", str(sum(not t.complete for t in pair.trials))),
+            ("left", self._left(pair)),
+        ]
+
+    def _table(self) -> Table:
+        rows = [self._row(pair) for pair in self._pairs]
+        table = Table(*[name for name, _ in rows[0]], box=None, padding=(0, 2, 0, 0))
+        for row in rows:
+            table.add_row(*[cell for _, cell in row])
+        return table
+
+    def _left(self, pair: Pair) -> str:
+        fresh = len(pair.trials) - self._already[pair.study_id]
+        missing = pair.budget - len(pair.trials)
+        if pair.done or missing <= 0:
+            return "done"
+        if not fresh:
+            return "..."
+        return f"{(time.monotonic() - self._began) / fresh * missing:.0f} s"
+
+
+def best_at_half(trials: list[Trial]) -> str:
+    """The best accuracy among trials of at most half the dense FLOPs, as "81.5"."""
+    affordable = [t.accuracy for t in trials if t.complete and t.flops_ratio <= 0.5]
+    return f"{100 * max(affordable):.1f}" if affordable else "-"
+
+
+def stopper(stop: Callable[[], None], console: Console) -> Callable[[int, object], None]:
+    """A SIGINT handler: the first finishes what is running, the second ends at once."""
+    pressed: list[int] = []
+
+    def handle(signum: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(signum)
+        console.print("stopping: finishing what is running (once more to end at once)")
+        stop()
+
+    return handle

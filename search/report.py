@@ -1,0 +1,93 @@
+"""What a search found: tables, the JSON document, presets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import moocore
+import numpy as np
+from rich.table import Table
+
+from search.driver import Pair
+from storage import Trial
+from storage.pareto import front
+from storage.presets import preset_filename, write_preset
+
+_FRONT_FIELDS = (
+    "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio", "accuracy",
+    "accuracy_low", "accuracy_high", "n", "latency_ms",
+)  # fmt: skip
+_WITHIN = 0.01
+
+
+def hypervolume(trials: list[Trial]) -> float:
+    """Area between the front and the point (FLOPs ratio 1, accuracy 0); at most 1."""
+    points = np.array([(t.flops_ratio, -t.accuracy) for t in front(trials)])
+    return float(moocore.hypervolume(points, ref=[1.0, 0.0])) if len(points) else 0.0
+
+
+def chosen(trials: list[Trial]) -> Trial | None:
+    """The front member that a preset is made of: the cheapest within one point of dense, else the best."""
+    members = front(trials)
+    dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
+    if not members:
+        return None
+    floor = (dense.accuracy if dense else members[-1].accuracy) - _WITHIN
+    return next((t for t in members if t.accuracy >= floor), members[-1])
+
+
+def document(pairs: list[Pair]) -> dict[str, Any]:
+    """The machine-readable result."""
+    return {
+        "pairs": [
+            {
+                "model": pair.key.model,
+                "benchmark": pair.key.benchmark,
+                "trials": len(pair.trials),
+                "failed": sum(not t.complete for t in pair.trials),
+                "seconds": round(pair.seconds, 1),
+                "hypervolume": hypervolume(pair.trials),
+                "front": [{name: getattr(t, name) for name in _FRONT_FIELDS} for t in front(pair.trials)],
+            }
+            for pair in pairs
+        ]
+    }
+
+
+def write_json(path: Path, pairs: list[Pair]) -> None:
+    path.write_text(json.dumps(document(pairs), indent=2) + "\n")
+
+
+def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
+    """One preset per pair that found something; returns the paths."""
+    best = [(pair, chosen(pair.trials)) for pair in pairs]
+    return [write_preset(folder / preset_filename(p.key), p.key, t) for p, t in best if t is not None]
+
+
+def table(pair: Pair) -> Table:
+    """The front beside the landmarks, by rising FLOPs; the preset's row is marked."""
+    members = front(pair.trials)
+    landmarks = [t for t in pair.trials if t.complete and t.origin != "sampler" and t not in members]
+    preset = chosen(pair.trials)
+    n = max((t.n for t in pair.trials), default=0)
+    shown = Table(title=f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)")
+    for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms"):
+        shown.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
+    for trial in sorted([*members, *landmarks], key=lambda t: (t.flops_ratio, t.accuracy)):
+        role = "front" if trial in members else ""
+        role = f"{role} {trial.origin}".strip() if trial.origin != "sampler" else role
+        shown.add_row(f"{role} (preset)" if trial is preset else role, *_cells(trial))
+    return shown
+
+
+def _cells(trial: Trial) -> list[str]:
+    interval = f"[{100 * trial.accuracy_low:.1f}, {100 * trial.accuracy_high:.1f}]"
+    return [
+        f"{100 * trial.flops_ratio:.1f}", f"{100 * trial.accuracy:.1f} {interval}",
+        *([str(trial.k1), f"{trial.r1:g}"] if trial.r1 else ["-", "0"]),
+        *([str(trial.k2), f"{trial.r2:g}"] if trial.r2 else ["-", "0"]),
+        trial.phi_shallow if trial.r1 else "-", trial.phi_deep if trial.r2 else "-",
+        f"{trial.latency_ms:.1f}",
+    ]  # fmt: skip

@@ -1,0 +1,136 @@
+"""Which weights a `--model` means on this machine: the full checkpoint or the embedded mini."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import scan_cache_dir
+from huggingface_hub.errors import CacheNotFound
+from transformers import AutoConfig
+
+from himap import PruningConfig
+from minis import checkpoint
+from objectives.flops import DecoderShape
+from objectives.models import weights_digest
+from search.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Known:
+    """One of the paper's models: hub id, embedded mini, memory that the full weights need, FastV's K."""
+
+    hub_id: str
+    mini: str
+    gigabytes: float
+    fastv_k: int = 2
+
+
+KNOWN = {
+    "qwenvl": Known("Qwen/Qwen2.5-VL-7B-Instruct", "qwenvl-mini", 20),
+    "llava-7b": Known("llava-hf/llava-1.5-7b-hf", "llava-mini", 18),
+    "llava-13b": Known("llava-hf/llava-1.5-13b-hf", "llava-mini", 32, fastv_k=3),
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model as asked for, and the weights that stand for it here.
+
+    `name` is what the store calls it; `kind` is "embedded mini" or "full weights"; `why` explains an
+    automatic choice in one sentence, "" where there was none.
+    """
+
+    name: str
+    source: str
+    kind: str
+    digest: str
+    shape: DecoderShape
+    fastv_k: int
+    why: str = ""
+
+    @property
+    def landmarks(self) -> list[tuple[str, PruningConfig]]:
+        """The settings that every study measures first, those that fit this model's depth."""
+        paper = PruningConfig.paper()
+        control = PruningConfig(paper.k1, paper.r1, paper.k2, paper.r2, "random", "random")
+        known = [
+            ("dense", PruningConfig.dense()),
+            ("fastv", PruningConfig.fastv(self.fastv_k)),
+            ("paper", paper),
+            ("random", control),
+        ]
+        return [(origin, config) for origin, config in known if config.k2 < self.shape.layers]
+
+
+def resolve(model: str, weights: str) -> Target:
+    """The target of `--model MODEL --weights auto|mini|full|PATH|HUB-ID`.
+
+    Raises:
+        UsageError: no such model, or weights that are not here.
+    """
+    known = KNOWN.get(model)
+    if known is None and weights in ("mini", "full"):
+        names = ", ".join(KNOWN)
+        raise UsageError(f"--weights {weights} goes with --model {names}; for {model!r} leave it out")
+    if known is None:
+        return _target(model, _place(model if weights == "auto" else weights), "full weights", 2)
+    mini, full = str(checkpoint.path(known.mini)), known.hub_id
+    if weights == "mini":
+        return _target(model, mini, "embedded mini", 2)
+    if weights == "full":
+        return _target(model, full, "full weights", known.fastv_k)
+    if weights != "auto":
+        return _target(model, _place(weights), "full weights", known.fastv_k)
+    obstacle = _obstacle(known)
+    if obstacle:
+        return _target(model, mini, "embedded mini", 2, f"{full} is not used because {obstacle}")
+    return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU")
+
+
+def _place(source: str) -> str:
+    """`source` if it is a folder or has the form of a hub id."""
+    if Path(source).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        return source
+    names = ", ".join(KNOWN)
+    raise UsageError(f"unknown model {source!r}; expected one of {names}, a checkpoint's folder, or a hub id")
+
+
+def _obstacle(known: Known) -> str:
+    """Why the full weights cannot be used here, or ""."""
+    if not _cached(known.hub_id):
+        return "its weights are not on this machine"
+    if not torch.cuda.is_available():
+        return "there is no GPU"
+    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    return (
+        "" if memory >= known.gigabytes else f"the GPU has {memory:.0f} GB and it needs {known.gigabytes:.0f}"
+    )
+
+
+def _cached(hub_id: str) -> bool:
+    try:
+        repositories = scan_cache_dir().repos
+    except CacheNotFound:
+        return False
+    found = [repository for repository in repositories if repository.repo_id == hub_id]
+    return any(
+        file.file_name.endswith(".safetensors") for r in found for v in r.revisions for file in v.files
+    )
+
+
+def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> Target:
+    try:
+        shape = DecoderShape.from_config(AutoConfig.from_pretrained(source))
+        digest = weights_digest(source)
+    except (OSError, ValueError, AttributeError) as error:
+        first = str(error).strip().splitlines()[0]
+        names = ", ".join(KNOWN)
+        raise UsageError(
+            f"no vision-language checkpoint at {source!r} ({first}); "
+            f"expected one of {names}, a folder, or a hub id that this machine can reach"
+        ) from error
+    label = Path(name).name if Path(name).exists() else name
+    return Target(label, source, kind, digest, shape, fastv_k, why)
