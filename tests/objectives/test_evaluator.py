@@ -24,7 +24,7 @@ CONFIGS = {
 MIXED = "textvqa"  # prompts of several lengths, images of both sizes
 
 
-def asked(n: int = 14) -> list[Question]:
+def asked(n: int = 10) -> list[Question]:
     return embedded_questions(benchmark(MIXED), "validation", n)
 
 

@@ -22,7 +22,7 @@ MAX_BYTES = 8_000_000
 
 
 def check_loaded(loaded: LoadedModel, name: str) -> None:
-    """What issue, paper and search need of a mini, whatever its weights."""
+    """What is asked of a mini, whatever its weights."""
     assert type(loaded.model) is CLASSES[name]
     assert not loaded.model.training
     assert loaded.device == torch.device("cpu") and loaded.model.dtype == torch.float32

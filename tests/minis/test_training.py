@@ -1,0 +1,123 @@
+"""The recipe: a run that stops goes on as if it had not, and the eyes are fitted to the words."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from minis import loop, tune
+from minis.language import embed_words
+from minis.packing import Packer
+from minis.patches import owners, words
+from minis.vision import Eyes, grid, same_grid
+
+
+class Small(nn.Module):
+    """A matrix for Muon, an embedding and a bias for AdamW."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed = nn.Embedding(7, 8)
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.inner(self.embed(ids)).tanh() @ self.embed.weight.T
+
+
+def stage(module: Small, steps: int = 12, stop_at: int | None = None) -> loop.Stage:
+    """Learns to say the next number; `stop_at` is where the process is interrupted."""
+
+    def loss(step: int) -> torch.Tensor:
+        if step == stop_at:
+            raise KeyboardInterrupt
+        ids = torch.randint(0, 7, (16,), generator=torch.Generator().manual_seed(step))
+        return nn.functional.cross_entropy(module(ids), (ids + 1) % 7)
+
+    return loop.Stage("small", module, loss, steps, save_every=5)
+
+
+@pytest.mark.parametrize("stop_at", [5, 7, 10])
+def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, stop_at: int) -> None:
+    through, stopped, resumed = Small(), Small(), Small()
+    loop.run(stage(through), tmp_path / "through")
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(stage(stopped, stop_at=stop_at), tmp_path / "resumed")
+    loop.run(stage(resumed), tmp_path / "resumed")
+    for key, value in through.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key]), key
+    saved = [torch.load(tmp_path / run / "small.pt", weights_only=True) for run in ("through", "resumed")]
+    assert saved[0]["step"] == saved[1]["step"] == 12
+    for a, b in zip(saved[0]["optimizers"], saved[1]["optimizers"], strict=True):
+        assert repr(a) == repr(b)
+
+
+def test_the_resumed_run_starts_at_its_checkpoint(tmp_path: Path) -> None:
+    asked: list[int] = []
+    module = Small()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(stage(module, stop_at=8), tmp_path)
+    again = stage(Small())
+    loop.run(
+        loop.Stage("small", again.module, lambda step: asked.append(step) or again.loss(step), 12), tmp_path
+    )
+    assert asked == list(range(5, 12))
+
+
+def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:
+    module = Small()
+    loop.run(stage(module), tmp_path)
+    before = copy.deepcopy(module.state_dict())
+    loop.run(stage(module, stop_at=0), tmp_path)
+    assert all(torch.equal(value, module.state_dict()[key]) for key, value in before.items())
+
+
+def test_it_learns_and_records_its_curve(tmp_path: Path) -> None:
+    loop.run(stage(Small(), steps=80), tmp_path)
+    rows = [json.loads(line) for line in (tmp_path / "curves.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [20, 40, 60, 80]
+    assert {(row["stage"], row["steps"]) for row in rows} == {("small", 80)}
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
+    loop.run(stage(Small()), tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["small.pt"]
+
+
+def misfit(eyes: Eyes, packer: Packer, table: nn.Embedding) -> float:
+    """Share of the words' variance that the eyes miss, on scenes that no fit has seen."""
+    scenes = same_grid(77_000_000, 8)
+    with torch.no_grad():
+        seen = torch.cat(eyes(scenes))
+        said = [words(scene, *owners(scene, *grid(eyes.name, scene))) for scene in scenes]
+        wanted = torch.cat([embed_words(table, packer, tokens) for tokens in said])
+    return float(((seen - wanted) ** 2).mean() / wanted.var(dim=0).mean())
+
+
+def test_fitting_the_eyes_brings_them_nearer_to_the_words(
+    name: str, model: PreTrainedModel, packer: Packer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tune, "_FIT_SCENES", 24)
+    copied: Any = copy.deepcopy(model)
+    eyes, table = Eyes(name, copied), copied.model.language_model.embed_tokens
+    before = misfit(eyes, packer, table)
+    tune.fit_eyes(eyes, packer, table)
+    after = misfit(eyes, packer, table)
+    assert after < before
+    assert after < 1.0, "nearer than the mean of all words would be"
+    if name == "llava-mini":
+        assert eyes.last_linear is copied.model.multi_modal_projector.linear_2
+
+
+def test_scenes_of_one_grid_are_of_one_size() -> None:
+    scenes = same_grid(123, 10)
+    assert len({(s.rows, s.columns) for s in scenes}) == 1
+    assert len({s.index for s in scenes}) == 10 and scenes[0].index == 123
