@@ -44,6 +44,7 @@ def places(batch: Batch, blocks: list[Block]) -> list[tuple[Block, int]]:
         size = len(block.tokens)
         starts = [i for i in range(PREFIX, len(ids) - size + 1) if ids[i : i + size] == block.tokens]
         found += [(block, starts[0])] if starts else []
+    assert len(found) > 8, "too few blocks to say anything"
     return found
 
 
@@ -78,10 +79,8 @@ def test_an_answer_ends_the_turn(packer: Packer) -> None:
 
 def test_blocks_keep_to_their_chunks_and_labels_to_their_answers(packer: Packer, name: str) -> None:
     blocks, batch = packed(packer, name, make_scene("train", 1))
-    found = places(batch, blocks)
-    assert len(found) > 8
     labels = torch.full_like(batch.labels, IGNORED)
-    for block, start in found:
+    for block, start in places(batch, blocks):
         end = start + len(block.tokens)
         assert (start - PREFIX) // CHUNK == (end - 1 - PREFIX) // CHUNK
         assert batch.offset[0, start:end].tolist() == list(range(len(block.tokens)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,12 @@ def test_the_resumed_run_starts_at_its_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         loop.run(stage(module, stop_at=8), tmp_path)
     again = stage(Small())
-    loop.run(
-        loop.Stage("small", again.module, lambda step: asked.append(step) or again.loss(step), 12), tmp_path
-    )
+
+    def watched(step: int) -> torch.Tensor:
+        asked.append(step)
+        return again.loss(step)
+
+    loop.run(replace(again, loss=watched), tmp_path)
     assert asked == list(range(5, 12))
 
 
