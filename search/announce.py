@@ -24,7 +24,8 @@ def lines(
         f"device     {device}",
         f"pairs      {len(pairs)}: {benchmarks}; {request.questions} {SPLIT} questions each",
         f"budget     {request.budget} trials a pair, {stored} of {planned} already stored",
-        f"search     {request.sampler}, seed {request.seed}, {workers} worker(s), code {commit() or 'unknown'}",
+        f"search     {request.sampler}, seed {request.seed}, {workers} worker(s)",
+        f"code       {commit() or 'unknown commit'}",
         f"store      {store.location}",
     ]
     if target.kind == "embedded mini" and model in KNOWN:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +28,6 @@ class Pair:
     trials: list[Trial]
     running: int = 0
     exhausted: bool = False
-    seconds: float = 0.0
     retry: list[Candidate] = field(default_factory=list)
 
     @property
@@ -52,23 +50,22 @@ class Driver:
         self._failures = 0
         self.stopping = False
 
+    def stop(self) -> None:
+        """Hands out nothing more; `run` returns when what is running is stored."""
+        self.stopping = True
+
     def run(self) -> None:
-        """Returns when every budget is spent, or, once `stopping` is set, when what is running is stored.
+        """Returns when every budget is spent, or, after `stop`, when what is running is stored.
 
         Raises:
             WorkersLostError: measurements fail one after the other, whatever the configuration.
         """
-        last = time.monotonic()
         while any(not pair.done for pair in self._pairs):
             self._fill()
             if not self._pool.running:
                 break
             for outcome in self._pool.finished(timeout=0.5):
                 self._take(outcome)
-            now = time.monotonic()
-            for pair in self._pairs:
-                pair.seconds += (now - last) if not pair.done else 0.0
-            last = now
 
     def _fill(self) -> None:
         while not self.stopping and self._pool.has_room:
@@ -108,7 +105,7 @@ def _trial(candidate: Candidate, outcome: Outcome) -> Trial:
     measured: dict[str, Any] = {"state": "complete", **outcome.fields} if outcome.fields else {}
     return Trial(
         number=candidate.number,
-        origin=candidate.origin,  # type: ignore[arg-type]
+        origin=candidate.origin,
         k1=config.k1, r1=config.r1, k2=config.k2, r2=config.r2,
         phi_shallow=config.phi_shallow, phi_deep=config.phi_deep, seed=config.seed,
         versions=versions(), commit=commit(), created_at=utc_now(),

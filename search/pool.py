@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+import torch
+from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
-from search.errors import UsageError
+from search.errors import WorkersLostError
 
 _QUEUED = 2  # one running and one waiting, so that no actor waits for the driver
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
@@ -37,7 +38,6 @@ class Outcome:
     lost: bool = False
 
 
-@ray.remote(num_cpus=1)
 class _Evaluator:
     def __init__(self, source: str, split: str, n_questions: int) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -49,41 +49,57 @@ class _Evaluator:
 
         self._bench = Bench(source, split, n_questions)
 
+    def ready(self) -> None:
+        """Returns once the model is loaded."""
+
     def measure(self, benchmark: str, config: PruningConfig) -> dict[str, Any]:
         return self._bench.measure(benchmark, config)
 
 
 class Pool:
-    """`workers` evaluators of one checkpoint; use as a context manager."""
+    """`workers` evaluators of one checkpoint, with a GPU each where there are any; a context manager.
+
+    Ray is started for this pool alone, and stopped with it.
+    """
 
     def __init__(self, workers: int, source: str, split: str, n_questions: int) -> None:
-        self._make = lambda: _Evaluator.remote(source, split, n_questions)  # type: ignore[attr-defined]
         self._workers = workers
+        self._arguments = (source, split, n_questions)
         self._actors: list[Any] = []
         self._running: dict[Any, tuple[int, Job]] = {}
 
     def __enter__(self) -> Pool:
-        if not ray.is_initialized():
+        """Starts the workers and waits until they have loaded the model.
+
+        Raises:
+            WorkersLostError: Ray does not start, or a worker cannot load the model.
+        """
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
             ray.init(
+                address="local",
                 num_cpus=self._workers,
                 include_dashboard=False,
                 log_to_driver=False,
-                logging_level=logging.ERROR,
-                object_store_memory=_OBJECT_STORE_BYTES,
                 configure_logging=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
             )
-        available = int(ray.cluster_resources().get("CPU", 0))
-        if self._workers > available:
-            raise UsageError(
-                f"got --workers {self._workers}; the Ray cluster has {available} CPUs, ask for at most that"
-            )
-        self._actors = [self._make() for _ in range(self._workers)]
+            self._actors = [self._make() for _ in range(self._workers)]
+            ray.get([actor.ready.remote() for actor in self._actors])
+        except (RayError, RuntimeError, ValueError) as error:
+            ray.shutdown()
+            raise WorkersLostError(f"the workers do not start: {_reason(error)}") from error
+        except BaseException:
+            ray.shutdown()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        for actor in self._actors:
-            ray.kill(actor)
         ray.shutdown()
+
+    def _make(self) -> Any:
+        remote: Any = ray.remote(num_cpus=1, num_gpus=int(torch.cuda.is_available()))(_Evaluator)
+        return remote.remote(*self._arguments)
 
     @property
     def running(self) -> int:
@@ -97,8 +113,11 @@ class Pool:
     def submit(self, job: Job) -> None:
         """Hands the job to the actor that has least to do."""
         load = [sum(at == i for at, _ in self._running.values()) for i in range(self._workers)]
-        chosen = load.index(min(load))
-        self._running[self._actors[chosen].measure.remote(job.benchmark, job.config)] = (chosen, job)
+        self._hand(job, load.index(min(load)))
+
+    def _hand(self, job: Job, index: int) -> None:
+        reference = self._actors[index].measure.remote(job.benchmark, job.config)
+        self._running[reference] = (index, job)
 
     def finished(self, timeout: float) -> Iterator[Outcome]:
         """Outcomes that are there within `timeout` seconds; a dead actor is replaced."""
@@ -106,23 +125,38 @@ class Pool:
             return
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout)
         for reference in ready:
-            index, job = self._running.pop(reference)
-            try:
-                yield Outcome(job, ray.get(reference))
-            except RayTaskError as error:
-                yield Outcome(job, None, _reason(error))
-            except RayActorError as error:
-                yield from self._replace(index, Outcome(job, None, _reason(error), lost=True))
+            index, job = self._running[reference]
+            outcome = _outcome(reference, job)
+            if outcome.lost:
+                yield from self._replace(index)
+            else:
+                del self._running[reference]
+                yield outcome
 
-    def _replace(self, index: int, first: Outcome) -> Iterator[Outcome]:
-        """A new actor at `index`; what the old one had waiting is lost with it."""
-        waiting = [(r, job) for r, (at, job) in self._running.items() if at == index]
+    def _replace(self, index: int) -> Iterator[Outcome]:
+        """A new actor at `index`. An actor works in order, so the first job without a result died with it;
+        those behind it had not begun and go to the new one."""
+        held = [(reference, job) for reference, (at, job) in self._running.items() if at == index]
         ray.kill(self._actors[index])
         self._actors[index] = self._make()
-        yield first
-        for reference, job in waiting:
+        blamed = False
+        for reference, job in held:
             del self._running[reference]
-            yield Outcome(job, None, first.reason, lost=True)
+            outcome = _outcome(reference, job)
+            if outcome.lost and blamed:
+                self._hand(job, index)
+            else:
+                blamed = blamed or outcome.lost
+                yield outcome
+
+
+def _outcome(reference: Any, job: Job) -> Outcome:
+    try:
+        return Outcome(job, ray.get(reference))
+    except RayTaskError as error:
+        return Outcome(job, None, _reason(error))
+    except RayError as error:
+        return Outcome(job, None, f"the worker died: {_reason(error)}", lost=True)
 
 
 def _reason(error: Exception) -> str:

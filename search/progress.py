@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, console: Console, pairs: list[Pair]) -> None:
         self._console, self._pairs = console, pairs
-        self._began, self._spoke = time.monotonic(), 0.0
+        self._began = self._spoke = time.monotonic()
         self._already = {pair.study_id: len(pair.trials) for pair in pairs}
         self._live = (
             Live(get_renderable=self._table, console=console, refresh_per_second=2)
@@ -39,12 +39,15 @@ class Progress:
             self._live.__exit__(None, None, None)
 
     def update(self, pair: Pair, trial: Trial) -> None:
-        """One more trial is stored."""
-        now = time.monotonic()
-        if self._live or now - self._spoke < _LINE_EVERY:
+        """One more trial is stored: a line at the first of each pair, and then every few seconds."""
+        if self._live:
             return
-        self._spoke = now
-        for each in self._pairs:
+        now = time.monotonic()
+        first = len(pair.trials) == self._already[pair.study_id] + 1
+        shown = [pair] if first else []
+        if now - self._spoke >= _LINE_EVERY:
+            self._spoke, shown = now, self._pairs
+        for each in shown:
             self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(each)), soft_wrap=True)
 
     def _row(self, pair: Pair) -> list[tuple[str, str]]:
@@ -67,11 +70,12 @@ class Progress:
     def _left(self, pair: Pair) -> str:
         fresh = len(pair.trials) - self._already[pair.study_id]
         missing = pair.budget - len(pair.trials)
+        elapsed = time.monotonic() - self._began
         if pair.done or missing <= 0:
             return "done"
         if not fresh:
-            return "..."
-        return f"{(time.monotonic() - self._began) / fresh * missing:.0f} s"
+            return f"... ({elapsed:.0f} s so far)"
+        return f"{elapsed / fresh * missing:.0f} s"
 
 
 def best_at_half(trials: list[Trial]) -> str:

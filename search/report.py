@@ -8,6 +8,7 @@ from typing import Any
 
 import moocore
 import numpy as np
+from rich import box
 from rich.table import Table
 
 from search.driver import Pair
@@ -39,7 +40,7 @@ def chosen(trials: list[Trial]) -> Trial | None:
 
 
 def document(pairs: list[Pair]) -> dict[str, Any]:
-    """The machine-readable result."""
+    """The machine-readable result; `seconds` are those that evaluators spent on the pair, over all launches."""
     return {
         "pairs": [
             {
@@ -47,7 +48,7 @@ def document(pairs: list[Pair]) -> dict[str, Any]:
                 "benchmark": pair.key.benchmark,
                 "trials": len(pair.trials),
                 "failed": sum(not t.complete for t in pair.trials),
-                "seconds": round(pair.seconds, 1),
+                "seconds": round(sum(t.seconds for t in pair.trials if t.complete), 1),
                 "hypervolume": hypervolume(pair.trials),
                 "front": [{name: getattr(t, name) for name in _FRONT_FIELDS} for t in front(pair.trials)],
             }
@@ -72,7 +73,8 @@ def table(pair: Pair) -> Table:
     landmarks = [t for t in pair.trials if t.complete and t.origin != "sampler" and t not in members]
     preset = chosen(pair.trials)
     n = max((t.n for t in pair.trials), default=0)
-    shown = Table(title=f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)")
+    title = f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)"
+    shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms"):
         shown.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
     for trial in sorted([*members, *landmarks], key=lambda t: (t.flops_ratio, t.accuracy)):

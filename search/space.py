@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from himap import PruningConfig, criteria
@@ -36,8 +36,14 @@ class SearchSpace:
             "phi_deep": CategoricalDistribution(names),
         }
 
-    def suggest(self, trial: optuna.Trial) -> PruningConfig:
-        params = {name: trial._suggest(name, d) for name, d in self.distributions.items()}
+    def draw(self, source: random.Random) -> PruningConfig:
+        """A configuration drawn uniformly, without a sampler."""
+        params: dict[str, Any] = {}
+        for name, bounds in self.distributions.items():
+            if isinstance(bounds, IntDistribution):
+                params[name] = source.randint(bounds.low, bounds.high)
+            elif isinstance(bounds, CategoricalDistribution):
+                params[name] = source.choice(bounds.choices)
         return self.config(params)
 
     def config(self, params: dict[str, Any]) -> PruningConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +14,11 @@ from optuna.trial import TrialState
 from himap import PruningConfig
 from search.errors import UsageError
 from search.space import SearchSpace, effective
-from storage.records import Trial
+from storage.records import Origin, Trial
 
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
 _TRIES = 30
+_DRAWS = 2000
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -42,7 +45,7 @@ class Candidate:
 
     number: int
     config: PruningConfig
-    origin: str
+    origin: Origin
     told: optuna.Trial | None = None
     attempts: int = 0
 
@@ -51,13 +54,14 @@ class PairStudy:
     """Asks for configurations to measure and learns from results; minimizes FLOPs, maximizes accuracy.
 
     A configuration that does the same as one measured (or being measured) is never asked for: the sampler is
-    told the known values, or the proposal is set aside, and it proposes again.
+    told the known values, or the proposal is set aside, and it proposes again, at last a random draw. Numbers
+    that were never stored, such as those of trials cut off by a kill, are given out again.
     """
 
     def __init__(
         self,
         space: SearchSpace,
-        landmarks: list[tuple[str, PruningConfig]],
+        landmarks: list[tuple[Origin, PruningConfig]],
         image_tokens: Iterable[int],
         sampler: str,
         seed: int,
@@ -71,9 +75,11 @@ class PairStudy:
             directions=["minimize", "maximize"], sampler=make_sampler(sampler, seed + len(stored))
         )
         self._queue = list(landmarks)
-        self._next = 0
         for trial in stored:
             self._restore(trial)
+        taken = {trial.number for trial in stored}
+        self._numbers = (n for n in itertools.count() if n not in taken)
+        self._random = random.Random(seed + len(stored))
 
     def _restore(self, trial: Trial) -> None:
         config = PruningConfig(
@@ -82,7 +88,6 @@ class PairStudy:
         values = (trial.flops_ratio, trial.accuracy) if trial.complete else None
         self._seen[self._key(config)] = values
         self._queue = [(o, c) for o, c in self._queue if self._key(c) != self._key(config)]
-        self._next = max(self._next, trial.number + 1)
         self._add(config, values)
 
     def _add(self, config: PruningConfig, values: tuple[float, float] | None) -> None:
@@ -100,14 +105,14 @@ class PairStudy:
         return effective(config, self._image_tokens)
 
     def ask(self) -> Candidate | None:
-        """The next configuration to measure; None when the sampler finds nothing new."""
+        """The next configuration to measure; None when nothing new can be found."""
         while self._queue:
             origin, config = self._queue.pop(0)
             if self._key(config) not in self._seen:
                 return self._candidate(config, origin, None)
         for _ in range(_TRIES):
-            asked = self._study.ask()
-            config = self.space.suggest(asked)
+            asked = self._study.ask(self.space.distributions)
+            config = self.space.config(asked.params)
             key = self._key(config)
             if key not in self._seen:
                 return self._candidate(config, "sampler", asked)
@@ -116,13 +121,15 @@ class PairStudy:
                 self._study.tell(asked, list(known))
             else:
                 self._study.tell(asked, state=TrialState.FAIL)
+        for _ in range(_DRAWS):  # the sampler only repeats itself
+            config = self.space.draw(self._random)
+            if self._key(config) not in self._seen:
+                return self._candidate(config, "sampler", None)
         return None
 
-    def _candidate(self, config: PruningConfig, origin: str, told: optuna.Trial | None) -> Candidate:
+    def _candidate(self, config: PruningConfig, origin: Origin, told: optuna.Trial | None) -> Candidate:
         self._seen[self._key(config)] = None
-        candidate = Candidate(self._next, config, origin, told)
-        self._next += 1
-        return candidate
+        return Candidate(next(self._numbers), config, origin, told)
 
     def tell(self, candidate: Candidate, trial: Trial) -> None:
         """Learns the stored result of a candidate."""

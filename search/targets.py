@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from huggingface_hub import scan_cache_dir
-from huggingface_hub.errors import CacheNotFound
+from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoConfig
 
 from himap import PruningConfig
@@ -16,6 +16,7 @@ from minis import checkpoint
 from objectives.flops import DecoderShape
 from objectives.models import weights_digest
 from search.errors import UsageError
+from storage.records import Origin
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class Target:
     why: str = ""
 
     @property
-    def landmarks(self) -> list[tuple[str, PruningConfig]]:
+    def landmarks(self) -> list[tuple[Origin, PruningConfig]]:
         """The settings that every study measures first, those that fit this model's depth."""
         paper = PruningConfig.paper()
         control = PruningConfig(paper.k1, paper.r1, paper.k2, paper.r2, "random", "random")
-        known = [
+        known: list[tuple[Origin, PruningConfig]] = [
             ("dense", PruningConfig.dense()),
             ("fastv", PruningConfig.fastv(self.fastv_k)),
             ("paper", paper),
@@ -111,26 +112,44 @@ def _obstacle(known: Known) -> str:
 
 
 def _cached(hub_id: str) -> bool:
+    """Whether all weight files are on this machine."""
+
+    def here(name: str) -> str | None:
+        path = try_to_load_from_cache(hub_id, name)
+        return path if isinstance(path, str) else None
+
+    index = here("model.safetensors.index.json")
+    if index is None:
+        return here("model.safetensors") is not None
+    return all(here(name) for name in set(json.loads(Path(index).read_text())["weight_map"].values()))
+
+
+def _check_reachable(hub_id: str) -> None:
+    """One request, so that a misspelled or unreachable hub id does not wait for retries."""
+    if isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+        return
     try:
-        repositories = scan_cache_dir().repos
-    except CacheNotFound:
-        return False
-    found = [repository for repository in repositories if repository.repo_id == hub_id]
-    return any(
-        file.file_name.endswith(".safetensors") for r in found for v in r.revisions for file in v.files
+        HfApi().model_info(hub_id, timeout=10)
+    except Exception as error:  # the hub client raises those of its HTTP library too
+        raise _not_there(hub_id, error) from error
+
+
+def _not_there(source: str, error: Exception) -> UsageError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    names = ", ".join(KNOWN)
+    return UsageError(
+        f"no vision-language checkpoint at {source!r} ({first}); "
+        f"expected one of {names}, a folder, or a hub id that this machine can reach"
     )
 
 
 def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> Target:
+    if not Path(source).is_dir() and kind == "full weights":
+        _check_reachable(source)
     try:
         shape = DecoderShape.from_config(AutoConfig.from_pretrained(source))
         digest = weights_digest(source)
     except (OSError, ValueError, AttributeError) as error:
-        first = str(error).strip().splitlines()[0]
-        names = ", ".join(KNOWN)
-        raise UsageError(
-            f"no vision-language checkpoint at {source!r} ({first}); "
-            f"expected one of {names}, a folder, or a hub id that this machine can reach"
-        ) from error
+        raise _not_there(source, error) from error
     label = Path(name).name if Path(name).exists() else name
     return Target(label, source, kind, digest, shape, fastv_k, why)

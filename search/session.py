@@ -1,0 +1,112 @@
+"""Carries a launch out: checks the request, opens the pairs, measures, and shows what was found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import torch
+from rich.console import Console
+
+from himap.errors import HimapError
+from objectives.benchmarks import BENCHMARKS, benchmark
+from objectives.errors import ObjectiveError
+from search import announce, report
+from search.driver import Driver, Pair
+from search.errors import SearchError, UsageError
+from search.pairs import SPLIT, Request, open_pairs
+from search.pool import Pool
+from search.progress import Progress, stopper
+from search.study import make_sampler
+from search.targets import Target, resolve
+from storage import StorageError, Store, open_store
+
+_PIPED_WIDTH = 160
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code of a launch; errors that a user can mend become one line on stderr."""
+    terminal = sys.stdout.isatty()
+    console = Console(soft_wrap=not terminal, width=None if terminal else _PIPED_WIDTH)
+    try:
+        return _search(options, console)
+    except (SearchError, StorageError, ObjectiveError, HimapError, OSError) as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
+        return 2
+
+
+def _search(options: argparse.Namespace, console: Console) -> int:
+    request, workers = _request(options), _workers(options.workers)
+    target = resolve(options.model, options.weights)
+    with open_store(options.storage) as store:
+        pairs = open_pairs(store, target, request)
+        for line in announce.lines(options.model, target, request, pairs, workers, store):
+            console.print(line, markup=False, highlight=False)
+        stopped = _run(workers, console, store, target, pairs)
+        _conclude(options, console, pairs, stopped)
+    return 130 if stopped else 0
+
+
+def _request(options: argparse.Namespace) -> Request:
+    """The request that the options make; raises an error for what cannot be."""
+    names = list(BENCHMARKS) if options.benchmark == ["all"] else list(dict.fromkeys(options.benchmark))
+    for name in names:
+        benchmark(name)
+    make_sampler(options.sampler, options.seed)
+    for flag, least in (("budget", 1), ("questions", 20), ("seed", 0)):
+        value = getattr(options, flag)
+        if value < least:
+            raise UsageError(f"got --{flag} {value}; expected a whole number of at least {least}")
+    if options.json and (options.json.is_dir() or not options.json.resolve().parent.is_dir()):
+        raise UsageError(f"got --json {options.json}; expected a file in a folder that exists")
+    if options.presets.exists() and not options.presets.is_dir():
+        raise UsageError(f"got --presets {options.presets}, which is a file; expected a folder")
+    return Request(names, options.budget, options.questions, options.sampler, options.seed)
+
+
+def _workers(asked: int | None) -> int:
+    """How many evaluators: as many as asked for, else one per GPU, or one per core where there is no GPU."""
+    gpus = torch.cuda.device_count()
+    places, what = (gpus, "GPU(s)") if gpus else (os.cpu_count() or 1, "core(s)")
+    if asked is not None and not 1 <= asked <= places:
+        raise UsageError(f"got --workers {asked}; this machine has {places} {what}, expected 1 to {places}")
+    return asked or places
+
+
+def _run(workers: int, console: Console, store: Store, target: Target, pairs: list[Pair]) -> bool:
+    """Measures until the budgets are spent; True if the user stopped it before that."""
+    if all(pair.done for pair in pairs):
+        console.print("nothing to do: every pair has spent its budget (a larger --budget goes on from here)")
+        return False
+    console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
+    with Pool(workers, target.source, SPLIT, pairs[0].key.n_questions) as pool:
+        console.print("workers are up, measuring ...")
+        progress = Progress(console, pairs)
+        driver = Driver(store, pool, pairs, progress.update)
+        before = signal.signal(signal.SIGINT, stopper(driver.stop, console))
+        try:
+            with progress:
+                driver.run()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return driver.stopping and not all(pair.done for pair in pairs)
+
+
+def _conclude(options: argparse.Namespace, console: Console, pairs: list[Pair], stopped: bool) -> None:
+    for pair in pairs:
+        if pair.trials:
+            console.print(report.table(pair))
+        if pair.exhausted:
+            said = f"{pair.key.benchmark}: no configuration is left that does something new"
+            console.print(f"{said}; ended at {len(pair.trials)} of {pair.budget} trials", highlight=False)
+    written = report.write_presets(options.presets, pairs)
+    if options.json:
+        report.write_json(options.json, pairs)
+    for path in written:
+        console.print(f"preset: {path}", markup=False, highlight=False)
+    if stopped:
+        console.print("stopped early; everything measured is stored, the same command goes on from here")
+    line = f"dashboard: streamlit run dashboard/app.py -- --storage {options.storage}"
+    console.print(line, markup=False, highlight=False)
