@@ -26,7 +26,7 @@ from objectives.latency import device_name
 from objectives.models import load
 from objectives.provenance import commit, versions
 
-# Dense; the paper's setting; the same cuts by chance; about a quarter of the FLOPs by chance and by attention.
+# Dense; the paper's setting; the same cuts by chance; about 1/4 of the FLOPs by chance and by attention.
 CONFIGS = {
     "dense": PruningConfig.dense(),
     "paper": PruningConfig.paper(),

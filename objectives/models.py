@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -68,7 +69,7 @@ def load(source: str | Path, device: str | None = None) -> LoadedModel:
             source, dtype=dtype, attn_implementation="sdpa"
         )
         processor = load_processor(source)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelLoadError(
             f"cannot load a vision-language model from {str(source)!r} ({_first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"

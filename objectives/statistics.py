@@ -35,9 +35,10 @@ def wilson(mean: float, n: int) -> Interval:
 
 def paired_difference(scores: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
     """Mean of `scores - others` on the same questions; 95 % paired bootstrap interval (10,000 draws)."""
+    if len(scores) != len(others) or not len(scores):
+        got = f"got {len(scores)} and {len(others)} scores"
+        raise ValueError(f"{got}; expected two equally long, non-empty lists")
     differences = np.asarray(scores, dtype=float) - np.asarray(others, dtype=float)
-    if differences.ndim != 1 or not len(differences):
-        raise ValueError("expected two equally long, non-empty lists of scores")
     rng = np.random.default_rng(seed)
     values, counts = np.unique(differences, return_counts=True)
     draws = rng.multinomial(len(differences), counts / len(differences), size=10_000)

@@ -96,6 +96,18 @@ def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["small.pt"]
 
 
+def test_the_rate_warms_up_holds_and_falls() -> None:
+    """Of 100 steps: a third of the rate after 1, all of it from 3 to 70, a third after 90, none at 100."""
+    module = Small()
+    optimizers = loop._optimizers(loop.Stage("small", module, lambda step: torch.zeros(()), 100, 0.06, 0.02))
+    seen = []
+    for step in range(100):
+        loop._set_rate(optimizers, (step + 1) / 100)
+        seen.append([group["lr"] for optimizer in optimizers for group in optimizer.param_groups])
+    for step, share in ((1, 1 / 3), (3, 1), (40, 1), (70, 1), (90, 1 / 3), (100, 0)):
+        assert seen[step - 1] == pytest.approx([0.06 * share, 0.02 * share], abs=1e-4)
+
+
 def misfit(eyes: Eyes, packer: Packer, table: nn.Embedding) -> float:
     """Share of the words' variance that the eyes miss, on scenes that no fit has seen."""
     scenes = same_grid(77_000_000, 8)

@@ -136,6 +136,15 @@ def test_a_broken_configuration_is_one_clear_line(folders: dict[str, Path], tmp_
     assert "\n" not in str(caught.value)
 
 
+def test_truncated_weights_are_one_clear_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    cut = shutil.copytree(folders["llava-mini"], tmp_path / "cut")
+    (file,) = cut.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:100_000])
+    with pytest.raises(ModelLoadError) as caught:
+        load(cut)
+    assert "\n" not in str(caught.value)
+
+
 def test_the_processor_alone_reads_no_weights(folders: dict[str, Path], tmp_path: Path) -> None:
     bare = shutil.copytree(
         folders["qwenvl-mini"], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors")

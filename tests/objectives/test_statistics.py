@@ -78,6 +78,7 @@ def test_about_95_of_100_intervals_hold_the_truth() -> None:
     assert 0.89 <= held / 200 <= 0.99
 
 
-def test_an_empty_comparison_is_refused() -> None:
-    with pytest.raises(ValueError, match="non-empty"):
-        paired_difference([], [])
+@pytest.mark.parametrize(("one", "other"), [([], []), ([1.0, 0.0, 1.0], [1.0]), ([1.0], [1.0, 0.0])])
+def test_scores_that_are_no_pairs_are_refused(one: list[float], other: list[float]) -> None:
+    with pytest.raises(ValueError, match=f"got {len(one)} and {len(other)} scores; expected two"):
+        paired_difference(one, other)
