@@ -123,7 +123,7 @@ def weights_digest(source: str | Path) -> str:
         config = AutoConfig.from_pretrained(source)
         return hashlib.sha256(f"{source}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"]):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

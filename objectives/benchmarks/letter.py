@@ -15,5 +15,5 @@ def read_letter(question: Question, answer: str) -> str | None:
         return text
     if len(text) >= 3 and text[0] in letters and text[1:3] == ". ":
         return text[0]
-    found = re.findall(r"The answer is ([A-Z])\.", text)
+    found = re.findall(r"The answer is ([A-Z]).", text)
     return found[0] if len(found) == 1 and found[0] in letters else None

@@ -12,7 +12,7 @@ import numpy as np
 
 from objectives.benchmarks.base import Benchmark, Question, question
 from objectives.benchmarks.refer import by_kind, plural, unique
-from objectives.benchmarks.yes_no import read_yes_no
+from objectives.benchmarks.yes_no import read_mme
 from objectives.scenes import COLORS, KINDS, WORDS, Scene
 
 Pair = tuple[str, str]
@@ -33,7 +33,7 @@ class MME(Benchmark):
         return []
 
     def score(self, question: Question, answer: str) -> float:
-        return float(read_yes_no(answer) == question.answers[0])
+        return float(read_mme(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
         scores = [self.score(q, a) for q, a in zip(questions, answers, strict=True)]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from objectives.benchmarks.base import Benchmark, Question, question
-from objectives.benchmarks.yes_no import read_yes_no
+from objectives.benchmarks.yes_no import read_pope
 from objectives.scenes import KINDS, Scene
 from objectives.scenes.scene import COMPANION, FREQUENCY
 
@@ -34,10 +34,10 @@ class POPE(Benchmark):
         ]
 
     def score(self, question: Question, answer: str) -> float:
-        return float(read_yes_no(answer) == question.answers[0])
+        return float(read_pope(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        said = np.array([read_yes_no(a) == "yes" for a in answers])
+        said = np.array([read_pope(a) == "yes" for a in answers])
         true = np.array([q.answers[0] == "yes" for q in questions])
         hits = float((said & true).sum())
         precision = hits / max(1.0, float(said.sum()))

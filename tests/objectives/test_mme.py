@@ -122,7 +122,6 @@ def test_the_published_cognition_score_of_a_published_model() -> None:
 
 
 @published_answers
-@pytest.mark.xfail(strict=True, reason="MME counts an answer that is neither yes nor no as wrong")
 def test_the_published_perception_score_of_a_published_model() -> None:
     found = {name: rows for name, rows in published().items() if name not in COGNITION}
     assert total(found) == pytest.approx(1531.319, abs=5e-4)

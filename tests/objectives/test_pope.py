@@ -9,7 +9,7 @@ import pytest
 from benchmark_conformance import MANY, Conformance, parsed, questions, scene_of
 
 from objectives.benchmarks import Question, benchmark
-from objectives.benchmarks.yes_no import read_yes_no
+from objectives.benchmarks.yes_no import read_pope
 from objectives.scenes import Scene
 from objectives.scenes.scene import COMPANION
 
@@ -73,7 +73,7 @@ class TestPOPE(Conformance):
     ],
 )
 def test_answers_are_read_by_popes_rule(answer: str, read: str) -> None:
-    assert read_yes_no(answer) == read
+    assert read_pope(answer) == read
 
 
 def asked(*answers: str) -> list[Question]:

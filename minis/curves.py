@@ -1,0 +1,43 @@
+"""Draws the training curves of a mini: `python -m minis.curves --model qwenvl-mini --runs runs`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from minis import checkpoint
+from minis.architecture import NAMES
+
+
+def draw(name: str, runs: Path, out: Path) -> None:
+    """One panel a stage (decoder on symbols, eyes, both on scenes): loss over steps, and minutes."""
+    stages = {"language": "decoder on symbols", f"vision-{name}": "eyes", f"tune-{name}": "both on scenes"}
+    rows = [json.loads(line) for line in (runs / "curves.jsonl").read_text().splitlines()]
+    figure, panels = plt.subplots(1, len(stages), figsize=(10, 3), layout="constrained")
+    for panel, (stage, title) in zip(panels, stages.items(), strict=True):
+        points = {row["step"]: row for row in rows if row["stage"] == stage}  # the last run of a step counts
+        steps = sorted(points)
+        panel.plot(steps, [points[step]["loss"] for step in steps], color="#3057c9")
+        panel.set(yscale="log", xlabel="step", title=f"{title}, {points[steps[-1]]['seconds'] / 60:.0f} min")
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("loss (mean of 20 steps)")
+    figure.suptitle(f"{name}: training loss")
+    figure.savefig(out, dpi=110)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m minis.curves", description=__doc__)
+    parser.add_argument("--model", required=True, choices=NAMES)
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where minis.train left curves.jsonl")
+    parser.add_argument("--out", type=Path, help="default: curves.png beside the mini")
+    options = parser.parse_args(arguments)
+    draw(options.model, options.runs, options.out or checkpoint.path(options.model) / "curves.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
