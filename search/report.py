@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ def chosen(trials: list[Trial]) -> Trial | None:
     dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
     if not members:
         return None
-    floor = (dense.accuracy if dense else members[-1].accuracy) - _WITHIN
+    floor = dense.accuracy - _WITHIN - 1e-12 if dense else math.inf
     return next((t for t in members if t.accuracy >= floor), members[-1])
 
 
 def document(pairs: list[Pair]) -> dict[str, Any]:
-    """The machine-readable result; `seconds` are those that evaluators spent on the pair, over all launches."""
+    """The machine-readable result; `seconds` are what evaluators spent on a pair, over all launches."""
     return {
         "pairs": [
             {

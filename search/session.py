@@ -24,6 +24,7 @@ from search.targets import Target, resolve
 from storage import StorageError, Store, open_store
 
 _PIPED_WIDTH = 160
+_LARGEST = 2**31 - 1  # what a column of the store holds
 
 
 def run(options: argparse.Namespace) -> int:
@@ -54,11 +55,11 @@ def _request(options: argparse.Namespace) -> Request:
     names = list(BENCHMARKS) if options.benchmark == ["all"] else list(dict.fromkeys(options.benchmark))
     for name in names:
         benchmark(name)
-    make_sampler(options.sampler, options.seed)
     for flag, least in (("budget", 1), ("questions", 20), ("seed", 0)):
         value = getattr(options, flag)
-        if value < least:
-            raise UsageError(f"got --{flag} {value}; expected a whole number of at least {least}")
+        if not least <= value <= _LARGEST:
+            raise UsageError(f"got --{flag} {value}; expected a whole number from {least} to {_LARGEST}")
+    make_sampler(options.sampler, options.seed)
     if options.json and (options.json.is_dir() or not options.json.resolve().parent.is_dir()):
         raise UsageError(f"got --json {options.json}; expected a file in a folder that exists")
     if options.presets.exists() and not options.presets.is_dir():

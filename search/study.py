@@ -17,7 +17,7 @@ from search.space import SearchSpace, effective
 from storage.records import Origin, Trial
 
 SAMPLERS = ("tpe", "gp", "nsga2", "random")
-_TRIES = 30
+_TRIES = 10  # an ask can cost more than a trial
 _DRAWS = 2000
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

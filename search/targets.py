@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import HfApi, try_to_load_from_cache
-from transformers import AutoConfig
+from transformers import AutoConfig, PretrainedConfig
 
-from himap import PruningConfig
+from himap import PruningConfig, families
 from minis import checkpoint
 from objectives.flops import DecoderShape
 from objectives.models import weights_digest
@@ -134,6 +134,13 @@ def _check_reachable(hub_id: str) -> None:
         raise _not_there(hub_id, error) from error
 
 
+def _check_supported(source: str, config: PretrainedConfig) -> None:
+    classes = config.architectures or ["no model"]
+    if not set(classes) & set(families.supported()):
+        expected = " or ".join(families.supported())
+        raise UsageError(f"{source!r} holds {', '.join(classes)}; the search needs {expected}")
+
+
 def _not_there(source: str, error: Exception) -> UsageError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     names = ", ".join(KNOWN)
@@ -147,7 +154,9 @@ def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> T
     if not Path(source).is_dir() and kind == "full weights":
         _check_reachable(source)
     try:
-        shape = DecoderShape.from_config(AutoConfig.from_pretrained(source))
+        config = AutoConfig.from_pretrained(source)
+        _check_supported(source, config)
+        shape = DecoderShape.from_config(config)
         digest = weights_digest(source)
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(source, error) from error

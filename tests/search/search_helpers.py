@@ -1,0 +1,115 @@
+"""What the search tests share: made-up measurements, a pool without Ray, and launches as real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from himap import PruningConfig
+from search.pool import Job, Outcome
+from storage import StudyKey, Trial, open_store
+
+ROOT = Path(__file__).parents[2]
+LAYERS, IMAGE_TOKENS = 12, (144,)
+KEY = StudyKey("tiny", "0" * 64, "pope", "validation", 20, 0, "two-cuts-1")
+
+
+def made_up(config: PruningConfig) -> dict[str, Any]:
+    """Measured fields that depend on the configuration alone: fewer tokens cost less and earn less."""
+    after_k1, after_k2 = config.kept(144)
+    ratio = (config.k1 * 144 + (config.k2 - config.k1) * after_k1 + (LAYERS - config.k2) * after_k2) / (
+        LAYERS * 144
+    )
+    accuracy = 0.3 + 0.6 * ratio**0.5 - (0.05 if "random" in (config.phi_shallow, config.phi_deep) else 0)
+    return {
+        "flops_ratio": ratio, "flops": 1e9 * ratio, "paper_flops": 9e8 * ratio, "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.1, "accuracy_high": accuracy + 0.1, "n": 20, "latency_ms": 10 * ratio,
+        "seconds": 0.5, "device": "none",
+    }  # fmt: skip
+
+
+def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields: Any) -> Trial:
+    """A trial of `config`: complete as `made_up`, but for `fields`; failed when a reason is given."""
+    settings = config.as_dict()
+    if "reason" in fields:
+        return Trial(number, "failed", origin, **settings, reason=fields["reason"])
+    return Trial(number, "complete", origin, **{**settings, **made_up(config), **fields})
+
+
+class ScriptedPool:
+    """Stands in for `search.pool.Pool`: answers each job by `answer`, oldest first, one at a time."""
+
+    def __init__(self, answer: Callable[[Job], Outcome], room: int = 2) -> None:
+        self._answer, self._room = answer, room
+        self.jobs: list[Job] = []
+
+    @property
+    def running(self) -> int:
+        return len(self.jobs)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.jobs) < self._room
+
+    def submit(self, job: Job) -> None:
+        self.jobs.append(job)
+
+    def finished(self, timeout: float) -> Iterator[Outcome]:
+        yield self._answer(self.jobs.pop(0))
+
+
+def launch(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """`python -m search.launch` in `folder`, in a process group of its own, its output piped."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "search.launch", *map(str, arguments)],
+        cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def stored(folder: Path) -> list[Trial]:
+    """The trials in the folder's store, which holds one study."""
+    with open_store(f"sqlite:///{folder / 'himap.db'}", readonly=True) as store:
+        return store.trials(store.studies()[0].id)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    """The condition's first true value."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"nothing came within {seconds} s")
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Command lines of all processes below `pid`, by process id."""
+    children: dict[int, list[int]] = {}
+    titles: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            titles[int(entry.name)] = (entry / "cmdline").read_text().replace("\0", " ").strip()
+        except (OSError, ValueError, IndexError):
+            continue
+        children.setdefault(parent, []).append(int(entry.name))
+    found, waiting = {}, list(children.get(pid, []))
+    while waiting:
+        child = waiting.pop()
+        found[child] = titles[child]
+        waiting += children.get(child, [])
+    return found
+
+
+def kill_evaluator(pid: int) -> None:
+    """SIGKILL for the one evaluator below `pid`."""
+    (evaluator,) = [child for child, title in descendants(pid).items() if title.startswith("ray::_Evaluator")]
+    os.kill(evaluator, signal.SIGKILL)

@@ -1,0 +1,142 @@
+"""The main job as a user runs it: real processes, Ray, Optuna and SQLite, killed and interrupted for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from search_helpers import descendants, kill_evaluator, launch, stored, wait_for
+
+import himap
+from storage.pareto import front
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def command(tiny: Path, budget: int) -> list[str | Path]:
+    return ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--workers", "1", "--budget",
+            str(budget), "--json", "out.json"]  # fmt: skip
+
+
+def output(process: subprocess.Popen[str], code: int = 0) -> str:
+    """What it said on stdout, once it has ended with this code and nothing on stderr."""
+    out, err = process.communicate(timeout=240)
+    assert (process.returncode, err) == (code, ""), out + err
+    return out
+
+
+def count(folder: Path) -> int:
+    return len(stored(folder)) if (folder / "himap.db").exists() else 0
+
+
+@pytest.fixture(scope="module")
+def first_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder in which six trials were run, and what that said."""
+    folder = tmp_path_factory.mktemp("first")
+    return folder, output(launch(folder, *command(tiny, 6)))
+
+
+@pytest.fixture
+def folder(first_run: tuple[Path, str], tmp_path: Path) -> Path:
+    """A copy of it, to go on from."""
+    return Path(shutil.copytree(first_run[0], tmp_path / "copy"))
+
+
+def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tuple[Path, str]) -> None:
+    folder, said = first_run
+    positions = [said.index(text) for text in (
+        f"weights    full weights: {tiny}, digest ", "pairs      1: pope; 20 validation questions each",
+        "budget     6 trials a pair, 0 of 6 already stored", "store      sqlite:///himap.db",
+        "starting 1 worker(s)", "pair tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
+        "tiny / pope (20 validation questions", "preset: presets/tiny-pope.yaml",
+        "dashboard: streamlit run dashboard/app.py -- --storage sqlite:///himap.db",
+    )]  # fmt: skip
+    assert positions == sorted(positions)
+    assert "\x1b" not in said
+    assert max(map(len, said.splitlines())) <= 160
+    trials = stored(folder)
+    assert [t.number for t in trials] == list(range(6))
+    assert [t.origin for t in trials] == ["dense", "fastv", "paper", "random", "sampler", "sampler"]
+
+
+def test_every_row_holds_what_was_measured(first_run: tuple[Path, str]) -> None:
+    trials = stored(first_run[0])
+    dense = trials[0]
+    assert (dense.flops_ratio, dense.tokens_after_k2) == (1.0, dense.image_tokens)
+    for trial in trials:
+        assert trial.complete
+        assert trial.n == len(trial.scores) == 20
+        assert trial.accuracy_low <= trial.accuracy <= trial.accuracy_high
+        assert 0 < trial.latency_low_ms <= trial.latency_ms <= trial.latency_high_ms
+        assert trial.flops == pytest.approx(trial.flops_ratio * dense.flops)
+        assert trial.seconds > 0
+        assert {"torch", "transformers", "ray", "optuna"} <= set(trial.versions)
+        assert trial.device.endswith("1 thread(s)")
+        assert "f1" in trial.metrics
+
+
+def test_the_json_and_the_preset_say_what_the_rows_say(first_run: tuple[Path, str]) -> None:
+    trials = stored(first_run[0])
+    (pair,) = json.loads((first_run[0] / "out.json").read_text())["pairs"]
+    assert (pair["model"], pair["benchmark"], pair["trials"], pair["failed"]) == ("tiny", "pope", 6, 0)
+    assert [m["flops"] for m in pair["front"]] == [t.flops for t in front(trials)]
+    config = himap.load_preset(first_run[0] / "presets" / "tiny-pope.yaml")
+    assert (config.k1, config.r1, config.k2, config.r2) in {(t.k1, t.r1, t.k2, t.r2) for t in front(trials)}
+
+
+def test_the_same_command_again_does_nothing(tiny: Path, folder: Path) -> None:
+    before = stored(folder)
+    said = output(launch(folder, *command(tiny, 6)))
+    assert "nothing to do: every pair has spent its budget" in said
+    assert "starting" not in said
+    assert stored(folder) == before
+
+
+def test_a_larger_budget_goes_on_though_a_worker_is_killed(tiny: Path, folder: Path) -> None:
+    before = stored(folder)
+    process = launch(folder, *command(tiny, 16))
+    wait_for(lambda: count(folder) >= 8)
+    kill_evaluator(process.pid)
+    output(process)
+    trials = stored(folder)
+    assert trials[:6] == before
+    assert [t.number for t in trials] == list(range(16))
+    assert all(t.complete for t in trials)
+
+
+def test_interrupted_and_killed_it_goes_on_to_exactly_the_budget(tiny: Path, folder: Path) -> None:
+    arguments = command(tiny, 24)
+    process = launch(folder, *arguments)
+    wait_for(lambda: count(folder) >= 8)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does: to the whole group
+    said = output(process, 130)
+    assert "stopping: finishing what is running" in said
+    assert "stopped early; everything measured is stored, the same command goes on from here" in said
+    interrupted = stored(folder)
+    assert [t.number for t in interrupted] == list(range(len(interrupted)))
+    assert 8 < len(interrupted) < 20
+
+    process = launch(folder, *arguments)
+    wait_for(lambda: count(folder) >= len(interrupted) + 2)
+    kept = ("ray::_Evaluator", "gcs_server", "raylet ")  # Ray's agents notice a dead driver after a minute
+    below = [pid for pid, title in descendants(process.pid).items() if any(name in title for name in kept)]
+    assert len(below) >= 3
+    process.kill()
+    process.communicate(timeout=60)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 60)
+    killed = stored(folder)
+    assert killed[: len(interrupted)] == interrupted
+    assert len(killed) < 24
+
+    output(launch(folder, *arguments))
+    trials = stored(folder)
+    assert [t.number for t in trials] == list(range(24))
+    assert {t.number: t for t in killed}.items() <= {t.number: t for t in trials}.items()
+    configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
+    assert len(set(configs)) == 24

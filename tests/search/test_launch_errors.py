@@ -1,0 +1,115 @@
+"""What cannot be done is one clear line on stderr and exit code 2, before Ray or a model is started."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from search_helpers import ROOT
+
+from search import session
+from search.launch import main
+from storage import open_store
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to run in; starting workers is an error."""
+    monkeypatch.chdir(tmp_path)
+
+    def started(*_: object) -> None:
+        raise AssertionError("workers were started")
+
+    monkeypatch.setattr(session, "Pool", started)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> str:
+    """The one line that a launch on the tiny checkpoint with these arguments answers."""
+    given = ["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1", *arguments]
+    assert main(given) == 2
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--model", "qwen"], "unknown model 'qwen'; expected one of qwenvl, llava-7b, llava-13b"),
+        (["--benchmark", "popes"], "unknown benchmark 'popes'; expected one of vqav2, textvqa, pope"),
+        (["--benchmark", "pope", "gqa"], "unknown benchmark 'gqa'"),
+        (["--sampler", "grid"], "unknown sampler 'grid'; expected one of tpe, gp, nsga2, random"),
+        (["--budget", "0"], "got --budget 0; expected a whole number from 1 to 2147483647"),
+        (["--budget", "-3"], "got --budget -3"),
+        (["--workers", "0"], f"got --workers 0; this machine has {os.cpu_count()} core(s), expected 1 to"),
+        (["--workers", "4000"], "got --workers 4000; this machine has"),
+        (["--questions", "3"], "got --questions 3; expected a whole number from 20"),
+        (["--seed", "-1"], "got --seed -1"),
+        (["--seed", "5000000000"], "got --seed 5000000000; expected a whole number from 0 to"),
+        (["--json", "nowhere/out.json"], "got --json nowhere/out.json; expected a file in a folder that"),
+        (["--json", "."], "got --json .; expected a file"),
+        (["--weights", "mini"], "--weights mini goes with --model qwenvl, llava-7b, llava-13b"),
+        (["--storage", "himap.db"], "got storage 'himap.db'; expected sqlite:///FILE"),
+        (["--storage", "sqlite:///."], "got the directory . as storage; expected a file"),
+        (["--storage", "sqlite:///no/where.db"], "create it first"),
+    ],
+)
+def test_a_request_that_cannot_be(
+    capsys: pytest.CaptureFixture[str], tiny: Path, arguments: list[str], said: str
+) -> None:
+    assert said in refused(capsys, tiny, *arguments)
+
+
+def test_files_in_the_way(capsys: pytest.CaptureFixture[str], tiny: Path, here: Path) -> None:
+    (here / "notes.txt").write_text("not a database, but a text of some length\n" * 100)
+    assert "expected a SQLite file" in refused(capsys, tiny, "--storage", "sqlite:///notes.txt")
+    assert "which is a file; expected a folder" in refused(capsys, tiny, "--presets", "notes.txt")
+
+
+def test_a_store_of_a_newer_version(capsys: pytest.CaptureFixture[str], tiny: Path, here: Path) -> None:
+    refused(capsys, tiny, "--storage", "sqlite:///new.db", "--sampler", "grid")
+    assert not (here / "new.db").exists()  # refused before anything is created
+    open_store("sqlite:///new.db").close()
+    with sqlite3.connect(here / "new.db") as connection:
+        connection.execute("UPDATE himap_schema SET version = 99")
+    assert "update himap-search" in refused(capsys, tiny, "--storage", "sqlite:///new.db")
+
+
+def test_an_unreachable_server_does_not_show_its_password(
+    capsys: pytest.CaptureFixture[str], tiny: Path
+) -> None:
+    said = refused(capsys, tiny, "--storage", "postgresql://me:secret@127.0.0.1:9/himap")
+    assert "check that the server runs" in said
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["--model", "qwenvl"], ["--budget", "many", "--model", "qwenvl"]])
+def test_missing_or_malformed_options(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m search.launch" in capsys.readouterr().err
+
+
+def test_help_teaches_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom search.launch import main\n"
+        "try: main(['--help'])\n"
+        "finally: sys.stderr.write(' '.join(m for m in ('torch', 'ray', 'optuna') if m in sys.modules))"
+    )
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    for taught in (
+        "python -m search.launch --model qwenvl --budget 200", "goes on where it was stopped", "hub id",
+        "vqav2, textvqa, pope, mme, scienceqa, aokvqa", "tpe (default), gp, nsga2 or random", "--json FILE",
+        "sqlite:///himap.db", "one per core", "auto (default) takes full weights only if",
+    ):  # fmt: skip
+        assert taught in " ".join(shown.stdout.split()), taught
