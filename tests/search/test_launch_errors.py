@@ -6,13 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from search_helpers import ROOT
+from search_helpers import ROOT, ScriptedPool, made_up
 
 from search import session
 from search.launch import main
+from search.pool import Job, Outcome
 from storage import open_store
 
 
@@ -96,6 +98,35 @@ def test_missing_or_malformed_options(arguments: list[str], capsys: pytest.Captu
         main(arguments)
     assert caught.value.code == 2
     assert "usage: python -m search.launch" in capsys.readouterr().err
+
+
+def test_a_store_that_breaks_in_the_middle_ends_the_run_in_one_line(
+    capsys: pytest.CaptureFixture[str], tiny: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered: list[Job] = []
+
+    def answer(job: Job) -> Outcome:
+        answered.append(job)
+        if len(answered) == 3:
+            with sqlite3.connect(here / "himap.db") as connection:
+                connection.execute("DROP TABLE himap_trials")
+        return Outcome(job, made_up(job.config))
+
+    monkeypatch.setattr(session, "Pool", lambda *_: nullcontext(ScriptedPool(answer)))
+    assert "cannot store trial 2 of study 1 in sqlite:///himap.db: no such table" in refused(capsys, tiny)
+    assert len(answered) == 3
+
+
+def test_an_interrupt_while_workers_start_is_no_traceback(
+    capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "Pool", interrupted)
+    assert main(["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1"]) == 130
+    said = capsys.readouterr().err
+    assert said == "stopped; everything measured is stored, the same command goes on from here\n"
 
 
 def test_help_teaches_and_imports_nothing_heavy() -> None:

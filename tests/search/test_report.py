@@ -67,6 +67,12 @@ def test_the_preset_is_the_cheapest_within_one_point_of_dense(
     assert best.number == number
 
 
+def test_the_limit_of_one_point_is_not_moved_by_binary_rounding() -> None:
+    dense, cheaper = at(0, 1.0, 152 / 300, "dense"), at(1, 0.2, 149 / 300)
+    assert dense.accuracy - 0.01 > cheaper.accuracy
+    assert report.chosen([dense, cheaper]) is cheaper
+
+
 def test_the_preset_without_dense_is_the_most_accurate() -> None:
     best = report.chosen([at(1, 0.2, 0.700), at(2, 0.5, 0.705), FAILED])
     assert best is not None
