@@ -61,7 +61,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, loaded: LoadedModel, benchmark: Benchmark, questions: Sequence[Question], batch_size: int = 50
+        self, loaded: LoadedModel, benchmark: Benchmark, questions: Sequence[Question], batch_size: int = 24
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         if not self.questions:

@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
     made.add_argument(
-        "--questions", type=int, default=200, help="validation questions per trial (default 200)"
+        "--questions", type=int, default=120, help="validation questions per trial (default 120)"
     )
     made.add_argument("--sampler", default="tpe", help="tpe (default), gp, nsga2 or random")
     made.add_argument(
