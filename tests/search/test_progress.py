@@ -55,7 +55,9 @@ def test_piped_a_line_at_the_first_trial_of_a_pair_and_then_every_ten_seconds(cl
     assert "\x1b" not in text
 
 
-def test_in_a_terminal_a_table_that_is_drawn_over() -> None:
+def test_in_a_terminal_a_table_that_is_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")  # on a dumb terminal nothing can be drawn over
+    monkeypatch.delenv("NO_COLOR", raising=False)
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
     pair = pair_of([])
     with Progress(console, [pair]) as shown:
