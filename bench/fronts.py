@@ -31,7 +31,7 @@ _MARKS = {
 
 
 def distinct_steps(members: list[Trial]) -> list[Trial]:
-    """A longest chain of front members, cheapest first, each better than the one before it by more than the
+    """A chain of front members, cheapest first, each better than the one before it by more than the
     paired interval (greedy from the top: the next one is the dearest that is clearly worse)."""
     chain = members[-1:]
     for member in reversed(members[:-1]):

@@ -20,8 +20,8 @@ from objectives.models import LoadedModel, load
 class Bench:
     """A loaded model with an evaluator per benchmark, made when first needed and then kept."""
 
-    def __init__(self, source: str, split: str, n_questions: int, threads: int = 1) -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, source: str, split: str, n_questions: int) -> None:
+        torch.set_num_threads(1)  # a worker is one core; more threads would fight with the other workers
         self.loaded: LoadedModel = load(source)
         self.shape = DecoderShape.from_config(self.loaded.model.config)
         self._split, self._n = split, n_questions
