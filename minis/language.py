@@ -1,7 +1,7 @@
 """Stage 1: a decoder learns the questions on symbolic images, where it is cheap.
 
-A symbolic image has a token for each thing (one to four times) and some of background; a token is the sum of
-the embeddings of the words for what it shows. Both minis start from this one decoder.
+A symbolic image is a sample of the tokens that a rendered one has, in their order; a token is the sum of the
+embeddings of the words for what it shows. Both minis start from this one decoder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minis import loop
 from minis.architecture import build_model
 from minis.attention import PACKED
 from minis.packing import Batch, Packer
-from minis.patches import words
+from minis.patches import owners, says_form, words
 from minis.text import build_tokenizer
 from objectives.scenes import Scene, make_scene
 
@@ -86,13 +86,16 @@ def flat_positions(batch: Batch) -> torch.Tensor:
 
 
 def _symbols(scene: Scene, rng: np.random.Generator) -> list[list[str]]:
-    owner: list[int] = []
-    center: list[bool] = []
+    """Of every thing the center, a token with its other half and some more; a little of the background."""
+    size = scene.rows * 3, scene.columns * 3
+    (owner, center), form = owners(scene, *size), says_form(*size)
+    rank = rng.random(len(owner)) * np.where(owner >= 0, 1, 8)
+    rank[center] = 0
     for number in range(len(scene.things)):
-        owner += [-1] * rng.integers(0, 2) + [number] * (copies := int(rng.integers(1, 5)))
-        center += [False] * (len(owner) - len(center) - copies)
-        center += [i == copies // 2 for i in range(copies)]
-    return words(scene, np.array(owner), np.array(center))
+        others = np.flatnonzero((owner == number) & (form != form[center & (owner == number)]))
+        rank[others[rank[others].argmin()]] = 0
+    kept = np.flatnonzero(rank < 0.4)
+    return words(scene, owner[kept], center[kept], form[kept])
 
 
 def embed_words(table: nn.Embedding, packer: Packer, tokens: list[list[str]]) -> torch.Tensor:

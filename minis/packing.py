@@ -72,14 +72,7 @@ class Packer:
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
         """Descriptions, then `per_benchmark` questions of every benchmark; questions vary with `rng`."""
-        by_kind = rng.random() < 0.5
-        asked_for, listing = (
-            (text.BY_KIND, text.list_by_kind) if by_kind else (text.BY_COLOR, text.list_by_color)
-        )
-        blocks = [
-            self.block(text.CAPTION, text.caption(scene), True),
-            self.block(asked_for, listing(scene), True),
-        ]
+        blocks = [self.block(text.CAPTION, text.caption(scene), True), self._listing(scene, rng)]
         for benchmark in BENCHMARKS.values():
             found = [q for _ in range(per_benchmark) for q in benchmark.ask(scene, rng)]
             asked = {q.text + repr(q.choices): q for q in found}
@@ -87,16 +80,33 @@ class Packer:
                 blocks.append(self._asked(benchmark, list(asked.values())[i], rng))
         return blocks
 
+    def _listing(self, scene: Scene, rng: np.random.Generator) -> Block:
+        """A look-up by content: in the image by kind or by color, or in stated rules."""
+        form = rng.random()
+        if form < 0.35:
+            return self.block(text.BY_KIND, text.list_by_kind(scene), True)
+        if form < 0.7:
+            return self.block(text.BY_COLOR, text.list_by_color(scene), True)
+        return self.block(*text.rules(rng), True)
+
     def _asked(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:
         """The question as the benchmark puts it; half of the multiple choices as an easier relative: open, or
-        with the right option told in front, which leaves only the look-up of its letter."""
+        with the right option told in front, which leaves only the look-up of its letter. Where a rule is to
+        be applied, also with its kind told in front or asked for."""
         letter, form = benchmark.target(question), rng.random()
-        if not question.choices or form < 0.5:
+        if not question.choices or form < 0.4:
             return self.block(benchmark.prompt(question), letter)
         option = question.choices[ord(letter) - ord("A")]
-        if form < 0.75:
+        if form < 0.6:
+            return self.block(f"{option}. {benchmark.prompt(question)}", letter)
+        kind = text.ruled_kind(question.text, option)
+        if kind is None or form < 0.7:
             return self.block(f"{question.text}\n{SHORT_ANSWER}", option)
-        return self.block(f"{option}. {benchmark.prompt(question)}", letter)
+        if form < 0.8:
+            return self.block(f"{kind}. {question.text}\n{SHORT_ANSWER}", option)
+        if form < 0.9:
+            return self.block(f"{kind}. {benchmark.prompt(question)}", letter)
+        return self.block(question.text, f"{kind} means {option}")
 
     def collate(self, packs: list[list[Block]], image_tokens: list[int], prefix: int, chunks: int) -> Batch:
         """Lays blocks into `chunks` chunks, in order, first fit; what does not fit is left out."""

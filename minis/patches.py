@@ -1,15 +1,21 @@
-"""What every image token shows: the dense labels that train the vision towers, and their words."""
+"""What every image token shows: the dense labels that train the vision towers, and their words.
+
+No token shows a whole thing. As on a checkerboard, one says the thing's form (kind and text), the next its
+look (color and size), and both its cell: so the decoder has to bind the parts before it can answer. With
+whole things in every token, text reads all it needs in the first layer, and any pruning is free.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minis.text import attributes
+from minis.text import form, look
 from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, place
 
 TEXTS = ("", *LETTERS, *WORDS)
-# Classes of each label: kind (0 is background), color, size, text, row, column, center of its thing.
-CLASSES = (len(KINDS) + 1, len(COLORS), 2, len(TEXTS), 5, 5, 2)
+# Classes of each label: kind (0 is background), color, size, text, row, column, center of its thing. The last
+# class of the first four means "not said here".
+CLASSES = (len(KINDS) + 2, len(COLORS) + 1, 3, len(TEXTS) + 1, 5, 5, 2)
 _MARGIN = 2.5
 
 
@@ -30,6 +36,11 @@ def owners(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarra
     return owner, center
 
 
+def says_form(height: int, width: int) -> np.ndarray:
+    """(height * width,) whether a token tells the form of its thing, or else its look."""
+    return (np.add.outer(np.arange(height), np.arange(width)) % 2 == 0).ravel()
+
+
 def labels(scene: Scene, height: int, width: int) -> np.ndarray:
     """(height * width, 7) classes as in CLASSES; -100 where a label does not apply."""
     owner, center = owners(scene, height, width)
@@ -38,13 +49,17 @@ def labels(scene: Scene, height: int, width: int) -> np.ndarray:
         for t in scene.things
     ]
     table = np.array([*rows, (0, -100, -100, -100, -100, -100)])
-    return np.concatenate([table[owner], np.where(owner < 0, -100, center)[:, None]], axis=1)
+    wanted = np.concatenate([table[owner], np.where(owner < 0, -100, center)[:, None]], axis=1)
+    covered, form = owner >= 0, says_form(height, width)
+    for column, said in ((0, form), (1, ~form), (2, ~form), (3, form)):
+        wanted[covered & ~said, column] = CLASSES[column] - 1
+    return wanted
 
 
-def words(scene: Scene, owner: np.ndarray, center: np.ndarray) -> list[list[str]]:
+def words(scene: Scene, owner: np.ndarray, center: np.ndarray, says_form: np.ndarray) -> list[list[str]]:
     """For each token the words whose embeddings add up to what it shows; a center is marked."""
-    said = [attributes(t) for t in scene.things]
+    said = [(look(t), form(t)) for t in scene.things]
     return [
-        ["<image>", *(said[o] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
-        for o, c in zip(owner.tolist(), center.tolist(), strict=True)
+        ["<image>", *(said[o][f] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
+        for o, c, f in zip(owner.tolist(), center.tolist(), says_form.tolist(), strict=True)
     ]

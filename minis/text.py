@@ -6,10 +6,14 @@ prompt endings are single tokens: text then weighs as little beside the image as
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from objectives.benchmarks import BENCHMARKS
+from objectives.benchmarks.aokvqa import MEANINGS
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER
 from objectives.benchmarks.embedded import scene_questions
 from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, Thing, make_scene
@@ -77,9 +81,14 @@ def _words() -> list[str]:
     return sorted(words)
 
 
-def attributes(thing: Thing) -> list[str]:
-    """The words that say everything about a thing: kind, color, size, row, column and its text."""
-    return [thing.kind, thing.color, thing.size, *_cell(thing).split(), *thing.text.split()]
+def form(thing: Thing) -> list[str]:
+    """The words for what a thing is and where: kind, text, row and column."""
+    return [thing.kind, *thing.text.split(), *_cell(thing).split()]
+
+
+def look(thing: Thing) -> list[str]:
+    """The words for how a thing looks and where: color, size, row and column."""
+    return [thing.color, thing.size, *_cell(thing).split()]
 
 
 def _cell(thing: Thing) -> str:
@@ -110,3 +119,18 @@ def list_by_color(scene: Scene) -> str:
         listed = ", ".join(f"{t.size} {t.kind} {t.text}".strip() for t in found)
         rows.append(f"{color} {len(found)} {listed}")
     return "; ".join(rows)
+
+
+def rules(rng: np.random.Generator) -> tuple[str, str]:
+    """Rules as A-OKVQA states them with a request to list them, and the list in the order of the kinds."""
+    kinds = [KINDS[i] for i in rng.permutation(len(KINDS))[:3]]
+    means = dict(zip(kinds, rng.permutation(MEANINGS).tolist(), strict=False))
+    stated = ", ".join(f"{kind} means {meaning}" for kind, meaning in means.items())
+    listed = "; ".join(f"{kind} {means[kind]}" for kind in KINDS if kind in means)
+    return f"A {stated}. {BY_KIND}", listed
+
+
+def ruled_kind(question: str, meaning: str) -> str | None:
+    """The kind that has `meaning` by the rules stated in `question`, if any are."""
+    found = re.search(rf"(\w+) means {meaning}\b", question)
+    return found[1] if found else None

@@ -21,7 +21,7 @@ from minis.language import (
     set_for_packing,
 )
 from minis.packing import Batch, Packer
-from minis.patches import owners, words
+from minis.patches import owners, says_form, words
 from minis.text import build_tokenizer
 from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
@@ -54,7 +54,8 @@ def fit_eyes(eyes: Eyes, packer: Packer, table: nn.Embedding) -> None:
     scenes = same_grid(30_000_000, _FIT_SCENES)
     seen = torch.cat([torch.cat(eyes(scenes[i : i + 32])) for i in range(0, len(scenes), 32)]).double()
     wanted = torch.cat([
-        embed_words(table, packer, words(scene, *owners(scene, *grid(eyes.name, scene)))) for scene in scenes
+        embed_words(table, packer, words(scene, *owners(scene, *size), says_form(*size)))
+        for scene in scenes for size in [grid(eyes.name, scene)]
     ]).double()  # fmt: skip
     mean, target = seen.mean(0), wanted.mean(0)
     centered = seen - mean

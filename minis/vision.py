@@ -106,15 +106,3 @@ def same_grid(start: int, count: int) -> list[Scene]:
         if (scene.rows, scene.columns) == (first.rows, first.columns):
             scenes.append(scene)
     return scenes
-
-
-@torch.no_grad()
-def accuracy(readout: Readout, scenes: list[Scene]) -> dict[str, float]:
-    """Share of tokens labelled right, per label."""
-    logits, wanted = readout(scenes)
-    shares = {}
-    names = ("kind", "color", "size", "text", "row", "column", "center")
-    for name, part, label in zip(names, logits.split(CLASSES, dim=1), wanted.T, strict=True):
-        applies = label >= 0
-        shares[name] = float((part.argmax(1) == label)[applies].float().mean())
-    return shares

@@ -10,7 +10,7 @@ from minis import text
 from minis.packing import Packer
 from objectives.benchmarks import BENCHMARKS
 from objectives.benchmarks.embedded import scene_questions
-from objectives.scenes import SPLITS, Scene, Thing, make_scene
+from objectives.scenes import KINDS, SPLITS, Scene, Thing, make_scene
 
 SCENE = Scene(
     split="train",
@@ -51,9 +51,38 @@ def test_the_list_by_color_counts_every_color_and_says_what() -> None:
     assert rows[1] == "green 0 "
 
 
-def test_attributes_say_everything_about_a_thing() -> None:
-    assert text.attributes(SCENE.things[1]) == ["sign", "yellow", "small", "r2", "c5", "bus"]
-    assert text.attributes(SCENE.things[3]) == ["star", "blue", "large", "r4", "c3"]
+def test_form_and_look_say_everything_about_a_thing() -> None:
+    assert text.form(SCENE.things[1]) == ["sign", "bus", "r2", "c5"]
+    assert text.look(SCENE.things[1]) == ["yellow", "small", "r2", "c5"]
+    assert text.form(SCENE.things[3]) == ["star", "r4", "c3"]
+    assert text.look(SCENE.things[3]) == ["blue", "large", "r4", "c3"]
+
+
+def test_rules_are_listed_as_stated() -> None:
+    for seed in range(20):
+        stated, listed = text.rules(np.random.default_rng(seed))
+        rows = [row.split() for row in listed.split("; ")]
+        assert len(rows) == 3 and len({meaning for _, meaning in rows}) == 3
+        assert all(f"{kind} means {meaning}" in stated for kind, meaning in rows)
+        assert [KINDS.index(kind) for kind, _ in rows] == sorted(KINDS.index(kind) for kind, _ in rows)
+
+
+def test_the_kind_of_a_rule_is_found() -> None:
+    question = "A star means stop, circle means wait, ring means turn. What does the red object mean?"
+    assert text.ruled_kind(question, "wait") == "circle"
+    assert text.ruled_kind("What color is the star?", "red") is None
+
+
+def test_a_rule_question_comes_with_each_of_its_easier_relatives(packer: Packer) -> None:
+    """For the same question: as asked, option told, kind told, kind told and open, open, and reasoned."""
+    asked = next(
+        (scene, question)
+        for scene in (make_scene("train", i) for i in range(50))
+        for question in scene_questions(BENCHMARKS["aokvqa"], scene)
+    )[1]
+    rng = np.random.default_rng(0)
+    seen = {tuple(packer._asked(BENCHMARKS["aokvqa"], asked, rng).tokens) for _ in range(200)}
+    assert len(seen) == 6
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -62,7 +91,7 @@ def test_every_word_is_known(tokenizer: PreTrainedTokenizerFast, split: str) -> 
     for index in range(300):
         scene = make_scene(split, index)
         said += [text.caption(scene), text.list_by_kind(scene), text.list_by_color(scene)]
-        said += [" ".join(text.attributes(thing)) for thing in scene.things]
+        said += [" ".join([*text.form(thing), *text.look(thing)]) for thing in scene.things]
         for benchmark in BENCHMARKS.values():
             for question in scene_questions(benchmark, scene):
                 said += [benchmark.prompt(question), " ".join((*question.answers, *question.choices))]
@@ -102,10 +131,11 @@ def test_every_answer_fits_in_the_new_tokens_allowed(tokenizer: PreTrainedTokeni
 
 
 def test_the_listing_alternates_with_the_draw(packer: Packer) -> None:
-    """One listing a time, by kind or by color, beside the caption."""
+    """One listing a time, of the image by kind or by color or of stated rules, beside the caption."""
     asked = set()
-    for seed in range(8):
+    for seed in range(20):
         caption, listing, *_ = packer.blocks(SCENE, 1, np.random.default_rng(seed))
         assert text.CAPTION in packer.tokenizer.convert_ids_to_tokens(caption.tokens)
-        asked |= {text.BY_KIND, text.BY_COLOR} & set(packer.tokenizer.convert_ids_to_tokens(listing.tokens))
-    assert asked == {text.BY_KIND, text.BY_COLOR}
+        said = packer.tokenizer.convert_ids_to_tokens(listing.tokens)
+        asked |= {(text.BY_KIND in said, text.BY_COLOR in said, "means" in said)}
+    assert asked == {(True, False, False), (False, True, False), (True, False, True)}

@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from minis import loop, tune
-from minis.language import embed_words
+from minis.language import _symbols, embed_words
 from minis.packing import Packer
-from minis.patches import owners, words
+from minis.patches import owners, says_form, words
 from minis.vision import Eyes, grid, same_grid
+from objectives.scenes import make_scene
 
 
 class Small(nn.Module):
@@ -113,7 +115,8 @@ def misfit(eyes: Eyes, packer: Packer, table: nn.Embedding) -> float:
     scenes = same_grid(77_000_000, 8)
     with torch.no_grad():
         seen = torch.cat(eyes(scenes))
-        said = [words(scene, *owners(scene, *grid(eyes.name, scene))) for scene in scenes]
+        size = grid(eyes.name, scenes[0])
+        said = [words(scene, *owners(scene, *size), says_form(*size)) for scene in scenes]
         wanted = torch.cat([embed_words(table, packer, tokens) for tokens in said])
     return float(((seen - wanted) ** 2).mean() / wanted.var(dim=0).mean())
 
@@ -131,6 +134,18 @@ def test_fitting_the_eyes_brings_them_nearer_to_the_words(
     assert after < 1.0, "nearer than the mean of all words would be"
     if name == "llava-mini":
         assert eyes.last_linear is copied.model.multi_modal_projector.linear_2
+
+
+def test_a_symbolic_image_still_tells_everything() -> None:
+    for index in range(40):
+        scene = make_scene("train", index)
+        tokens = _symbols(scene, np.random.default_rng(index))
+        for thing in scene.things:
+            cell = {f"r{thing.row + 1}", f"c{thing.column + 1}"}
+            here = [set(token) for token in tokens if cell <= set(token)]
+            assert any({thing.kind, *thing.text.split()} <= token for token in here)
+            assert any({thing.color, thing.size} <= token for token in here)
+            assert sum("<|image_pad|>" in token for token in here) == 1
 
 
 def test_scenes_of_one_grid_are_of_one_size() -> None:
