@@ -1,4 +1,4 @@
-"""Model families that can be pruned, one short adapter each. To add one: write its file, list it here."""
+"""Model families that can be pruned, one short adapter each. To add one: write its class, list it here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import nn
 from himap.errors import UnsupportedModelError
 from himap.families.base import Family
 from himap.families.llava import Llava
-from himap.families.qwen2_5_vl import Qwen25VL
+from himap.families.qwen_vl import Qwen25VL
 
 _FAMILIES: tuple[type[Family], ...] = (Llava, Qwen25VL)
 
@@ -21,12 +21,14 @@ def find(model: nn.Module) -> Family:
     """The adapter of a model or of a subclass of a supported model.
 
     Raises:
-        UnsupportedModelError: no family matches.
+        UnsupportedModelError: no family matches, or the model's decoder is one that cannot be pruned.
     """
     classes = {cls.__name__ for cls in type(model).__mro__}
     for family in _FAMILIES:
         if family.model_class in classes:
-            return family(model)
+            found = family(model)
+            found.check_decoder()
+            return found
     raise UnsupportedModelError(
         f"{type(model).__name__} cannot be pruned; pass one of {', '.join(supported())} itself, not a wrapper"
     )

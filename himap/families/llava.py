@@ -1,29 +1,25 @@
-"""LLaVA-1.5: one run of image tokens, a Llama (or other standard) decoder."""
+"""The LLaVA line: placeholders in `input_ids`, a standard decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
-
-from torch import Tensor, nn
+from typing import ClassVar
 
 from himap.families.base import Family
 
 
 class Llava(Family):
-    """`LlavaForConditionalGeneration`; image tokens are placeholders in `input_ids`."""
+    """LLaVA-1.5: one size of image."""
 
     model_class: ClassVar[str] = "LlavaForConditionalGeneration"
 
-    @property
-    def backbone(self) -> nn.Module:
-        backbone: nn.Module = self.model.model
-        return backbone
 
-    @property
-    def decoder(self) -> Any:
-        return self.model.model.language_model
+class LlavaNext(Family):
+    """LLaVA-NeXT: an overview and tiles; the newline features between rows of tiles are image tokens too."""
 
-    def image_mask(self, inputs: Mapping[str, Any]) -> Tensor | None:
-        ids: Tensor | None = inputs.get("input_ids")
-        return None if ids is None else ids == self.model.config.image_token_id
+    model_class: ClassVar[str] = "LlavaNextForConditionalGeneration"
+
+
+class LlavaOnevision(Family):
+    """LLaVA-OneVision: as LLaVA-NeXT. Video tokens count as text and are never dropped."""
+
+    model_class: ClassVar[str] = "LlavaOnevisionForConditionalGeneration"

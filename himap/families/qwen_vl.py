@@ -1,0 +1,37 @@
+"""Qwen-VL: images of any size, three-dimensional rotary positions (M-RoPE)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from himap.families.base import Family
+
+
+class Qwen2VL(Family):
+    """Qwen2-VL. Video tokens count as text and are never dropped."""
+
+    model_class: ClassVar[str] = "Qwen2VLForConditionalGeneration"
+    token_types_name: ClassVar[str | None] = "mm_token_type_ids"
+
+    def grids(self, inputs: Mapping[str, Any]) -> Tensor | None:
+        patches = inputs.get("image_grid_thw")
+        merge = self.model.config.vision_config.spatial_merge_size
+        return patches[:, 1:] // merge if isinstance(patches, Tensor) else None
+
+
+class Qwen25VL(Qwen2VL):
+    """Qwen2.5-VL: as Qwen2-VL for the decoder."""
+
+    model_class: ClassVar[str] = "Qwen2_5_VLForConditionalGeneration"
+
+
+class Qwen3VL(Qwen2VL):
+    """Qwen3-VL: DeepStack adds features of shallower vision layers to the image tokens of the first layers'
+    outputs; behind a cut, to those that are left.
+    """
+
+    model_class: ClassVar[str] = "Qwen3VLForConditionalGeneration"
+    adds_features: ClassVar[str | None] = "_deepstack_process"
