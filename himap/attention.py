@@ -13,13 +13,14 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from himap.tokens import PAD, Rows, TokenSet
+from himap.criteria.base import Criterion
+from himap.tokens import PAD, Rows, TokenSet, gather_slots
 
 NAME = "himap"
 OBSERVER = "himap_observer"
 REPLACES = ("sdpa", "eager")
 
-Observer = Callable[[Tensor, Tensor, float], None]
+Observer = Callable[[Tensor, Tensor, Tensor, float], None]
 
 _lock = threading.Lock()
 _users = 0
@@ -28,14 +29,16 @@ _users = 0
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
-    """SDPA; a layer called with an observer first shows it query and key (after rotary embedding)."""
+    """SDPA; a layer called with an observer first shows it query, key (after rotary embedding) and value."""
     observer: Observer | None = kwargs.pop(OBSERVER, None)
     if observer is not None:
-        observer(query, key, kwargs.get("scaling") or query.shape[-1] ** -0.5)
+        observer(query, key, value, kwargs.get("scaling") or query.shape[-1] ** -0.5)
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
 
-def attention_rows(query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, kind: Rows) -> Tensor:
+def attention_rows(
+    query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, kind: Rows, mask: Tensor | None = None
+) -> Tensor:
     """Softmax attention of only the query rows of one kind, on all keys.
 
     Args:
@@ -43,6 +46,7 @@ def attention_rows(query: Tensor, key: Tensor, scaling: float, tokens: TokenSet,
         key: (batch, kv_heads, slots, d); heads is a multiple of kv_heads.
         tokens: what the slots hold; padding is never attended to.
         kind: which rows.
+        mask: (batch or 1, 1, slots, slots) bool, true where the layer attends; None for plain causal.
 
     Returns:
         (batch, heads, r, slots) float32, zero in rows that a shorter row of the batch does not have.
@@ -51,14 +55,34 @@ def attention_rows(query: Tensor, key: Tensor, scaling: float, tokens: TokenSet,
     batch, heads, slots, width = query.shape
     kv_heads = key.shape[1]
     rows = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
-    rows = rows.reshape(batch, kv_heads, -1, width)
-    logits = (rows @ key.transpose(-1, -2)).float().mul_(scaling).view(batch, heads, -1, slots)
+    rows = rows.reshape(batch, kv_heads, -1, width).float()
+    logits = (rows @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
     hidden = torch.arange(slots, device=key.device) > index[:, :, None]
-    if tokens.padded:
+    if mask is not None:
+        hidden = ~gather_slots(mask[:, 0], index)
+    elif tokens.padded:
         hidden = hidden | (tokens.role == PAD)[:, None, :]
     logits.masked_fill_(hidden[:, None], torch.finfo(logits.dtype).min)
     weights = logits.softmax(-1)
     return weights if batch == 1 else weights.masked_fill(~present[:, None, :, None], 0.0)
+
+
+def observed(
+    criterion: Criterion,
+    tokens: TokenSet,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    scaling: float,
+    mask: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """What a criterion needs of an attention layer, and nothing else; see `criteria.base.Observed`."""
+    found: dict[str, Tensor] = {"keys": key, "values": value}
+    found = {name: what for name, what in found.items() if name in criterion.needs}
+    if criterion.rows != "none":
+        rows = attention_rows(query, key, scaling, tokens, criterion.rows, mask)
+        found["attention"] = rows if criterion.per_head else rows.mean(1)
+    return found
 
 
 @contextmanager

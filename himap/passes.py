@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from himap.attention import OBSERVER, attention_rows
+from himap.attention import OBSERVER, observed
 from himap.config import Cut
-from himap.criteria.base import Criterion
+from himap.criteria.base import Criterion, Observed
+from himap.layout import layout
 from himap.tokens import TokenSet, causal_mask, gather_slots
 
 
@@ -37,12 +38,16 @@ class PromptPass:
     Args:
         tokens: the full set.
         cuts: the cuts that are switched on, by layer, each with its criterion.
+        grids: (images, 2) sizes of the images in tokens, None if unknown; see `himap.layout`.
     """
 
-    def __init__(self, tokens: TokenSet, cuts: Mapping[int, tuple[Cut, Criterion]]) -> None:
+    def __init__(
+        self, tokens: TokenSet, cuts: Mapping[int, tuple[Cut, Criterion]], grids: Tensor | None
+    ) -> None:
         self.stages = [Stage(0, tokens)]
         self._cuts = cuts
-        self._attention: Tensor | None = None
+        self._grids = grids
+        self._seen: dict[str, Tensor] = {}
         self._mask: Tensor | None = None
         self._rope: tuple[Tensor, Tensor] | None = None
 
@@ -69,15 +74,16 @@ class PromptPass:
         return tuple(cut.dropped(n) for n in self.tokens.n_image)
 
     def _watch(self, layer: int, kwargs: dict[str, Any]) -> None:
-        """Ask the layer in front of a cut for the attention rows that the criterion needs."""
+        """Ask the layer in front of a cut for what the criterion needs of its attention."""
         cut, criterion = self._cuts[layer]
-        if criterion.rows == "none" or not any(self._dropped(cut)):
+        asks = criterion.rows != "none" or criterion.needs & {"keys", "values"}
+        if not asks or not any(self._dropped(cut)):
             return
         tokens = self.tokens
 
-        def observe(query: Tensor, key: Tensor, scaling: float) -> None:
+        def observe(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
             with torch.no_grad():
-                self._attention = attention_rows(query, key, scaling, tokens, criterion.rows)
+                self._seen = observed(criterion, tokens, query, key, value, scaling)
 
         kwargs[OBSERVER] = observe
 
@@ -86,14 +92,24 @@ class PromptPass:
         dropped = self._dropped(cut)
         if not any(dropped):
             return hidden
-        scores = criterion.score(self.tokens, self._attention)
-        self._attention = None
+        scores = self._score(criterion, dropped, hidden)
         index, left = self.tokens.drop(scores, dropped)
         cos, sin = self._rope or rope
         self._rope = gather_slots(cos, index), gather_slots(sin, index)
         self._mask = causal_mask(left, left.slots, left.slots)
         self.stages.append(Stage(layer, left))
         return gather_slots(hidden, index)
+
+    @torch.no_grad()
+    def _score(self, criterion: Criterion, dropped: tuple[int, ...], hidden: Tensor) -> Tensor:
+        seen, self._seen = self._seen, {}
+        if "hidden" in criterion.needs:
+            seen["hidden"] = hidden
+        if "layout" in criterion.needs:
+            full = layout(self.stages[0].tokens, self._grids)
+            seen["layout"] = gather_slots(full, self.tokens.position)
+        keep = tuple(n - d for n, d in zip(self.tokens.n_image, dropped, strict=True))
+        return criterion.score(self.tokens, Observed(keep, seen))
 
 
 class ContinuationPass:

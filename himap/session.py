@@ -110,7 +110,8 @@ class Pruning:
         if image is None:
             return None
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
-        self._prompt = PromptPass(TokenSet.from_prompt(image, valid, inputs.get("input_ids")), self._cuts)
+        tokens = TokenSet.from_prompt(image, valid, inputs.get("input_ids"))
+        self._prompt = PromptPass(tokens, self._cuts, self._family.grids(inputs))
         return self._prompt
 
     def _continue(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Rows = Literal["instruction", "image", "last", "none"]
+Rows = Literal["instruction", "image", "text", "last", "none"]
 
 PAD, SYSTEM, IMAGE, INSTRUCTION = 0, 1, 2, 3
 
@@ -93,8 +93,12 @@ class TokenSet:
             slots = torch.arange(self.slots, device=self.role.device)
             last = torch.where(self.role > PAD, slots, 0).amax(1, keepdim=True)
             return last, torch.ones_like(last, dtype=torch.bool)
-        counts, wanted = (self.n_image, IMAGE) if kind == "image" else (self.n_instruction, INSTRUCTION)
-        absent = (self.role != wanted).to(torch.uint8)
+        if kind == "text":
+            absent = ((self.role == PAD) | (self.role == IMAGE)).to(torch.uint8)
+            counts = tuple(map(sum, zip(self.n_system, self.n_instruction, strict=True)))
+        else:
+            counts, wanted = (self.n_image, IMAGE) if kind == "image" else (self.n_instruction, INSTRUCTION)
+            absent = (self.role != wanted).to(torch.uint8)
         index = absent.sort(dim=1, stable=True).indices[:, : max(counts)]
         return index, absent.gather(1, index) == 0
 

@@ -6,19 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion
+from himap.criteria.base import Criterion, Observed
 from himap.tokens import Rows, TokenSet
 
 
 class Instruction(Criterion):
-    """Σ_{i in I} A(i, v): what all tokens after the image pay to image token v (Eq. 8), A averaged over
-    heads.
+    """Σ_{i∈I} A(i, v): what all tokens after the image pay to image token v (HiMAP, Eq. 8).
 
-    Needs the instruction's query rows.
+    Needs the instruction's query rows, averaged over heads.
     """
 
     rows: ClassVar[Rows] = "instruction"
 
-    def score(self, tokens: TokenSet, attention: Tensor | None) -> Tensor:
-        assert attention is not None
-        return attention.sum(2).mean(1)
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.attention.sum(1)

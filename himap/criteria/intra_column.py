@@ -6,19 +6,19 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion
+from himap.criteria.base import Criterion, Observed
 from himap.tokens import Rows, TokenSet
 
 
 class IntraColumn(Criterion):
-    """Σ_{i in V} A(i, v): what image token v receives from all image tokens, A averaged over heads.
+    """Σ_{i∈V} A(i, v): what image token v receives from all image tokens (HiMAP, φ_dp).
 
-    Eq. 9 prints the row sum; the paper's prose and its published code take this column sum. Under causal
-    attention early tokens are seen by more rows, which favours them. Needs the image tokens' query rows.
+    Eq. 9 prints the row sum (`intra_row`); the paper's prose and its published code take this column sum.
+    Under causal attention early tokens are seen by more rows, which favors them; `intra_column_mean` does
+    not. Needs the image tokens' query rows, averaged over heads.
     """
 
     rows: ClassVar[Rows] = "image"
 
-    def score(self, tokens: TokenSet, attention: Tensor | None) -> Tensor:
-        assert attention is not None
-        return attention.sum(2).mean(1)
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.attention.sum(1)

@@ -6,18 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion
+from himap.criteria.base import Criterion, Observed
 from himap.tokens import Rows, TokenSet
 
 
 class LastToken(Criterion):
-    """A(last, v): what the prompt's last token pays to image token v (FastV's paper), A averaged over heads.
+    """A(last, v): what the prompt's last token pays to image token v (FastV, arXiv 2403.06764).
 
-    Needs one query row.
+    Needs one query row, averaged over heads.
     """
 
     rows: ClassVar[Rows] = "last"
 
-    def score(self, tokens: TokenSet, attention: Tensor | None) -> Tensor:
-        assert attention is not None
-        return attention[:, :, 0].mean(1)
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.attention[:, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from himap.criteria.base import Criterion
+from himap.criteria.base import Criterion, Observed
 from himap.tokens import TokenSet
 
 
@@ -21,14 +21,14 @@ def _mix(x: Tensor) -> Tensor:
 
 
 class Random(Criterion):
-    """A seeded uniform draw that needs no attention.
+    """A seeded uniform draw. Needs nothing.
 
     Each score is a hash of the seed, the row's own token ids and the token's index in its own prompt. A
     prompt therefore keeps the same tokens alone and in any batch, with any padding, on any device. Both cuts
     read the same draw; what is left after each is a uniform random subset.
     """
 
-    def score(self, tokens: TokenSet, attention: Tensor | None) -> Tensor:
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
         ids = tokens.fingerprint
         valid = ids >= 0
         order = valid.long().cumsum(1) - 1

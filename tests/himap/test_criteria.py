@@ -11,19 +11,9 @@ from torch import Tensor
 
 import himap
 from himap import PruningConfig, attention, criteria
+from himap.criteria.base import Observed
+from himap.testing import made_prompts
 from himap.tokens import PAD, TokenSet, causal_mask
-
-
-def prompt(row: str) -> TokenSet:
-    """One letter a slot: s(ystem), v(isual), i(nstruction), . for padding."""
-    return batch(row)
-
-
-def batch(*rows: str) -> TokenSet:
-    image = torch.tensor([[letter == "v" for letter in row] for row in rows])
-    mask = torch.tensor([[letter != "." for letter in row] for row in rows])
-    ids = torch.tensor([[ord(letter) for letter in row] for row in rows])
-    return TokenSet.from_prompt(image, mask, ids)
 
 
 def softmax_rows(length: int, heads: int = 3, rows: int = 1) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,52 +25,20 @@ def softmax_rows(length: int, heads: int = 3, rows: int = 1) -> tuple[Tensor, Te
     return query, key, logits.masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf).softmax(-1)
 
 
-def score(name: str, tokens: TokenSet, query: Tensor, key: Tensor) -> Tensor:
-    criterion = criteria.create(name, seed=0)
-    rows = attention.attention_rows(query, key, 0.3, tokens, criterion.rows)
-    return criterion.score(tokens, rows)
-
-
-@pytest.mark.parametrize(
-    ("name", "rows"), [("instruction", range(6, 9)), ("last_token", [8]), ("intra_column", range(2, 6))]
-)
-def test_scores_are_the_papers_sums(name: str, rows: list[int]) -> None:
-    query, key, full = softmax_rows(9)
-    scores = score(name, prompt("ssvvvviii"), query, key)
-    expected = full[0].mean(0)[list(rows)].sum(0)
-    torch.testing.assert_close(scores[0, 2:6], expected[2:6])
-
-
-@pytest.mark.parametrize("name", criteria.names())
-def test_a_row_scores_alike_alone_and_padded(name: str) -> None:
-    query, key, _ = softmax_rows(9)
-    alone = score(name, prompt("ssvvvviii"), query, key) if name != "random" else None
-    pad = torch.full((1, 3, 4, 8), 9.0)
-    rows = batch("....ssvvvviii", "svvvvvvviiiii")
-    if name == "random":
-        criterion = criteria.create(name, seed=0)
-        alone = criterion.score(prompt("ssvvvviii"), None)
-        padded = criterion.score(rows, None)
-    else:
-        other_query, other_key, _ = softmax_rows(13)
-        wide_query = torch.cat([torch.cat([pad, query], 2), other_query])
-        padded = score(name, rows, wide_query, torch.cat([torch.cat([pad, key], 2), other_key]))
-    assert alone is not None
-    torch.testing.assert_close(padded[0, 6:10], alone[0, 2:6])
-
-
 def test_grouped_heads_attend_like_repeated_ones() -> None:
     query, key, _ = softmax_rows(9, heads=4)
-    grouped = attention.attention_rows(query, key[:, :2], 0.3, prompt("ssvvvviii"), "image")
+    grouped = attention.attention_rows(query, key[:, :2], 0.3, made_prompts("ssvvvviii"), "image")
     repeated = attention.attention_rows(
-        query, key[:, :2].repeat_interleave(2, dim=1), 0.3, prompt("ssvvvviii"), "image"
+        query, key[:, :2].repeat_interleave(2, dim=1), 0.3, made_prompts("ssvvvviii"), "image"
     )
     torch.testing.assert_close(grouped, repeated)
 
 
 def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
     def draw(row: str, seed: int) -> list[float]:
-        scores: list[float] = criteria.create("random", seed).score(prompt(row), None)[0].tolist()
+        scores: list[float] = (
+            criteria.create("random", seed).score(made_prompts(row), Observed((), {}))[0].tolist()
+        )
         return scores
 
     row = "ss" + "v" * 100 + "iii"
@@ -89,7 +47,7 @@ def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
     assert draw(row, 1)[:102] != draw(row + "i", 1)[:102]
     counts = torch.zeros(100)
     for seed in range(400):
-        _, left = prompt(row).drop(torch.tensor([draw(row, seed)]), [75])
+        _, left = made_prompts(row).drop(torch.tensor([draw(row, seed)]), [75])
         kept = left.position[0][left.role[0] == 2] - 2
         counts[kept] += 1
     # 400 draws at one in four: 100 expected, a standard deviation of 8.7
@@ -100,7 +58,7 @@ def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
 
 
 def test_ties_keep_the_earlier_token_and_text_never_goes() -> None:
-    tokens = prompt("ssvvvviii")
+    tokens = made_prompts("ssvvvviii")
     index, left = tokens.drop(torch.tensor([[-9.0, -9, 1, 1, 1, 1, -9, -9, -9]]), [2])
     assert index.tolist() == [[0, 1, 2, 3, 6, 7, 8]]
     assert left.n_image == (2,)
@@ -109,7 +67,7 @@ def test_ties_keep_the_earlier_token_and_text_never_goes() -> None:
 
 
 def test_rows_that_keep_less_are_filled_on_the_left() -> None:
-    tokens = batch(".svvvvi", "ssvviii")
+    tokens = made_prompts(".svvvvi", "ssvviii")
     scores = torch.tensor([[0.0, 0, 1, 2, 3, 4, 0], [0.0, 0, 2, 1, 0, 0, 0]])
     index, left = tokens.drop(scores, [2, 1])
     assert index[1].tolist() == [0, 1, 2, 4, 5, 6]
@@ -123,15 +81,15 @@ def test_rows_that_keep_less_are_filled_on_the_left() -> None:
     step = causal_mask(left, 1, 8)
     assert step is not None
     assert step[0, 0].tolist() == [[False, False, True, True, True, True, True, True]]
-    assert causal_mask(batch("svi"), 1, 5) is None
+    assert causal_mask(made_prompts("svi"), 1, 5) is None
 
 
 def test_text_between_images_is_no_instruction() -> None:
-    assert prompt("svvivvii").role[0].tolist() == [1, 2, 2, 1, 2, 2, 3, 3]
+    assert made_prompts("svvivvii").role[0].tolist() == [1, 2, 2, 1, 2, 2, 3, 3]
 
 
 def test_without_an_image_there_is_no_instruction_and_padding_is_never_an_image() -> None:
-    assert prompt("sss").role.tolist() == [[1, 1, 1]]
+    assert made_prompts("sss").role.tolist() == [[1, 1, 1]]
     image, mask = torch.tensor([[True, True, False, True]]), torch.tensor([[0, 1, 1, 0]])
     tokens = TokenSet.from_prompt(image, mask, None)
     assert tokens.role.tolist() == [[PAD, 2, 3, PAD]]
@@ -141,16 +99,15 @@ def test_without_an_image_there_is_no_instruction_and_padding_is_never_an_image(
 def test_only_the_rows_that_a_criterion_names_are_computed(
     subject: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from himap import passes
-
     shapes: list[tuple[int, ...]] = []
+    rows = attention.attention_rows
 
     def spy(*args: Any) -> Tensor:
-        result = attention.attention_rows(*args)
+        result = rows(*args)
         shapes.append(tuple(result.shape))
         return result
 
-    monkeypatch.setattr(passes, "attention_rows", spy)
+    monkeypatch.setattr(attention, "attention_rows", spy)
     prompt = subject.prompts[0]
     for shallow, deep in (("last_token", "intra_column"), ("random", "random"), ("instruction", "random")):
         with himap.prune(subject.model, PruningConfig(2, 50, 4, 75, shallow, deep)) as pruning:

@@ -1,0 +1,46 @@
+"""Where in its image each image token lies, for the spatial criteria."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from himap.tokens import IMAGE, TokenSet
+
+
+def layout(tokens: TokenSet, grids: Tensor | None) -> Tensor:
+    """Row and column of every image token, read off the full prompt without asking the device for a value.
+
+    Args:
+        tokens: the full set of a prompt.
+        grids: (images, 2) rows and columns of tokens of every image, images in prompt order, row by row of
+            the batch; None where a family does not say: then every unbroken run of n image tokens is one
+            image, laid out in rows of ⌈√n⌉ (square images exactly; what is left over is the last row).
+
+    Returns:
+        (batch, slots, 2) int64; meaningless at slots that hold no image token.
+    """
+    image = tokens.role == IMAGE
+    offset, width = _in_runs(image) if grids is None else _in_grids(image, grids.to(image.device))
+    return torch.stack([offset // width, offset % width], -1)
+
+
+def _in_runs(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Each token's index in its unbroken run of image tokens, and the width of that run's rows."""
+    begins = image & ~torch.nn.functional.pad(image, (1, 0))[:, :-1]
+    run = begins.long().cumsum(1)
+    length = torch.zeros(run.shape[0], run.shape[1] + 1, dtype=torch.long, device=run.device)
+    length = length.scatter_add(1, run, image.long()).gather(1, run)
+    slots = torch.arange(image.shape[1], device=image.device)
+    offset = slots - torch.where(begins, slots, 0).cummax(1).values
+    return offset, length.clamp(min=1).double().sqrt().ceil().long()
+
+
+def _in_grids(image: Tensor, grids: Tensor) -> tuple[Tensor, Tensor]:
+    """Each token's index in its image, and that image's width; images one after another over the batch."""
+    order = (image.flatten().long().cumsum(0) - 1).clamp(min=0)
+    sizes = grids.prod(1)
+    ends = sizes.cumsum(0)
+    number = torch.searchsorted(ends, order, right=True).clamp(max=len(grids) - 1)
+    offset = order - (ends - sizes)[number]
+    return offset.view(image.shape), grids[:, 1][number].view(image.shape)

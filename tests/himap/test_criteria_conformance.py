@@ -1,0 +1,122 @@
+"""Every criterion of the package passes the suite that the package ships, and the suite can fail."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from himap import criteria
+from himap.criteria.base import Criterion, Need, Observed
+from himap.errors import ConfigError, HimapError
+from himap.testing import CriterionConformance, made_prompts, observe
+from himap.tokens import Rows, TokenSet
+
+ORDERED = {"random", "intra_column_mean"}  # their scores depend on a token's place by definition
+
+for _name in criteria.names():
+    _attributes = {"criterion": type(criteria.create(_name, 0)), "ordered": _name in ORDERED}
+    _title = "Test" + _name.title().replace("_", "")
+    globals()[_title] = type(_title, (CriterionConformance,), _attributes)
+
+
+class Instruction(Criterion):
+    rows: Rows = "instruction"
+
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.attention.sum(1)
+
+
+class ByTheBatch(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return super().score(tokens, seen) * (1 - 2 * (tokens.role[:1] == 0).float())
+
+
+class LaterFirst(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return super().score(tokens, seen) + 1e-4 * tokens.rank
+
+
+class Forgetful(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return super().score(tokens, seen) + torch.rand(tokens.role.shape)
+
+
+class Writing(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.attention.mul_(2).sum(1)
+
+
+class Reading(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return super().score(tokens, seen) / seen.attention.max().item()
+
+
+class NotANumber(Instruction):
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return super().score(tokens, seen) * torch.nan
+
+
+@pytest.mark.parametrize(
+    ("broken", "test"),
+    [
+        (ByTheBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
+        (LaterFirst, "test_ties_keep_the_earlier_token"),
+        (Forgetful, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
+        (Forgetful, "test_tokens_in_another_order_get_the_same_verdict"),
+        (Writing, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
+        (Reading, "test_scoring_asks_the_device_for_nothing"),
+        (NotANumber, "test_scores_are_finite_float32_one_a_slot"),
+    ],
+)
+def test_the_suite_finds_what_is_broken(broken: type[Criterion], test: str) -> None:
+    def suite(criterion: type[Criterion]) -> CriterionConformance:
+        made = CriterionConformance()
+        made.criterion = criterion  # type: ignore[misc]  # one suite for each class, without declaring it
+        return made
+
+    getattr(suite(Instruction), test)()
+    with pytest.raises((AssertionError, RuntimeError)):
+        getattr(suite(broken), test)()
+
+
+def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(criteria, "_REGISTRY", dict(criteria._REGISTRY))
+    criteria.register("mine", Instruction)
+    criteria.register("mine", Instruction)
+    assert "mine" in criteria.names() and isinstance(criteria.create("mine", 0), Instruction)
+    with pytest.raises(ConfigError, match="'random' already"):
+        criteria.register("random", Instruction)
+
+
+class KeyReader(Criterion):
+    needs: frozenset[Need] = frozenset({"hidden"})
+
+    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+        return seen.keys.sum((1, 3))
+
+
+def test_what_was_not_declared_is_not_shown() -> None:
+    tokens, seen = observe(KeyReader, ["svvi"], [1])
+    with pytest.raises(HimapError, match=r"read 'keys' but was given hidden; name it"):
+        KeyReader().score(tokens, seen)
+
+
+def test_every_docstring_says_what_the_criterion_needs() -> None:
+    for name in criteria.names():
+        criterion = criteria.create(name, 0)
+        needs = (criterion.__doc__ or "").split("Needs ")[-1].split(".")[0]
+        assert "Needs " in (criterion.__doc__ or ""), name
+        assert ("row" in needs) == (criterion.rows != "none"), name
+        assert ("every head" in " ".join(needs.split())) == criterion.per_head, name
+        for need, word in (
+            ("keys", "keys"),
+            ("values", "values"),
+            ("hidden", "hidden"),
+            ("layout", "layout"),
+        ):
+            assert (word in needs) == (need in criterion.needs), (name, need)
+
+
+def test_made_prompts_have_the_roles_that_their_letters_say() -> None:
+    assert made_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]
