@@ -1,0 +1,238 @@
+"""Every criterion's definition, written plainly: one row, eager, float64, loops, tokens really gone.
+
+Independent of the engine: nothing of himap but the configuration is used here.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from tiny_models import IMAGE_ID
+from torch import Tensor
+from transformers import DynamicCache
+
+from himap import PruningConfig
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one layer showed: attention (heads, n, n), keys and values (kv_heads, n, d), hidden states (n, c)
+    behind it; and of the n tokens the image's, the text's, and those after the image.
+    """
+
+    attention: Tensor
+    keys: Tensor
+    values: Tensor
+    hidden: Tensor
+    image: list[int]
+    text: list[int]
+    after: list[int]
+    cells: dict[int, tuple[int, int]]
+    draw: dict[int, int]
+
+    @property
+    def mean(self) -> Tensor:
+        return self.attention.mean(0)
+
+
+def cosine(a: Tensor, b: Tensor) -> float:
+    return float((a * b).sum() / math.sqrt(float((a * a).sum()) * float((b * b).sum())))
+
+
+def instruction(at: Layer, v: int) -> float:
+    return sum(float(at.mean[i, v]) for i in at.after)
+
+
+def last_token(at: Layer, v: int) -> float:
+    return float(at.mean[-1, v])
+
+
+def all_text(at: Layer, v: int) -> float:
+    return sum(float(at.mean[i, v]) for i in at.text) / len(at.text)
+
+
+def max_head(at: Layer, v: int) -> float:
+    return max(sum(float(head[i, v]) for i in at.after) for head in at.attention)
+
+
+def intra_column(at: Layer, v: int) -> float:
+    return sum(float(at.mean[i, v]) for i in at.image)
+
+
+def intra_row(at: Layer, v: int) -> float:
+    return sum(float(at.mean[v, j]) for j in at.image)
+
+
+def intra_column_mean(at: Layer, v: int) -> float:
+    seeing = [i for i in at.image if i >= v]
+    return sum(float(at.mean[i, v]) for i in seeing) / len(seeing)
+
+
+def value_norm(at: Layer, v: int) -> float:
+    group = len(at.attention) // len(at.values)
+    heads = [
+        sum(float(head[i, v]) for i in at.after) * float(at.values[h // group, v].abs().sum())
+        for h, head in enumerate(at.attention)
+    ]
+    return sum(heads) / len(heads)
+
+
+def key_norm(at: Layer, v: int) -> float:
+    return -sum(math.sqrt(float((head[v] ** 2).sum())) for head in at.keys) / len(at.keys)
+
+
+def duplication(at: Layer, v: int) -> float:
+    size = {i: math.sqrt(float((at.keys[:, i] ** 2).sum())) for i in at.image}
+    pivots = sorted(at.image, key=lambda i: (-size[i], i))[:4]
+    if v in pivots:
+        return 9.0 - pivots.index(v)
+    return -max(cosine(at.hidden[v], at.hidden[p]) for p in pivots)
+
+
+def uniform(at: Layer, v: int) -> float:
+    bayer = torch.zeros(1, 1, dtype=torch.long)
+    while len(bayer) < 16:  # the recursion of Bayer's matrix; no test image is larger
+        bayer = torch.cat(
+            [torch.cat([4 * bayer, 4 * bayer + 2], 1), torch.cat([4 * bayer + 3, 4 * bayer + 1], 1)]
+        )
+    return -float(bayer[at.cells[v]])
+
+
+def downsample(at: Layer, v: int) -> float:
+    row, column = (int(f"{number:04b}"[::-1], 2) for number in at.cells[v])
+    return -(1000.0 * max(row, column) + 10 * min(row, column) + (row > column))
+
+
+def random(at: Layer, v: int) -> float:
+    return float(at.draw[v])
+
+
+SCORES = {
+    function.__name__: function
+    for function in (
+        instruction, last_token, all_text, max_head, intra_column, intra_row, intra_column_mean, value_norm,
+        key_norm, duplication, uniform, downsample, random,
+    )
+}  # fmt: skip
+
+
+def diversity(at: Layer, keep: int) -> list[int]:
+    def distance(a: int, b: int) -> float:
+        return 1 - cosine(at.hidden[a], at.hidden[b])
+
+    taken: list[int] = []
+    while len(taken) < keep:
+        left = [v for v in at.image if v not in taken]
+        nearest = {v: min(distance(v, u) for u in (taken or at.image) if u != v) for v in left}
+        taken.append(max(left, key=lambda v: (nearest[v], -v)))
+    return taken
+
+
+def best(criterion: str, at: Layer, keep: int) -> list[int]:
+    """The image tokens that stay; equal scores keep the earlier one."""
+    if criterion == "diversity":
+        return sorted(diversity(at, keep))
+    score = {v: SCORES[criterion](at, v) for v in at.image}
+    return sorted(sorted(at.image, key=lambda v: (-score[v], v))[:keep])
+
+
+MASK = (1 << 64) - 1
+
+
+def mix(x: int) -> int:
+    """splitmix64's finalizer."""
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & MASK
+    return x ^ x >> 31
+
+
+def draws(ids: list[int], seed: int) -> dict[int, int]:
+    golden = 0x9E3779B97F4A7C15
+    row = sum(mix(token + mix(i * golden & MASK) & MASK) for i, token in enumerate(ids)) & MASK
+    start = mix(row + 2 * seed + 1 & MASK)
+    return {i: mix(start + i * golden & MASK) >> 40 for i in range(len(ids))}
+
+
+def cells(ids: list[int], prompt: dict[str, Tensor]) -> dict[int, tuple[int, int]]:
+    image = [i for i, token in enumerate(ids) if token == IMAGE_ID]
+    grid = prompt.get("image_grid_thw")
+    width = math.isqrt(len(image)) if grid is None else int(grid[0, 2]) // 2
+    return {v: divmod(number, width) for number, v in enumerate(image)}
+
+
+class Naive:
+    """One model in float64 with eager attention."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = copy.deepcopy(model).double()
+        self.decoder = self.model.model.language_model
+        self.decoder.config._attn_implementation = "eager"
+
+    @torch.no_grad()
+    def _embedded(self, prompt: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """What goes into the first layer: hidden states, and cos and sin of the rotary embedding."""
+        seen: dict[str, Any] = {}
+
+        def hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+            seen["hidden"], seen["rope"] = args[0], kwargs["position_embeddings"]
+
+        handle = self.decoder.layers[0].register_forward_pre_hook(hook, with_kwargs=True)
+        self.model(**{k: v.double() if v.is_floating_point() else v for k, v in prompt.items()})
+        handle.remove()
+        return seen["hidden"], seen["rope"]
+
+    @torch.no_grad()
+    def kept(self, prompt: dict[str, Tensor], config: PruningConfig) -> list[list[int]]:
+        """The image tokens left after k1 and after k2, as slots of the one row."""
+        ids: list[int] = prompt["input_ids"][0].tolist()
+        hidden, (cos, sin) = self._embedded(prompt)
+        present = list(range(len(ids)))
+        result: list[list[int]] = []
+        cuts = {config.k1: (config.r1, config.phi_shallow), config.k2: (config.r2, config.phi_deep)}
+        for number in range(config.k2):
+            layer = self.decoder.layers[number]
+            hidden, at = self._run(layer, number, hidden, (cos, sin), present, prompt, config.seed)
+            if number + 1 in cuts:
+                percent, criterion = cuts[number + 1]
+                stay = best(criterion, at, len(at.image) - math.floor(len(at.image) * percent / 100))
+                gone = set(at.image) - set(stay)
+                index = [i for i in range(len(present)) if i not in gone]
+                result.append([present[i] for i in stay])
+                present = [present[i] for i in index]
+                hidden, cos, sin = hidden[:, index], cos[:, index], sin[:, index]
+        return result
+
+    def _run(
+        self, layer: Any, number: int, hidden: Tensor, rope: tuple[Tensor, Tensor], present: list[int],
+        prompt: dict[str, Tensor], seed: int,
+    ) -> tuple[Tensor, Layer]:  # fmt: skip
+        seen: dict[str, Tensor] = {}
+
+        def hook(module: Any, args: Any, output: Any) -> None:
+            seen["attention"] = output[1][0]
+
+        n = len(present)
+        mask = torch.full((n, n), -torch.inf, dtype=torch.float64).triu(1)[None, None]
+        cache = DynamicCache()
+        handle = layer.self_attn.register_forward_hook(hook)
+        hidden = layer(hidden, attention_mask=mask, position_embeddings=rope, past_key_values=cache)
+        handle.remove()
+        stored = cache.layers[number]
+        ids: list[int] = prompt["input_ids"][0].tolist()
+        image = [i for i, slot in enumerate(present) if ids[slot] == IMAGE_ID]
+        grid, draw = cells(ids, prompt), draws(ids, seed)
+        return hidden, Layer(
+            attention=seen["attention"],
+            keys=stored.keys[0],
+            values=stored.values[0],
+            hidden=hidden[0],
+            image=image,
+            text=[i for i in range(n) if i not in image],
+            after=[i for i in range(n) if i > max(image)],
+            cells={i: grid[present[i]] for i in image},
+            draw={i: draw[present[i]] for i in image},
+        )
