@@ -18,7 +18,7 @@ from himap.tokens import PAD, Rows, TokenSet, gather_slots
 
 NAME = "himap"
 OBSERVER = "himap_observer"
-REPLACES = ("sdpa", "eager")
+REPLACES = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
 Observer = Callable[[Tensor, Tensor, Tensor, float], None]
 

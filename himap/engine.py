@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from torch import nn
 
-from himap import attention, families
+from himap import attention, families, refusals
 from himap.config import PruningConfig
 from himap.errors import ConfigError, HimapError, UnsupportedModelError
 from himap.families.base import Family
+from himap.preset import Preset, load_preset
 from himap.session import Pruning
+
+_ALREADY = "this model, or one that shares its configuration, is being pruned already"
+
+_lock = threading.Lock()
+_inside: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
@@ -40,21 +49,48 @@ def _attention_set(config: Any) -> Iterator[None]:
         config._attn_implementation = before
 
 
+def _refuse_and_cut(pruning: Pruning, family: Family, config: PruningConfig, undo: ExitStack) -> None:
+    """What only a configuration that drops something needs; `undo` takes it back."""
+    model, decoder, layers = family.model, family.decoder, family.layers
+    undo.callback(model.register_forward_pre_hook(pruning.before_call, with_kwargs=True).remove)
+    undo.enter_context(_replaced(model, "generate", pruning.guard_generate))
+    for name in filter(functools.partial(hasattr, model), refusals.NOT_PRUNED):
+        undo.enter_context(_replaced(model, name, lambda _: refusals.refuse_batching))
+    if family.adds_features is not None:
+        undo.enter_context(_replaced(decoder, family.adds_features, pruning.add_features))
+    undo.enter_context(attention.registered())
+    undo.enter_context(_attention_set(decoder.config))
+    for index in range(config.cuts[0].layer - 1, len(layers)):
+        hook = functools.partial(pruning.before_layer, index)
+        undo.callback(layers[index].register_forward_pre_hook(hook, with_kwargs=True).remove)
+
+
 @contextmanager
 def _attached(pruning: Pruning, family: Family, config: PruningConfig) -> Iterator[None]:
-    """Hooks, attention function and wrapped method are in place inside, and gone afterwards."""
-    backbone, layers = family.backbone, family.layers
+    """Hooks, attention function and wrapped methods are in place inside, and gone afterwards."""
+    backbone = family.backbone
     with ExitStack() as undo:
+        undo.enter_context(_claimed(backbone))
         undo.callback(backbone.register_forward_pre_hook(pruning.before_forward, with_kwargs=True).remove)
         undo.callback(backbone.register_forward_hook(pruning.after_forward, always_call=True).remove)
         undo.enter_context(_replaced(family.model, "prepare_inputs_for_generation", pruning.see_ids))
         if config.cuts:
-            undo.enter_context(attention.registered())
-            undo.enter_context(_attention_set(family.decoder.config))
-            for index in range(config.cuts[0].layer - 1, len(layers)):
-                hook = functools.partial(pruning.before_layer, index)
-                undo.callback(layers[index].register_forward_pre_hook(hook, with_kwargs=True).remove)
+            _refuse_and_cut(pruning, family, config, undo)
         yield
+
+
+@contextmanager
+def _claimed(backbone: nn.Module) -> Iterator[None]:
+    """One context a model at a time: two could not both say what the prompt's tokens are."""
+    with _lock:
+        if backbone in _inside:
+            raise HimapError(_ALREADY)
+        _inside.add(backbone)
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside.discard(backbone)
 
 
 def _check(family: Family, config: PruningConfig) -> None:
@@ -63,19 +99,27 @@ def _check(family: Family, config: PruningConfig) -> None:
         if cut.layer >= layers:
             which = "k1" if cut.layer == config.k1 else "k2"
             raise ConfigError(f"{which}={cut.layer} must be below the model's {layers} layers, or its r be 0")
-    if text._attn_implementation == attention.NAME:
-        raise HimapError("this model, or one that shares its configuration, is being pruned already")
-    if config.cuts and text._attn_implementation not in attention.REPLACES:
+    implementation = text._attn_implementation
+    if implementation == attention.NAME:
+        raise HimapError(_ALREADY)
+    if not config.cuts:
+        return
+    if implementation not in attention.REPLACES:
         raise UnsupportedModelError(
-            f"attention implementation {text._attn_implementation!r} cannot be pruned; "
+            f"attention implementation {implementation!r} cannot be pruned; "
             f"load the model with one of {', '.join(attention.REPLACES)}"
         )
-    if config.cuts and "sliding_attention" in (getattr(text, "layer_types", None) or ()):
-        raise UnsupportedModelError("decoder layers with sliding-window attention cannot be pruned")
+    if getattr(text, "attn_logit_softcapping", None) and implementation != "sdpa":
+        raise UnsupportedModelError(
+            f"this decoder caps its attention logits under {implementation!r}, which SDPA does not; "
+            "load it with 'sdpa' to prune it"
+        )
+    if getattr(family.model, "_compiled_call_impl", None) is not None:
+        raise UnsupportedModelError("a compiled model cannot be pruned; prune it before compile()")
 
 
 @contextmanager
-def prune(model: nn.Module, config: PruningConfig) -> Iterator[Pruning]:
+def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iterator[Pruning]:
     """Drop image tokens inside a vision-language model's decoder while the context lasts.
 
     Every prompt that runs through `model.generate` or `model(...)` inside is cut as `config` says: dropped
@@ -85,24 +129,30 @@ def prune(model: nn.Module, config: PruningConfig) -> Iterator[Pruning]:
 
     Batches may be padded and hold different numbers of image tokens; each row keeps what it would keep alone.
     A forward call without a cache is a prompt of its own. A prompt has as many logits as tokens reach the
-    last layer (see `Pruning.positions`); in every row the last one is the last token's.
+    last layer (see `Pruning.positions`); in every row the last one is the last token's. `docs/pruning.md`
+    lists what is supported, what is refused and why.
 
     Args:
-        model: a supported transformers model itself (see `himap.supported_models`), with attention "sdpa" or
-            "eager". Inside, the decoder's attention is SDPA.
-        config: what to drop, and where.
+        model: a supported transformers model itself (see `himap.supported_models`). Inside, the decoder's
+            attention is SDPA, whatever it was loaded with.
+        config: what to drop, and where; or a preset, or the path of a preset file.
 
     Yields:
         The record of the last prompt: token counts and kept positions.
 
     Raises:
-        UnsupportedModelError: unknown family, other attention implementation, sliding-window layers.
+        UnsupportedModelError: unknown family or decoder, other attention implementation, a compiled model.
         ConfigError: a cut at or beyond the model's last layer.
-        InputError: from a forward call that could only be pruned wrongly: a static cache, a 4-d attention
-            mask, an image in the middle of a cached prompt, embeddings without ids, a cache of another
-            configuration.
+        PresetError: a preset file that cannot be read.
+        InputError: from a call that could only be pruned wrongly: a static cache, a 4-d attention mask, an
+            image in the middle of a cached prompt, embeddings without ids, a cache of another configuration,
+            assisted decoding, labels, ...
         HimapError: the model is inside a pruning context already.
     """
+    if isinstance(config, str | Path):
+        config = load_preset(config)
+    elif isinstance(config, Preset):
+        config = config.config
     family = families.find(model)
     _check(family, config)
     pruning = Pruning(family, config)

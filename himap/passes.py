@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,7 +13,8 @@ from himap.attention import OBSERVER, observed
 from himap.config import Cut
 from himap.criteria.base import Criterion, Observed
 from himap.layout import layout
-from himap.tokens import TokenSet, causal_mask, gather_slots
+from himap.masks import continuation_mask, prompt_mask
+from himap.tokens import PAD, TokenSet, gather_slots
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class PromptPass:
         self._cuts = cuts
         self._grids = grids
         self._seen: dict[str, Tensor] = {}
-        self._mask: Tensor | None = None
-        self._rope: tuple[Tensor, Tensor] | None = None
+        self._picked: dict[int, tuple[Any, Any]] = {}
 
     @property
     def tokens(self) -> TokenSet:
@@ -62,13 +62,44 @@ class PromptPass:
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if layer in self._cuts:
-            hidden = self._cut(layer, hidden, kwargs["position_embeddings"])
-        if self._rope is not None:
+            hidden = self._cut(layer, hidden)
+        if len(self.stages) > 1:
             # Gapped position ids would be taken for several packed sequences.
-            kwargs.update(attention_mask=self._mask, position_embeddings=self._rope, position_ids=None)
+            kwargs.update(
+                attention_mask=self._pick(kwargs.get("attention_mask"), self._pick_mask),
+                position_embeddings=self._pick(kwargs["position_embeddings"], self._pick_rope),
+                position_ids=None,
+            )
         if layer + 1 in self._cuts:
             self._watch(layer + 1, kwargs)
         return hidden
+
+    def _pick(self, full: Any, pick: Callable[[Any], Any]) -> Any:
+        """Pick once a stage, not once a layer; layers of different kinds bring different tensors."""
+        if id(full) not in self._picked:
+            self._picked[id(full)] = full, pick(full)
+        return self._picked[id(full)][1]
+
+    def _pick_mask(self, full: Tensor | None) -> Tensor | None:
+        return prompt_mask(full, self.tokens)
+
+    def _pick_rope(self, full: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        cos, sin = full
+        return gather_slots(cos, self.tokens.position), gather_slots(sin, self.tokens.position)
+
+    def add_features(self, hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
+        """DeepStack behind a cut: add image features to the image tokens that are left.
+
+        Args:
+            hidden: (batch, m, channels) of the tokens that are left.
+            image: (batch, slots) bool, the image tokens of the whole prompt.
+            features: (image tokens of all rows, channels) one after another.
+        """
+        position = self.tokens.position.to(hidden.device)
+        left = (self.tokens.role > PAD).to(hidden.device) & image.to(hidden.device).gather(1, position)
+        number = image.to(hidden.device).flatten().cumsum(0).view_as(image).gather(1, position)
+        picked = features.to(hidden.device, hidden.dtype)[(number - 1).clamp(min=0)]
+        return hidden + picked.masked_fill(~left[..., None], 0)
 
     def _dropped(self, cut: Cut) -> tuple[int, ...]:
         return tuple(cut.dropped(n) for n in self.tokens.n_image)
@@ -79,24 +110,23 @@ class PromptPass:
         asks = criterion.rows != "none" or criterion.needs & {"keys", "values"}
         if not asks or not any(self._dropped(cut)):
             return
-        tokens = self.tokens
+        mask = kwargs.get("attention_mask")
 
         def observe(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
             with torch.no_grad():
-                self._seen = observed(criterion, tokens, query, key, value, scaling)
+                tokens = self.tokens.to(query.device)
+                self._seen = observed(criterion, tokens, query, key, value, scaling, mask)
 
         kwargs[OBSERVER] = observe
 
-    def _cut(self, layer: int, hidden: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    def _cut(self, layer: int, hidden: Tensor) -> Tensor:
         cut, criterion = self._cuts[layer]
         dropped = self._dropped(cut)
         if not any(dropped):
             return hidden
         scores = self._score(criterion, dropped, hidden)
-        index, left = self.tokens.drop(scores, dropped)
-        cos, sin = self._rope or rope
-        self._rope = gather_slots(cos, index), gather_slots(sin, index)
-        self._mask = causal_mask(left, left.slots, left.slots)
+        index, left = self.tokens.to(hidden.device).drop(scores, dropped)
+        self._picked.clear()
         self.stages.append(Stage(layer, left))
         return gather_slots(hidden, index)
 
@@ -106,10 +136,10 @@ class PromptPass:
         if "hidden" in criterion.needs:
             seen["hidden"] = hidden
         if "layout" in criterion.needs:
-            full = layout(self.stages[0].tokens, self._grids)
+            full = layout(self.stages[0].tokens.to(hidden.device), self._grids)
             seen["layout"] = gather_slots(full, self.tokens.position)
         keep = tuple(n - d for n, d in zip(self.tokens.n_image, dropped, strict=True))
-        return criterion.score(self.tokens, Observed(keep, seen))
+        return criterion.score(self.tokens.to(hidden.device), Observed(keep, seen))
 
 
 class ContinuationPass:
@@ -117,22 +147,30 @@ class ContinuationPass:
 
     Args:
         stages: of the prompt that filled the cache.
+        window: how far back a layer can look, by layer; None for all the way.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
+    def __init__(self, stages: Sequence[Stage], window: Callable[[int], int | None]) -> None:
         self._stages = stages
-        self._masks: dict[int, Tensor | None] = {}
+        self._window = window
+        self._masks: dict[tuple[int, int | None], Tensor | None] = {}
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         stage = stage_at(self._stages, layer)
         if stage.layer == 0:
             return hidden
-        if stage.layer not in self._masks:
-            queries = hidden.shape[1]
-            keys = kwargs["past_key_values"].get_seq_length(layer) + queries
-            self._masks[stage.layer] = causal_mask(stage.tokens, queries, keys)
-        kwargs.update(attention_mask=self._masks[stage.layer], position_ids=None)
+        key = stage.layer, self._window(layer)
+        if key not in self._masks:
+            self._masks[key] = self._mask(layer, stage, hidden.shape[1], kwargs["past_key_values"])
+        kwargs.update(attention_mask=self._masks[key], position_ids=None)
         return hidden
+
+    def _mask(self, layer: int, stage: Stage, queries: int, cache: Any) -> Tensor | None:
+        window = self._window(layer)
+        added = cache.get_seq_length(layer) + queries - stage.tokens.slots
+        stored = cache.get_seq_length(layer) if window is None else cache.layers[layer].keys.shape[-2]
+        prompt = self._stages[0].tokens.slots
+        return continuation_mask(stage.tokens, prompt, queries, added, window, stored + queries)
 
 
 def stage_at(stages: Sequence[Stage], layer: int) -> Stage:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from himap import refusals
 from himap.config import PruningConfig
 from himap.criteria import create
 from himap.errors import InputError
@@ -18,6 +20,13 @@ from himap.passes import ContinuationPass, Pass, PromptPass
 from himap.tokens import PAD, TokenSet
 
 _MARK = "himap_stages"
+
+
+class _Call(threading.local):
+    """The forward call that is running; one a thread."""
+
+    current: Pass | None = None
+    ids: Tensor | None = None
 
 
 class Pruning:
@@ -32,8 +41,7 @@ class Pruning:
         self._parameters = list(inspect.signature(family.backbone.forward).parameters)
         self._cuts = {cut.layer: (cut, create(cut.criterion, config.seed)) for cut in config.cuts}
         self._prompt: PromptPass | None = None
-        self._pass: Pass | None = None
-        self._ids: Tensor | None = None
+        self._call = _Call()
 
     @property
     def image_tokens(self) -> list[int]:
@@ -72,31 +80,54 @@ class Pruning:
 
         @functools.wraps(prepare)
         def wrapped(input_ids: Tensor, *args: Any, **kwargs: Any) -> Any:
-            self._ids = input_ids
+            self._call.ids = input_ids
             return prepare(input_ids, *args, **kwargs)
 
         return wrapped
 
+    def guard_generate(self, generate: Callable[..., Any]) -> Callable[..., Any]:
+        """`generate` that refuses what it cannot do while the model is pruned."""
+
+        @functools.wraps(generate)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            refusals.check_generate(self._family.model, args, kwargs)
+            return generate(*args, **kwargs)
+
+        return wrapped
+
+    def add_features(self, add: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """DeepStack's addition, behind a cut to the image tokens that are left."""
+
+        @functools.wraps(add)
+        def wrapped(hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
+            current = self._call.current
+            if isinstance(current, PromptPass) and len(current.stages) > 1:
+                return current.add_features(hidden, image, features)
+            return add(hidden, image, features)
+
+        return wrapped
+
+    def before_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """In front of the whole model, which alone sees labels and the like."""
+        names = inspect.signature(type(module).forward).parameters
+        refusals.check_call(dict(zip(list(names)[1:], args, strict=False)) | kwargs)
+
     def before_forward(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """In front of the backbone."""
         inputs = dict(zip(self._parameters, args, strict=False)) | kwargs
-        ids, self._ids = self._ids, None
+        ids, self._call.ids = self._call.ids, None
         cache = inputs.get("past_key_values")
         if cache is not None and cache.get_seq_length() > 0:
-            self._pass = self._continue(cache, inputs)
+            self._call.current = self._continue(cache, inputs)
         else:
-            self._pass = self._begin(inputs, ids)
+            self._call.current = self._begin(inputs, ids)
 
     def _begin(self, inputs: dict[str, Any], ids: Tensor | None) -> PromptPass | None:
         """Read a prompt."""
-        mask, embeds, cache = (
-            inputs.get(name) for name in ("attention_mask", "inputs_embeds", "past_key_values")
-        )
-        if self._cuts and mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
-            raise InputError(
-                "pruning needs a two-dimensional attention_mask (batch, tokens), got another form"
-            )
-        if self._cuts and getattr(cache, "is_compileable", False):
-            raise InputError("a static cache has one length for all layers; use the default dynamic cache")
+        mask, embeds, cache = map(inputs.get, ("attention_mask", "inputs_embeds", "past_key_values"))
+        if self._cuts:
+            refusals.check_prompt(inputs, list(self._family.layers))
+            self._family.check_prompt(inputs)
         if hasattr(cache, _MARK):  # it was reset, and is filled anew
             delattr(cache, _MARK)
         if embeds is not None and ids is not None and ids.shape[1] == embeds.shape[1]:
@@ -116,23 +147,37 @@ class Pruning:
 
     def _continue(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
         """Go on with a cache."""
-        ids = inputs.get("input_ids")
         config, stages = getattr(cache, _MARK, (None, None))
-        if self._cuts and ids is not None and ids.shape[1] > 1:
-            image = self._family.image_mask(inputs)
-            if image is not None and bool(image.any()):
-                raise InputError("an image behind the start of a cached prompt is not pruned; pass it whole")
+        if self._cuts and self._brings_image(inputs):
+            raise InputError("an image behind the start of a cached prompt is not pruned; pass it whole")
         if config is not None and config != self.config:
             raise InputError("this cache was filled with another pruning configuration; prefill it again")
-        return ContinuationPass(stages) if stages else None
+        if not stages:
+            return None
+        added = {cache.get_seq_length(stage.layer) - stage.tokens.slots for stage in stages}
+        if len(added) > 1 or min(added) < 0:
+            raise InputError("this cache was cut to another length; drop whole turns by prefilling again")
+        return ContinuationPass(stages, self._family.window)
+
+    def _brings_image(self, inputs: Mapping[str, Any]) -> bool:
+        """Whether a call on a filled cache has image tokens; asks the device only if it may have."""
+        if inputs.get("pixel_values") is not None or inputs.get("mm_encoder_outputs"):
+            return True
+        ids = inputs.get("input_ids")
+        if ids is None or ids.shape[1] == 1:
+            return False
+        image = self._family.image_mask(inputs)
+        return image is not None and bool(image.any())
 
     def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._pass = None
+        """Behind the backbone, also after an exception."""
+        self._call.current = None
 
     def before_layer(
         self, layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        current = self._pass
+        """In front of a decoder layer."""
+        current = self._call.current
         if current is None:
             return None
         hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())

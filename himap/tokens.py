@@ -7,7 +7,7 @@ are read once per prompt, so that no later step has to ask the device for a shap
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -67,6 +67,13 @@ class TokenSet:
             n_instruction=instruction,
         )
 
+    def to(self, device: torch.device) -> TokenSet:
+        """The set on the device of the layer that needs it."""
+        if self.role.device == device:
+            return self
+        names = ("role", "position", "rank", "fingerprint")
+        return replace(self, **{name: getattr(self, name).to(device) for name in names})
+
     @property
     def slots(self) -> int:
         """Width of the set, empty slots counted."""
@@ -102,6 +109,12 @@ class TokenSet:
         index = absent.sort(dim=1, stable=True).indices[:, : max(counts)]
         return index, absent.gather(1, index) == 0
 
+    def _per_row(self, counts: tuple[int, ...]) -> int | Tensor:
+        """A number a row, to compare (batch, slots) with; waits for no device."""
+        if len(set(counts)) == 1:
+            return counts[0]
+        return torch.tensor(counts).to(self.role.device, non_blocking=True)[:, None]
+
     def drop(self, scores: Tensor, dropped: Sequence[int]) -> tuple[Tensor, TokenSet]:
         """Drop each row's lowest-scoring image tokens; everything else stays, in order.
 
@@ -119,7 +132,7 @@ class TokenSet:
         ranked = scores.masked_fill(~image, -torch.inf).sort(dim=1, descending=True, stable=True).indices
         slots = torch.arange(self.slots, device=ranked.device).expand_as(ranked)
         place = torch.empty_like(ranked).scatter_(1, ranked, slots)
-        limit = torch.tensor(n_image, device=place.device)[:, None]
+        limit = self._per_row(n_image)
         stays = (self.role > PAD) & (~image | (place < limit))
         lengths = [sum(row) for row in zip(self.n_system, n_image, self.n_instruction, strict=True)]
         width = max(lengths)

@@ -6,10 +6,25 @@ from torch import nn
 
 from himap.errors import UnsupportedModelError
 from himap.families.base import Family
-from himap.families.llava import Llava
-from himap.families.qwen_vl import Qwen25VL
+from himap.families.gemma import Gemma3, PaliGemma
+from himap.families.idefics import Idefics3, SmolVLM
+from himap.families.internvl import InternVL
+from himap.families.llava import Llava, LlavaNext, LlavaOnevision
+from himap.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen25VL
 
-_FAMILIES: tuple[type[Family], ...] = (Llava, Qwen25VL)
+_FAMILIES: tuple[type[Family], ...] = (
+    Llava,
+    LlavaNext,
+    LlavaOnevision,
+    Qwen2VL,
+    Qwen25VL,
+    Qwen3VL,
+    InternVL,
+    Idefics3,
+    SmolVLM,
+    Gemma3,
+    PaliGemma,
+)
 
 
 def supported() -> tuple[str, ...]:

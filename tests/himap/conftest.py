@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tiny_families
 import tiny_models
 from tiny_models import Subject
 
@@ -17,6 +18,23 @@ def llava() -> Subject:
 def qwen() -> Subject:
     sizes = ((1, 4, 6, (4, 6)), (2, 2, 9, (3, 3)), (3, 7, 3, (5, 4)))
     return Subject(tiny_models.qwen(), [tiny_models.qwen_prompt(*size) for size in sizes], tiny_models.qwen)
+
+
+@pytest.fixture(scope="session")
+def others() -> dict[str, Subject]:
+    """The families beside LLaVA-1.5 and Qwen2.5-VL, each built when it is first asked for."""
+    return {}
+
+
+@pytest.fixture(params=["llava", "qwen", *tiny_families.FAMILIES])
+def member(request: pytest.FixtureRequest, others: dict[str, Subject]) -> Subject:
+    """One model of each family that can be pruned."""
+    if request.param in ("llava", "qwen"):
+        found: Subject = request.getfixturevalue(request.param)
+        return found
+    if request.param not in others:
+        others[request.param] = tiny_families.subject(request.param)
+    return others[request.param]
 
 
 @pytest.fixture(params=["llava", "qwen"])

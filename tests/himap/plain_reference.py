@@ -7,6 +7,7 @@ tokens. The rankings are read off full eager attention matrices by loops over th
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -35,19 +36,21 @@ class Reference:
         self, model: Any, prompt: dict[str, Tensor], config: PruningConfig, kept: tuple[list[int], ...] = ()
     ) -> None:
         self.config, self.model = config, model
-        self.decoder = model.model.language_model
+        self.decoder = getattr(model.model, "language_model", None) or model.model.text_model
         ids = prompt["input_ids"][0].tolist()
+        self.ids = ids
         self.image = [i for i, token in enumerate(ids) if token == IMAGE_ID]
         self.text_after = [i for i in range(len(ids)) if self.image and i > self.image[-1]]
         self.kept: dict[int, list[int]] = dict(zip((config.k1, config.k2), kept, strict=False))
-        self.embeds, self.positions = self._merged(prompt)
+        self.seen = self._merged(prompt)
+        self.embeds, self.positions = self.seen["embeds"], self.seen["positions"]
 
-    def _merged(self, prompt: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _merged(self, prompt: dict[str, Tensor]) -> dict[str, Any]:
         """What the dense model feeds its decoder, and the positions that its rotary embedding gets."""
         seen: dict[str, Any] = {}
 
         def decoder_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            seen["embeds"] = kwargs["inputs_embeds"]
+            seen.update(embeds=kwargs["inputs_embeds"], features=kwargs.get("deepstack_visual_embeds") or [])
 
         def rotary_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
             seen["positions"] = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
@@ -60,7 +63,35 @@ class Reference:
             self.model(**prompt)
         for handle in handles:
             handle.remove()
-        return seen["embeds"], seen["positions"]
+        return seen
+
+    def _may_see(self, length: int, layer: int) -> Tensor:
+        """(length, length) of the dense model: who may look at whom, by the family's own rule."""
+        family, config = type(self.model).__name__, self.decoder.config
+        see = torch.ones(length, length, dtype=torch.bool).tril()
+        if family.startswith("PaliGemma"):
+            see[: len(self.ids), : len(self.ids)] = True
+        if family.startswith("Gemma3"):
+            for i in self.image:
+                for j in self.image:
+                    see[i, j] |= self._same_image(i, j)
+        kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * len(self.decoder.layers)
+        window = getattr(config, "sliding_window", None)
+        if window and kinds[layer] == "sliding_attention":
+            see = see.triu(1 - window)
+        return see
+
+    def _same_image(self, i: int, j: int) -> bool:
+        low, high = min(i, j), max(i, j)
+        return all(k in self.image for k in range(low, high + 1))
+
+    def _rope(self, hidden: Tensor, positions: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        if "layer_type" in inspect.signature(self.decoder.rotary_emb.forward).parameters:
+            kind = self.decoder.config.layer_types[layer]
+            cos, sin = self.decoder.rotary_emb(hidden, positions, kind)
+        else:
+            cos, sin = self.decoder.rotary_emb(hidden, position_ids=positions)
+        return cos, sin
 
     def _hidden_columns(self, layer: int) -> set[int]:
         gone: set[int] = set()
@@ -95,14 +126,12 @@ class Reference:
         if self.positions.shape[0] == 3:
             after = self.positions.amax((0, 2), keepdim=True).expand(3, 1, 1) + steps
         positions = torch.cat([self.positions, after], dim=-1)
-        rope = self.decoder.rotary_emb(hidden, position_ids=positions)
         length = hidden.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool).tril()
         before, self.decoder.config._attn_implementation = self.decoder.config._attn_implementation, "eager"
         seen: dict[str, Tensor] = {}
         try:
             for index, layer in enumerate(self.decoder.layers):
-                allowed = causal.clone()
+                allowed = self._may_see(length, index)
                 for column in self._hidden_columns(index):
                     allowed[:, column] = False
                     allowed[column, column] = True
@@ -112,8 +141,11 @@ class Reference:
                     seen["attention"] = output[1]
 
                 handle = layer.self_attn.register_forward_hook(keep)
+                rope = self._rope(hidden, positions, index)
                 hidden = layer(hidden, attention_mask=mask[None, None], position_embeddings=rope)
                 handle.remove()
+                for number, token in enumerate(self.image if index < len(self.seen["features"]) else ()):
+                    hidden[0, token] += self.seen["features"][index][number]
                 if not new_ids:
                     self._rank(index, seen["attention"][0].mean(0))
         finally:

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+import tiny_families
 import tiny_models
 import torch
 from tiny_models import LAYERS, Subject
@@ -164,7 +165,7 @@ def test_unsupported_models_are_named(llava: Subject) -> None:
     )
     with pytest.raises(UnsupportedModelError, match=r"LlamaForCausalLM.*Llava.*Qwen2_5_VL"):
         himap.prune(LlamaForCausalLM(text), CONFIG).__enter__()
-    assert himap.supported_models() == ("LlavaForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
+    assert len(himap.supported_models()) == 2 + len(tiny_families.FAMILIES)
     llava.decoder.config._attn_implementation = "flex_attention"
     try:
         with pytest.raises(UnsupportedModelError, match=r"flex_attention.*sdpa, eager"):
@@ -173,11 +174,14 @@ def test_unsupported_models_are_named(llava: Subject) -> None:
         llava.decoder.config._attn_implementation = "sdpa"
 
 
-def test_sliding_window_layers_are_refused(qwen: Subject) -> None:
+def test_decoders_and_layers_of_other_kinds_are_refused(qwen: Subject) -> None:
+    other = tiny_families.llava_with({"model_type": "phi", "hidden_size": 32, "num_attention_heads": 2})
+    with pytest.raises(UnsupportedModelError, match=r"decoder .* is PhiModel; can be pruned: Gemma2Model,"):
+        himap.prune(other, CONFIG).__enter__()
     config, before = qwen.decoder.config, qwen.decoder.config.layer_types
-    config.layer_types = [*before[:-1], "sliding_attention"]
+    config.layer_types = [*before[:-1], "chunked_attention"]
     try:
-        with pytest.raises(UnsupportedModelError, match="sliding"):
+        with pytest.raises(UnsupportedModelError, match="layers with chunked_attention"):
             himap.prune(qwen.model, CONFIG).__enter__()
     finally:
         config.layer_types = before

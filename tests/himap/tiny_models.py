@@ -34,13 +34,14 @@ class Subject:
 
     @property
     def decoder(self) -> Any:
-        return self.model.model.language_model
+        backbone = self.model.model
+        return getattr(backbone, "language_model", None) or backbone.text_model
 
     def batch(self, side: str = "left") -> Prompt:
         return padded_batch(self.prompts, side)
 
 
-def _sharpened(model: Any) -> Any:
+def sharpened(model: Any) -> Any:
     """Random weights attend almost evenly; larger ones make rankings that a small error cannot reorder."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -81,7 +82,7 @@ def llava(attention: str = "sdpa") -> Any:
         image_seq_length=LLAVA_IMAGE_TOKENS,
     )
     config._attn_implementation = attention
-    return _sharpened(LlavaForConditionalGeneration(config))
+    return sharpened(LlavaForConditionalGeneration(config))
 
 
 def qwen(attention: str = "sdpa") -> Any:
@@ -120,10 +121,10 @@ def qwen(attention: str = "sdpa") -> Any:
         vision_end_token_id=93,
     )
     config._attn_implementation = attention
-    return _sharpened(Qwen2_5_VLForConditionalGeneration(config))
+    return sharpened(Qwen2_5_VLForConditionalGeneration(config))
 
 
-def _text(generator: torch.Generator, length: int) -> list[int]:
+def words(generator: torch.Generator, length: int) -> list[int]:
     ids: list[int] = torch.randint(3, 80, (length,), generator=generator).tolist()
     return ids
 
@@ -131,7 +132,7 @@ def _text(generator: torch.Generator, length: int) -> list[int]:
 def llava_prompt(seed: int, before: int = 4, after: int = 6) -> dict[str, Tensor]:
     """One row: `before` text tokens, an image, `after` text tokens."""
     generator = torch.Generator().manual_seed(seed)
-    ids = _text(generator, before) + [IMAGE_ID] * LLAVA_IMAGE_TOKENS + _text(generator, after)
+    ids = words(generator, before) + [IMAGE_ID] * LLAVA_IMAGE_TOKENS + words(generator, after)
     return {
         "input_ids": torch.tensor([ids]),
         "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
@@ -145,7 +146,7 @@ def qwen_prompt(
     """One row; `grid` is the image's height and width in image tokens."""
     generator = torch.Generator().manual_seed(seed)
     height, width = grid
-    ids = [*_text(generator, before), 92, *[IMAGE_ID] * (height * width), 93, *_text(generator, after)]
+    ids = [*words(generator, before), 92, *[IMAGE_ID] * (height * width), 93, *words(generator, after)]
     return {
         "input_ids": torch.tensor([ids]),
         "attention_mask": torch.ones(1, len(ids), dtype=torch.long),
@@ -161,7 +162,7 @@ def padded_batch(prompts: list[dict[str, Tensor]], side: str = "left") -> dict[s
     batch: dict[str, list[Tensor]] = {}
     for prompt in prompts:
         for key, value in prompt.items():
-            if key in ("input_ids", "attention_mask", "mm_token_type_ids"):
+            if key in ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"):
                 gap = width - value.shape[1]
                 value = torch.nn.functional.pad(value, (gap, 0) if side == "left" else (0, gap))
             batch.setdefault(key, []).append(value)
