@@ -1,24 +1,42 @@
-"""A-OKVQA: multiple choice that needs knowledge beyond the image, here a rule stated in the question.
+"""A-OKVQA: questions that need knowledge beyond the image, here a rule stated in the question.
 
-Source: Schwenk et al., A-OKVQA (ECCV 2022).
+Source: Schwenk et al., A-OKVQA (ECCV 2022), `evaluation/eval_predictions.py` of allenai/aokvqa. Two settings:
+multiple choice (exact choice) and direct answer (min(1, annotators who said it / 3), nobody left out).
+Official files: aokvqa_v1p0_val.json and COCO's val2017 images.
 """
 
 from __future__ import annotations
 
+from ast import literal_eval
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from objectives.benchmarks.base import OPTION_LETTER, Benchmark, Question, question
+from objectives.benchmarks.base import (
+    OPTION_LETTER,
+    SHORT_ANSWER,
+    Hub,
+    PublishedBenchmark,
+    Question,
+    question,
+)
 from objectives.benchmarks.letter import read_letter
 from objectives.benchmarks.refer import by_color, choices
+from objectives.data.files import field, find, read_rows
 from objectives.scenes import KINDS, Scene
 
 MEANINGS = ("stop", "wait", "turn", "slow", "run", "jump")
 
 
-class AOKVQA(Benchmark):
+class AOKVQA(PublishedBenchmark):
     name = "aokvqa"
     title = "A-OKVQA"
     suffix = OPTION_LETTER
+    hub = Hub("HuggingFaceM4/A-OKVQA", "validation")
+    image_folders = ("val2017", "images")
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         things = by_color(scene)
@@ -36,4 +54,53 @@ class AOKVQA(Benchmark):
         return asked
 
     def score(self, question: Question, answer: str) -> float:
+        """One for the right choice, given by its letter or, as in the official predictions, in its words."""
+        if answer in question.choices:
+            return float(chr(65 + question.choices.index(answer)) == question.answers[0])
         return float(read_letter(question, answer) == question.answers[0])
+
+    def official(self, path: Path) -> list[Question]:
+        rows = read_rows(find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations"))
+        return [self.row(row, i) for i, row in enumerate(rows)]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        letter = chr(65 + int(field(row, "correct_choice_idx", self.title)))
+        return replace(_unanswered(row), answers=(letter,), choices=tuple(row["choices"]))
+
+
+class AOKVQADirect(PublishedBenchmark):
+    """The direct-answer setting; without the questions that the benchmark marks as too difficult for it."""
+
+    name = "aokvqa-direct"
+    title = "A-OKVQA, direct answer"
+    suffix = SHORT_ANSWER
+    hub = AOKVQA.hub
+    image_folders = AOKVQA.image_folders
+
+    def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
+        told = [(q, q.choices[ord(q.answers[0]) - 65]) for q in AOKVQA().ask(scene, rng)]
+        return [replace(q, answers=(answer,) * 10, choices=()) for q, answer in told]
+
+    def score(self, question: Question, answer: str) -> float:
+        return min(1.0, question.answers.count(answer) / 3)
+
+    def submitted(self, answer: str) -> str:
+        """Annotators wrote in lower case without a final period; a model may not."""
+        return answer.strip().rstrip(".").lower()
+
+    def official(self, path: Path) -> list[Question]:
+        rows = read_rows(find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations"))
+        return [self.row(row, i) for i, row in enumerate(rows) if not row.get("difficult_direct_answer")]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        """The hub writes the list of answers as one string."""
+        answers = field(row, "direct_answers", self.title)
+        return replace(
+            _unanswered(row), answers=tuple(literal_eval(answers) if isinstance(answers, str) else answers)
+        )
+
+
+def _unanswered(row: Mapping[str, Any]) -> Question:
+    image = f"{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
+    text = field(row, "question", AOKVQA.title)
+    return Question(str(field(row, "question_id", AOKVQA.title)), image, text, ())

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 import zlib
 from functools import lru_cache
+from itertools import chain, count
 
 import numpy as np
 from PIL import Image
 
-from objectives.benchmarks.base import Benchmark, Question
+from objectives.benchmarks.base import PublishedBenchmark, Question
+from objectives.data.subsets import whole_groups
 from objectives.scenes import Scene, make_scene, render
 
 
-def scene_questions(benchmark: Benchmark, scene: Scene) -> list[Question]:
+def scene_questions(benchmark: PublishedBenchmark, scene: Scene) -> list[Question]:
     """What `benchmark` asks about `scene`: the same on every machine."""
     return benchmark.ask(scene, np.random.default_rng([zlib.crc32(benchmark.name.encode()), scene.seed]))
 
 
-def embedded_questions(benchmark: Benchmark, split: str, n: int) -> list[Question]:
-    """The first `n` questions of a split; a larger subset begins with the smaller one."""
-    if n < 1:
-        raise ValueError(f"got a subset of {n} questions; expected at least 1")
-    asked: list[Question] = []
-    index = 0
-    while len(asked) < n:
-        asked += scene_questions(benchmark, make_scene(split, index))
-        index += 1
-    return asked[:n]
+def embedded_questions(benchmark: PublishedBenchmark, split: str, n: int) -> list[Question]:
+    """The first `n` questions of a split; a larger subset begins with the smaller one.
+
+    One fewer where a pair (POPE, MME) would be cut in two, but never less than one pair.
+    """
+    asks = (scene_questions(benchmark, make_scene(split, index)) for index in count())
+    return whole_groups(chain.from_iterable(asks), n)
 
 
 @lru_cache(maxsize=4096)

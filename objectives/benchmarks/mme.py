@@ -1,26 +1,39 @@
 """MME: two yes/no questions on one image, one true and one false; accuracy and accuracy+.
 
-Source: Fu et al., MME (arXiv 2306.13394). The embedded form has five of its categories.
+Source: Fu et al., MME (arXiv 2306.13394), `calculation.py` of its evaluation tool (lmms-eval drops periods
+and also reads "y" and "n"). The embedded form has five of its categories. Official files: the released
+folder, or the tool's one text file a category with image, question and answer between tabs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from objectives.benchmarks.base import Benchmark, Question, question
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.refer import by_kind, plural, unique
 from objectives.benchmarks.yes_no import read_mme
+from objectives.data.errors import DataError
+from objectives.data.files import field, read_text
 from objectives.scenes import COLORS, KINDS, WORDS, Scene
 
 Pair = tuple[str, str]
+PERCEPTION = (
+    "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
+)  # fmt: skip
+COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+_YES_OR_NO = "Please answer yes or no."
 
 
-class MME(Benchmark):
+class MME(PublishedBenchmark):
     name = "mme"
     title = "MME"
+    hub = Hub("lmms-lab/MME", "test")
+    image_folders = (".",)
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         for category in rng.permutation(sorted(_MAKERS)).tolist():
@@ -36,18 +49,81 @@ class MME(Benchmark):
         return float(read_mme(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        scores = [self.score(q, a) for q, a in zip(questions, answers, strict=True)]
+        """Both accuracies over everything; each category's points (of 200), and their sums over perception
+        (of 2000) and cognition (of 800), as far as the categories are there."""
         images: dict[tuple[str, str], list[float]] = defaultdict(list)
-        for q, s in zip(questions, scores, strict=True):
+        for q, s in zip(questions, self.scores(questions, answers), strict=True):
             images[q.category, q.group].append(s)
-        plus = float(np.mean([min(pair) for pair in images.values()]))
-        return {"accuracy": float(np.mean(scores)), "accuracy_plus": plus}
+        found = dict(zip(("accuracy", "accuracy_plus"), _accuracies(images.values()), strict=True))
+        for part, categories in (("perception", PERCEPTION), ("cognition", COGNITION)):
+            points = {
+                name: 100 * sum(_accuracies([pair for (c, _), pair in images.items() if c == name]))
+                for name in categories
+                if any(c == name for c, _ in images)
+            }
+            found |= points | ({part: sum(points.values())} if points else {})
+        return found
+
+    def official(self, path: Path) -> list[Question]:
+        """From one text file a category, or from the release, where each image has a text file of its own."""
+        if path.is_file():
+            return list(self._category(path))
+        files = [path / f"{name}.txt" for name in (*PERCEPTION, *COGNITION)]
+        files = [file for file in files if file.is_file()]
+        if files:
+            return [q for file in files for q in self._category(file)]
+        asked = [q for name in (*PERCEPTION, *COGNITION) for q in self._released(path, name)]
+        if not asked:
+            raise DataError(
+                f"found no MME questions in {path}; expected existence.txt, or existence/, and so on"
+            )
+        return asked
+
+    def _category(self, path: Path) -> Iterator[Question]:
+        for i, line in enumerate(read_text(path).splitlines(), 1):
+            parts = line.split("\t")
+            if len(parts) not in (3, 4):
+                raise DataError(
+                    f"{path} line {i}: got {len(parts)} fields; expected image, question and answer"
+                )
+            yield _official(path.stem, parts[0], parts[1], parts[2], i)
+
+    def _released(self, root: Path, category: str) -> Iterator[Question]:
+        folder = root / category
+        texts = folder / "questions_answers_YN" if (folder / "questions_answers_YN").is_dir() else folder
+        images = {p.stem: p for p in (*folder.glob("*.[jp][pn]g"), *folder.glob("images/*.[jp][pn]g"))}
+        for path in sorted(texts.glob("*.txt")):
+            for i, line in enumerate(read_text(path).splitlines(), 1):
+                text, _, answer = line.rpartition("\t")
+                place = images.get(path.stem, folder / f"{path.stem}.jpg").relative_to(folder)
+                yield _official(category, place.as_posix(), text, answer, i)
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        category, image = str(row.get("category", "")), str(field(row, "question_id", self.title))
+        image = image.removeprefix(f"{category}/")
+        return _official(category, image, str(row["question"]), str(row["answer"]), index)
+
+
+def _official(category: str, image: str, text: str, answer: str, ordinal: int) -> Question:
+    """LLaVA-1.5 asks without "Please answer yes or no."; the suffix stands for it."""
+    text = " ".join(text.replace(_YES_OR_NO, "").split())
+    place = f"{category}/{image}" if category else image
+    said = (answer.strip().lower(),)
+    return Question(f"{place}-{ordinal}", place, text, said, category=category, group=place)
+
+
+def _accuracies(images: Iterable[list[float]]) -> tuple[float, float]:
+    """Over questions, and over images with all their questions right."""
+    pairs = list(images)
+    return float(np.mean([s for pair in pairs for s in pair])), float(np.mean([min(pair) for pair in pairs]))
 
 
 def _existence(scene: Scene, rng: np.random.Generator) -> Pair | None:
     there = scene.things[rng.integers(len(scene.things))]
     kind = there.kind
     others = [c for c in COLORS if scene.count(kind=kind, color=c) == 0]
+    if not others:
+        return None
     other = others[rng.integers(len(others))]
     return f"Is there a {there.color} {kind} in this image?", f"Is there a {other} {kind} in this image?"
 

@@ -1,25 +1,32 @@
 """POPE: is there a ... in the image? Random, popular and adversarial absent objects; accuracy and F1.
 
-Source: Li et al., Evaluating Object Hallucination in Large Vision-Language Models (EMNLP 2023).
+Source: Li et al., Evaluating Object Hallucination in Large Vision-Language Models (EMNLP 2023), its
+repository's evaluate.py (lmms-eval instead takes the whole answer, in lower case, for yes or no).
+Official files: the three of its output/coco, and COCO's val2014 images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from objectives.benchmarks.base import Benchmark, Question, question
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.yes_no import read_pope
+from objectives.data.files import field, find, read_rows
 from objectives.scenes import KINDS, Scene
 from objectives.scenes.scene import COMPANION, FREQUENCY
 
 _STRATEGIES = ("random", "popular", "adversarial")
 
 
-class POPE(Benchmark):
+class POPE(PublishedBenchmark):
     name = "pope"
     title = "POPE"
+    hub = Hub("lmms-lab/POPE", "test")
+    image_folders = ("val2014", "images")
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         present = sorted({t.kind for t in scene.things})
@@ -37,18 +44,52 @@ class POPE(Benchmark):
         return float(read_pope(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
+        """Over all questions, and by strategy ("f1_popular") where they have one."""
         said = np.array([read_pope(a) == "yes" for a in answers])
         true = np.array([q.answers[0] == "yes" for q in questions])
-        hits = float((said & true).sum())
-        precision = hits / max(1.0, float(said.sum()))
-        recall = hits / max(1.0, float(true.sum()))
-        return {
-            "accuracy": float((said == true).mean()),
-            "precision": precision,
-            "recall": recall,
-            "f1": 2 * precision * recall / (precision + recall) if hits else 0.0,
-            "yes_ratio": float(said.mean()),
-        }
+        found = _figures(said, true)
+        asked = np.array([q.category for q in questions])
+        for strategy in sorted(set(asked.tolist()) - {""}):
+            part = asked == strategy
+            by_strategy = _figures(said[part], true[part])
+            found |= {f"{name}_{strategy}": value for name, value in by_strategy.items()}
+        return found
+
+    def official(self, path: Path) -> list[Question]:
+        """All three strategies of a folder, as far as they are there, or the one of a file."""
+        if path.is_file():
+            return self._strategy(path, next((s for s in _STRATEGIES if s in path.stem), ""))
+        files = {s: name for s in _STRATEGIES for name in path.rglob(f"*pope_{s}.json")}
+        if not files:
+            find(path, [f"coco_pope_{s}.json" for s in _STRATEGIES], "POPE labels")
+        return [q for strategy, file in files.items() for q in self._strategy(file, strategy)]
+
+    def _strategy(self, path: Path, strategy: str) -> list[Question]:
+        return [self.row({"category": strategy, **row}, i) for i, row in enumerate(read_rows(path))]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        """Official labels call them text and label, the hub question and answer. Questions alternate between
+        one present and one absent object, so two in a row are a pair."""
+        answer = str(row["label"] if "label" in row else field(row, "answer", self.title)).strip().lower()
+        text = str(row["text"] if "text" in row else field(row, "question", self.title))
+        name = row["image"] if isinstance(row.get("image"), str) else f"{row.get('image_source', '')}.jpg"
+        category, number = str(row.get("category", "")), str(row.get("question_id", index))
+        group = f"{category}-{name}-{index // 2}"
+        return Question(f"{category}-{number}", name, text, (answer,), category=category, group=group)
+
+
+def _figures(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """From what was said and what is true: (questions,) booleans, True for yes."""
+    hits = float((said & true).sum())
+    precision = hits / max(1.0, float(said.sum()))
+    recall = hits / max(1.0, float(true.sum()))
+    return {
+        "accuracy": float((said == true).mean()),
+        "precision": precision,
+        "recall": recall,
+        "f1": 2 * precision * recall / (precision + recall) if hits else 0.0,
+        "yes_ratio": float(said.mean()),
+    }
 
 
 def _absent(rng: np.random.Generator, strategy: str, present: list[str], absent: list[str]) -> str:

@@ -1,21 +1,30 @@
 """ScienceQA: multiple choice about the image, answered by an option's letter.
 
-Source: Lu et al., Learn to Explain (NeurIPS 2022); answer parsing as in LLaVA's evaluation.
+Source: Lu et al., Learn to Explain (NeurIPS 2022); answer parsing as in LLaVA's evaluation, which extends the
+benchmark's own "The answer is X." Official files: problems.json, pid_splits.json and the images of its test
+split. Questions without an image are scored too; a model here is asked those that have one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from objectives.benchmarks.base import OPTION_LETTER, Benchmark, Question, question
+from objectives.benchmarks.base import OPTION_LETTER, Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.letter import read_letter
 from objectives.benchmarks.refer import by_color, by_kind, choices
+from objectives.data.files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
 
 
-class ScienceQA(Benchmark):
+class ScienceQA(PublishedBenchmark):
     name = "scienceqa"
     title = "ScienceQA"
+    hub = Hub("lmms-lab/ScienceQA", "test", "ScienceQA-IMG")
+    image_folders = ("test", "images/test", "images")
     suffix = OPTION_LETTER
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
@@ -31,3 +40,29 @@ class ScienceQA(Benchmark):
 
     def score(self, question: Question, answer: str) -> float:
         return float(read_letter(question, answer) == question.answers[0])
+
+    def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
+        """Over all questions, and where some lack an image also over those that have one."""
+        found = super().metrics(questions, answers)
+        seen = [(q, a) for q, a in zip(questions, answers, strict=True) if q.image]
+        if 0 < len(seen) < len(questions):
+            found["accuracy_image"] = super().metrics(*zip(*seen, strict=True))["accuracy"]
+        return found
+
+    def official(self, path: Path) -> list[Question]:
+        """The test split where pid_splits.json is there or the problems name it, else all problems."""
+        file = find(path, ["problems.json"], "ScienceQA problems")
+        problems = read_json(file)
+        splits = file.with_name("pid_splits.json")
+        chosen = read_json(splits)["test"] if splits.is_file() else list(problems)
+        rows = [{**field(problems, pid, file), "pid": pid} for pid in chosen]
+        test = [row for row in rows if row.get("split", "test") == "test"]
+        return [self.row(row, i) for i, row in enumerate(test)]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        choices = tuple(field(row, "choices", self.title))
+        name = str(row.get("pid", index))
+        image = f"{name}/image.png" if row.get("image") is not None else ""
+        text = f"Context: {row['hint']}\n{row['question']}" if row.get("hint") else row["question"]
+        letter = chr(65 + int(field(row, "answer", self.title)))
+        return Question(name, image, text, (letter,), choices, category=str(row.get("subject", "")))

@@ -1,21 +1,32 @@
 """TextVQA: read the word or letter that a question points at; VQA accuracy over ten annotators.
 
-Source: Singh et al., Towards VQA Models That Can Read (CVPR 2019).
+Source: Singh et al., Towards VQA Models That Can Read (CVPR 2019). Official files: TextVQA 0.5.1 validation.
+With Rosetta's OCR tokens beside them, prompts carry these as LLaVA-1.5's do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from objectives.benchmarks.base import Benchmark, Question, question
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.refer import unique
-from objectives.benchmarks.vqa_accuracy import vqa_accuracy
+from objectives.benchmarks.vqa_accuracy import textvqa_accuracy
+from objectives.data.files import field, find, read_json
 from objectives.scenes import Scene
 
+_ANNOTATIONS = "TextVQA_0.5.1_val.json"
+_OCR = "TextVQA_Rosetta_OCR_v0.2_val.json"
 
-class TextVQA(Benchmark):
+
+class TextVQA(PublishedBenchmark):
     name = "textvqa"
     title = "TextVQA"
+    hub = Hub("lmms-lab/textvqa", "validation")
+    image_folders = ("train_images", "images")
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         signs = unique(scene.having(kind="sign"), lambda t: f"What word is on the {t.color} sign?")
@@ -28,4 +39,21 @@ class TextVQA(Benchmark):
         ]
 
     def score(self, question: Question, answer: str) -> float:
-        return vqa_accuracy(answer, question.answers)
+        return textvqa_accuracy(answer, question.answers)
+
+    def official(self, path: Path) -> list[Question]:
+        annotations = find(path, [_ANNOTATIONS], "TextVQA annotations")
+        ocr: dict[str, list[str]] = {}
+        if (beside := annotations.with_name(_OCR)).is_file():
+            ocr = {row["image_id"]: row["ocr_tokens"] for row in field(read_json(beside), "data", beside)}
+        rows = field(read_json(annotations), "data", annotations)
+        return [
+            self.row({"ocr_tokens": ocr.get(row.get("image_id"), []), **row}, i) for i, row in enumerate(rows)
+        ]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        """Annotations and the hub's records have the same fields."""
+        answers = tuple(field(row, "answers", self.title))
+        tokens = ", ".join(row.get("ocr_tokens") or [])
+        text = f"{row['question']}\nReference OCR token: {tokens}" if tokens else row["question"]
+        return Question(str(row["question_id"]), f"{row['image_id']}.jpg", text, answers)

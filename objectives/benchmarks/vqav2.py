@@ -1,21 +1,33 @@
 """VQAv2: open short answers about colors, shapes, sizes and counts; soft accuracy over ten annotators.
 
-Source: Goyal et al., Making the V in VQA Matter (CVPR 2017).
+Source: Goyal et al., Making the V in VQA Matter (CVPR 2017). Official files: the validation questions and
+annotations of visualqa.org, and COCO's val2014 images.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
-from objectives.benchmarks.base import Benchmark, Question, question
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.refer import by_color, by_kind, plural, unique
 from objectives.benchmarks.vqa_accuracy import vqa_accuracy
+from objectives.benchmarks.vqa_text import evalai
+from objectives.data.files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
 
+_QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
+_ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 
-class VQAv2(Benchmark):
+
+class VQAv2(PublishedBenchmark):
     name = "vqav2"
     title = "VQAv2"
+    hub = Hub("lmms-lab/VQAv2", "validation")
+    image_folders = ("val2014", "images")
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         pool: dict[str, list[tuple[str, str]]] = {
@@ -43,6 +55,36 @@ class VQAv2(Benchmark):
 
     def score(self, question: Question, answer: str) -> float:
         return vqa_accuracy(answer, question.answers)
+
+    def submitted(self, answer: str) -> str:
+        """LLaVA sends its raw answers ("Yes") to VQAv2's server through the EvalAI processor."""
+        return evalai(answer)
+
+    def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
+        """`accuracy` of the answers as they are, and of what LLaVA's conversion makes of them."""
+        converted = self.scores(questions, [evalai(answer) for answer in answers])
+        return super().metrics(questions, answers) | {"accuracy_evalai": float(np.mean(converted))}
+
+    def official(self, path: Path) -> list[Question]:
+        """Annotations alone are enough to score answers; the texts come from the questions file."""
+        annotations = find(path, [_ANNOTATIONS], "VQAv2 annotations")
+        beside = annotations.with_name(_QUESTIONS)
+        texts = {}
+        if path.is_dir() or beside.is_file():
+            questions = read_json(find(path if path.is_dir() else beside, [_QUESTIONS], "VQAv2 questions"))
+            texts = {q["question_id"]: q["question"] for q in field(questions, "questions", beside)}
+        rows = field(read_json(annotations), "annotations", annotations)
+        return [
+            self.row({"question": texts.get(row.get("question_id"), ""), **row}, i)
+            for i, row in enumerate(rows)
+        ]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        """Annotations and the hub's records have the same fields."""
+        answers = tuple(each["answer"] for each in field(row, "answers", self.title))
+        image = f"COCO_val2014_{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
+        category = str(row.get("answer_type", ""))
+        return Question(str(row["question_id"]), image, row["question"], answers, category=category)
 
 
 def _pick(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> tuple[str, str]:

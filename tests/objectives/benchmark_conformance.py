@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from objectives.benchmarks import BENCHMARKS, Benchmark, Question, benchmark
+from objectives.benchmarks import PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.embedded import embedded_questions
 from objectives.scenes import SPLITS, Scene, make_scene
 
@@ -21,7 +21,7 @@ scene = lru_cache(maxsize=None)(make_scene)
 
 @cache
 def questions(name: str, split: str, n: int) -> tuple[Question, ...]:
-    return tuple(embedded_questions(BENCHMARKS[name], split, n))
+    return tuple(embedded_questions(benchmark(name), split, n))
 
 
 def scene_of(question: Question) -> Scene:
@@ -45,19 +45,19 @@ class Conformance:
         raise NotImplementedError
 
     @pytest.fixture
-    def mine(self) -> Benchmark:
+    def mine(self) -> PublishedBenchmark:
         return benchmark(self.name)
 
     @pytest.fixture
     def many(self) -> tuple[Question, ...]:
         return questions(self.name, "validation", MANY)
 
-    def test_the_words_of_the_questions_never_change(self, mine: Benchmark) -> None:
+    def test_the_words_of_the_questions_never_change(self, mine: PublishedBenchmark) -> None:
         asked = questions(self.name, "validation", 200)
         said = [(q.id, q.image, q.answers, mine.prompt(q), mine.target(q)) for q in asked]
         assert zlib.crc32(repr(said).encode()) == self.fingerprint
 
-    def test_asking_again_gives_the_same(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
+    def test_asking_again_gives_the_same(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         assert embedded_questions(mine, "validation", 60) == list(many[:60])
 
     def test_ids_are_unique_and_name_the_image(self, many: tuple[Question, ...]) -> None:
@@ -67,49 +67,60 @@ class Conformance:
     def test_a_larger_subset_begins_with_the_smaller(self, many: tuple[Question, ...]) -> None:
         assert questions(self.name, "validation", 200) == many[:200]
 
+    def test_no_subset_cuts_a_group_in_two(
+        self, mine: PublishedBenchmark, many: tuple[Question, ...]
+    ) -> None:
+        for n in (1, 2, 3, 20, 21):
+            chosen = embedded_questions(mine, "validation", n)
+            groups = {q.group for q in chosen} - {""}
+            assert [q.group for q in many if q.group in groups] == [q.group for q in chosen if q.group]
+            assert len(chosen) in ((2,) if groups and n == 1 else (n, n - 1 if groups else n))
+
     def test_no_image_is_in_two_splits(self) -> None:
         images = [{q.image for q in questions(self.name, split, 200)} for split in SPLITS]
         assert sum(map(len, images)) == len(set.union(*images))
         contents = [{scene_of(q).things for q in questions(self.name, split, 200)} for split in SPLITS]
         assert sum(map(len, contents)) == len(set.union(*contents))
 
-    def test_targets_score_one(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
+    def test_targets_score_one(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         targets = [mine.target(q) for q in many]
-        assert {mine.score(q, target) for q, target in zip(many, targets, strict=True)} == {1.0}
-        assert mine.metrics(many, targets)["accuracy"] == 1.0
+        assert mine.scores(many, targets) == pytest.approx([1.0] * MANY)
+        assert mine.metrics(many, targets)["accuracy"] == pytest.approx(1.0)
 
-    def test_wrong_answers_score_less(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
-        assert all(0 <= mine.score(q, self.wrong(q)) < 1 for q in many)
+    def test_wrong_answers_score_less(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
+        assert all(0 <= score < 1 for score in mine.scores(many, [self.wrong(q) for q in many]))
         assert mine.metrics(many, [self.wrong(q) for q in many])["accuracy"] < 0.5
 
-    def test_targets_are_true_of_the_scene(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
+    def test_targets_are_true_of_the_scene(
+        self, mine: PublishedBenchmark, many: tuple[Question, ...]
+    ) -> None:
         for q in many:
             assert mine.target(q) == self.truth(q, scene_of(q)), q
 
-    def test_accuracy_is_the_mean_score(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
+    def test_accuracy_is_the_mean_score(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         answers = [mine.target(q) if i % 3 else self.wrong(q) for i, q in enumerate(many)]
-        mean = sum(mine.score(q, a) for q, a in zip(many, answers, strict=True)) / len(many)
+        mean = sum(mine.scores(many, answers)) / len(many)
         assert mine.metrics(many, answers)["accuracy"] == pytest.approx(mean)
 
     def test_the_prompt_is_the_question_the_options_and_the_ending(
-        self, mine: Benchmark, many: tuple[Question, ...]
+        self, mine: PublishedBenchmark, many: tuple[Question, ...]
     ) -> None:
         for q in many:
             options = [f"{letter}. {choice}" for letter, choice in zip("ABCDE", q.choices, strict=False)]
             assert mine.prompt(q).split("\n") == [q.text, *options, mine.suffix]
 
     def test_nothing_of_the_answer_reaches_the_prompt(
-        self, mine: Benchmark, many: tuple[Question, ...]
+        self, mine: PublishedBenchmark, many: tuple[Question, ...]
     ) -> None:
         for q in many[:50]:
             assert mine.prompt(replace(q, answers=("?",) * len(q.answers), group="", id="")) == mine.prompt(q)
 
-    def test_no_constant_answer_does_well(self, mine: Benchmark, many: tuple[Question, ...]) -> None:
+    def test_no_constant_answer_does_well(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         commonest = [answer for answer, _ in Counter(mine.target(q) for q in many).most_common(3)]
         for answer in commonest:
             assert mine.metrics(many, [answer] * MANY)["accuracy"] <= self.best_guess
 
-    def test_an_empty_answer_is_read_without_complaint(self, mine: Benchmark) -> None:
+    def test_an_empty_answer_is_read_without_complaint(self, mine: PublishedBenchmark) -> None:
         assert mine.score(questions(self.name, "validation", 1)[0], "") in (0.0, 1.0)
 
 

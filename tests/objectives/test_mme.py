@@ -6,11 +6,12 @@ import json
 from collections import Counter, defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 from benchmark_conformance import MANY, Conformance, only, parsed, questions
 
 from objectives.benchmarks import Question, benchmark
-from objectives.scenes import Scene
+from objectives.scenes import COLORS, Scene, Thing
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "mme"
 MME = benchmark("mme")
@@ -75,7 +76,9 @@ def test_accuracy_plus_wants_both_questions_of_an_image() -> None:
         for answer in ("yes", "no")
     ]
     figures = MME.metrics(asked, ["yes", "no", "Yes", "Yes", "yes.", "No"])
-    assert figures == pytest.approx({"accuracy": 5 / 6, "accuracy_plus": 2 / 3})
+    points = 100 * (5 / 6 + 2 / 3)
+    expected = {"accuracy": 5 / 6, "accuracy_plus": 2 / 3, "color": points, "perception": points}
+    assert figures == pytest.approx(expected)
 
 
 def test_categories_of_one_image_are_pairs_of_their_own() -> None:
@@ -86,7 +89,18 @@ def test_categories_of_one_image_are_pairs_of_their_own() -> None:
         for answer in ("yes", "no")
     ]
     figures = MME.metrics(asked, ["yes", "no", "no", "no"])
-    assert figures == pytest.approx({"accuracy": 3 / 4, "accuracy_plus": 1 / 2})
+    assert (figures["accuracy"], figures["accuracy_plus"]) == (3 / 4, 1 / 2)
+    assert (figures["color"], figures["count"], figures["perception"]) == (200, 50, 250)
+    assert "cognition" not in figures
+
+
+def test_a_kind_that_is_there_in_every_color_asks_something_else() -> None:
+    """No color is left for the question whose answer is no."""
+    things = tuple(Thing("star", color, False, i // 4, i % 4) for i, color in enumerate(COLORS))
+    crowded = Scene("test", 0, 4, 4, things, 0)
+    asked = [MME.ask(crowded, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(len(pair) == 2 for pair in asked)
+    assert {pair[0].category for pair in asked} == {"count"}
 
 
 def published() -> dict[str, list[tuple[Question, str]]]:

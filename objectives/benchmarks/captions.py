@@ -1,0 +1,134 @@
+"""Captions: describe the image in one sentence; CIDEr-D against several references. Nocaps and Flickr30k.
+
+Sources: Agrawal et al., nocaps (ICCV 2019); Young et al., From image descriptions to visual denotations (TACL
+2014), in Karpathy's test split; CIDEr-D as in the COCO caption code. Embedded: the scene in raster order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.cider import CiderD
+from objectives.benchmarks.ptb import tokenize
+from objectives.data.errors import DataError
+from objectives.data.files import field, find, read_json
+from objectives.scenes import Scene
+
+PROMPT = "Provide a one-sentence caption for the provided image."
+HIGHEST = 10.0  # what CIDEr-D gives a caption that equals all its references
+
+
+def description(scene: Scene) -> str:
+    """Everything in raster order: "small red star, yellow sign bus, ..."."""
+    named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
+    return ", ".join(" ".join(filter(None, words)) for words in named)
+
+
+@lru_cache(maxsize=8)
+def _scorer(references: tuple[tuple[str, ...], ...]) -> CiderD:
+    """Kept between configurations: the references of a set of questions stay the same."""
+    tokens = iter(tokenize([text for texts in references for text in texts]))
+    return CiderD([[next(tokens) for _ in texts] for texts in references])
+
+
+def cider(questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
+    """CIDEr-D of every answer, 0 to 10, with the n-grams' rarity taken from the references of `questions`."""
+    return _scorer(tuple(q.answers for q in questions)).scores(tokenize(answers))
+
+
+class Captions(PublishedBenchmark):
+    """Scores are CIDEr-D / 10, so that they lie in [0, 1]; `metrics` has the figure of the literature too."""
+
+    suffix = PROMPT
+    max_new_tokens = 64
+    full_answer_tokens = 64
+    graded = True
+
+    def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
+        return [question(scene, 0, "", description(scene))]
+
+    def prompt(self, question: Question) -> str:
+        return self.suffix
+
+    def score(self, question: Question, answer: str) -> float:
+        """Of one question alone, whose n-grams are all equally rare, always 0; see `scores`."""
+        return self.scores([question], [answer])[0]
+
+    def scores(self, questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
+        return [value / HIGHEST for value in cider(questions, answers)]
+
+    def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
+        """`cider` as the literature prints it, times 100 (nocaps 78.8)."""
+        found = super().metrics(questions, answers)
+        return found | {"cider": 100 * HIGHEST * found["accuracy"]}
+
+
+class Nocaps(Captions):
+    """Official files: the validation set's captions in COCO's form, and its images."""
+
+    name = "nocaps"
+    title = "nocaps"
+    hub = Hub("lmms-lab/NoCaps", "validation")
+    image_folders = ("val", "images", "nocaps")
+
+    def official(self, path: Path) -> list[Question]:
+        return coco_captions(find(path, ["nocaps_val_4500_captions.json"], "nocaps captions"))
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        texts = tuple(field(row, "annotations_captions", self.title))
+        return Question(str(row["image_id"]), "", "", texts, category=str(row.get("image_domain", "")))
+
+
+class Flickr30k(Captions):
+    """Official files: Karpathy's dataset_flickr30k.json (its test split of 1,000), and the images."""
+
+    name = "flickr30k"
+    title = "Flickr30k"
+    hub = Hub("lmms-lab/flickr30k", "test")
+    image_folders = ("flickr30k-images", "flickr30k_images", "images")
+
+    def official(self, path: Path) -> list[Question]:
+        file = find(path, ["dataset_flickr30k.json"], "Flickr30k captions")
+        value = read_json(file)
+        if isinstance(value, dict) and "annotations" in value:
+            return coco_captions(file)
+        rows = [row for row in field(value, "images", file) if row.get("split", "test") == "test"]
+        return [
+            Question(
+                Path(row["filename"]).stem, row["filename"], "", tuple(s["raw"] for s in row["sentences"])
+            )
+            for row in rows
+        ]
+
+    def row(self, row: Mapping[str, Any], index: int) -> Question:
+        number = str(row.get("img_id", index))
+        return Question(number, "", "", tuple(field(row, "caption", self.title)))
+
+
+def coco_captions(path: Path) -> list[Question]:
+    """Images and their captions from a file in COCO's form."""
+    value = read_json(path)
+    texts: dict[Any, list[str]] = {}
+    for note in field(value, "annotations", path):
+        texts.setdefault(field(note, "image_id", path), []).append(field(note, "caption", path))
+    images = value.get("images") or [{"id": number} for number in texts]
+    found = [
+        Question(
+            str(i["id"]),
+            i.get("file_name", f"{i['id']}.jpg"),
+            "",
+            tuple(texts[i["id"]]),
+            category=i.get("domain", ""),
+        )
+        for i in images
+        if i["id"] in texts
+    ]
+    if not found:
+        raise DataError(f"{path} has captions, but none of an image that it lists")
+    return found
