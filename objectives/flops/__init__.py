@@ -1,4 +1,7 @@
-"""What a prefill costs in the decoder, by the paper's count and by the true one."""
+"""What a prompt costs in the decoder, by the paper's count and by the true one. See docs/flops.md.
+
+python -m objectives.flops --help
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from himap.config import PruningConfig
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """A decoder's sizes: channels, FFN channels, layers, query heads, key-value heads, channels per head."""
+    """A decoder's sizes: channels, FFN channels, layers, query heads, key-value heads, channels per head, and
+    rows of the language model head (0 leaves the head out).
+    """
 
     hidden: int
     intermediate: int
@@ -19,6 +24,7 @@ class DecoderShape:
     heads: int
     kv_heads: int
     head_dim: int
+    vocabulary: int = 0
 
     @classmethod
     def from_config(cls, config: Any) -> DecoderShape:
@@ -32,6 +38,7 @@ class DecoderShape:
             heads=heads,
             kv_heads=getattr(text, "num_key_value_heads", None) or heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
+            vocabulary=text.vocab_size,
         )
 
 
@@ -54,28 +61,46 @@ def paper_flops(shape: DecoderShape, n_image: int, config: PruningConfig) -> flo
 
 
 def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig) -> float:
-    """True FLOPs of the decoder layers in one prompt's prefill, text included; one multiply-add is 2 FLOPs.
+    """True FLOPs of one prompt's prefill as `generate` runs it; one multiply-add is 2 FLOPs.
 
-    Counts what the matrix multiplications do: q, k, v and o projections with grouped key-value heads, the
-        full (not halved) attention products, and a gated FFN of three matrices. Norms, rotary embedding,
-        softmax, the vision tower, the head and the few scoring rows are left out.
+    Counts what the matrix multiplications do over image and text tokens: q, k, v and o projections with
+    grouped key-value heads, the full (not halved) attention products, a gated FFN of three matrices, and the
+    language model head at the last position. Norms, rotary embedding, softmax, the vision tower and the few
+    scoring rows are left out.
     """
-    return float(
-        sum(layers * _layer_flops(shape, n + n_text) for layers, n in _depths(shape, n_image, config))
-    )
+    parts = [(layers, n + n_text) for layers, n in _depths(shape, n_image, config)]
+    return float(sum(layers * _layer_flops(shape, n, n) for layers, n in parts) + _head_flops(shape))
 
 
-def _layer_flops(shape: DecoderShape, tokens: int) -> int:
-    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    projections = 2 * tokens * shape.hidden * (2 * queries + 2 * keys)
-    attention = 4 * tokens * tokens * queries
+def token_flops(
+    shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1
+) -> float:
+    """True FLOPs of one generated token: a forward pass over it alone, on the cache of the pruned prompt.
+
+    Counts the same as `flops`. The first new token comes out of the prefill itself; `token` = 1 is the pass
+    that reads it and gives the second one. Each layer attends to what its own cache holds.
+    """
+    parts = [(layers, n + n_text + token) for layers, n in _depths(shape, n_image, config)]
+    return float(sum(layers * _layer_flops(shape, 1, keys) for layers, keys in parts) + _head_flops(shape))
+
+
+def _layer_flops(shape: DecoderShape, tokens: int, keys: int) -> int:
+    """One decoder layer over `tokens` that attend to `keys`."""
+    query_width, key_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    projections = 2 * tokens * shape.hidden * (2 * query_width + 2 * key_width)
+    attention = 4 * tokens * keys * query_width
     return projections + attention + 6 * tokens * shape.hidden * shape.intermediate
+
+
+def _head_flops(shape: DecoderShape) -> int:
+    """The language model head at one position."""
+    return 2 * shape.hidden * shape.vocabulary
 
 
 def flops_ratio(
     shape: DecoderShape, image_tokens: Sequence[int], text_tokens: Sequence[int], config: PruningConfig
 ) -> float:
-    """True FLOPs of some prompts as a part of what they cost dense; one entry a prompt in both lists."""
+    """True prefill FLOPs of some prompts as a part of their dense cost; one entry a prompt in both lists."""
     prompts = list(zip(image_tokens, text_tokens, strict=True))
     own = sum(flops(shape, image, text, config) for image, text in prompts)
     return own / sum(flops(shape, image, text, PruningConfig.dense()) for image, text in prompts)
