@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard import figures, queries, tables, text
 from dashboard.columns import COLUMNS
 from dashboard.queries import COSTS, View
+from storage.pareto import cheapest_within
 from storage.presets import ESTIMATE, preset_filename, preset_yaml
 from storage.records import StudySummary, Trial
 
@@ -41,7 +42,7 @@ def choose(studies: list[StudySummary]) -> tuple[StudySummary, str]:
 def headline(view: View) -> None:
     """The few numbers that people look for first."""
     dense = view.dense
-    half, near = queries.best_within_flops(view.complete), queries.cheapest_within_drop(view)
+    half, near = queries.best_within_flops(view.complete), cheapest_within(view.front, view.dense)
 
     def against_dense(trial: Trial | None) -> str | None:
         if trial is None or dense is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dashboard import text
+from storage.pareto import cheapest_within
 from storage.pareto import front as pareto_front
 from storage.presets import ESTIMATE
 from storage.records import StudyKey, StudySummary, Trial
@@ -77,17 +78,9 @@ def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | No
     return max(able, key=lambda trial: (trial.accuracy, -trial.flops_ratio, -trial.number), default=None)
 
 
-def cheapest_within_drop(view: View, drop: float = 0.01) -> Trial | None:
-    """The member with the least cost whose accuracy is at most `drop` below dense; None without dense."""
-    if view.dense is None:
-        return None
-    floor = view.dense.accuracy - drop - 1e-12
-    return next((trial for trial in view.front if trial.accuracy >= floor), None)
-
-
 def suggested(view: View) -> Trial | None:
     """What to show before anything is chosen: cheapest within one point of dense, else the most accurate."""
-    return cheapest_within_drop(view) or (view.front[-1] if view.front else None)
+    return cheapest_within(view.front, view.dense) or (view.front[-1] if view.front else None)
 
 
 def cost_text(trial: Trial, cost: Cost) -> str:
@@ -100,7 +93,8 @@ def configuration_text(trial: Trial) -> str:
     """The configuration in one line: where, how much, by which criterion."""
     shallow = f"K1 {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"
     deep = f"K2 {trial.k2}, drop {text.number(trial.r2)} % by {trial.phi_deep}"
-    parts = [part for part, rate in ((shallow, trial.r1), (deep, trial.r2)) if rate > 0]
+    deep_left = trial.r2 if trial.tokens_after_k1 > 0 else 0
+    parts = [part for part, rate in ((shallow, trial.r1), (deep, deep_left)) if rate > 0]
     return "; ".join(parts) or "nothing dropped"
 
 

@@ -1,7 +1,8 @@
 """Stage 1: a decoder learns the questions on symbolic images, where it is cheap.
 
 A symbolic image is a sample of the tokens that a rendered one has, in their order; a token is the sum of the
-embeddings of the words for what it shows. Both minis start from this one decoder.
+embeddings of the words for what it shows. At first a token tells all about its thing, later the half that a
+rendered one tells. Both minis start from this one decoder.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from minis import loop
 from minis.architecture import build_model
 from minis.attention import PACKED
 from minis.packing import Batch, Packer
-from minis.patches import owners, says_form, words
+from minis.patches import ALL, FORM, halves, owners, words
 from minis.text import build_tokenizer
 from objectives.scenes import Scene, make_scene
 
 BATCH, QUESTIONS = 16, 2
 PREFIX, CHUNKS = 64, 4
 DESCRIPTION_WEIGHT = 0.5
+_HALVING = (0.6, 0.76)  # parts of the stage between which tokens go from whole things to halves
 
 
 def answer_loss(
@@ -59,7 +61,8 @@ def train(folder: Path, steps: int, seed: int) -> Path:
         rng = np.random.default_rng([seed, 1, step])
         packer = packers[step % 2]
         scenes = [make_scene("train", 10_000_000 + step * BATCH + i) for i in range(BATCH)]
-        symbols = [_symbols(scene, rng) for scene in scenes]
+        whole = float(np.interp(step / steps, _HALVING, (1, 0)))
+        symbols = [_symbols(scene, rng, whole) for scene in scenes]
         packs = [packer.blocks(scene, QUESTIONS, rng) for scene in scenes]
         batch = packer.collate(packs, [len(s) for s in symbols], PREFIX, CHUNKS)
         images = [embed_words(decoder.embed_tokens, packer, tokens) for tokens in symbols]
@@ -85,17 +88,20 @@ def flat_positions(batch: Batch) -> torch.Tensor:
     return positions
 
 
-def _symbols(scene: Scene, rng: np.random.Generator) -> list[list[str]]:
-    """Of every thing the center, a token with its other half and some more; a little of the background."""
+def _symbols(scene: Scene, rng: np.random.Generator, whole: float) -> list[list[str]]:
+    """Of every thing the center, a token with its other half and some more; a little of the background. A
+    token tells its whole thing with probability `whole`."""
     size = scene.rows * 3, scene.columns * 3
-    (owner, center), form = owners(scene, *size), says_form(*size)
+    owner, center = owners(scene, *size)
+    said = halves(owner, center, size[1])
     rank = rng.random(len(owner)) * np.where(owner >= 0, 1, 8)
     rank[center] = 0
     for number in range(len(scene.things)):
-        others = np.flatnonzero((owner == number) & (form != form[center & (owner == number)]))
+        others = np.flatnonzero((owner == number) & (said != FORM))
         rank[others[rank[others].argmin()]] = 0
     kept = np.flatnonzero(rank < 0.4)
-    return words(scene, owner[kept], center[kept], form[kept])
+    said = np.where(rng.random(len(owner)) < whole, ALL, said)
+    return words(scene, owner[kept], center[kept], said[kept])
 
 
 def embed_words(table: nn.Embedding, packer: Packer, tokens: list[list[str]]) -> torch.Tensor:

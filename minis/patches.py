@@ -1,21 +1,23 @@
 """What every image token shows: the dense labels that train the vision towers, and their words.
 
-No token shows a whole thing. As on a checkerboard, one says the thing's form (kind and text), the next its
-look (color and size), and both its cell: so the decoder has to bind the parts before it can answer. With
-whole things in every token, text reads all it needs in the first layer, and any pruning is free.
+No token shows a whole thing. The one at its center says its form (kind and text), the next ones its look
+(color and size), and so on as on a checkerboard; all say its cell. So the decoder has to bind the halves
+before it can answer: with whole things in every token, text reads all it needs in the first layer, and
+pruning is free.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minis.text import form, look
+from minis.text import attributes, form, look
 from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, place
 
 TEXTS = ("", *LETTERS, *WORDS)
 # Classes of each label: kind (0 is background), color, size, text, row, column, center of its thing. The last
 # class of the first four means "not said here".
 CLASSES = (len(KINDS) + 2, len(COLORS) + 1, 3, len(TEXTS) + 1, 5, 5, 2)
+LOOK, FORM, ALL = 0, 1, 2
 _MARGIN = 2.5
 
 
@@ -36,9 +38,14 @@ def owners(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarra
     return owner, center
 
 
-def says_form(height: int, width: int) -> np.ndarray:
-    """(height * width,) whether a token tells the form of its thing, or else its look."""
-    return (np.add.outer(np.arange(height), np.arange(width)) % 2 == 0).ravel()
+def halves(owner: np.ndarray, center: np.ndarray, width: int) -> np.ndarray:
+    """(tokens,) whether a token tells the FORM of its thing, as the center does, or else its LOOK, as the
+    center's neighbors do."""
+    row, column = np.divmod(np.arange(len(owner)), width)
+    parity = (row + column) % 2
+    of_center = np.zeros(owner.max() + 1, dtype=int)
+    of_center[owner[center]] = parity[center]
+    return np.where((owner >= 0) & (parity == of_center[owner]), FORM, LOOK)
 
 
 def labels(scene: Scene, height: int, width: int) -> np.ndarray:
@@ -50,16 +57,19 @@ def labels(scene: Scene, height: int, width: int) -> np.ndarray:
     ]
     table = np.array([*rows, (0, -100, -100, -100, -100, -100)])
     wanted = np.concatenate([table[owner], np.where(owner < 0, -100, center)[:, None]], axis=1)
-    covered, form = owner >= 0, says_form(height, width)
+    covered, form = owner >= 0, halves(owner, center, width) == FORM
     for column, said in ((0, form), (1, ~form), (2, ~form), (3, form)):
         wanted[covered & ~said, column] = CLASSES[column] - 1
     return wanted
 
 
-def words(scene: Scene, owner: np.ndarray, center: np.ndarray, says_form: np.ndarray) -> list[list[str]]:
-    """For each token the words whose embeddings add up to what it shows; a center is marked."""
-    said = [(look(t), form(t)) for t in scene.things]
+def words(scene: Scene, owner: np.ndarray, center: np.ndarray, said: np.ndarray) -> list[list[str]]:
+    """For each token the words whose embeddings add up to what it shows; a center is marked.
+
+    `said` (tokens,) is what a token tells of its thing: LOOK, FORM or ALL.
+    """
+    told = [(look(t), form(t), attributes(t)) for t in scene.things]
     return [
-        ["<image>", *(said[o][f] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
-        for o, c, f in zip(owner.tolist(), center.tolist(), says_form.tolist(), strict=True)
+        ["<image>", *(told[o][s] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
+        for o, c, s in zip(owner.tolist(), center.tolist(), said.tolist(), strict=True)
     ]

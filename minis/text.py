@@ -81,6 +81,11 @@ def _words() -> list[str]:
     return sorted(words)
 
 
+def attributes(thing: Thing) -> list[str]:
+    """The words that say everything about a thing: kind, color, size, row, column and its text."""
+    return [thing.kind, thing.color, thing.size, *_cell(thing).split(), *thing.text.split()]
+
+
 def form(thing: Thing) -> list[str]:
     """The words for what a thing is and where: kind, text, row and column."""
     return [thing.kind, *thing.text.split(), *_cell(thing).split()]

@@ -20,8 +20,8 @@ from minis.architecture import NAMES
 from minis.text import build_tokenizer
 
 STEPS = {
-    "llava-mini": {"language": 900, "vision": 1000, "tune": 1500},
-    "qwenvl-mini": {"language": 900, "vision": 400, "tune": 2000},
+    "llava-mini": {"language": 1500, "vision": 800, "tune": 1000},
+    "qwenvl-mini": {"language": 1500, "vision": 400, "tune": 1000},
 }
 
 

@@ -21,7 +21,7 @@ from minis.language import (
     set_for_packing,
 )
 from minis.packing import Batch, Packer
-from minis.patches import owners, says_form, words
+from minis.patches import halves, owners, words
 from minis.text import build_tokenizer
 from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
@@ -47,16 +47,20 @@ def assemble(name: str, folder: Path, seed: int) -> PreTrainedModel:
     return model
 
 
+def shown(name: str, scene: Scene) -> list[list[str]]:
+    """The words for what every image token of a rendered scene tells."""
+    height, width = grid(name, scene)
+    owner, center = owners(scene, height, width)
+    return words(scene, owner, center, halves(owner, center, width))
+
+
 @torch.no_grad()
 def fit_eyes(eyes: Eyes, packer: Packer, table: nn.Embedding) -> None:
     """Ridge regression from what the eyes give to the sum of the words for what is there, folded into their
     last linear layer: the decoder then sees what it saw in stage 1."""
     scenes = same_grid(30_000_000, _FIT_SCENES)
     seen = torch.cat([torch.cat(eyes(scenes[i : i + 32])) for i in range(0, len(scenes), 32)]).double()
-    wanted = torch.cat([
-        embed_words(table, packer, words(scene, *owners(scene, *size), says_form(*size)))
-        for scene in scenes for size in [grid(eyes.name, scene)]
-    ]).double()  # fmt: skip
+    wanted = torch.cat([embed_words(table, packer, shown(eyes.name, scene)) for scene in scenes]).double()
     mean, target = seen.mean(0), wanted.mean(0)
     centered = seen - mean
     gram = centered.T @ centered + 1e-3 * len(seen) * torch.eye(seen.shape[1]) * centered.var()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,13 @@ from rich.table import Table
 
 from search.driver import Pair
 from storage import Trial
-from storage.pareto import front
+from storage.pareto import cheapest_within, front
 from storage.presets import preset_filename, write_preset
 
 _FRONT_FIELDS = (
     "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio", "accuracy",
     "accuracy_low", "accuracy_high", "n", "latency_ms",
 )  # fmt: skip
-_WITHIN = 0.01
 
 
 def hypervolume(trials: list[Trial]) -> float:
@@ -34,10 +32,7 @@ def chosen(trials: list[Trial]) -> Trial | None:
     """The front member that a preset is made of: the cheapest within one point of dense, else the best."""
     members = front(trials)
     dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
-    if not members:
-        return None
-    floor = dense.accuracy - _WITHIN - 1e-12 if dense else math.inf
-    return next((t for t in members if t.accuracy >= floor), members[-1])
+    return cheapest_within(members, dense) or (members[-1] if members else None)
 
 
 def document(pairs: list[Pair]) -> dict[str, Any]:
@@ -87,10 +82,11 @@ def table(pair: Pair) -> Table:
 
 def _cells(trial: Trial) -> list[str]:
     interval = f"[{100 * trial.accuracy_low:.1f}, {100 * trial.accuracy_high:.1f}]"
+    shallow, deep = trial.r1 > 0, trial.r2 > 0 and trial.tokens_after_k1 > 0
     return [
         f"{100 * trial.flops_ratio:.1f}", f"{100 * trial.accuracy:.1f} {interval}",
-        *([str(trial.k1), f"{trial.r1:g}"] if trial.r1 else ["-", "0"]),
-        *([str(trial.k2), f"{trial.r2:g}"] if trial.r2 else ["-", "0"]),
-        trial.phi_shallow if trial.r1 else "-", trial.phi_deep if trial.r2 else "-",
+        *([str(trial.k1), f"{trial.r1:g}"] if shallow else ["-", "0"]),
+        *([str(trial.k2), f"{trial.r2:g}"] if deep else ["-", "0"]),
+        trial.phi_shallow if shallow else "-", trial.phi_deep if deep else "-",
         f"{trial.latency_ms:.1f}",
     ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from storage.records import Trial
 
@@ -30,3 +30,12 @@ def front(trials: Iterable[Trial], cost: str = "flops", value: str = "accuracy")
             best = -negated
             members.append(trial)
     return members
+
+
+def cheapest_within(members: Sequence[Trial], dense: Trial | None, drop: float = 0.01) -> Trial | None:
+    """The first of a front's members that is at most `drop` (of 1) less accurate than dense; None without
+    dense."""
+    if dense is None:
+        return None
+    floor = dense.accuracy - drop - 1e-12
+    return next((trial for trial in members if trial.accuracy >= floor), None)

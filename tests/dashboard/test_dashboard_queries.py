@@ -11,6 +11,7 @@ from generated_store import failed, measured, searched, study_key
 
 from dashboard import queries, tables
 from dashboard.queries import COSTS, build_view
+from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
 
 
@@ -53,7 +54,7 @@ def test_the_numbers_people_look_for_first() -> None:
         failed(6),
     ]
     view = build_view(study_key(), trials)
-    half, near = queries.best_within_flops(trials), queries.cheapest_within_drop(view)
+    half, near = queries.best_within_flops(trials), cheapest_within(view.front, view.dense)
     assert half is not None
     assert half.number == 4
     assert near is not None
@@ -69,12 +70,12 @@ def test_the_numbers_people_look_for_first() -> None:
 def test_exactly_one_point_is_within_one_point_in_binary_too() -> None:
     dense, other = trial(0, 1.0, 152 / 300, "dense"), trial(1, 0.5, 149 / 300)
     assert other.accuracy < dense.accuracy - 0.01  # by rounding alone
-    assert queries.cheapest_within_drop(build_view(study_key(), [dense, other])) == other
+    assert cheapest_within(build_view(study_key(), [dense, other]).front, dense) == other
 
 
 def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing() -> None:
     view = build_view(study_key(), [trial(1, 0.6, 0.91), trial(2, 0.5, 0.80)])
-    assert queries.cheapest_within_drop(view) is None
+    assert cheapest_within(view.front, view.dense) is None
     chosen = queries.suggested(view)
     assert chosen is not None
     assert chosen.number == 1

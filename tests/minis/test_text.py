@@ -56,6 +56,8 @@ def test_form_and_look_say_everything_about_a_thing() -> None:
     assert text.look(SCENE.things[1]) == ["yellow", "small", "r2", "c5"]
     assert text.form(SCENE.things[3]) == ["star", "r4", "c3"]
     assert text.look(SCENE.things[3]) == ["blue", "large", "r4", "c3"]
+    for thing in SCENE.things:
+        assert set(text.attributes(thing)) == {*text.form(thing), *text.look(thing)}
 
 
 def test_rules_are_listed_as_stated() -> None:

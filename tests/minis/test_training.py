@@ -17,8 +17,7 @@ from transformers import PreTrainedModel
 from minis import loop, tune
 from minis.language import _symbols, embed_words
 from minis.packing import Packer
-from minis.patches import owners, says_form, words
-from minis.vision import Eyes, grid, same_grid
+from minis.vision import Eyes, same_grid
 from objectives.scenes import make_scene
 
 
@@ -115,8 +114,7 @@ def misfit(eyes: Eyes, packer: Packer, table: nn.Embedding) -> float:
     scenes = same_grid(77_000_000, 8)
     with torch.no_grad():
         seen = torch.cat(eyes(scenes))
-        size = grid(eyes.name, scenes[0])
-        said = [words(scene, *owners(scene, *size), says_form(*size)) for scene in scenes]
+        said = [tune.shown(eyes.name, scene) for scene in scenes]
         wanted = torch.cat([embed_words(table, packer, tokens) for tokens in said])
     return float(((seen - wanted) ** 2).mean() / wanted.var(dim=0).mean())
 
@@ -136,15 +134,17 @@ def test_fitting_the_eyes_brings_them_nearer_to_the_words(
         assert eyes.last_linear is copied.model.multi_modal_projector.linear_2
 
 
-def test_a_symbolic_image_still_tells_everything() -> None:
+@pytest.mark.parametrize("whole", [0.0, 1.0])
+def test_a_symbolic_image_tells_everything_in_halves_or_whole(whole: float) -> None:
     for index in range(40):
         scene = make_scene("train", index)
-        tokens = _symbols(scene, np.random.default_rng(index))
+        tokens = _symbols(scene, np.random.default_rng(index), whole)
         for thing in scene.things:
             cell = {f"r{thing.row + 1}", f"c{thing.column + 1}"}
             here = [set(token) for token in tokens if cell <= set(token)]
             assert any({thing.kind, *thing.text.split()} <= token for token in here)
             assert any({thing.color, thing.size} <= token for token in here)
+            assert any({thing.kind, thing.color} <= token for token in here) == bool(whole)
             assert sum("<|image_pad|>" in token for token in here) == 1
 
 

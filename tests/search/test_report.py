@@ -28,7 +28,7 @@ FRONT_FIELDS = {
 def at(number: int, ratio: float, accuracy: float, origin: str = "sampler", **fields: Any) -> Trial:
     config = PruningConfig(2, 30 + number, 8, 75)
     spread = {"accuracy_low": accuracy - 0.1, "accuracy_high": accuracy + 0.1}
-    cost = {"flops_ratio": ratio, "flops": 1e9 * ratio}
+    cost = {"flops_ratio": ratio, "flops": 1e9 * ratio, "tokens_after_k1": 72.0}
     return trial(number, config, origin, **cost, accuracy=accuracy, **spread, **fields)
 
 
