@@ -30,7 +30,7 @@ _TEMPLATE = Path(__file__).with_name("card.md")
 _LEARNS = {
     "language": "decoder, on symbolic images (sums of words): descriptions and questions",
     "vision": "vision tower and projector: dense labels of every image token",
-    "tune": "decoder and last linear layer of the projector, tower frozen, on rendered scenes",
+    "tune": "decoder, on rendered scenes, behind the frozen eyes, whose last layer is fitted to its words",
 }
 _BATCH = {"language": language.BATCH, "vision": vision.BATCH, "tune": tune.BATCH}
 

@@ -72,12 +72,11 @@ def fit_eyes(eyes: Eyes, packer: Packer, table: nn.Embedding) -> None:
 
 
 def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
-    """Trains projector and decoder, the tower frozen; returns the model."""
+    """Trains the decoder, the eyes frozen; returns the model."""
     model = assemble(name, folder, seed)
     packer = Packer(name, build_tokenizer(name))
     eyes, decoder = Eyes(name, model), model.model.language_model
     model.requires_grad_(False)
-    eyes.last_linear.requires_grad_(True)
     decoder.requires_grad_(True)
     set_for_packing(decoder)
     prefix = len(packer.before) + LARGEST_IMAGE[name]
@@ -86,7 +85,8 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
         rng = np.random.default_rng([seed, 3, step])
         scenes = same_grid(40_000_000 + step * 8 * BATCH, BATCH)
         packs = [packer.blocks(scene, QUESTIONS, rng) for scene in scenes]
-        images = eyes(scenes)
+        with torch.no_grad():
+            images = eyes(scenes)
         batch = packer.collate(packs, [len(image) for image in images], prefix, CHUNKS)
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
         return answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
