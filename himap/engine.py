@@ -109,11 +109,6 @@ def _check(family: Family, config: PruningConfig) -> None:
             f"attention implementation {implementation!r} cannot be pruned; "
             f"load the model with one of {', '.join(attention.REPLACES)}"
         )
-    if getattr(text, "attn_logit_softcapping", None) and implementation != "sdpa":
-        raise UnsupportedModelError(
-            f"this decoder caps its attention logits under {implementation!r}, which SDPA does not; "
-            "load it with 'sdpa' to prune it"
-        )
     if getattr(family.model, "_compiled_call_impl", None) is not None:
         raise UnsupportedModelError("a compiled model cannot be pruned; prune it before compile()")
 

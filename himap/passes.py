@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from himap.attention import OBSERVER, observed
 from himap.config import Cut
 from himap.criteria.base import Criterion, Observed
+from himap.errors import InputError
 from himap.layout import layout
 from himap.masks import continuation_mask, prompt_mask
 from himap.tokens import PAD, TokenSet, gather_slots
@@ -37,19 +39,33 @@ class PromptPass:
     """The first pass over a prompt: ranks tokens in front of each cut and drops them there.
 
     Args:
-        tokens: the full set.
+        read: gives the full set, see `TokenSet.read`.
         cuts: the cuts that are switched on, by layer, each with its criterion.
         grids: (images, 2) sizes of the images in tokens, None if unknown; see `himap.layout`.
     """
 
     def __init__(
-        self, tokens: TokenSet, cuts: Mapping[int, tuple[Cut, Criterion]], grids: Tensor | None
+        self, read: Callable[[], TokenSet], cuts: Mapping[int, tuple[Cut, Criterion]], grids: Tensor | None
     ) -> None:
-        self.stages = [Stage(0, tokens)]
+        self._read = read
         self._cuts = cuts
         self._grids = grids
         self._seen: dict[str, Tensor] = {}
         self._picked: dict[int, tuple[Any, Any]] = {}
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """What each depth holds so far; read off the prompt when first asked for.
+
+        Raises:
+            InputError: a row that could lose its last token, whose logits are the next token's.
+        """
+        tokens = self._read()
+        if self._cuts and any(
+            n and not text for n, text in zip(tokens.n_image, tokens.n_instruction, strict=True)
+        ):
+            raise InputError("a prompt ends with an image token, which may be dropped; put text behind it")
+        return [Stage(0, tokens)]
 
     @property
     def tokens(self) -> TokenSet:

@@ -141,15 +141,18 @@ class Pruning:
         if image is None:
             return None
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
-        tokens = TokenSet.from_prompt(image, valid, inputs.get("input_ids"))
-        self._prompt = PromptPass(tokens, self._cuts, self._family.grids(inputs))
+        read = TokenSet.read(image, valid, inputs.get("input_ids"))
+        self._prompt = PromptPass(read, self._cuts, self._family.grids(inputs))
         return self._prompt
 
     def _continue(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
         """Go on with a cache."""
         config, stages = getattr(cache, _MARK, (None, None))
         if self._cuts and self._brings_image(inputs):
-            raise InputError("an image behind the start of a cached prompt is not pruned; pass it whole")
+            raise InputError(
+                "an image behind the start of a cached prompt is not pruned; pass the whole conversation "
+                "without past_key_values, or, if the turn has no image of its own, without pixel_values"
+            )
         if config is not None and config != self.config:
             raise InputError("this cache was filled with another pruning configuration; prefill it again")
         if not stages:

@@ -1,12 +1,12 @@
 """Which tokens stand in front of a decoder layer, and what a cut leaves of them.
 
 All bookkeeping is tensors on the model's device plus, per row of the batch, counts on the host. The counts
-are read once per prompt, so that no later step has to ask the device for a shape.
+are read once per prompt, so that no later step has to ask the device for a shape, and without a stall.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -42,12 +42,21 @@ class TokenSet:
 
     @classmethod
     def from_prompt(cls, image: Tensor, attention_mask: Tensor | None, ids: Tensor | None) -> TokenSet:
-        """The full set of a prompt.
+        """The full set of a prompt; arguments as in `read`. Waits for the device."""
+        return cls.read(image, attention_mask, ids)()
+
+    @classmethod
+    def read(cls, image: Tensor, attention_mask: Tensor | None, ids: Tensor | None) -> Callable[[], TokenSet]:
+        """Start reading a prompt.
 
         Args:
             image: (batch, slots) bool, true at image tokens.
             attention_mask: (batch, slots), zero at padding; None for a prompt without padding.
             ids: (batch, slots) token ids, or None if the prompt came as embeddings.
+
+        Returns:
+            What gives the full set. It waits for the counts only, which were sent to the host when reading
+            started, and not for what the device was given to do since.
         """
         slots = torch.arange(image.shape[1], device=image.device).expand_as(image)
         valid = torch.ones_like(image) if attention_mask is None else attention_mask.to(image.device).bool()
@@ -56,16 +65,10 @@ class TokenSet:
         role = torch.where((slots >= end) & (end > 0), INSTRUCTION, SYSTEM).masked_fill(image, IMAGE)
         role = role.masked_fill(~valid, PAD)
         kinds = [(role == kind).sum(1) for kind in (SYSTEM, IMAGE, INSTRUCTION)]
-        system, images, instruction = (tuple(row) for row in torch.stack(kinds).tolist())
-        return cls(
-            role=role,
-            position=slots,
-            rank=valid.long().cumsum(1) - 1,
-            fingerprint=(image.long() if ids is None else ids.to(image.device)).masked_fill(~valid, -1),
-            n_system=system,
-            n_image=images,
-            n_instruction=instruction,
-        )
+        counts = _sent_to_host(torch.stack(kinds))
+        rank = valid.long().cumsum(1) - 1
+        fingerprint = (image.long() if ids is None else ids.to(image.device)).masked_fill(~valid, -1)
+        return lambda: cls(role, slots, rank, fingerprint, *(tuple(row) for row in counts()))
 
     def to(self, device: torch.device) -> TokenSet:
         """The set on the device of the layer that needs it."""
@@ -148,6 +151,22 @@ class TokenSet:
             n_instruction=self.n_instruction,
         )
         return index, left
+
+
+def _sent_to_host(counts: Tensor) -> Callable[[], list[list[int]]]:
+    """Start copying a small matrix to the host; what is returned waits for that copy alone."""
+    if counts.device.type != "cuda":
+        return counts.tolist
+    host = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True).copy_(counts, non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(counts.device))
+
+    def wait() -> list[list[int]]:
+        copied.synchronize()
+        values: list[list[int]] = host.tolist()
+        return values
+
+    return wait
 
 
 def gather_slots(values: Tensor, index: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from himap.errors import InputError, UnsupportedModelError
 
 DECODERS = (
-    "Gemma2Model",
     "Gemma3TextModel",
     "GemmaModel",
     "LlamaModel",
@@ -78,6 +77,10 @@ class Family:
                 f"the decoder of this {self.model_class} is {name}; can be pruned: {', '.join(DECODERS)}"
             )
         kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
+        if getattr(self.decoder.config, "attn_logit_softcapping", None):
+            raise UnsupportedModelError(
+                "a decoder that caps its attention logits cannot be pruned (SDPA cannot)"
+            )
         if unknown := kinds - {"full_attention", "sliding_attention"}:
             raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
 

@@ -24,9 +24,10 @@ GRIDS = ((4, 6), (3, 3), (5, 4))
 WINDOW = 16
 
 
-def _text(kind: str = "llama", **more: Any) -> dict[str, Any]:
+def decoder(model_type: str = "llama", **more: Any) -> dict[str, Any]:
+    """The facts of a small text decoder."""
     return {
-        "model_type": kind,
+        "model_type": model_type,
         "vocab_size": VOCABULARY,
         "hidden_size": 48,
         "intermediate_size": 96,
@@ -88,7 +89,7 @@ def llava_next(attention: str = "sdpa") -> Any:
     vision = _vision("clip_vision_model", projection_dim=32)
     config = tf.LlavaNextConfig(
         vision_config=vision,
-        text_config=_text("mistral", sliding_window=None),
+        text_config=decoder("mistral", sliding_window=None),
         image_token_index=IMAGE_ID,
         image_grid_pinpoints=[[16, 32], [32, 16], [32, 32]],
     )
@@ -98,7 +99,7 @@ def llava_next(attention: str = "sdpa") -> Any:
 def llava_onevision(attention: str = "sdpa") -> Any:
     config = tf.LlavaOnevisionConfig(
         vision_config=_vision("siglip_vision_model"),
-        text_config=_text("qwen2"),
+        text_config=decoder("qwen2"),
         image_token_index=IMAGE_ID,
         video_token_index=91,
         image_grid_pinpoints=[[16, 32], [32, 16], [32, 32]],
@@ -109,7 +110,7 @@ def llava_onevision(attention: str = "sdpa") -> Any:
 
 def qwen2_vl(attention: str = "sdpa") -> Any:
     config = tf.Qwen2VLConfig(
-        text_config=_text("qwen2_vl_text", rope_parameters=_ROPE),
+        text_config=decoder("qwen2_vl_text", rope_parameters=_ROPE),
         vision_config=_qwen_vision(embed_dim=32, hidden_size=48),
         **_QWEN,
     )
@@ -126,7 +127,7 @@ def qwen3_vl(attention: str = "sdpa") -> Any:
         num_position_embeddings=144,
         deepstack_visual_indexes=[0, 1, 2],
     )
-    text = _text("qwen3_vl_text", rope_parameters={**_ROPE, "mrope_interleaved": True})
+    text = decoder("qwen3_vl_text", rope_parameters={**_ROPE, "mrope_interleaved": True})
     config = tf.Qwen3VLConfig(text_config=text, vision_config=vision, **_QWEN)
     return _built(tf.Qwen3VLForConditionalGeneration, config, attention)
 
@@ -134,7 +135,7 @@ def qwen3_vl(attention: str = "sdpa") -> Any:
 def internvl(attention: str = "sdpa") -> Any:
     vision = _vision("internvl_vision", image_size=(16, 16), patch_size=(2, 2))
     config = tf.InternVLConfig(
-        vision_config=vision, text_config=_text("qwen2"), image_token_id=IMAGE_ID, image_seq_length=16
+        vision_config=vision, text_config=decoder("qwen2"), image_token_id=IMAGE_ID, image_seq_length=16
     )
     return _built(tf.InternVLForConditionalGeneration, config, attention)
 
@@ -143,7 +144,7 @@ def idefics3(attention: str = "sdpa") -> Any:
     vision = _vision("idefics3_vision", image_size=32)
     config = tf.Idefics3Config(
         vision_config=vision,
-        text_config=_text(),
+        text_config=decoder(),
         image_token_id=IMAGE_ID,
         scale_factor=2,
         pad_token_id=PAD_ID,
@@ -155,7 +156,7 @@ def smolvlm(attention: str = "sdpa") -> Any:
     vision = _vision("smolvlm_vision", image_size=32)
     config = tf.SmolVLMConfig(
         vision_config=vision,
-        text_config=_text(),
+        text_config=decoder(),
         image_token_id=IMAGE_ID,
         scale_factor=2,
         pad_token_id=PAD_ID,
@@ -166,7 +167,7 @@ def smolvlm(attention: str = "sdpa") -> Any:
 def gemma3(attention: str = "sdpa") -> Any:
     """Windowed and full layers alternate; the window is shorter than the prompts."""
     kinds = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"]
-    text = _text(
+    text = decoder(
         "gemma3_text",
         sliding_window=WINDOW,
         layer_types=[*kinds, "full_attention", "sliding_attention"],
@@ -183,7 +184,7 @@ def gemma3(attention: str = "sdpa") -> Any:
 
 def paligemma(attention: str = "sdpa") -> Any:
     config = tf.PaliGemmaConfig(
-        text_config=_text("gemma"),
+        text_config=decoder("gemma"),
         vision_config=_vision("siglip_vision_model", projection_dim=48, vision_use_head=False),
         image_token_index=IMAGE_ID,
         projection_dim=48,
