@@ -54,17 +54,21 @@ def attention_rows(
     index, present = tokens.rows(kind)
     batch, heads, slots, width = query.shape
     kv_heads = key.shape[1]
+    visible = _visible(tokens, index, mask)
     rows = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
     rows = rows.reshape(batch, kv_heads, -1, width).float()
     logits = (rows @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
-    hidden = torch.arange(slots, device=key.device) > index[:, :, None]
-    if mask is not None:
-        hidden = ~gather_slots(mask[:, 0], index)
-    elif tokens.padded:
-        hidden = hidden | (tokens.role == PAD)[:, None, :]
-    logits.masked_fill_(hidden[:, None], torch.finfo(logits.dtype).min)
+    logits.masked_fill_(~visible[:, None], torch.finfo(logits.dtype).min)
     weights = logits.softmax(-1)
     return weights if batch == 1 else weights.masked_fill(~present[:, None, :, None], 0.0)
+
+
+def _visible(tokens: TokenSet, index: Tensor, mask: Tensor | None) -> Tensor:
+    """(batch, r, slots) bool: what the rows at `index` attend to; `mask` as in `attention_rows`."""
+    if mask is not None:
+        return gather_slots(mask[:, 0], index)
+    visible = torch.arange(tokens.slots, device=index.device) <= index[:, :, None]
+    return visible & (tokens.role > PAD)[:, None, :] if tokens.padded else visible
 
 
 def observed(
@@ -82,6 +86,9 @@ def observed(
     if criterion.rows != "none":
         rows = attention_rows(query, key, scaling, tokens, criterion.rows, mask)
         found["attention"] = rows if criterion.per_head else rows.mean(1)
+    if "visible" in criterion.needs:
+        index, present = tokens.rows(criterion.rows)
+        found["visible"] = _visible(tokens, index, mask) & present[:, :, None]
     return found
 
 

@@ -85,9 +85,9 @@ def _reordered(seen: Observed, criterion: type[Criterion], order: Tensor, tokens
     """The same evidence with the slots in another order; image rows of the attention move along."""
     moved = {}
     for name, value in seen.tensors.items():
-        slots_last = name == "attention"
+        slots_last = name in ("attention", "visible")
         moved[name] = value.index_select(-1 if slots_last else -2, order)
-        if name == "attention" and criterion.rows == "image":
+        if slots_last and criterion.rows == "image":
             index, _ = tokens.rows("image")
             place = torch.argsort(index[0].new_tensor([int((order == i).nonzero()) for i in index[0]]))
             moved[name] = moved[name].index_select(-2, place)
@@ -100,7 +100,7 @@ class CriterionConformance:
     Attributes:
         criterion: the class under test, made without arguments or with `seed`.
         ordered: true if the score depends on a token's place in the prompt itself, beyond what the criterion
-            is shown (as `random` and `intra_column_mean` do). Then permutations and ties are not tested.
+            is shown (as `random` does). Then permutations and ties are not tested.
     """
 
     criterion: ClassVar[type[Criterion]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from himap.errors import HimapError
 from himap.tokens import Rows, TokenSet
 
-Need = Literal["keys", "values", "hidden", "layout"]
+Need = Literal["keys", "values", "hidden", "layout", "visible"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,13 @@ class Observed:
         return self._get("hidden")
 
     @property
+    def visible(self) -> Tensor:
+        """(batch, r, slots) bool: the slots that each of the r rows of `rows` attends to; nothing in rows
+        that are padding.
+        """
+        return self._get("visible")
+
+    @property
     def layout(self) -> Tensor:
         """(batch, slots, 2) int64 row and column of each image token in its image, see `himap.layout`."""
         return self._get("layout")
@@ -70,7 +77,7 @@ class Criterion(ABC):
 
     - `rows`: the query rows whose attention it reads ("none": no attention at all); `per_head` asks for
       every head's rows in place of their mean.
-    - `needs`: of "keys", "values", "hidden" and "layout".
+    - `needs`: of "keys", "values", "hidden", "layout" and "visible".
 
     A score must not depend on the other rows of the batch nor on padding, must be the same every time, and
     must not ask the device for a value (no `.item()`, no boolean indexing): `himap.testing` holds the tests.

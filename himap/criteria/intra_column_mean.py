@@ -6,20 +6,20 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import IMAGE, Rows, TokenSet
+from himap.criteria.base import Criterion, Need, Observed
+from himap.tokens import Rows, TokenSet
 
 
 class IntraColumnMean(Criterion):
-    """Σ_{i∈V} A(i, v) / |{i∈V : i ≥ v}|: the mean over the image rows that can see column v, itself included.
+    """Σ_{i∈V} A(i, v) / |{i∈V : i sees v}|: the mean over the image rows that can see column v, v included.
 
     HiMAP's φ_dp (`intra_column`) divided by the number of its terms: under causal attention the j-th of n
-    image tokens is seen by n - j + 1 rows only. Needs the image tokens' query rows, averaged over heads.
+    image tokens is seen by n - j + 1 rows only; where image tokens look ahead, by all. Needs the image
+    tokens' query rows, averaged over heads, and what is visible to them.
     """
 
     rows: ClassVar[Rows] = "image"
+    needs: ClassVar[frozenset[Need]] = frozenset({"visible"})
 
     def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        image = (tokens.role == IMAGE).long()
-        seen_by = image.sum(1, keepdim=True) - image.cumsum(1) + image
-        return seen.attention.sum(1) / seen_by.clamp(min=1)
+        return seen.attention.sum(1) / seen.visible.sum(1).clamp(min=1)

@@ -115,3 +115,16 @@ def test_only_the_rows_that_a_criterion_names_are_computed(
     n, text = pruning.image_tokens[0], pruning.text_tokens[0]
     after = 7 if "image_grid_thw" in prompt else 6
     assert shapes == [(1, 4, 1, n + text), (1, 4, n // 2, n // 2 + text), (1, 4, after, n + text)]
+
+
+def test_the_mean_over_seeing_rows_follows_the_layers_own_mask() -> None:
+    """Where image tokens look ahead, every image row sees every image column."""
+    tokens, (query, key, _) = made_prompts("svvvi"), softmax_rows(5)
+    ahead = torch.ones(5, 5).tril().bool()
+    ahead[1:4, 1:4] = True
+    criterion = criteria.create("intra_column_mean", 0)
+    seen = attention.observed(criterion, tokens, query, key, key, 0.3, ahead[None, None])
+    assert seen["visible"][0].tolist() == ahead[1:4].tolist()
+    full = ((query @ key.transpose(-1, -2)) * 0.3).masked_fill(~ahead, -torch.inf).softmax(-1)
+    expected = full[0].mean(0)[1:4].mean(0)
+    torch.testing.assert_close(criterion.score(tokens, Observed((1,), seen))[0, 1:4], expected[1:4])
