@@ -13,11 +13,12 @@ from storage.errors import (
     StorageError,
     StoreMissingError,
 )
-from storage.records import StudyKey, StudySummary, Trial
+from storage.records import Latency, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
 __all__ = [
     "DuplicateTrialError",
+    "Latency",
     "RecordError",
     "SchemaError",
     "StorageError",

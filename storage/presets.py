@@ -33,11 +33,12 @@ _MEASURED = (
 def preset_document(key: StudyKey, trial: Trial) -> dict[str, Any]:
     """The preset as plain numbers, texts and dicts, in the order in which it is written.
 
-    A number that was not measured (NaN) becomes None. Raises RecordError for a failed trial.
+    A number that was not measured (NaN) becomes None. Raises RecordError for a failed or stopped trial.
     """
     if not trial.complete:
         raise RecordError(
-            f"trial {trial.number} of {key.name} failed ({trial.reason}); choose a completed trial to export"
+            f"trial {trial.number} of {key.name} {trial.state} ({trial.reason}); "
+            "choose a completed trial to export"
         )
     return {
         "schema": PRESET_SCHEMA,
@@ -60,7 +61,7 @@ def preset_document(key: StudyKey, trial: Trial) -> dict[str, Any]:
 
 
 def preset_yaml(key: StudyKey, trial: Trial) -> str:
-    """The preset as YAML text. Raises RecordError for a failed trial."""
+    """The preset as YAML text. Raises RecordError for a failed or stopped trial."""
     document = preset_document(key, trial)
     return HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 

@@ -12,8 +12,10 @@ from typing import Literal, get_args
 
 from storage.errors import RecordError
 
-State = Literal["complete", "failed"]
-Origin = Literal["dense", "fastv", "paper", "random", "sampler"]
+State = Literal["complete", "stopped", "failed"]
+Origin = Literal[
+    "dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "transfer", "sampler"
+]
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)
@@ -53,8 +55,13 @@ class Trial:
     Eq. 10 of the paper (image tokens only); `flops` true prefill FLOPs of the decoder; `flops_ratio` true
     FLOPs as a part of dense; accuracies 0..1 with a 95 % interval over `n` questions; latencies in
     milliseconds per prompt (median and quartiles); `seconds` wall time of the whole trial.
-    What was not measured is NaN. `scores` holds one value per question, in question order, or is empty when
-    it was not loaded. A failed trial carries its `reason`.
+    What was not measured is NaN. `scores` holds one value per question, in question order (NaN for one that
+    was not asked), or is empty when it was not loaded.
+
+    A `stopped` trial was given up once it was surely worse than another; its accuracy is an estimate on the
+    `n` questions that were asked. Stopped and failed trials carry their `reason`. `source` names the trial
+    that the measurement was taken from ("study NAME, trial 3"), or where a transferred configuration comes
+    from; it is empty for what was measured here and not transferred.
 
     Raises RecordError when state, origin, time zone, accuracy or reason contradict that.
     """
@@ -87,6 +94,7 @@ class Trial:
     seconds: float = math.nan
     commit: str = ""
     reason: str = ""
+    source: str = ""
     created_at: datetime = field(default_factory=utc_now)
     versions: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
@@ -106,10 +114,10 @@ class Trial:
             return f"got origin {self.origin!r}; expected one of {', '.join(ORIGINS)}"
         if self.created_at.utcoffset() is None:
             return "created_at has no time zone; use storage.records.utc_now()"
-        if self.state == "failed":
-            return "" if self.reason else "a failed trial needs a reason"
-        if not 0 <= self.accuracy <= 1:
-            return f"got accuracy {self.accuracy}; a complete trial needs one within 0..1"
+        if self.state != "complete" and not self.reason:
+            return f"a {self.state} trial needs a reason"
+        if self.state != "failed" and not 0 <= self.accuracy <= 1:
+            return f"got accuracy {self.accuracy}; a {self.state} trial needs one within 0..1"
         return ""
 
     @property
@@ -117,10 +125,26 @@ class Trial:
         """True when the trial was measured to its end."""
         return self.state == "complete"
 
+    @property
+    def failed(self) -> bool:
+        """True when the trial has no measurement."""
+        return self.state == "failed"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per prompt, median and quartiles, and the device they were measured on."""
+
+    median: float
+    low: float
+    high: float
+    device: str
+
 
 @dataclass(frozen=True)
 class StudySummary:
-    """One study at a glance. `trials` counts every recorded trial, `failed` those of them that failed."""
+    """One study at a glance. `trials` counts every recorded trial, `failed` and `stopped` those in these
+    states."""
 
     id: int
     key: StudyKey
@@ -128,8 +152,9 @@ class StudySummary:
     failed: int
     created_at: datetime
     updated_at: datetime
+    stopped: int = 0
 
     @property
     def complete(self) -> int:
         """Trials that were measured to their end."""
-        return self.trials - self.failed
+        return self.trials - self.failed - self.stopped

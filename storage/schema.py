@@ -22,6 +22,7 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     types,
 )
 from sqlalchemy.engine import Dialect
@@ -29,8 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.records import utc_now
 
-CURRENT = 1
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {}  # version -> from the one before; 1 is the first
+CURRENT = 2
 
 
 class UtcTime(types.TypeDecorator[datetime]):
@@ -124,6 +124,7 @@ class TrialRow(Base):
     seconds: Mapped[float | None]
     commit: Mapped[str]
     reason: Mapped[str]
+    source: Mapped[str]
     created_at: Mapped[datetime]
     versions: Mapped[dict[str, Any]]
     metrics: Mapped[dict[str, Any]]
@@ -136,6 +137,15 @@ class ScoresRow(Base):
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("himap_trials.id"), primary_key=True)
     packed: Mapped[bytes]
+
+
+def _add_source(connection: Connection) -> None:
+    """2: a trial names the trial that it was taken from, and may be stopped."""
+    connection.execute(text("ALTER TABLE himap_trials ADD COLUMN source VARCHAR NOT NULL DEFAULT ''"))
+
+
+# version -> from the one before; 1 is the first
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _add_source}
 
 
 def stored_version(connection: Connection) -> int:

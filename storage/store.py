@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from storage.engine import build_engine, one_line, prepare, transaction
 from storage.errors import DuplicateTrialError, StorageError
-from storage.records import StudyKey, StudySummary, Trial, utc_now
+from storage.records import Latency, StudyKey, StudySummary, Trial, utc_now
 from storage.rows import KEY_FIELDS, TRIAL_FIELDS, key_values, pack_scores, trial_record, trial_values
 from storage.schema import ScoresRow, StudyRow, TrialRow
 
@@ -92,6 +92,22 @@ class Store:
                     "each number is stored once: give the new trial the next free number"
                 ) from error
 
+    def set_latency(self, study_id: int, number: int, latency: Latency) -> None:
+        """Commit the latency of a stored trial; it is measured later than the rest, when the device is quiet.
+
+        Raises StorageError when the study has no trial of this number.
+        """
+        values = {
+            "latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high,
+            "device": latency.device,
+        }  # fmt: skip
+        doing = f"store the latency of trial {number} of study {study_id} in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            self._touch(connection, study_id)
+            chosen = update(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
+            if connection.execute(chosen.values(**values)).rowcount != 1:
+                raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
+
     def trials(self, study_id: int, *, scores: bool = True) -> list[Trial]:
         """All trials of a study by rising number; without `scores` much faster, their `scores` then empty."""
         query = select(*_TRIAL_COLUMNS).where(TrialRow.study_id == study_id).order_by(TrialRow.number)
@@ -109,12 +125,13 @@ class Store:
                 TrialRow.study_id,
                 func.count().label("trials"),
                 func.sum(case((TrialRow.state == "failed", 1), else_=0)).label("failed"),
+                func.sum(case((TrialRow.state == "stopped", 1), else_=0)).label("stopped"),
             )
             .group_by(TrialRow.study_id)
             .subquery()
         )
         query = (
-            select(StudyRow.__table__, counts.c.trials, counts.c.failed)
+            select(StudyRow.__table__, counts.c.trials, counts.c.failed, counts.c.stopped)
             .outerjoin(counts, counts.c.study_id == StudyRow.id)
             .order_by(StudyRow.model, StudyRow.benchmark, StudyRow.id)
         )
@@ -126,6 +143,7 @@ class Store:
                 key=StudyKey(**{name: row[name] for name in KEY_FIELDS}),
                 trials=row["trials"] or 0,
                 failed=int(row["failed"] or 0),
+                stopped=int(row["stopped"] or 0),
                 created_at=row["created_at"],
                 updated_at=row["updated_at"],
             )

@@ -18,12 +18,14 @@ from storage.rows import pack_scores, unpack_scores
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"state": "running"}, "got state 'running'; expected one of complete, failed"),
-        ({"origin": "guess"}, "got origin 'guess'; expected one of dense, fastv, paper, random, sampler"),
+        ({"state": "running"}, "got state 'running'; expected one of complete, stopped, failed"),
+        ({"origin": "guess"}, "got origin 'guess'; expected one of dense, fastv, paper,"),
         ({"number": -1}, "negative number"),
         ({"accuracy": math.nan}, "got accuracy nan; a complete trial needs one within 0..1"),
         ({"accuracy": 86.1}, "got accuracy 86.1"),
         ({"state": "failed"}, "a failed trial needs a reason"),
+        ({"state": "stopped"}, "a stopped trial needs a reason"),
+        ({"state": "stopped", "reason": "worse", "accuracy": math.nan}, "a stopped trial needs one within"),
         ({"created_at": datetime(2026, 1, 1)}, "no time zone"),
     ],
 )

@@ -23,7 +23,7 @@ def set_version(url: str, version: int) -> None:
 @pytest.mark.parametrize("readonly", [False, True])
 def test_a_newer_store_is_refused_and_left_alone(url: str, readonly: bool) -> None:
     set_version(url, 99)
-    with pytest.raises(SchemaError, match=r"has schema 99, this program knows up to 1; update himap-search"):
+    with pytest.raises(SchemaError, match=r"has schema 99, this program knows up to 2; update himap-search"):
         open_store(url, readonly=readonly)
 
 
@@ -37,11 +37,12 @@ def test_an_older_store_is_upgraded_in_order_and_keeps_its_rows(
 
     def add_column(connection: Connection) -> None:
         connection.execute(text("ALTER TABLE himap_studies ADD COLUMN note VARCHAR"))
-        done.append(2)
+        done.append(first)
 
-    monkeypatch.setattr(schema, "MIGRATIONS", {2: add_column, 3: lambda connection: done.append(3)})
-    monkeypatch.setattr(schema, "CURRENT", 3)
-    monkeypatch.setattr(engine_module, "CURRENT", 3)
+    first, second = schema.CURRENT + 1, schema.CURRENT + 2
+    monkeypatch.setattr(schema, "MIGRATIONS", {first: add_column, second: lambda _: done.append(second)})
+    monkeypatch.setattr(schema, "CURRENT", second)
+    monkeypatch.setattr(engine_module, "CURRENT", second)
     with pytest.raises(SchemaError, match="run the search on it once"):
         open_store(url, readonly=True)
     for _ in range(2):
@@ -51,8 +52,8 @@ def test_an_older_store_is_upgraded_in_order_and_keeps_its_rows(
                 column["name"] for column in inspect(store._engine).get_columns("himap_studies")
             }
             with store._engine.connect() as connection:
-                assert schema.stored_version(connection) == 3
-    assert done == [2, 3]
+                assert schema.stored_version(connection) == second
+    assert done == [first, second]
 
 
 def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,9 +64,10 @@ def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyP
         raise RuntimeError("power cut")
 
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "MIGRATIONS", {2: half})
-        patch.setattr(schema, "CURRENT", 2)
-        patch.setattr(engine_module, "CURRENT", 2)
+        newer = schema.CURRENT + 1
+        patch.setattr(schema, "MIGRATIONS", {newer: half})
+        patch.setattr(schema, "CURRENT", newer)
+        patch.setattr(engine_module, "CURRENT", newer)
         with pytest.raises(RuntimeError, match="power cut"):
             open_store(url)
     with open_store(url) as store:

@@ -13,6 +13,7 @@ import pytest
 
 from storage import (
     DuplicateTrialError,
+    Latency,
     RecordError,
     StorageError,
     Store,
@@ -28,7 +29,9 @@ MakeTrial = Callable[..., Trial]
 def test_a_trial_comes_back_exactly_as_it_went_in(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
     trial = make_trial(3)
     assert all(
-        getattr(trial, field.name) not in (None, "") for field in fields(Trial) if field.name != "reason"
+        getattr(trial, field.name) not in (None, "")
+        for field in fields(Trial)
+        if field.name not in ("reason", "source")
     )
     study = store.study(key)
     store.add(study, trial)
@@ -49,6 +52,18 @@ def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(
     assert math.isnan(trial.latency_ms)
     assert trial.n == 0
     assert trial.scores == ()
+
+
+def test_a_latency_comes_later_and_readers_notice(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    study = store.study(key)
+    store.add(study, make_trial(0, latency_ms=math.nan, latency_low_ms=math.nan, latency_high_ms=math.nan))
+    before = store.version_stamp(study)
+    store.set_latency(study, 0, Latency(3.5, 3.0, 4.25, "cpu"))
+    timed = {"latency_ms": 3.5, "latency_low_ms": 3.0, "latency_high_ms": 4.25, "device": "cpu"}
+    assert store.trials(study) == [make_trial(0, **timed)]
+    assert store.version_stamp(study) != before
+    with pytest.raises(StorageError, match=f"study {study} of .* has no trial 7"):
+        store.set_latency(study, 7, Latency(3.5, 3.0, 4.25, "cpu"))
 
 
 def test_numbers_of_numpy_and_odd_floats_are_stored_as_numbers(
@@ -121,9 +136,11 @@ def test_studies_counts_and_times(store: Store, key: StudyKey, make_trial: MakeT
     for number in range(3):
         store.add(study, make_trial(number))
     store.add(study, Trial(3, "failed", "random", 2, 50, 8, 75, reason="hung"))
+    store.add(study, make_trial(4, state="stopped", reason="worse than trial 1", source="trial 9"))
     first, second = store.studies()
     assert (first.id, first.trials, first.failed, first.complete) == (empty, 0, 0, 0)
-    assert (second.id, second.trials, second.failed, second.complete) == (study, 4, 1, 3)
+    assert (second.id, second.trials, second.failed, second.stopped) == (study, 5, 1, 1)
+    assert second.complete == 3
     assert second.key == key
     assert first.created_at == first.updated_at
     assert second.updated_at > second.created_at
