@@ -21,7 +21,7 @@ from himap.criteria.base import Criterion, Observed
 from himap.layout import layout
 from himap.tokens import IMAGE, TokenSet
 
-HEADS, KV_HEADS, WIDTH, CHANNELS = 4, 2, 8, 12
+HEADS, KV_HEADS, WIDTH, CHANNELS = 6, 2, 8, 12
 PROMPTS = (
     "ssvvvvvvvvviiii",
     "svvvvvvvvvvvvvvvvii",

@@ -15,7 +15,8 @@ class KeyNorm(Criterion):
 
     Devoto et al., EMNLP 2024 (arXiv 2406.11430): keys of small L2 norm attract much attention; kvpress's
     KnormPress scores -‖K‖ as well, per head where we average over key-value heads. Rotary embedding turns
-    keys without changing their norm. Needs the keys.
+    keys without changing their norm. Where a model normalizes its keys (Qwen3-VL, Gemma 3) the norms are
+    nearly equal and say little. Needs the keys.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"keys"})

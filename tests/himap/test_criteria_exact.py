@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import tiny_families
 import torch
 from naive_criteria import SCORES, Naive
 from tiny_models import IMAGE_ID, Prompt, Subject
@@ -50,6 +51,17 @@ def test_kept_sets_equal_the_definition_at_both_depths(subject: Subject, naive: 
         assert kept(subject, batch, both) == [deep for _, deep in expected], side
     alone = [kept(subject, prompt, both)[0] for prompt in subject.prompts]
     assert alone == [deep for _, deep in expected]
+
+
+@pytest.mark.parametrize("family", tiny_families.FAMILIES)
+def test_every_criterion_keeps_alone_and_in_a_batch_the_same_in_every_family(family: str) -> None:
+    subject = tiny_families.subject(family)
+    # Their keys pass an RMSNorm, untrained here: all norms are equal up to rounding, which is no ranking.
+    equal_keys = {"key_norm", "duplication"} if family in ("qwen3_vl", "gemma3") else set()
+    for name in sorted({*criteria.names()} - equal_keys):
+        config = PruningConfig(2, 40, 4, 55, name, name, seed=3)
+        alone = [kept(subject, prompt, config)[0] for prompt in subject.prompts]
+        assert kept(subject, subject.batch(), config) == alone, name
 
 
 @pytest.mark.parametrize(("shallow", "deep"), [("instruction", "intra_column"), ("uniform", "diversity")])
