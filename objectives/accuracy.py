@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +17,20 @@ from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
 from objectives.benchmarks.embedded import embedded_image
 from objectives.models import LoadedModel
+from objectives.prefix import PrefixCache
 from objectives.statistics import Interval, wilson
 
 _VISION_KEYS = ("pixel_values",)
+_CHUNK = 32
+
+Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Results in question order. Token counts are per question: image tokens, left after k1, left after k2,
-    and text tokens of the prompt."""
+    and text tokens of the prompt. Where the evaluation was stopped, a question that was not asked has no
+    answer and the score NaN, and there are no metrics."""
 
     answers: tuple[str, ...]
     scores: tuple[float, ...]
@@ -33,9 +41,15 @@ class Evaluation:
     text_tokens: tuple[int, ...]
 
     @property
+    def asked(self) -> int:
+        """How many questions were asked."""
+        return sum(not math.isnan(score) for score in self.scores)
+
+    @property
     def accuracy(self) -> Interval:
-        """Mean score with its 95 % Wilson interval."""
-        return wilson(sum(self.scores) / len(self.scores), len(self.scores))
+        """Mean score of the questions asked with its 95 % Wilson interval."""
+        scores = [score for score in self.scores if not math.isnan(score)]
+        return wilson(sum(scores) / len(scores), len(scores))
 
 
 @dataclass(frozen=True)
@@ -57,24 +71,34 @@ class _Batch:
 class Evaluator:
     """A model with a fixed list of questions; image features are computed once and kept.
 
-    Questions are batched by prompt length; every answer is what the model gives to the question alone.
+    Questions are asked in one fixed shuffled order, chunk by chunk, and batched by prompt length within a
+    chunk; every answer is what the model gives to the question alone. Layers in front of the first cut run
+    once per batch where `prefixes` keeps them.
     """
 
     def __init__(
-        self, loaded: LoadedModel, benchmark: Benchmark, questions: Sequence[Question], batch_size: int = 24
+        self,
+        loaded: LoadedModel,
+        benchmark: Benchmark,
+        questions: Sequence[Question],
+        batch_size: int = 24,
+        prefixes: PrefixCache | None = None,
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
+        self._prefixes, self._own = prefixes or PrefixCache(0), object()
         if not self.questions:
             raise ValueError("got no questions; an evaluation needs at least one")
         self._features: dict[str, torch.Tensor] = {}
-        self._batches = self._prepare(batch_size)
+        shuffled = random.Random(0).sample(range(len(self.questions)), len(self.questions))
+        self._chunks = parts(shuffled, max(_CHUNK, batch_size))
+        self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
 
     @torch.inference_mode()
-    def _prepare(self, batch_size: int) -> list[_Batch]:
+    def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
         lengths = [len(self.benchmark.prompt(q)) for q in self.questions]
         sizes = [embedded_image(q.image).size for q in self.questions]
-        order = sorted(range(len(self.questions)), key=lambda i: (sizes[i], lengths[i]))
-        return [self._batch(order[i : i + batch_size]) for i in range(0, len(order), batch_size)]
+        order = sorted(chunk, key=lambda i: (sizes[i], lengths[i]))
+        return [self._batch(part) for part in parts(order, batch_size)]
 
     def _batch(self, order: list[int]) -> _Batch:
         asked = [self.questions[i] for i in order]
@@ -115,23 +139,56 @@ class Evaluator:
         return {name: getattr(config, name) for name in names if hasattr(config, name)}
 
     @torch.inference_mode()
-    def evaluate(self, config: PruningConfig) -> Evaluation:
-        """Answers all questions under `config`, greedily, and scores them."""
-        n = len(self.questions)
-        answers = [""] * n
-        image, after_k1, after_k2, text = [0] * n, [0] * n, [0] * n, [0] * n
-        with himap.prune(self.loaded.model, config):
-            for batch in self._batches:
-                for i, answer in zip(batch.order, self._answer(batch), strict=True):
-                    answers[i] = answer
-                for i, tokens, words in zip(batch.order, batch.image_tokens, batch.text_tokens, strict=True):
-                    image[i], text[i] = tokens, words
-                    after_k1[i], after_k2[i] = config.kept(tokens)
-        scores = tuple(self.benchmark.score(q, a) for q, a in zip(self.questions, answers, strict=True))
-        metrics = self.benchmark.metrics(self.questions, answers)
+    def evaluate(self, config: PruningConfig, stop: Stop | None = None) -> Evaluation:
+        """Answers all questions under `config`, greedily, and scores them.
+
+        Args:
+            stop: asked between chunks with the questions so far, in the order asked, and their scores;
+                whether to leave it at that.
+        """
+        answers: dict[int, str] = {}
+        asked: list[int] = []
+        model = self.loaded.model
+        with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
+            for number, (chunk, batches) in enumerate(zip(self._chunks, self._batches, strict=True)):
+                if asked and stop is not None and stop(asked, self._scores(asked, answers)):
+                    break
+                for each, batch in enumerate(batches):
+                    begin((self._own, number, each))
+                    answers.update(zip(batch.order, self._answer(batch), strict=True))
+                asked += chunk
+        return self._result(config, asked, answers)
+
+    def _scores(self, asked: Sequence[int], answers: dict[int, str]) -> list[float]:
+        return self.benchmark.scores([self.questions[i] for i in asked], [answers[i] for i in asked])
+
+    def _result(self, config: PruningConfig, asked: Sequence[int], answers: dict[int, str]) -> Evaluation:
+        order = range(len(self.questions))
+        ended = sorted(asked) == list(order)
+        scores = dict(zip(sorted(asked), self._scores(sorted(asked), answers), strict=True))
+        said = tuple(answers.get(i, "") for i in order)
+        image, text = self.tokens()
+        after = [config.kept(tokens) for tokens in image]
         return Evaluation(
-            tuple(answers), scores, metrics, tuple(image), tuple(after_k1), tuple(after_k2), tuple(text)
+            said,
+            tuple(scores.get(i, math.nan) for i in order),
+            self.benchmark.metrics(self.questions, said) if ended else {},
+            image,
+            tuple(k1 for k1, _ in after),
+            tuple(k2 for _, k2 in after),
+            text,
         )
+
+    def tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Image tokens and text tokens of each question's prompt."""
+        counts = {
+            i: pair
+            for batches in self._batches
+            for batch in batches
+            for i, *pair in zip(batch.order, batch.image_tokens, batch.text_tokens, strict=True)
+        }
+        image, text = zip(*(counts[i] for i in range(len(self.questions))), strict=True)
+        return image, text
 
     def _answer(self, batch: _Batch) -> list[str]:
         generated = self.loaded.model.generate(
@@ -148,3 +205,10 @@ class Evaluator:
         """Inputs of question `i` alone, features included, as `generate` takes them."""
         batch = self._batch([i])
         return {**batch.inputs, "mm_encoder_outputs": {"image": batch.vision_output()}}
+
+
+def parts(items: Sequence[int], size: int) -> list[list[int]]:
+    """`items` in order, in as few parts of at most `size` as can be, as equal as can be."""
+    count = math.ceil(len(items) / size)
+    bounds = [len(items) * i // count for i in range(count + 1)]
+    return [list(items[low:high]) for low, high in itertools.pairwise(bounds)]
