@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 import tiny_families
 import tiny_models
@@ -21,20 +24,18 @@ def qwen() -> Subject:
 
 
 @pytest.fixture(scope="session")
-def others() -> dict[str, Subject]:
+def families() -> Callable[[str], Subject]:
     """The families beside LLaVA-1.5 and Qwen2.5-VL, each built when it is first asked for."""
-    return {}
+    return cache(tiny_families.subject)
 
 
 @pytest.fixture(params=["llava", "qwen", *tiny_families.FAMILIES])
-def member(request: pytest.FixtureRequest, others: dict[str, Subject]) -> Subject:
+def member(request: pytest.FixtureRequest, families: Callable[[str], Subject]) -> Subject:
     """One model of each family that can be pruned."""
-    if request.param in ("llava", "qwen"):
-        found: Subject = request.getfixturevalue(request.param)
-        return found
-    if request.param not in others:
-        others[request.param] = tiny_families.subject(request.param)
-    return others[request.param]
+    if request.param in tiny_families.FAMILIES:
+        return families(request.param)
+    found: Subject = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(params=["llava", "qwen"])

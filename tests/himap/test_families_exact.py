@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import tiny_families
 import tiny_models
@@ -165,9 +167,9 @@ def test_bfloat16_runs_and_keeps_the_counts(member: Subject) -> None:
 
 
 @pytest.mark.parametrize("k1", [1, 2, 3])
-def test_deepstack_reaches_behind_a_cut(others: dict[str, Subject], k1: int) -> None:
+def test_deepstack_reaches_behind_a_cut(families: Callable[[str], Subject], k1: int) -> None:
     """Qwen3-VL adds image features behind layers 0, 1 and 2: to what is left of the image by then."""
-    subject = others.setdefault("qwen3_vl", tiny_families.subject("qwen3_vl"))
+    subject = families("qwen3_vl")
     config, prompt = PruningConfig(k1, 50, 4, 50), subject.prompts[0]
     ids, logits = Reference(subject.model, prompt, config).generate(STEPS)
     with himap.prune(subject.model, config):

@@ -5,19 +5,22 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tiny_families
 import tiny_models
 import torch
+from test_preset_files import DOCUMENT, written
 from tiny_models import LAYERS, Subject
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 from transformers.masking_utils import AttentionMaskInterface
 from transformers.modeling_utils import AttentionInterface
 
 import himap
-from himap import ConfigError, HimapError, InputError, PruningConfig, UnsupportedModelError
+from himap import ConfigError, HimapError, InputError, PresetError, PruningConfig, UnsupportedModelError
 
 CONFIG = PruningConfig(2, 50, 4, 75)
 
@@ -50,14 +53,14 @@ def logits(subject: Subject, row: int = 0) -> torch.Tensor:
     return result
 
 
-def test_leaving_restores_everything(subject: Subject) -> None:
-    model, before = subject.model, logits(subject)
+def test_leaving_restores_everything(member: Subject) -> None:
+    model, before = member.model, logits(member)
     state = fingerprint(model)
     with himap.prune(model, CONFIG):
         assert fingerprint(model) != state
-        assert logits(subject).shape[1] < before.shape[1]
+        assert logits(member).shape[1] < before.shape[1]
     assert fingerprint(model) == state
-    assert torch.equal(logits(subject), before)
+    assert torch.equal(logits(member), before)
 
 
 def test_an_exception_restores_everything(subject: Subject) -> None:
@@ -115,6 +118,98 @@ def test_the_same_model_twice_is_refused(subject: Subject) -> None:
             pass
         assert fingerprint(subject.model) == inside
     assert fingerprint(subject.model) == state
+
+
+def test_a_context_is_entered_once_and_asked_for_again(subject: Subject) -> None:
+    context = himap.prune(subject.model, CONFIG)
+    kept = []
+    for again in (context, himap.prune(subject.model, CONFIG)):
+        with again as pruning:
+            logits(subject)
+        kept.append(pruning.kept)
+    assert kept[0] == kept[1]
+    with pytest.raises((AttributeError, RuntimeError)), context:
+        pass
+    assert himap.attention.NAME not in AttentionInterface._global_mapping
+
+
+def test_presets_and_their_paths_stand_for_configurations(subject: Subject, tmp_path: Path) -> None:
+    path = written(tmp_path, {**DOCUMENT, "configuration": CONFIG.as_dict()})
+    for setting in (path, str(path), himap.read_preset(path)):
+        with himap.prune(subject.model, setting) as pruning:
+            logits(subject)
+        assert pruning.config == CONFIG
+        assert pruning.kept == [CONFIG.kept(n) for n in pruning.image_tokens]
+    state = fingerprint(subject.model)
+    with (
+        pytest.raises(PresetError, match=r"nothing\.yaml"),
+        himap.prune(subject.model, tmp_path / "nothing.yaml"),
+    ):
+        pass
+    assert fingerprint(subject.model) == state
+
+
+def test_threads_share_a_pruned_model(llava: Subject) -> None:
+    """Each thread has its own call in flight; the record shows whichever prompt was last."""
+    config = PruningConfig(1, 50, 3, 50, "random", "intra_column")
+    options = {"max_new_tokens": 6, "do_sample": False}
+    with himap.prune(llava.model, config):
+        expected = [llava.model.generate(**prompt, **options).tolist() for prompt in llava.prompts]
+        with ThreadPoolExecutor(3) as pool:
+            jobs = [pool.submit(llava.model.generate, **prompt, **options) for prompt in llava.prompts * 4]
+            got = [job.result().tolist() for job in jobs]
+    assert got == expected * 4
+
+
+def test_flash_attention_runs_as_sdpa_inside(subject: Subject) -> None:
+    """The kernel itself needs a GPU; what is tested is that the model's choice is replaced and comes back."""
+    config = subject.decoder.config
+    with himap.prune(subject.model, CONFIG):
+        expected = logits(subject)
+    config._attn_implementation = "flash_attention_2"
+    try:
+        with himap.prune(subject.model, CONFIG):
+            assert torch.equal(logits(subject), expected)
+        assert config._attn_implementation == "flash_attention_2"
+    finally:
+        config._attn_implementation = "sdpa"
+
+
+def test_a_model_placed_by_a_device_map_prunes_alike(subject: Subject) -> None:
+    accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed: device_map needs it")
+    with himap.prune(subject.model, CONFIG):
+        expected = subject.model.generate(**subject.batch(), max_new_tokens=4, do_sample=False)
+    model = subject.build()
+    model.load_state_dict(subject.model.state_dict())
+    places = {"model": "cpu", "lm_head": "cpu"}
+    model = accelerate.dispatch_model(model, places, main_device="cpu", force_hooks=True)
+    model(**subject.prompts[0])  # transformers sets hooks of its own in the first call
+    state = fingerprint(model)
+    with himap.prune(model, CONFIG) as pruning:
+        got = model.generate(**subject.batch(), max_new_tokens=4, do_sample=False)
+    assert torch.equal(got, expected)
+    assert pruning.kept == [CONFIG.kept(n) for n in pruning.image_tokens]
+    assert fingerprint(model) == state
+
+
+@pytest.mark.parametrize(
+    ("config", "kept"),
+    [
+        (PruningConfig(1, 0, 2, 0), (16, 16)),
+        (PruningConfig(1, 100, 2, 100), (0, 0)),
+        (PruningConfig(1, 6, 2, 6), (16, 16)),  # less than one token of 16
+        (PruningConfig(1, 93.75, 2, 50), (1, 1)),
+        (PruningConfig(1, 99, 2, 100), (1, 0)),
+        (PruningConfig(1, 0, LAYERS - 1, 100), (16, 0)),
+        (PruningConfig(LAYERS - 2, 25, LAYERS - 1, 25), (12, 9)),
+    ],
+)
+def test_edges_of_rates_and_depths(llava: Subject, config: PruningConfig, kept: tuple[int, int]) -> None:
+    with himap.prune(llava.model, config) as pruning:
+        new = llava.model.generate(**llava.prompts[0], max_new_tokens=2, do_sample=False)
+        assert logits(llava).shape[1] == 10 + kept[1]
+    assert pruning.kept == [kept]
+    assert new.shape[1] == 28
 
 
 def test_a_dense_configuration_only_counts(subject: Subject) -> None:
