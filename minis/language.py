@@ -24,9 +24,9 @@ from minis.text import build_tokenizer
 from objectives.scenes import Scene, make_scene
 
 BATCH, QUESTIONS = 16, 2
-PREFIX, CHUNKS = 64, 4
+PREFIX, CHUNKS = 64, 5
 DESCRIPTION_WEIGHT = 0.5
-_HALVING = (0.6, 0.76)  # parts of the stage between which tokens go from whole things to halves
+_HALVING = (0.5, 0.63)  # parts of the stage between which tokens go from whole things to halves
 
 
 def answer_loss(

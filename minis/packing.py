@@ -71,23 +71,39 @@ class Packer:
         return Block([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
-        """Descriptions, then `per_benchmark` questions of every benchmark; questions vary with `rng`."""
-        blocks = [self.block(text.CAPTION, text.caption(scene), True), self._listing(scene, rng)]
+        """Descriptions, `per_benchmark` questions of every benchmark, then look-ups in text alone, which
+        fill the space that is left; all vary with `rng`."""
+        asked_for, listing = (
+            (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
+        )
+        blocks = [
+            self.block(text.CAPTION, text.caption(scene), True),
+            self.block(asked_for, listing(scene), True),
+        ]
         for benchmark in BENCHMARKS.values():
             found = [q for _ in range(per_benchmark) for q in benchmark.ask(scene, rng)]
             asked = {q.text + repr(q.choices): q for q in found}
             for i in rng.permutation(len(asked))[:per_benchmark]:
                 blocks.append(self._asked(benchmark, list(asked.values())[i], rng))
-        return blocks
+        drills = self._drills(scene, rng)
+        return blocks + [drills[i] for i in rng.permutation(len(drills))]
 
-    def _listing(self, scene: Scene, rng: np.random.Generator) -> Block:
-        """A look-up by content: in the image by kind or by color, or in stated rules."""
-        form = rng.random()
-        if form < 0.35:
-            return self.block(text.BY_KIND, text.list_by_kind(scene), True)
-        if form < 0.7:
-            return self.block(text.BY_COLOR, text.list_by_color(scene), True)
-        return self.block(*text.rules(rng), True)
+    def _drills(self, scene: Scene, rng: np.random.Generator) -> list[Block]:
+        """Look-ups in the text alone: of rules, and of the letter of an option told in front."""
+        rules = text.rules(rng)
+        blocks = [self.block(f"{text.stated(rules)} {text.BY_KIND}", text.list_rules(rules), True)]
+        for _ in range(2):
+            kind, meaning = list((rules := text.rules(rng)).items())[rng.integers(len(rules))]
+            question = f"{text.stated(rules)} What does a {kind} mean?\n{SHORT_ANSWER}"
+            blocks.append(self.block(question, meaning))
+        for benchmark in BENCHMARKS.values():
+            for question in benchmark.ask(scene, rng):
+                if question.choices:
+                    letter = benchmark.target(question)
+                    blocks.append(
+                        self.block(f"{_option(question, letter)}. {benchmark.prompt(question)}", letter)
+                    )
+        return blocks
 
     def _asked(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:
         """The question as the benchmark puts it; half of the multiple choices as an easier relative: open, or
@@ -96,7 +112,7 @@ class Packer:
         letter, form = benchmark.target(question), rng.random()
         if not question.choices or form < 0.4:
             return self.block(benchmark.prompt(question), letter)
-        option = question.choices[ord(letter) - ord("A")]
+        option = _option(question, letter)
         if form < 0.6:
             return self.block(f"{option}. {benchmark.prompt(question)}", letter)
         kind = text.ruled_kind(question.text, option)
@@ -141,6 +157,10 @@ class Packer:
             prefix=prefix,
             image_tokens=image_tokens,
         )
+
+
+def _option(question: Question, letter: str) -> str:
+    return question.choices[ord(letter) - ord("A")]
 
 
 def _mask(owner: torch.Tensor, prefix: int) -> torch.Tensor:

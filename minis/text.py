@@ -126,13 +126,20 @@ def list_by_color(scene: Scene) -> str:
     return "; ".join(rows)
 
 
-def rules(rng: np.random.Generator) -> tuple[str, str]:
-    """Rules as A-OKVQA states them with a request to list them, and the list in the order of the kinds."""
-    kinds = [KINDS[i] for i in rng.permutation(len(KINDS))[:3]]
-    means = dict(zip(kinds, rng.permutation(MEANINGS).tolist(), strict=False))
-    stated = ", ".join(f"{kind} means {meaning}" for kind, meaning in means.items())
-    listed = "; ".join(f"{kind} {means[kind]}" for kind in KINDS if kind in means)
-    return f"A {stated}. {BY_KIND}", listed
+def rules(rng: np.random.Generator) -> dict[str, str]:
+    """Kinds with their meanings, as A-OKVQA states them but more of them, and with any word for a meaning."""
+    kinds = [KINDS[i] for i in rng.permutation(len(KINDS))[: rng.integers(3, 7)]]
+    return dict(zip(kinds, rng.permutation([*MEANINGS, *WORDS]).tolist(), strict=False))
+
+
+def stated(rules: dict[str, str]) -> str:
+    """The rules in A-OKVQA's words: "A star means stop, circle means wait."."""
+    return f"A {', '.join(f'{kind} means {meaning}' for kind, meaning in rules.items())}."
+
+
+def list_rules(rules: dict[str, str]) -> str:
+    """The meanings in the order of the kinds."""
+    return "; ".join(f"{kind} {rules[kind]}" for kind in KINDS if kind in rules)
 
 
 def ruled_kind(question: str, meaning: str) -> str | None:

@@ -20,8 +20,8 @@ from minis.architecture import NAMES
 from minis.text import build_tokenizer
 
 STEPS = {
-    "llava-mini": {"language": 1500, "vision": 800, "tune": 1000},
-    "qwenvl-mini": {"language": 1500, "vision": 400, "tune": 1000},
+    "llava-mini": {"language": 1800, "vision": 800, "tune": 1000},
+    "qwenvl-mini": {"language": 1800, "vision": 400, "tune": 1000},
 }
 
 

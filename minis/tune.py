@@ -26,7 +26,7 @@ from minis.text import build_tokenizer
 from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
 
-BATCH, CHUNKS, LARGEST_IMAGE = 16, 4, {"llava-mini": 144, "qwenvl-mini": 180}
+BATCH, CHUNKS, LARGEST_IMAGE = 16, 5, {"llava-mini": 144, "qwenvl-mini": 180}
 _FIT_SCENES = 320
 
 
