@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from himap.errors import InputError
 
 _ASSISTED = "assisted decoding would rank its guesses as part of the prompt, and rolls its cache back"
-_GENERATION = {
+REFUSED_OPTIONS = {
     "assistant_model": _ASSISTED,
     "prompt_lookup_num_tokens": _ASSISTED,
     "assistant_early_exit": _ASSISTED,
@@ -30,7 +30,7 @@ def check_generate(model: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any])
     """
     given = args[1] if len(args) > 1 else kwargs.get("generation_config")
     config = given or getattr(model, "generation_config", None)
-    for name, reason in _GENERATION.items():
+    for name, reason in REFUSED_OPTIONS.items():
         if kwargs.get(name, getattr(config, name, None)) not in (None, False):
             raise InputError(f"{name} does not work with pruning: {reason}")
 
@@ -46,7 +46,9 @@ def check_call(inputs: Mapping[str, Any]) -> None:
     if isinstance(inputs.get("logits_to_keep"), Tensor):
         raise InputError("logits_to_keep must be a number: a pruned prompt has other places than its input")
     if inputs.get("output_attentions"):
-        raise InputError(f"output_attentions does not work with pruning: {_GENERATION['output_attentions']}")
+        raise InputError(
+            f"output_attentions does not work with pruning: {REFUSED_OPTIONS['output_attentions']}"
+        )
 
 
 def check_prompt(inputs: Mapping[str, Any], layers: list[nn.Module]) -> None:
