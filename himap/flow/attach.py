@@ -1,0 +1,66 @@
+"""Puts an attention function of one's own into a model's decoder for a while."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+from transformers.modeling_utils import AttentionInterface
+
+from himap import attention
+from himap.errors import HimapError, UnsupportedModelError
+from himap.families.base import Family
+
+PREFIX = "himap_flow"
+
+_number = itertools.count()
+
+
+@contextmanager
+def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Iterator[None]:
+    """The decoder's attention goes through `attend` inside; masks come as SDPA takes them.
+
+    Raises:
+        HimapError: the model is being pruned, or its flow is being watched already.
+        UnsupportedModelError: an attention implementation that SDPA does not stand for, or a compiled model.
+    """
+    config = family.decoder.config
+    before = config._attn_implementation
+    if before == attention.NAME or before.startswith(PREFIX):
+        raise HimapError("this model is being pruned or watched already; leave that context first")
+    if before not in attention.REPLACES:
+        raise UnsupportedModelError(
+            f"attention implementation {before!r} cannot be watched; "
+            f"load the model with one of {', '.join(attention.REPLACES)}"
+        )
+    if getattr(family.model, "_compiled_call_impl", None) is not None:
+        raise UnsupportedModelError("a compiled model cannot be watched; do it before compile()")
+    name = (
+        f"{PREFIX}_{next(_number)}"  # its own, so that contexts of several models know nothing of each other
+    )
+    AttentionInterface.register(name, attend)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    config._attn_implementation = name
+    try:
+        yield
+    finally:
+        config._attn_implementation = before
+        AttentionInterface._global_mapping.pop(name)
+        AttentionMaskInterface._global_mapping.pop(name)
+
+
+def allowed(
+    module: nn.Module, mask: Tensor | None, query: Tensor, key: Tensor, is_causal: bool | None
+) -> Tensor:
+    """(batch or 1, 1, queries, keys) bool: where SDPA would attend; the queries are the last of the keys."""
+    queries, keys = query.shape[2], key.shape[2]
+    if mask is not None:
+        return mask[..., :keys]
+    see = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
+    causal: Any = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    return see.tril(keys - queries) if causal else see
