@@ -44,12 +44,13 @@ class POPE(PublishedBenchmark):
         return float(read_pope(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """Over all questions, and by strategy ("f1_popular") where they have one."""
+        """Over all questions, and by strategy ("f1_popular") where there are several."""
         said = np.array([read_pope(a) == "yes" for a in answers])
         true = np.array([q.answers[0] == "yes" for q in questions])
         found = _figures(said, true)
         asked = np.array([q.category for q in questions])
-        for strategy in sorted(set(asked.tolist()) - {""}):
+        strategies = sorted(set(asked.tolist()))
+        for strategy in strategies if len(strategies) > 1 else ():
             part = asked == strategy
             by_strategy = _figures(said[part], true[part])
             found |= {f"{name}_{strategy}": value for name, value in by_strategy.items()}

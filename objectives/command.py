@@ -1,0 +1,144 @@
+"""The command line of `objectives.accuracy`: one model on one set of questions, dense or pruned."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import himap
+from himap import PruningConfig
+from himap.errors import HimapError
+from objectives.accuracy import Evaluation, Evaluator
+from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.errors import DataError
+from objectives.data.metrics import METRICS
+from objectives.data.source import QuestionSet, Source, load_questions
+from objectives.data.subsets import SPLITS
+from objectives.errors import ObjectiveError
+from objectives.models import load
+from objectives.statistics import Comparison, compare
+
+_EMBEDDED = 200
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m objectives.accuracy", description="Accuracy of a model on a set of questions."
+    )
+    made.add_argument("--model", required=True, help="a checkpoint's folder or hub id")
+    made.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
+    made.add_argument("--data", type=Path, metavar="FILE", help="your own questions, one JSON object a line")
+    made.add_argument("--metric", default="", metavar="NAME", help=f"for --data: {', '.join(METRICS)}")
+    made.add_argument(
+        "--data-root",
+        type=Path,
+        metavar="DIR",
+        help="a benchmark's official files, or where image paths count from",
+    )
+    made.add_argument(
+        "--hub", action="store_true", help="take the benchmark's dataset from the Hugging Face hub"
+    )
+    made.add_argument(
+        "--on-bad", choices=["stop", "skip"], default="stop", help="what a row that is bad does"
+    )
+    made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
+    made.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
+    made.add_argument(
+        "--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense"
+    )
+    made.add_argument("--answers", type=Path, metavar="FILE", help="write every answer with its score")
+    made.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 with the reason on stderr for what cannot be measured."""
+    options = parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except (ObjectiveError, HimapError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    asked = _questions(options)
+    pruned = None if options.preset is None else himap.load_preset(options.preset)
+    evaluator = Evaluator(load(options.model), asked.benchmark, asked.questions)
+    dense = evaluator.evaluate(PruningConfig.dense())
+    results = {"dense": dense}
+    comparison = None
+    if pruned is not None:
+        results["pruned"] = evaluator.evaluate(pruned)
+        comparison = compare(results["pruned"].scores, dense.scores)
+    if options.answers:
+        _write_answers(options.answers, asked, results)
+    found = document(options.model, asked, results, comparison)
+    sys.stdout.write(json.dumps(found, indent=2) + "\n" if options.json else _lines(found))
+    return 0
+
+
+def _questions(options: argparse.Namespace) -> QuestionSet:
+    if options.n is not None and options.n < 1:
+        raise DataError(f"got --n {options.n}; expected at least 1")
+    source = Source(
+        options.benchmark,
+        options.data,
+        options.metric,
+        options.data_root,
+        options.hub,
+        options.on_bad == "skip",
+    )
+    embedded = not (source.data or source.data_root or source.hub)
+    split = options.split or ("all" if source.data else "test")
+    return load_questions(source, split, options.n or (_EMBEDDED if embedded else None))
+
+
+def document(
+    model: str, asked: QuestionSet, results: dict[str, Evaluation], comparison: Comparison | None
+) -> dict[str, Any]:
+    """The results as JSON."""
+    found: dict[str, Any] = {
+        "model": model, "questions": asked.key, "origin": asked.origin, "n": len(asked.questions),
+        "skipped": [{"line": bad.line, "problem": bad.problem} for bad in asked.skipped],
+    }  # fmt: skip
+    for name, result in results.items():
+        span = result.accuracy
+        found[name] = {"accuracy": span.mean, "low": span.low, "high": span.high, "metrics": result.metrics}
+    if comparison:
+        change = comparison.difference
+        found["difference"] = {"mean": change.mean, "low": change.low, "high": change.high, "p": comparison.p}
+    return found
+
+
+def _write_answers(path: Path, asked: QuestionSet, results: dict[str, Evaluation]) -> None:
+    """One line a question, in a form that `objectives.score` reads."""
+    with path.open("w", encoding="utf-8") as file:
+        for name, result in results.items():
+            for question, text, score in zip(asked.questions, result.answers, result.scores, strict=True):
+                row = {
+                    "question_id": question.id,
+                    "category": question.category,
+                    "text": text,
+                    "score": score,
+                }
+                file.write(json.dumps({"configuration": name, **row}) + "\n")
+
+
+def _lines(found: dict[str, Any]) -> str:
+    lines = [f"{found['n']} questions of {found['origin']}"]
+    lines += [f"left out {len(found['skipped'])} rows that cannot be used"] if found["skipped"] else []
+    for name in ("dense", "pruned"):
+        if name in found:
+            each = found[name]
+            span = f"[{100 * each['low']:.1f}, {100 * each['high']:.1f}]"
+            lines.append(f"{name:8} {100 * each['accuracy']:5.1f} {span}")
+    if "difference" in found:
+        change = found["difference"]
+        p = "" if change["p"] is None else f", McNemar p = {change['p']:.3g}"
+        span = f"[{100 * change['low']:+.1f}, {100 * change['high']:+.1f}]"
+        lines.append(f"pruned - dense {100 * change['mean']:+.1f} {span}{p}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,69 @@
+"""A benchmark's usual dataset on the Hugging Face hub, through the optional `datasets` package."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
+from objectives.data.errors import DataError
+
+
+@lru_cache(maxsize=2)
+def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
+    """All questions of the dataset; `image` names the record until `keep_images` has fetched it.
+
+    Raises:
+        DataError: `datasets` is not installed, the hub cannot be reached, or the records have another form.
+    """
+    rows = _dataset(chosen.hub)
+    texts = rows.remove_columns([name for name in ("image", "decoded_image") if name in rows.column_names])
+    try:
+        asked = [(i, chosen.row(row, i)) for i, row in enumerate(texts)]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise DataError(f"{chosen.hub.id} has records of another form ({error})") from error
+    return [replace(question, image=question.image or f"hub-{i}") for i, question in asked]
+
+
+def keep_images(chosen: PublishedBenchmark, questions: list[Question]) -> list[Question]:
+    """The questions with their images as files in the cache; only these images are read."""
+    rows = _dataset(chosen.hub)
+    where = {question.id: i for i, question in enumerate(hub_questions(chosen))}
+    return [replace(question, image=_file(chosen.hub, rows, where[question.id])) for question in questions]
+
+
+def _file(hub: Hub, rows: Any, index: int) -> str:
+    folder = _cache() / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
+    path = folder / f"{index}.png"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        image = rows[index]["image"]
+        if image is None:
+            raise DataError(f"{hub.id}: record {index} has no image")
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        image.convert("RGB").save(unfinished, "PNG")
+        unfinished.replace(path)
+    return str(path)
+
+
+@lru_cache(maxsize=4)
+def _dataset(hub: Hub) -> Any:
+    try:
+        import datasets
+    except ImportError:
+        raise DataError("the hub's datasets need the package datasets; pip install datasets") from None
+    try:
+        return datasets.load_dataset(hub.id, hub.config or None, split=hub.split)
+    except Exception as error:  # that library raises those of its HTTP and file libraries too
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(
+            f"cannot load {hub.id} from the hub ({first}); give its files by --data-root"
+        ) from error
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "himap-search"

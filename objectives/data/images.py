@@ -1,0 +1,80 @@
+"""The images that questions name: embedded scenes by key, files by absolute path. Decoded once, and kept."""
+
+from __future__ import annotations
+
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image
+
+from objectives.benchmarks.embedded import embedded_image
+from objectives.data.errors import DataError
+
+MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones are taken for bombs
+_KEPT = 256
+
+
+def load_image(key: str) -> Image.Image:
+    """The image of a question's key, in RGB.
+
+    Raises:
+        DataError: no such file, no image, truncated or too large.
+    """
+    return _from_file(key) if Path(key).is_absolute() else embedded_image(key)
+
+
+def image_size(key: str) -> tuple[int, int]:
+    """Width and height in pixels; of a file only the header is read."""
+    if not Path(key).is_absolute():
+        return embedded_image(key).size
+    with _opened(Path(key)) as image:
+        return image.size
+
+
+def check_image(path: Path) -> None:
+    """Decodes the whole image and forgets it; raises DataError for what `load_image` cannot give."""
+    _decoded(path)
+
+
+@lru_cache(maxsize=_KEPT)
+def _from_file(path: str) -> Image.Image:
+    return _decoded(Path(path))
+
+
+def _decoded(path: Path) -> Image.Image:
+    with _opened(path) as image:
+        try:
+            return image.convert("RGB")
+        except (
+            OSError,
+            SyntaxError,
+            ValueError,
+            EOFError,
+            MemoryError,
+            Image.DecompressionBombError,
+        ) as error:
+            raise DataError(f"image {path} is truncated or damaged ({_line(error)})") from error
+
+
+def _opened(path: Path) -> Image.Image:
+    """The file's header; nothing is decoded before its size is known."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(path)
+    except FileNotFoundError:
+        raise DataError(f"there is no image {path}") from None
+    except Image.DecompressionBombError as error:
+        raise DataError(f"image {path} is too large ({_line(error)})") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is not an image ({_line(error)})") from error
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        image.close()
+        raise DataError(f"image {path} has {width} x {height} pixels; at most {MOST_PIXELS:,} are read")
+    return image
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,138 @@
+"""One door to questions of every source: embedded scenes, official files, the hub, or the user's own file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
+from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.errors import DataError
+from objectives.data.hub import hub_questions, keep_images
+from objectives.data.metrics import OwnBenchmark, metric
+from objectives.data.own import BadRow, BadRowsError, read_own
+from objectives.data.subsets import subset
+
+_MISSING_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where questions come from; can be sent to another process.
+
+    A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub`
+    its usual dataset on the hub. `data` is the user's own file, scored by `metric`; its image paths count
+    from `data_root`. With `skip_bad`, rows that cannot be used are left out and recorded.
+    """
+
+    benchmark: str = ""
+    data: Path | None = None
+    metric: str = ""
+    data_root: Path | None = None
+    hub: bool = False
+    skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if bool(self.benchmark) == (self.data is not None):
+            raise DataError("expected either a benchmark's name or a file of own questions, and not both")
+        if (self.data is None) == bool(self.metric):
+            raise DataError("a file of own questions needs a metric, and only such a file takes one")
+        if self.hub and (self.data_root or self.data):
+            raise DataError("questions come from the hub or from files, not from both")
+
+
+@dataclass(frozen=True)
+class QuestionSet:
+    """Questions with the benchmark that asks and scores them.
+
+    `key` names the source for a store: the benchmark's name for embedded scenes, else with a digest of the
+    contents. `origin` is the same for people. `skipped` are the rows that were left out.
+    """
+
+    benchmark: Benchmark
+    questions: list[Question]
+    key: str
+    origin: str
+    skipped: tuple[BadRow, ...] = ()
+
+
+def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
+    """The first `n` questions (None: all there are) of "validation", "test" or, from files, "all".
+
+    Raises:
+        DataError: the data cannot be used; UnknownBenchmarkError: no benchmark has this name.
+    """
+    if source.data is not None:
+        found = _own(source, source.data, split, n)
+    elif source.data_root is None and not source.hub:
+        return _embedded(benchmark(source.benchmark), split, n)
+    elif source.data_root is not None:
+        found = _official(benchmark(source.benchmark), source.data_root, split, n)
+    else:
+        found = _from_hub(benchmark(source.benchmark), split, n)
+    if not found.questions:
+        raise DataError(
+            f"{found.origin}: no question is in the {split} split; expected more data, or split all"
+        )
+    return found
+
+
+def _embedded(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
+    if n is None or split == "all":
+        raise DataError("embedded scenes have no end; expected a number of questions of validation or test")
+    return QuestionSet(chosen, embedded_questions(chosen, split, n), chosen.name, "embedded scenes")
+
+
+def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
+    measured = metric(source.metric)
+    questions, bad = read_own(path, source.metric, source.data_root)
+    if bad and (not source.skip_bad or not questions):
+        raise BadRowsError(path, bad, len(bad) + len(questions))
+    root = str((source.data_root or path.parent).resolve())
+    portable = [replace(q, image=q.image.removeprefix(root), more_images=()) for q in questions]
+    key = f"{path.stem}-{source.metric}@{_digest(portable)}"
+    own = OwnBenchmark(key, f"{path.stem} ({source.metric})", measured)
+    return QuestionSet(own, subset(questions, split, n), key, str(path), tuple(bad))
+
+
+def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None) -> QuestionSet:
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
+    folder = root / chosen.name if (root / chosen.name).is_dir() else root
+    try:
+        everything = chosen.official(folder)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise DataError(
+            f"{folder} is not in the form of {chosen.title}'s official files ({reason})"
+        ) from error
+    asked = [q for q in everything if q.image]
+    placed = [_placed(chosen, folder, question) for question in subset(asked, split, n)]
+    missing = [question.image for question in placed if not Path(question.image).is_file()]
+    if missing:
+        some = ", ".join(missing[:_MISSING_SHOWN])
+        raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
+    return QuestionSet(chosen.at_full_size(), placed, f"{chosen.name}@{_digest(asked)}", str(folder))
+
+
+def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
+    """The question with the absolute path of its image."""
+    places = [root / folder / question.image for folder in (*chosen.image_folders, "")]
+    found = next((path for path in places if path.is_file()), places[0])
+    return replace(question, image=str(found.resolve()))
+
+
+def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
+    everything = hub_questions(chosen)
+    asked = keep_images(chosen, subset(everything, split, n))
+    where = f"{chosen.hub.id} on the hub"
+    return QuestionSet(chosen.at_full_size(), asked, f"{chosen.name}@{_digest(everything)}", where)
+
+
+def _digest(questions: list[Question]) -> str:
+    """Eight letters that change with any id, text, answer, option or image name."""
+    digest = hashlib.sha256()
+    for q in questions:
+        digest.update(repr((q.id, q.image, q.text, q.answers, q.choices)).encode())
+    return digest.hexdigest()[:8]
