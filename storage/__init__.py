@@ -6,6 +6,7 @@ with open_store("sqlite:///himap.db") as store:
     store.add(study, trial)          # committed when this returns
 """
 
+from storage.confirmation import Confirmation
 from storage.errors import (
     DuplicateTrialError,
     RecordError,
@@ -17,6 +18,7 @@ from storage.records import Latency, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
 __all__ = [
+    "Confirmation",
     "DuplicateTrialError",
     "Latency",
     "RecordError",

@@ -9,13 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from storage.confirmation import Confirmation
 from storage.errors import RecordError
 from storage.records import StudyKey, Trial
 
 KEY_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(StudyKey))
 TRIAL_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Trial) if field.name != "scores")
-_KINDS: dict[str, str] = {field.name: str(field.type) for field in fields(Trial)}
-_FLOATS: tuple[str, ...] = tuple(name for name in TRIAL_FIELDS if _KINDS[name] == "float")
+CONFIRMATION_FIELDS: tuple[str, ...] = tuple(
+    field.name for field in fields(Confirmation) if field.name != "scores"
+)
+_KINDS: dict[str, str] = {
+    field.name: str(field.type) for record in (Trial, Confirmation) for field in fields(record)
+}
 
 
 def key_values(key: StudyKey) -> dict[str, Any]:
@@ -26,26 +31,43 @@ def key_values(key: StudyKey) -> dict[str, Any]:
 
 def trial_values(trial: Trial) -> dict[str, Any]:
     """Column values of a trial, without its scores. Raises RecordError for a value of the wrong type."""
+    return _values(trial, TRIAL_FIELDS, f"trial {trial.number}")
+
+
+def confirmation_values(confirmation: Confirmation) -> dict[str, Any]:
+    """Column values of a confirmation and its scores. Raises RecordError for a value of the wrong type."""
+    values = _values(confirmation, CONFIRMATION_FIELDS, f"confirmation on {confirmation.split} questions")
+    return {**values, "packed": pack_scores(confirmation.scores)}
+
+
+def _values(record: object, names: Sequence[str], called: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name in TRIAL_FIELDS:
-        value = getattr(trial, name)
+    for name in names:
+        value = getattr(record, name)
         try:
             values[name] = _column(_KINDS[name], value)
         except (TypeError, ValueError) as error:
-            raise RecordError(
-                f"trial {trial.number}: got {name}={value!r}; expected {_KINDS[name]}"
-            ) from error
+            raise RecordError(f"{called}: got {name}={value!r}; expected {_KINDS[name]}") from error
     return values
 
 
 def trial_record(row: Mapping[str, Any], scores: bytes | None = None) -> Trial:
     """The trial of a row that holds `TRIAL_FIELDS`, and of its packed scores where they were read."""
-    values = {name: row[name] for name in TRIAL_FIELDS}
-    for name in _FLOATS:
-        if values[name] is None:
+    return Trial(**_read(row, TRIAL_FIELDS), scores=() if scores is None else unpack_scores(scores))
+
+
+def confirmation_record(row: Mapping[str, Any]) -> Confirmation:
+    """The confirmation of a row that holds `CONFIRMATION_FIELDS` and its packed scores."""
+    return Confirmation(**_read(row, CONFIRMATION_FIELDS), scores=unpack_scores(row["packed"]))
+
+
+def _read(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    values = {name: row[name] for name in names}
+    for name in names:
+        if values[name] is None and _KINDS[name] == "float":
             values[name] = math.nan
     values["metrics"] = {name: math.nan if x is None else x for name, x in values["metrics"].items()}
-    return Trial(**values, scores=() if scores is None else unpack_scores(scores))
+    return values
 
 
 def pack_scores(scores: Sequence[float]) -> bytes:
@@ -60,6 +82,8 @@ def unpack_scores(packed: bytes) -> tuple[float, ...]:
 
 
 def _column(kind: str, value: Any) -> Any:
+    if kind == "int | None":
+        return None if value is None else _column("int", value)
     if kind == "int":
         if int(value) != value:
             raise ValueError(value)

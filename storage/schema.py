@@ -14,9 +14,12 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    Column,
     Connection,
     DateTime,
     ForeignKey,
+    MetaData,
+    Table,
     UniqueConstraint,
     func,
     insert,
@@ -30,7 +33,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.records import utc_now
 
-CURRENT = 2
+CURRENT = 3
 
 
 class UtcTime(types.TypeDecorator[datetime]):
@@ -139,13 +142,97 @@ class ScoresRow(Base):
     packed: Mapped[bytes]
 
 
+class ConfirmationRow(Base):
+    """A configuration of a study on held-out questions, with its packed per-question scores."""
+
+    __tablename__ = "himap_confirmations"
+    __table_args__ = (
+        UniqueConstraint(
+            "study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("himap_studies.id"))
+    trial: Mapped[int | None]
+    k1: Mapped[int]
+    r1: Mapped[float]
+    k2: Mapped[int]
+    r2: Mapped[float]
+    phi_shallow: Mapped[str]
+    phi_deep: Mapped[str]
+    seed: Mapped[int] = mapped_column(types.BigInteger)
+    split: Mapped[str]
+    n_questions: Mapped[int]
+    n: Mapped[int]
+    accuracy: Mapped[float | None]
+    accuracy_low: Mapped[float | None]
+    accuracy_high: Mapped[float | None]
+    dense_accuracy: Mapped[float | None]
+    difference: Mapped[float | None]
+    difference_low: Mapped[float | None]
+    difference_high: Mapped[float | None]
+    image_tokens: Mapped[float | None]
+    tokens_after_k1: Mapped[float | None]
+    tokens_after_k2: Mapped[float | None]
+    text_tokens: Mapped[float | None]
+    paper_flops: Mapped[float | None]
+    flops: Mapped[float | None]
+    flops_ratio: Mapped[float | None]
+    latency_ms: Mapped[float | None]
+    latency_low_ms: Mapped[float | None]
+    latency_high_ms: Mapped[float | None]
+    dense_latency_ms: Mapped[float | None]
+    seconds: Mapped[float | None]
+    family: Mapped[str]
+    layers: Mapped[int]
+    device: Mapped[str]
+    commit: Mapped[str]
+    created_at: Mapped[datetime]
+    versions: Mapped[dict[str, Any]]
+    metrics: Mapped[dict[str, Any]]
+    packed: Mapped[bytes]
+
+
 def _add_source(connection: Connection) -> None:
     """2: a trial names the trial that it was taken from, and may be stopped."""
     connection.execute(text("ALTER TABLE himap_trials ADD COLUMN source VARCHAR NOT NULL DEFAULT ''"))
 
 
+def _add_confirmations(connection: Connection) -> None:
+    """3: configurations measured again on held-out questions; the table as it was at that version."""
+    texts = ("phi_shallow", "phi_deep", "split", "family", "device", "commit")
+    numbers = (
+        "accuracy", "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
+        "difference_high", "image_tokens", "tokens_after_k1", "tokens_after_k2", "text_tokens", "paper_flops",
+        "flops", "flops_ratio", "latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms",
+        "seconds",
+    )  # fmt: skip
+    tables = MetaData()
+    Table("himap_studies", tables, Column("id", types.Integer, primary_key=True))
+    made = Table(
+        "himap_confirmations",
+        tables,
+        Column("id", types.Integer, primary_key=True),
+        Column("study_id", types.Integer, ForeignKey("himap_studies.id"), nullable=False),
+        Column("trial", types.Integer),
+        *(Column(name, types.Integer, nullable=False) for name in ("k1", "k2", "n_questions", "n", "layers")),
+        *(Column(name, types.Double, nullable=False) for name in ("r1", "r2")),
+        Column("seed", types.BigInteger, nullable=False),
+        *(Column(name, types.String, nullable=False) for name in texts),
+        *(Column(name, types.Double) for name in numbers),
+        Column("created_at", DateTime(timezone=True), nullable=False),
+        *(Column(name, JSON, nullable=False) for name in ("versions", "metrics")),
+        Column("packed", types.LargeBinary, nullable=False),
+        UniqueConstraint(
+            "study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"
+        ),
+    )
+    made.create(connection)
+
+
 # version -> from the one before; 1 is the first
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _add_source}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _add_source, 3: _add_confirmations}
 
 
 def stored_version(connection: Connection) -> int:

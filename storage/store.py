@@ -11,16 +11,28 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from sqlalchemy import Connection, Engine, case, func, insert, select, update
+from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from storage.confirmation import HELD_OUT, Confirmation
 from storage.engine import build_engine, one_line, prepare, transaction
 from storage.errors import DuplicateTrialError, StorageError
 from storage.records import Latency, StudyKey, StudySummary, Trial, utc_now
-from storage.rows import KEY_FIELDS, TRIAL_FIELDS, key_values, pack_scores, trial_record, trial_values
-from storage.schema import ScoresRow, StudyRow, TrialRow
+from storage.rows import (
+    CONFIRMATION_FIELDS,
+    KEY_FIELDS,
+    TRIAL_FIELDS,
+    confirmation_record,
+    confirmation_values,
+    key_values,
+    pack_scores,
+    trial_record,
+    trial_values,
+)
+from storage.schema import ConfirmationRow, ScoresRow, StudyRow, TrialRow
 
 _TRIAL_COLUMNS = [getattr(TrialRow, name) for name in TRIAL_FIELDS]
+_SAME = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions")
 
 
 def open_store(url: str, *, readonly: bool = False) -> Store:
@@ -107,6 +119,32 @@ class Store:
             chosen = update(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
             if connection.execute(chosen.values(**values)).rowcount != 1:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
+
+    def confirm(self, study_id: int, confirmation: Confirmation) -> None:
+        """Commit a confirmation; it takes the place of one of the same configuration on the same questions.
+
+        Raises StorageError for an unknown study, RecordError for values of the wrong type.
+        """
+        values = confirmation_values(confirmation)
+        same = [getattr(ConfirmationRow, name) == values[name] for name in _SAME]
+        doing = f"store a confirmation of study {study_id} in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            self._touch(connection, study_id)
+            connection.execute(delete(ConfirmationRow).where(ConfirmationRow.study_id == study_id, *same))
+            connection.execute(insert(ConfirmationRow), {"study_id": study_id, **values})
+
+    def confirmations(self, study_id: int, split: str = HELD_OUT) -> list[Confirmation]:
+        """The study's confirmations on questions of that split, with their scores, by rising FLOPs."""
+        columns = [getattr(ConfirmationRow, name) for name in (*CONFIRMATION_FIELDS, "packed")]
+        query = (
+            select(*columns)
+            .where(ConfirmationRow.study_id == study_id, ConfirmationRow.split == split)
+            .order_by(ConfirmationRow.flops, ConfirmationRow.id)
+        )
+        doing = f"read the confirmations of study {study_id} of"
+        with self._translated(doing), transaction(self._engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        return [confirmation_record(dict(row)) for row in rows]
 
     def trials(self, study_id: int, *, scores: bool = True) -> list[Trial]:
         """All trials of a study by rising number; without `scores` much faster, their `scores` then empty."""

@@ -1,0 +1,100 @@
+"""Confirmations: what goes in comes out, one for each configuration and subset, and the verdict."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pytest
+
+from storage import Confirmation, RecordError, StorageError, Store, StudyKey
+
+FULL: dict[str, Any] = {
+    "k1": 2, "r1": 50.5, "k2": 8, "r2": 75.0, "phi_shallow": "last_token", "phi_deep": "instruction",
+    "seed": 2**40, "n_questions": 500, "n": 499, "accuracy": 0.861, "accuracy_low": 0.827,
+    "accuracy_high": 0.889, "dense_accuracy": 0.865, "difference": -0.004, "difference_low": -0.009,
+    "difference_high": 0.002, "trial": 17, "split": "test", "family": "LlavaForConditionalGeneration",
+    "layers": 12, "image_tokens": 144.5, "tokens_after_k1": 72.25, "tokens_after_k2": 18.0,
+    "text_tokens": 31.75, "paper_flops": 2.5e9, "flops": 7.123456789e9, "flops_ratio": 0.247,
+    "latency_ms": 12.5, "latency_low_ms": 12.0, "latency_high_ms": 13.25, "dense_latency_ms": 20.5,
+    "device": "cpu, 2 cores", "seconds": 4.5, "commit": "abc1234",
+    "created_at": datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC), "versions": {"torch": "2.13.0"},
+    "metrics": {"f1": 0.9}, "scores": (0.0, 1.0, 0.3, 1 / 3),
+}  # fmt: skip
+BARE = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "n_questions", "n", "accuracy",
+        "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
+        "difference_high")  # fmt: skip
+
+
+def test_every_field_comes_back_as_it_was_put_in(store: Store, key: StudyKey) -> None:
+    assert set(FULL) == {field.name for field in fields(Confirmation)}
+    full = Confirmation(**FULL)
+    study = store.study(key)
+    before = store.version_stamp(study)
+    store.confirm(study, full)
+    assert store.version_stamp(study) != before
+    assert store.confirmations(study) == [full]
+    assert full.configuration == (2, 50.5, 8, 75.0, "last_token", "instruction", 2**40)
+
+
+def test_what_was_not_measured_is_nan_again(store: Store, key: StudyKey) -> None:
+    study = store.study(key)
+    store.confirm(study, Confirmation(**{name: FULL[name] for name in BARE}))
+    (read,) = store.confirmations(study)
+    assert math.isnan(read.latency_ms) and math.isnan(read.flops)
+    assert (read.trial, read.split, read.scores) == (None, "test", ())
+
+
+def test_a_second_one_of_the_same_takes_its_place(store: Store, key: StudyKey) -> None:
+    study, full = store.study(key), Confirmation(**FULL)
+    cheaper, fewer = replace(full, r1=90.0, flops=1e9), replace(full, n_questions=100, flops=8e9)
+    elsewhere = replace(full, split="validation")
+    for each in (full, cheaper, fewer, elsewhere, replace(full, device="another")):
+        store.confirm(study, each)
+    assert store.confirmations(study) == [cheaper, replace(full, device="another"), fewer]
+    assert store.confirmations(study, "validation") == [elsewhere]
+    assert store.confirmations(store.study(replace(key, seed=1))) == []
+
+
+def test_numbers_of_numpy_are_stored_as_plain_ones(store: Store, key: StudyKey) -> None:
+    study = store.study(key)
+    store.confirm(study, Confirmation(**{**FULL, "k1": np.int64(3), "accuracy": np.float64(0.861)}))
+    assert store.confirmations(study)[0].k1 == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 0}, "got n=0; expected at least one question"),
+        ({"accuracy": 0.9}, r"got accuracy 0.9 in \[0.827, 0.889\]"),
+        ({"difference": 0.1}, "got difference 0.1 in"),
+        ({"difference_low": math.nan}, "got difference -0.004 in"),
+        ({"created_at": datetime(2026, 1, 1)}, "no time zone"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RecordError, match=message):
+        Confirmation(**{**FULL, **changes})
+
+
+def test_errors_are_one_line(store: Store, key: StudyKey) -> None:
+    with pytest.raises(StorageError, match="has no study 99"):
+        store.confirm(99, Confirmation(**FULL))
+    with pytest.raises(RecordError, match="confirmation on test questions: got device=None; expected str"):
+        store.confirm(store.study(key), Confirmation(**{**FULL, "device": None}))
+
+
+@pytest.mark.parametrize(
+    ("low", "loss", "verdict"),
+    [
+        (-0.009, 0.01, "confirmed within 1 point"),
+        (-0.009, 0.02, "confirmed within 2 points"),
+        (-0.0049, 0.005, "confirmed within 0.5 points"),
+        (-0.01, 0.01, "not confirmed: -0.4 points against dense, 95 % interval -1.0 to +0.2, n = 499"),
+    ],
+)
+def test_the_verdict_asks_for_the_whole_interval(low: float, loss: float, verdict: str) -> None:
+    assert Confirmation(**{**FULL, "difference_low": low}).verdict(loss) == verdict
