@@ -1,10 +1,14 @@
-"""What a configuration earns: answers to a benchmark's questions under pruning, scored one by one."""
+"""What a configuration earns: answers to a benchmark's questions under pruning, scored one by one.
+
+python -m objectives.accuracy --model FOLDER --data questions.jsonl --metric exact_match
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 import random
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +19,11 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.benchmarks.embedded import embedded_image
+from objectives.data.errors import DataError
+from objectives.data.images import image_size, load_image
 from objectives.models import LoadedModel
 from objectives.prefix import PrefixCache
-from objectives.statistics import Interval, wilson
+from objectives.statistics import Interval, interval
 
 _VISION_KEYS = ("pixel_values",)
 _CHUNK = 32
@@ -30,7 +35,7 @@ Stop = Callable[[Sequence[int], Sequence[float]], bool]
 class Evaluation:
     """Results in question order. Token counts are per question: image tokens, left after k1, left after k2,
     and text tokens of the prompt. Where the evaluation was stopped, a question that was not asked has no
-    answer and the score NaN, and there are no metrics."""
+    answer and the score NaN, and there are no metrics. `graded` says that scores are not right-or-wrong."""
 
     answers: tuple[str, ...]
     scores: tuple[float, ...]
@@ -39,6 +44,7 @@ class Evaluation:
     after_k1: tuple[int, ...]
     after_k2: tuple[int, ...]
     text_tokens: tuple[int, ...]
+    graded: bool = False
 
     @property
     def asked(self) -> int:
@@ -47,9 +53,10 @@ class Evaluation:
 
     @property
     def accuracy(self) -> Interval:
-        """Mean score of the questions asked with its 95 % Wilson interval."""
+        """Mean score of the questions asked with its 95 % interval: Wilson's, or the bootstrap's where they
+        are graded."""
         scores = [score for score in self.scores if not math.isnan(score)]
-        return wilson(sum(scores) / len(scores), len(scores))
+        return interval(scores, graded=self.graded)
 
 
 @dataclass(frozen=True)
@@ -88,21 +95,27 @@ class Evaluator:
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
         if not self.questions:
             raise ValueError("got no questions; an evaluation needs at least one")
+        odd = next((q for q in self.questions if len(q.images) != 1), None)
+        if odd is not None:
+            raise DataError(
+                f"question {odd.id!r} has {len(odd.images)} images; expected one for each question"
+            )
         self._features: dict[str, torch.Tensor] = {}
+        self._prompts: dict[int, _Batch] = {}
         shuffled = random.Random(0).sample(range(len(self.questions)), len(self.questions))
         self._chunks = parts(shuffled, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
 
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
-        lengths = [len(self.benchmark.prompt(q)) for q in self.questions]
-        sizes = [embedded_image(q.image).size for q in self.questions]
-        order = sorted(chunk, key=lambda i: (sizes[i], lengths[i]))
+        asked = {i: self.questions[i] for i in chunk}
+        shapes = {i: (image_size(q.image), len(self.benchmark.prompt(q))) for i, q in asked.items()}
+        order = sorted(chunk, key=lambda i: shapes[i])
         return [self._batch(part) for part in parts(order, batch_size)]
 
     def _batch(self, order: list[int]) -> _Batch:
         asked = [self.questions[i] for i in order]
-        images = [embedded_image(q.image) for q in asked]
+        images = [load_image(q.image) for q in asked]
         inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in asked], images)
         inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
         self._see(asked, inputs)
@@ -160,23 +173,26 @@ class Evaluator:
         return self._result(config, asked, answers)
 
     def _scores(self, asked: Sequence[int], answers: dict[int, str]) -> list[float]:
-        return self.benchmark.scores([self.questions[i] for i in asked], [answers[i] for i in asked])
+        submitted = [self.benchmark.submitted(answers[i]) for i in asked]
+        return self.benchmark.scores([self.questions[i] for i in asked], submitted)
 
     def _result(self, config: PruningConfig, asked: Sequence[int], answers: dict[int, str]) -> Evaluation:
         order = range(len(self.questions))
         ended = sorted(asked) == list(order)
         scores = dict(zip(sorted(asked), self._scores(sorted(asked), answers), strict=True))
         said = tuple(answers.get(i, "") for i in order)
+        submitted = [self.benchmark.submitted(answer) for answer in said]
         image, text = self.tokens()
         after = [config.kept(tokens) for tokens in image]
         return Evaluation(
             said,
             tuple(scores.get(i, math.nan) for i in order),
-            self.benchmark.metrics(self.questions, said) if ended else {},
+            self.benchmark.metrics(self.questions, submitted) if ended else {},
             image,
             tuple(k1 for k1, _ in after),
             tuple(k2 for _, k2 in after),
             text,
+            self.benchmark.graded,
         )
 
     def tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -202,8 +218,10 @@ class Evaluator:
         return [text.strip() for text in texts]
 
     def prompt(self, i: int) -> dict[str, object]:
-        """Inputs of question `i` alone, features included, as `generate` takes them."""
-        batch = self._batch([i])
+        """Inputs of question `i` alone, features included, as `generate` takes them; prepared once."""
+        if i not in self._prompts:
+            self._prompts[i] = self._batch([i])
+        batch = self._prompts[i]
         return {**batch.inputs, "mm_encoder_outputs": {"image": batch.vision_output()}}
 
 
@@ -212,3 +230,9 @@ def parts(items: Sequence[int], size: int) -> list[list[int]]:
     count = math.ceil(len(items) / size)
     bounds = [len(items) * i // count for i in range(count + 1)]
     return [list(items[low:high]) for low, high in itertools.pairwise(bounds)]
+
+
+if __name__ == "__main__":
+    from objectives.command import main  # after this module is whole, which the command needs
+
+    sys.exit(main())
