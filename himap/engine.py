@@ -16,7 +16,7 @@ from himap import attention, families, refusals
 from himap.config import PruningConfig
 from himap.errors import ConfigError, HimapError, UnsupportedModelError
 from himap.families.base import Family
-from himap.preset import Preset, load_preset
+from himap.preset import Preset, read_preset
 from himap.session import Pruning
 
 _ALREADY = "this model, or one that shares its configuration, is being pruned already"
@@ -138,17 +138,18 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
     Raises:
         UnsupportedModelError: unknown family or decoder, other attention implementation, a compiled model.
         ConfigError: a cut at or beyond the model's last layer.
-        PresetError: a preset file that cannot be read.
+        PresetError: a preset file that cannot be read, or that was made for another architecture.
         InputError: from a call that could only be pruned wrongly: a static cache, a 4-d attention mask, an
             image in the middle of a cached prompt, embeddings without ids, a cache of another configuration,
             assisted decoding, labels, ...
         HimapError: the model is inside a pruning context already.
     """
-    if isinstance(config, str | Path):
-        config = load_preset(config)
-    elif isinstance(config, Preset):
-        config = config.config
     family = families.find(model)
+    if isinstance(config, str | Path):
+        config = read_preset(config)
+    if isinstance(config, Preset):
+        config.check_model([cls.__name__ for cls in type(model).__mro__], len(family.layers))
+        config = config.config
     _check(family, config)
     pruning = Pruning(family, config)
     with _attached(pruning, family, config):

@@ -11,48 +11,60 @@ import yaml
 
 import himap
 from himap import PresetError, PruningConfig
-from storage.presets import write_preset
+from storage.confirmation import Confirmation
+from storage.presets import Promise, write_preset
 from storage.records import StudyKey, Trial
 
 DOCUMENT: dict[str, Any] = {
-    "schema": 1,
+    "schema": 2,
     "kind": "himap-preset",
     "configuration": PruningConfig(2, 50.0, 8, 75.0, "instruction", "intra_column", 3).as_dict(),
+    "model": {
+        "name": "llava-mini", "family": "LlavaForConditionalGeneration", "layers": 12,
+        "weights_digest": "0123abcd",
+    },
+    "promise": {
+        "place": "cheapest within 1 point of dense", "within_points": 1.0, "confirmed": True,
+        "verdict": "confirmed within 1 point",
+    },
+    "measured": [{
+        "benchmark": "pope", "split": "test", "n": 500,
+        "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889,
+        "dense_accuracy": 0.865, "difference": -0.004, "difference_low": -0.009, "difference_high": 0.002,
+        "paper_flops": 2.5e9, "flops": 7.1e9, "flops_ratio": 0.247, "latency_ms": 12.5,
+        "dense_latency_ms": None, "image_tokens": 144.5, "tokens_after_k1": 72.25, "tokens_after_k2": 18,
+        "text_tokens": 31.75,
+    }],
+    "provenance": {
+        "study": "llava-mini/pope", "trial": 17, "seed": 0, "device": "cpu, 2 cores", "commit": "abc1234",
+        "versions": {"torch": "2.13.0"}, "date": "2026-03-04T05:06:07+00:00",
+    },
+}  # fmt: skip
+OLD: dict[str, Any] = {
+    "schema": 1,
+    "kind": "himap-preset",
+    "configuration": DOCUMENT["configuration"],
     "model": {"name": "llava-mini", "weights_digest": "0123abcd"},
     "benchmark": {"name": "pope", "split": "validation", "n": 500},
     "measured": {
-        "accuracy": 0.861,
-        "accuracy_low": 0.827,
-        "accuracy_high": 0.889,
-        "n": 500,
-        "paper_flops": 2.5e9,
-        "flops": 7.1e9,
-        "flops_ratio": 0.247,
-        "latency_ms": None,
-        "image_tokens": 144.5,
-        "tokens_after_k1": 72.25,
-        "tokens_after_k2": 18,
+        "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889, "n": 500, "paper_flops": 2.5e9,
+        "flops": 7.1e9, "flops_ratio": 0.247, "latency_ms": None, "image_tokens": 144.5,
+        "tokens_after_k1": 72.25, "tokens_after_k2": 18,
     },
     "provenance": {
-        "study": "llava-mini/pope",
-        "trial": 17,
-        "seed": 0,
-        "device": "cpu, 2 cores",
-        "commit": "abc1234",
-        "versions": {"torch": "2.13.0"},
-        "date": "2026-03-04T05:06:07+00:00",
+        **DOCUMENT["provenance"], "study": 7,
         "estimate": "validation estimate, not confirmed on held-out data",
     },
-}
+}  # fmt: skip
 
 
-def changed(path: str, value: Any) -> dict[str, Any]:
+def changed(path: str, value: Any, of: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
     """The document with one field set, or without it if the value is `...`."""
-    document = copy.deepcopy(DOCUMENT)
+    document = copy.deepcopy(of)
     *parents, last = path.split(".")
-    section = document
+    section: Any = document
     for name in parents:
-        section = section[name]
+        section = section[int(name) if name.isdigit() else name]
     if value is ...:
         del section[last]
     else:
@@ -66,15 +78,47 @@ def written(tmp_path: Path, content: Any) -> Path:
     return path
 
 
-def test_a_preset_reads_back(tmp_path: Path) -> None:
+def test_every_field_reads_back(tmp_path: Path) -> None:
     path = written(tmp_path, DOCUMENT)
     preset = himap.read_preset(path)
     assert himap.load_preset(str(path)) == preset.config == PruningConfig(2, 50, 8, 75, seed=3)
-    assert preset.measured["accuracy"] == 0.861
-    assert preset.measured["latency_ms"] is None
-    assert preset.benchmark["name"] == "pope"
-    assert preset.model["name"] == "llava-mini"
-    assert preset.provenance["trial"] == 17
+    assert {
+        "schema": 2,
+        "kind": "himap-preset",
+        "configuration": preset.config.as_dict(),
+        "model": preset.model.model_dump(),
+        "promise": preset.promise.model_dump(),
+        "measured": [each.model_dump() for each in preset.measured],
+        "provenance": preset.provenance.model_dump(),
+    } == DOCUMENT
+
+
+def test_a_file_of_schema_1_is_an_unconfirmed_preset(tmp_path: Path) -> None:
+    preset = himap.read_preset(written(tmp_path, OLD))
+    assert preset.config == PruningConfig(2, 50, 8, 75, seed=3)
+    assert preset.model.model_dump() == {**OLD["model"], "family": None, "layers": None}
+    (measured,) = preset.measured
+    kept = {name: value for name, value in measured.model_dump().items() if name in OLD["measured"]}
+    assert kept == OLD["measured"]
+    assert (measured.benchmark, measured.split, measured.difference) == ("pope", "validation", None)
+    assert not preset.promise.confirmed
+    assert preset.promise.verdict == "not confirmed: validation estimate, not confirmed on held-out data"
+    assert (preset.provenance.study, preset.provenance.date) == ("7", "2026-03-04T05:06:07+00:00")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("benchmark.n", 0, "benchmark.n must be greater than or equal to 1, got 0"),
+        ("measured.f1", 0.5, "measured has an unknown field 'f1'"),
+        ("measured.accuracy_low", 0.9, "accuracy_low <= accuracy <= accuracy_high"),
+        ("provenance.estimate", ..., "provenance lacks estimate"),
+        ("promise", {}, "the file has an unknown field 'promise'"),
+    ],
+)
+def test_defects_of_schema_1(tmp_path: Path, path: str, value: Any, message: str) -> None:
+    with pytest.raises(PresetError, match=message):
+        himap.load_preset(written(tmp_path, changed(path, value, OLD)))
 
 
 def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
@@ -87,6 +131,23 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     assert himap.load_preset(path) == PruningConfig(3, 12.5, 7, 80, "random", "last_token", 2**40)
     bare = Trial(5, "complete", "dense", 1, 0, 2, 0, n=10, accuracy=1.0)
     assert himap.read_preset(write_preset(tmp_path / "b.yaml", key, bare)).config.is_dense
+    fields = {name: DOCUMENT["measured"][0][name] for name in (
+        "n", "accuracy", "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
+        "difference_high", "flops", "split",
+    )}  # fmt: skip
+    settings = {name: getattr(full, name) for name in PruningConfig.__dataclass_fields__}
+    held_out = Confirmation(
+        **settings, **fields, n_questions=500, family="LlavaForConditionalGeneration", layers=12
+    )
+    promise = Promise("knee of the front", 0.005, {"pope": held_out, "mme": held_out})
+    preset = himap.read_preset(write_preset(tmp_path / "c.yaml", key, full, promise))
+    assert [each.benchmark for each in preset.measured] == ["pope", "mme"]
+    assert all({**each.model_dump(), **fields} == each.model_dump() for each in preset.measured)
+    assert preset.promise.model_dump() == {
+        "place": "knee of the front", "within_points": 0.5, "confirmed": False,
+        "verdict": "not confirmed: on pope -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 500",
+    }  # fmt: skip
+    assert (preset.model.family, preset.model.layers) == ("LlavaForConditionalGeneration", 12)
 
 
 @pytest.mark.parametrize(
@@ -94,46 +155,74 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     [
         ("kind", "recipe", "not a preset: expected kind 'himap-preset', got 'recipe'"),
         ("kind", ..., "not a preset: expected kind"),
-        ("schema", 2, "written for schema 2, this version reads up to 1"),
+        ("schema", 3, "written for schema 3, this version reads up to 2; update himap-search"),
         ("schema", "1", "schema must be a whole number from 1 on, got '1'"),
         ("schema", True, "schema must be a whole number"),
         ("model", ..., "the file lacks model"),
-        ("extra", 1, "the file has unknown fields: 'extra'; known are"),
+        ("extra", 1, "the file has an unknown field 'extra'"),
         ("model", "llava", "model must be a mapping, got 'llava'"),
         ("configuration", [], "configuration must be a mapping"),
         ("configuration.k1", ..., "configuration lacks k1"),
         ("configuration.k1", 0, "configuration: k1 must be at least 1"),
-        ("configuration.k1", "2", "configuration: k1 must be a whole number"),
+        ("configuration.k1", "2", "configuration.k1 must be a valid integer, got '2'"),
+        ("configuration.k1", True, "configuration.k1 must be a valid integer, got True"),
         ("configuration.r2", 101, "configuration: r2 must be a percentage"),
         ("configuration.phi_deep", "best", "configuration: phi_deep must be one of"),
-        ("configuration.k3", 9, "configuration has unknown fields: 'k3'"),
-        ("model.name", "", "model.name must be text that is not empty, got ''"),
-        ("model.weights_digest", 12, "model.weights_digest must be text"),
-        ("benchmark.n", 0, "benchmark.n must be a whole number of at least 1, got 0"),
-        ("benchmark.n", 5.0, "benchmark.n must be a whole number"),
-        ("measured.accuracy", 1.2, "measured.accuracy must be a number from 0 to 1, got 1.2"),
-        ("measured.accuracy", None, "measured.accuracy must be a number from 0 to 1, got None"),
-        ("measured.flops", -1.0, "measured.flops must be a number of at least 0"),
-        ("measured.flops", float("nan"), "measured.flops must be a number"),
-        ("measured.flops", float("inf"), "measured.flops must be a number"),
-        ("measured.flops", True, "measured.flops must be a number"),
-        ("measured.latency_ms", "fast", "measured.latency_ms must be a number of at least 0, or null"),
-        ("measured.f1", 0.5, "measured has unknown fields: 'f1'"),
-        ("measured.accuracy_low", 0.9, "accuracy_low <= accuracy <= accuracy_high"),
-        ("provenance.trial", -1, "provenance.trial must be a whole number of at least 0"),
-        ("provenance.versions", "torch", "provenance.versions must be a mapping of packages to versions"),
-        ("provenance.date", 3, "provenance.date must be a date"),
+        ("configuration.k3", 9, "configuration has an unknown field 'k3'"),
+        ("model.name", "", "model.name must have at least 1 character, got ''"),
+        ("model.weights_digest", 12, "model.weights_digest must be a valid string, got 12"),
+        ("model.layers", 0, "model.layers must be greater than or equal to 1, got 0"),
+        ("promise.confirmed", "yes", "promise.confirmed must be a valid boolean, got 'yes'"),
+        ("promise.within_points", 0, "promise.within_points must be greater than 0, got 0"),
+        ("measured", [], "measured must have at least 1 item"),
+        ("measured", {}, "measured must be a list"),
+        ("measured.0", "pope", "measured.0 must be a mapping, got 'pope'"),
+        ("measured.0.n", 5.0, "measured.0.n must be a valid integer"),
+        ("measured.0.accuracy", 1.2, "measured.0.accuracy must be less than or equal to 1, got 1.2"),
+        ("measured.0.accuracy", None, "measured.0.accuracy must be a valid number, got None"),
+        ("measured.0.flops", -1.0, "measured.0.flops must be greater than or equal to 0"),
+        ("measured.0.flops", float("nan"), "measured.0.flops must be a finite number"),
+        ("measured.0.flops", float("inf"), "measured.0.flops must be a finite number"),
+        ("measured.0.flops", True, "measured.0.flops must be a valid number"),
+        ("measured.0.latency_ms", "fast", "measured.0.latency_ms must be a valid number, got 'fast'"),
+        ("measured.0.f1", 0.5, "measured.0 has an unknown field 'f1'"),
+        ("measured.0.accuracy_low", 0.9, "accuracy_low <= accuracy <= accuracy_high"),
+        ("measured.0.difference_high", -0.1, "difference_low <= difference <= difference_high"),
+        ("provenance.trial", -1, "provenance.trial must be greater than or equal to 0"),
+        ("provenance.versions", "torch", "provenance.versions must be a mapping"),
+        ("provenance.versions", {"torch": 2.1}, "provenance.versions.torch must be a valid string"),
+        ("provenance.date", 3, "provenance.date must be a valid string"),
+        ("provenance.date", "yesterday", "provenance date must be a date"),
         ("provenance.device", ..., "provenance lacks device"),
     ],
 )
 def test_each_defect_has_its_message(tmp_path: Path, path: str, value: Any, message: str) -> None:
-    file = written(tmp_path, changed(path, value))
+    document = changed(path, value) if path != "measured.0" else {**DOCUMENT, "measured": [value]}
+    file = written(tmp_path, document)
     with pytest.raises(PresetError) as caught:
         himap.load_preset(file)
     text = str(caught.value)
     assert message in text
     assert text.startswith(f"{file}: ")
     assert "\n" not in text
+    assert len(text) < len(str(file)) + 300
+
+
+def test_a_date_without_quotes_is_a_date(tmp_path: Path) -> None:
+    text = yaml.safe_dump(DOCUMENT).replace("'2026-03-04T05:06:07+00:00'", "2026-03-04")
+    assert himap.read_preset(written(tmp_path, text)).provenance.date == "2026-03-04"
+
+
+def test_a_preset_for_another_architecture(tmp_path: Path) -> None:
+    preset = himap.read_preset(written(tmp_path, DOCUMENT))
+    preset.check_model(["Mine", "LlavaForConditionalGeneration", "Module"], 12)
+    with pytest.raises(PresetError, match=r"for 12 decoder layers .llava-mini., got one with 32; search"):
+        preset.check_model(["LlavaForConditionalGeneration"], 32)
+    with pytest.raises(
+        PresetError, match=r"made for LlavaForConditionalGeneration .llava-mini., got Qwen2VL;"
+    ):
+        preset.check_model(["Qwen2VL", "Module"], 12)
+    himap.read_preset(written(tmp_path, OLD)).check_model(["Qwen2VL"], 3)
 
 
 @pytest.mark.parametrize(

@@ -11,38 +11,77 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from made_confirmation import FULL
 
 from storage import presets
+from storage.confirmation import Confirmation
 from storage.errors import RecordError
-from storage.presets import preset_document, preset_filename, preset_yaml, write_preset
+from storage.presets import Promise, preset_document, preset_filename, preset_yaml, write_preset
 from storage.records import StudyKey, Trial
 
 MakeTrial = Callable[..., Trial]
 
 
-def test_the_document_of_schema_1(key: StudyKey, make_trial: MakeTrial) -> None:
+def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
     document = preset_document(key, make_trial(17))
     assert document == {
-        "schema": 1,
+        "schema": 2,
         "kind": "himap-preset",
         "configuration": {
             "k1": 2, "r1": 50.0, "k2": 8, "r2": 75.0,
             "phi_shallow": "last_token", "phi_deep": "instruction", "seed": 2**40 + 17,
         },
-        "model": {"name": "qwenvl-mini", "weights_digest": "0123456789abcdef"},
-        "benchmark": {"name": "pope", "split": "validation", "n": 500},
-        "measured": {
-            "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889, "n": 500,
-            "paper_flops": 2.5e9, "flops": 7.123456789e9, "flops_ratio": 0.247, "latency_ms": 12.5,
-            "image_tokens": 144.5, "tokens_after_k1": 72.25, "tokens_after_k2": 18.0,
+        "model": {
+            "name": "qwenvl-mini", "family": None, "layers": None, "weights_digest": "0123456789abcdef",
         },
+        "promise": {
+            "place": "member of the front", "within_points": 1.0, "confirmed": False,
+            "verdict": "not confirmed: validation estimate, not confirmed on held-out data; "
+            "python -m search.export --model qwenvl-mini --benchmark pope confirms it",
+        },
+        "measured": [{
+            "benchmark": "pope", "split": "validation", "n": 500,
+            "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889,
+            "dense_accuracy": None, "difference": None, "difference_low": None, "difference_high": None,
+            "paper_flops": 2.5e9, "flops": 7.123456789e9, "flops_ratio": 0.247, "latency_ms": 12.5,
+            "dense_latency_ms": None, "image_tokens": 144.5, "tokens_after_k1": 72.25,
+            "tokens_after_k2": 18.0, "text_tokens": 31.75,
+        }],
         "provenance": {
             "study": "qwenvl-mini/pope/validation-500/seed-0/himap-1/0123456789ab", "trial": 17, "seed": 0,
             "device": "cpu, 2 cores", "commit": "abc1234",
             "versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "date": "2026-03-04T05:06:07+00:00",
-            "estimate": "validation estimate, not confirmed on held-out data",
         },
     }  # fmt: skip
+
+
+def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTrial) -> None:
+    held_out = Confirmation(**{**FULL, "commit": "fff", "device": "a gpu"})
+    promise = Promise("knee of the front", 0.02, {"pope": held_out})
+    document = preset_document(key, make_trial(17, accuracy_high=1.0, accuracy=0.99), promise)
+    assert document["promise"] == {
+        "place": "knee of the front", "within_points": 2.0, "confirmed": True,
+        "verdict": "confirmed within 2 points",
+    }  # fmt: skip
+    (measured,) = document["measured"]
+    assert measured == {"benchmark": "pope", **{name: FULL[name] for name in measured if name != "benchmark"}}
+    assert document["model"]["family"] == "LlavaForConditionalGeneration"
+    assert document["model"]["layers"] == 12
+    where = document["provenance"]
+    assert (where["commit"], where["device"], where["trial"]) == ("fff", "a gpu", 17)
+
+
+def test_a_promise_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
+    good = Confirmation(**FULL)
+    bad = Confirmation(**{**FULL, "difference": -0.03, "difference_low": -0.05, "difference_high": -0.01})
+    assert Promise("joint", 0.01, {"pope": good}).verdict == "confirmed within 1 point"
+    both = Promise("joint", 0.01, {"pope": good, "mme": good})
+    assert (both.confirmed, both.verdict) == (True, "confirmed within 1 point on each of 2 benchmarks")
+    broken = Promise("joint", 0.01, {"pope": good, "mme": bad})
+    assert not broken.confirmed
+    assert broken.verdict == (
+        "not confirmed: on mme -3.0 points against dense, 95 % interval -5.0 to -1.0, n = 499"
+    )
 
 
 def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTrial) -> None:
@@ -55,7 +94,7 @@ def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTria
     assert document["provenance"]["versions"] == {"torch": "2.10"}
     assert text.startswith("# ")
     assert list(document) == [
-        "schema", "kind", "configuration", "model", "benchmark", "measured", "provenance",
+        "schema", "kind", "configuration", "model", "promise", "measured", "provenance",
     ]  # fmt: skip
 
 
@@ -67,7 +106,7 @@ def test_numbers_of_numpy_are_plain_and_what_was_not_measured_is_null(
     assert document["configuration"]["k1"] == 3
     assert type(document["configuration"]["k1"]) is int
     assert document["configuration"]["r1"] == 25.0
-    assert document["measured"]["latency_ms"] is None
+    assert document["measured"][0]["latency_ms"] is None
 
 
 def test_a_failed_trial_is_no_preset(key: StudyKey, tmp_path: Path) -> None:
@@ -80,6 +119,7 @@ def test_a_failed_trial_is_no_preset(key: StudyKey, tmp_path: Path) -> None:
 def test_file_names_cannot_leave_their_folder(key: StudyKey, make_trial: MakeTrial) -> None:
     assert preset_filename(key) == "qwenvl-mini-pope.yaml"
     assert preset_filename(key, make_trial(17)) == "qwenvl-mini-pope-trial-17.yaml"
+    assert preset_filename(key, place="within-0.5") == "qwenvl-mini-pope-within-0.5.yaml"
     assert preset_filename(replace(key, model="../../etc/passwd", benchmark="a b\n")) == "etc-passwd-a-b.yaml"
     assert preset_filename(replace(key, model="..", benchmark="//")) == "preset.yaml"
 
