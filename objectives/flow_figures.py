@@ -1,0 +1,103 @@
+"""The paper's figures from a stored flow, as PNG and SVG; needs matplotlib. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from objectives.errors import ObjectiveError
+
+_COLORS = {
+    "system": "#888888", "image": "#3057c9", "instruction": "#c9472f", "intra_visual": "#3057c9",
+    "visual_textual": "#c9472f", "random": "#888888",
+}  # fmt: skip
+_SAYS = {
+    "system": "S_sys", "image": "S_img", "instruction": "S_ins", "intra_visual": "S_vv",
+    "visual_textual": "S_vt",
+}  # fmt: skip
+_BLOCKED = {"visual_textual": "visual-textual", "intra_visual": "intra-visual", "random": "random rows"}
+
+
+def check_matplotlib() -> None:
+    """Raises ObjectiveError where the figures cannot be drawn, so that nobody measures for hours first."""
+    if find_spec("matplotlib") is None:
+        raise ObjectiveError(
+            "figures need matplotlib, which is not installed; pip install 'himap-search[dev]'"
+        )
+
+
+def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
+    """Four panels of a complete flow into `stem`.png and `stem`.svg; returns their paths."""
+    import matplotlib.pyplot as plt
+
+    found, key = document["summary"], document["key"]
+    figure, panels = plt.subplots(2, 2, figsize=(10, 6.6), layout="constrained")
+    _lines(panels[0, 0], found["saliency"], ("system", "image", "instruction"), _SAYS)
+    panels[0, 0].set(title="Flow out of each modality", ylabel="saliency per token", yscale="symlog")
+    _lines(panels[0, 1], found["saliency"], ("intra_visual", "visual_textual"), _SAYS)
+    panels[0, 1].set(title="Among image tokens, and from image to text", ylabel="saliency per image token")
+    _consistency(panels[1, 0], found)
+    _bias(panels[1, 1], found["bias_ratio"])
+    for panel in panels.flat:
+        panel.set(xlabel="layer", xlim=(-0.3, found["layers"] - 0.7))
+        panel.grid(alpha=0.3)
+    figure.suptitle(f"{key['model']} / {key['benchmark']} ({document['weights']}), n = {key['n']}")
+    figure.supxlabel(
+        f"{key['split']} questions, 95 % intervals; {document['device']}; "
+        f"commit {document['commit'] or 'unknown'}; weights {key['weights_digest'][:8]}",
+        fontsize=8,
+    )
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
+    for path in paths:
+        figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return paths
+
+
+def _lines(
+    panel: Any, values: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str],
+    labels: Mapping[str, str],
+) -> None:  # fmt: skip
+    """One line a name, with its interval as a band."""
+    for name in names:
+        rows = values[name]
+        mean, low, high = (np.array([row[part] for row in rows]) for part in ("mean", "low", "high"))
+        layers = np.arange(len(rows))
+        panel.plot(layers, mean, color=_COLORS[name], label=labels[name], marker="o", ms=3, lw=1.4)
+        panel.fill_between(layers, low, high, color=_COLORS[name], alpha=0.2, lw=0)
+    panel.legend(fontsize=8)
+
+
+def _consistency(panel: Any, found: Mapping[str, Any]) -> None:
+    """By layer as lines; of the first and the last layers together as marks at the edges."""
+    by_layer = {
+        flow: [
+            row["consistency"]
+            for row in found["disruption"]
+            if (row["where"], row["flow"]) == ("layer", flow)
+        ]
+        for flow in _BLOCKED
+    }
+    _lines(panel, by_layer, tuple(_BLOCKED), _BLOCKED)
+    k, last = found["ends"], found["layers"] - 1
+    for where, x, mark in (("first", (k - 1) / 2, "<"), ("last", last - (k - 1) / 2, ">")):
+        for row in found["disruption"]:
+            if row["where"] == where:
+                color = _COLORS[row["flow"]]
+                panel.plot(x, row["consistency"]["mean"], mark, color=color, ms=9, mec="black", mew=0.5)
+    panel.set(title=f"Same answer with a flow blocked (◄ first {k}, ► last {k} layers)", ylabel="share")
+
+
+def _bias(panel: Any, ratio: Sequence[Mapping[str, float] | None]) -> None:
+    known = [(layer, each) for layer, each in enumerate(ratio) if each is not None]
+    mean = np.array([each["mean"] for _, each in known])
+    spans = [mean - [each["low"] for _, each in known], [each["high"] for _, each in known] - mean]
+    panel.errorbar([layer for layer, _ in known], mean, yerr=spans, color="#2f8f4e", marker="o", ms=3, lw=1.4)
+    panel.axhline(0, color="black", lw=0.8)
+    panel.set(
+        title="Bias ratio D: above 0, image tokens matter more to each other", ylabel="log(E_vv / E_vt)"
+    )
