@@ -32,6 +32,7 @@ def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[G
     asked = [plain(benchmark.prompt(q)) for q in questions]
     if ordered := _by_order(questions, asked, given):
         return ordered
+    _check_distinct(questions, asked, {plain(each.prompt) for each in given})
     prompts = dict(zip(questions, asked, strict=True))
     best = _by(questions, given, lambda q: [prompts[q]], lambda g: [plain(g.prompt)])
     if not _found(best):
@@ -40,6 +41,17 @@ def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[G
             f"the {n} answers name none of the {m} questions, by id, image or prompt, nor by order"
         )
     return best
+
+
+def _check_distinct(questions: Sequence[Question], asked: Sequence[str], used: set[str]) -> None:
+    """Refuses prompts that several questions share whose truths differ: nothing tells their answers apart."""
+    truths: dict[str, tuple[str, ...]] = {}
+    for question, prompt in zip(questions, asked, strict=True):
+        if prompt in used and truths.setdefault(prompt, question.answers) != question.answers:
+            raise DataError(
+                f"answers name neither id nor image, are not in the order of the questions, and several "
+                f"questions are worded {prompt[:60]!r}; check that answers and truth are of one version"
+            )
 
 
 def _found(answers: Sequence[str | None]) -> int:

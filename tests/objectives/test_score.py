@@ -207,6 +207,19 @@ def test_pope_wants_every_answer(tmp_path: Path, pope: Path, capsys: pytest.Capt
     assert "answers 3 of 4" in said
 
 
+def test_prompts_that_tell_nothing_apart(
+    tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One answer too few for the order, and the same words ask about other images with another truth."""
+    truth = pope / "coco_pope_random.json"
+    with truth.open("a") as file:
+        more = {"question_id": 5, "image": "y.jpg", "text": LABELS[0][0], "label": "no"}
+        file.write(json.dumps(more) + "\n")
+    answers = lines(tmp_path / "a.jsonl", [{"prompt": t + SHORT, "text": "no"} for t, _ in LABELS])
+    said = refusal(capsys, "--benchmark", "pope", "--answers", answers, "--truth", truth)
+    assert "several questions are worded 'is there a car in the image?" in said
+
+
 @pytest.fixture
 def scienceqa(tmp_path: Path) -> Path:
     folder = tmp_path / "sqa"

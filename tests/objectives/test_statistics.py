@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from objectives.statistics import paired_difference, wilson
+from objectives.statistics import compare, interval, mcnemar, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,45 @@ def test_about_95_of_100_intervals_hold_the_truth() -> None:
 def test_scores_that_are_no_pairs_are_refused(one: list[float], other: list[float]) -> None:
     with pytest.raises(ValueError, match=f"got {len(one)} and {len(other)} scores; expected two"):
         paired_difference(one, other)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"),
+    [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (9, 1, 2 * 11 / 1024)],
+)
+def test_mcnemar_counts_the_questions_that_differ(gained: int, lost: int, p: float) -> None:
+    """Two-sided binomial with one half: 2 * (1 + 10) / 2^10 for 1 of 10."""
+    first = [1.0] * gained + [0.0] * lost + [1.0] * 40
+    second = [0.0] * gained + [1.0] * lost + [1.0] * 40
+    assert mcnemar(first, second) == pytest.approx(p)
+
+
+def test_mcnemar_wants_right_or_wrong() -> None:
+    with pytest.raises(ValueError, match="right-or-wrong"):
+        mcnemar([0.3, 1.0], [1.0, 1.0])
+
+
+def test_a_comparison_has_a_p_where_scores_are_right_or_wrong() -> None:
+    plain = compare([1.0, 0.0, 1.0], [1.0, 1.0, 1.0])
+    assert (plain.difference.mean, plain.p) == (pytest.approx(-1 / 3), 1.0)
+    assert compare([0.3, 0.0], [1.0, 1.0]).p is None
+
+
+def test_graded_scores_have_the_interval_of_their_own_spread() -> None:
+    """Scores that hardly differ: right-or-wrong ones of the same mean would leave ten times as much open."""
+    scores = np.random.default_rng(0).normal(0.5, 0.02, 100).tolist()
+    graded, plain = interval(scores, graded=True), interval(scores)
+    assert graded.low < graded.mean < graded.high
+    assert (plain.high - plain.low) > 10 * (graded.high - graded.low)
+    assert interval([1.0, 0.0, 1.0]) == wilson(2 / 3, 3)
+
+
+@pytest.mark.parametrize("n", [400, 1200])
+def test_the_bootstrap_of_many_distinct_scores_is_that_of_few(n: int) -> None:
+    """Both ways to draw, against the interval of the normal distribution."""
+    scores = np.random.default_rng(1).random(n)
+    found = interval(scores.tolist(), graded=True)
+    half = 1.96 * scores.std() / np.sqrt(n)
+    assert (found.low, found.high) == pytest.approx(
+        (scores.mean() - half, scores.mean() + half), abs=half / 10
+    )
