@@ -232,7 +232,11 @@ def parts(items: Sequence[int], size: int) -> list[list[int]]:
     return [list(items[low:high]) for low, high in itertools.pairwise(bounds)]
 
 
-if __name__ == "__main__":
-    from objectives.command import main  # after this module is whole, which the command needs
+def _command() -> int:
+    from objectives.command import main  # which needs this module whole
 
-    sys.exit(main())
+    return main()
+
+
+if __name__ == "__main__":
+    sys.exit(_command())
