@@ -37,9 +37,9 @@ def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
     found, key = document["summary"], document["key"]
     figure, panels = plt.subplots(2, 2, figsize=(10, 6.6), layout="constrained")
     _lines(panels[0, 0], found["saliency"], ("system", "image", "instruction"), _SAYS)
-    panels[0, 0].set(title="Flow out of each modality", ylabel="saliency per token", yscale="symlog")
+    panels[0, 0].set(title="Flow out of each modality", ylabel="saliency per token", yscale="log")
     _lines(panels[0, 1], found["saliency"], ("intra_visual", "visual_textual"), _SAYS)
-    panels[0, 1].set(title="Among image tokens, and from image to text", ylabel="saliency per image token")
+    panels[0, 1].set(title="Among image tokens, image to text", ylabel="saliency per image token")
     _consistency(panels[1, 0], found)
     _bias(panels[1, 1], found["bias_ratio"])
     for panel in panels.flat:
@@ -89,7 +89,7 @@ def _consistency(panel: Any, found: Mapping[str, Any]) -> None:
             if row["where"] == where:
                 color = _COLORS[row["flow"]]
                 panel.plot(x, row["consistency"]["mean"], mark, color=color, ms=9, mec="black", mew=0.5)
-    panel.set(title=f"Same answer with a flow blocked (◄ first {k}, ► last {k} layers)", ylabel="share")
+    panel.set(title=f"Same answer, one layer blocked (◄ first {k}, ► last {k})", ylabel="share")
 
 
 def _bias(panel: Any, ratio: Sequence[Mapping[str, float] | None]) -> None:
@@ -98,6 +98,4 @@ def _bias(panel: Any, ratio: Sequence[Mapping[str, float] | None]) -> None:
     spans = [mean - [each["low"] for _, each in known], [each["high"] for _, each in known] - mean]
     panel.errorbar([layer for layer, _ in known], mean, yerr=spans, color="#2f8f4e", marker="o", ms=3, lw=1.4)
     panel.axhline(0, color="black", lw=0.8)
-    panel.set(
-        title="Bias ratio D: above 0, image tokens matter more to each other", ylabel="log(E_vv / E_vt)"
-    )
+    panel.set(title="Bias ratio D (above 0: intra-visual)", ylabel="log(E_vv / E_vt)")

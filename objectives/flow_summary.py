@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from objectives.statistics import wilson
+
 _DRAWS = 10_000
 _NOISE = 1e-6  # a mean shift of probability below this is rounding, and has no logarithm worth plotting
 _SAFE = 0.93  # what the paper's answers keep when a flow is blocked in its last layers
@@ -35,6 +37,14 @@ class Resampling:
     def mean(self, values: Numbers) -> Estimate:
         """Mean and 95 % interval of (n,) values."""
         return self.means(values[:, None])[0]
+
+    def rate(self, values: Numbers) -> Estimate:
+        """Mean and 95 % interval of (n,) values in [0, 1]: Wilson's if they are right or wrong, since where
+        all are alike the bootstrap knows no doubt."""
+        if not set(values.tolist()) <= {0.0, 1.0}:
+            return self.mean(values)
+        span = wilson(float(values.mean()), len(values))
+        return _estimate(span.mean, span.low, span.high)
 
     def log_ratios(self, above: Numbers, below: Numbers) -> list[Estimate | None]:
         """log(mean above / mean below) of each column, with its interval; None where one is nothing."""
@@ -68,7 +78,7 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
     found = {
         "layers": next(iter(sums.values())).shape[1],
         "ends": max(len(block["layers"]) for block in blocks if block["where"] == "first"),
-        "accuracy": draw.mean(plain),
+        "accuracy": draw.rate(plain),
         "saliency": {name: draw.means(values) for name, values in sums.items()},
         "disruption": rows,
         "effect": {flow: draw.means(values) for flow, values in shifts.items()},
@@ -80,8 +90,9 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
 def _row(block: Mapping[str, Any], plain: Numbers, draw: Resampling) -> dict[str, Any]:
     values = {name: np.array(block[name]) for name in ("consistency", "jaccard", "shift", "score")}
     found: dict[str, Any] = {name: block[name] for name in ("flow", "where", "layers")}
-    found |= {name: draw.mean(values[name]) for name in ("consistency", "jaccard", "shift")}
-    return found | {"accuracy": draw.mean(values["score"]), "change": draw.mean(values["score"] - plain)}
+    found |= {"consistency": draw.rate(values["consistency"]), "accuracy": draw.rate(values["score"])}
+    found |= {name: draw.mean(values[name]) for name in ("jaccard", "shift")}
+    return found | {"change": draw.mean(values["score"] - plain)}
 
 
 def _span(layers: int, first: float, last: float) -> slice:
@@ -117,7 +128,7 @@ def _hypotheses(
         (
             f"whatever is blocked in the last layers, at least {_SAFE:.0%} of the answers stay",
             None,
-            draw.mean(least - _SAFE),
+            {part: value - _SAFE for part, value in draw.rate(least).items()},
         ),
     ]
     rows = [_judged(claim, span, estimate) for claim, span, estimate in found]

@@ -62,8 +62,18 @@ def test_pairs_stay_pairs() -> None:
     assert each["high"] - each["low"] > 0.1
 
 
+def test_answers_that_all_stay_leave_room_for_doubt(stored: dict[str, Any]) -> None:
+    """40 of 40 is Wilson's [91.2, 100]: not yet clearly above 93 %."""
+    last = [row for row in stored["summary"]["disruption"] if row["where"] == "last"]
+    assert all(row["consistency"]["low"] == pytest.approx(0.9124, abs=1e-4) for row in last)
+    assert stored["summary"]["hypotheses"][4]["verdict"] == "undecided"
+
+
 def test_a_flow_like_the_papers_agrees_with_it(stored: dict[str, Any]) -> None:
-    assert set(verdicts(stored["summary"]).values()) == {"agrees"}
+    found = verdicts(stored["summary"])
+    assert [claim for claim, verdict in found.items() if verdict != "agrees"] == [
+        "whatever is blocked in the last layers, at least 93% of the answers stay"
+    ]
 
 
 def test_the_opposite_flow_disagrees() -> None:
@@ -153,7 +163,7 @@ def test_figures_are_drawn_in_both_forms(stored: dict[str, Any], tmp_path: Path)
 
 def test_what_is_stored_is_read_without_torch() -> None:
     modules = ("flow_results", "flow_summary", "flow_suggest", "flow_figures")
-    code = "import sys; sys.modules['torch'] = None; sys.modules['transformers'] = None\n"
-    code += "\n".join(f"import objectives.{name}" for name in modules)
+    code = "import sys\n" + "\n".join(f"import objectives.{name}" for name in modules)
+    code += "\nassert not {'torch', 'transformers'} & set(sys.modules), 'torch was loaded'"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr[-1000:]
