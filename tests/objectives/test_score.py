@@ -299,6 +299,14 @@ def test_textvqa_as_llava_writes_it(tmp_path: Path, textvqa: Path, run: Run, pro
     assert run("textvqa", lines(tmp_path / "a.jsonl", rows), textvqa)["metrics"]["accuracy"] == (0.9 + 1) / 2
 
 
+def test_the_same_words_on_one_image_take_their_answers_in_order(tmp_path: Path, run: Run) -> None:
+    row = {"image_id": "a1", "question": "What?"}
+    asked = [row | {"question_id": i, "answers": [word] * 10} for i, word in enumerate(("cat", "dog"))]
+    truth = whole(tmp_path / "TextVQA_0.5.1_val.json", {"data": asked})
+    answers = [{"question_id": "a1", "prompt": "What?", "text": word} for word in ("cat", "dog")]
+    assert run("textvqa", lines(tmp_path / "a.jsonl", answers), truth)["metrics"]["accuracy"] == 1.0
+
+
 def test_textvqa_as_submitted(tmp_path: Path, textvqa: Path, run: Run) -> None:
     rows = [{"question_id": 34603, "answer": "3"}, {"question_id": 34602, "answer": "Nous les"}]
     assert run("textvqa", whole(tmp_path / "a.json", rows), textvqa)["metrics"]["accuracy"] == 1.0
