@@ -24,7 +24,7 @@ from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
 from objectives.benchmarks import Question
-from objectives.benchmarks.embedded import embedded_image
+from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
 
@@ -137,13 +137,14 @@ def image_token_counts(source: str | Path, questions: Sequence[Question]) -> lis
     token_id = AutoConfig.from_pretrained(source).image_token_id
     counts: dict[tuple[int, int], int] = {}
     for question in questions:
-        image = embedded_image(question.image)
-        if image.size not in counts:
+        size = image_size(question.image)
+        if size not in counts:
+            image = load_image(question.image)
             turn = [{"role": "user", "content": [{"type": "image"}]}]
             text = processor.apply_chat_template(turn)
             ids = processor(images=[image], text=[text], return_tensors="pt")["input_ids"]
-            counts[image.size] = int((ids == token_id).sum())
-    return [counts[embedded_image(question.image).size] for question in questions]
+            counts[size] = int((ids == token_id).sum())
+    return [counts[image_size(question.image)] for question in questions]
 
 
 def _first_line(error: Exception) -> str:
