@@ -48,7 +48,8 @@ def evaluate(source: str | Path, n: int, configs: dict[str, PruningConfig]) -> d
             result = evaluator.evaluate(config)
             accuracy = result.accuracy
             tasks[benchmark.name][name] = {
-                "accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "n": len(result.scores),
+                "accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high,
+                "n": len(result.scores),
                 "flops_ratio": flops_ratio(shape, result.image_tokens, result.text_tokens, config),
                 "metrics": result.metrics,
             }  # fmt: skip
