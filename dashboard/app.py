@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -15,12 +16,31 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from dashboard import page, queries, source, states, text  # noqa: E402 - after the path is set
-from storage import Store, StudySummary  # noqa: E402
+from dashboard import (  # noqa: E402 - after the path is set
+    compare_page,
+    context,
+    export_page,
+    fronts_page,
+    search_page,
+    source,
+    states,
+    text,
+    trial_page,
+)
+from dashboard.context import Context  # noqa: E402
+from storage import StudySummary  # noqa: E402
 
 DEFAULT_STORAGE = "sqlite:///himap.db"
 SECONDS_BETWEEN_LOOKS = 2
 SHOWN = "shown_stamp"
+OnePair = Callable[[Context, StudySummary], None]
+# what each page draws of the chosen study, and what of all studies
+OF_A_PAIR: dict[str, OnePair] = {
+    "Fronts": fronts_page.show, "Trial": trial_page.show, "Search": search_page.show,
+    "Export": export_page.show,
+}  # fmt: skip
+OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show}
+TITLES = ("Fronts", "Trial", "Search", "Compare", "Export")
 
 
 def storage_url(arguments: list[str]) -> str:
@@ -44,7 +64,7 @@ def watch(url: str) -> None:
 
 
 def main() -> None:
-    """Draw the page."""
+    """Draw the page that the address names."""
     st.set_page_config("HiMAP Search", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
     try:
         url = storage_url(sys.argv[1:])
@@ -52,33 +72,47 @@ def main() -> None:
         st.title("HiMAP Search", anchor=False)
         st.error(text.plain(str(error)))
         return
-    seen = source.look(url)
-    st.session_state[SHOWN] = seen.stamp
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.title("HiMAP Search", anchor=False, width="content")
-        live = st.toggle("Live", value=True, help="Redraw when the store changes. Off keeps your zoom.")
-    if live:
-        watch(url)
-    command = states.search_command(url, DEFAULT_STORAGE)
-    if seen.store is None:
-        states.missing(seen.problem, command) if seen.missing else states.unreadable(seen.problem)
+    context.keep_choices()
+    pages = [
+        st.Page(_drawn(url, title), title=title, url_path=title.lower(), default=title == "Fronts")
+        for title in TITLES
+    ]
+    st.navigation(pages, position="top").run()
+
+
+def _drawn(url: str, title: str) -> Callable[[], None]:
+    """The function that draws one page, in whatever state the store is."""
+
+    def draw() -> None:
+        seen = source.look(url)
+        st.session_state[SHOWN] = seen.stamp
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.title("HiMAP Search", anchor=False, width="content")
+            live = st.toggle("Live", value=True, key="live", help="Redraw when the store changes.")
+        if live:
+            watch(url)
+        command = states.search_command(url, DEFAULT_STORAGE)
+        if seen.store is None:
+            states.missing(seen.problem, command) if seen.missing else states.unreadable(seen.problem)
+            return
+        studies = source.studies(url, seen.stamp, seen.store)
+        if studies:
+            _page(title, Context(url, seen.store, studies, is_dark()))
+        else:
+            states.empty(command)
+
+    return draw
+
+
+def _page(title: str, here: Context) -> None:
+    if title in OF_ALL:
+        OF_ALL[title](here)
         return
-    studies = source.studies(url, seen.stamp, seen.store)
-    if studies:
-        show(url, seen.store, studies)
-    else:
-        states.empty(command)
-
-
-def show(url: str, store: Store, studies: list[StudySummary]) -> None:
-    """Choose a study and draw what it has."""
-    study, cost = page.choose(studies)
-    view = queries.build_view(study.key, source.trials(url, study.id, store), cost)
-    if view.complete:
-        page.headline(view)
-        page.fronts(view, dark=is_dark())
-    elif view.failed:
-        states.failures_only(view)
+    study = context.choose_study(here.studies)
+    if study.complete or study.stopped:
+        OF_A_PAIR[title](here, study)
+    elif study.failed:
+        states.failures_only(here.view(study))
     else:
         states.no_trials()
 

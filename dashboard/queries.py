@@ -1,23 +1,28 @@
-"""What the page shows, worked out from trials. Pure: no Streamlit, no SQL."""
+"""What the pages show, worked out from trials. Pure: no Streamlit, no SQL."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from dashboard import text
+from storage.confirmation import WITHIN, Confirmation
 from storage.pareto import cheapest_within
 from storage.pareto import front as pareto_front
-from storage.presets import ESTIMATE
+from storage.presets import Promise
 from storage.records import StudyKey, StudySummary, Trial
 
+Configuration = tuple[int, float, str, int, float, str, int]
 LANDMARKS: dict[str, str] = {
     "dense": "dense",
     "fastv": "FastV",
     "paper": "HiMAP paper",
+    "paper_long": "HiMAP paper, long answers",
     "random": "random",
+    "uniform": "uniform",
+    "downsample": "downsample",
 }
+CONTROLS = ("random", "uniform", "downsample")
+STATES: dict[str, str] = {"complete": "measured to the end", "stopped": "stopped early, estimates"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Cost:
     field: str
     label: str
     axis: str
-    unit: str  # "%" for a part of dense, else what follows the prefix, as in GFLOPs
+    unit: str  # "%" for a part of dense, "ms", else what follows the prefix, as in GFLOPs
 
 
 COSTS: dict[str, Cost] = {
@@ -36,19 +41,26 @@ COSTS: dict[str, Cost] = {
         Cost("flops", "True FLOPs", "Prefill FLOPs per prompt, text included", "FLOPs"),
         Cost("flops_ratio", "Share of dense", "Prefill FLOPs per prompt, share of dense", "%"),
         Cost("paper_flops", "Paper FLOPs", "Paper FLOPs (Eq. 10, multiply-adds of image tokens)", "MACs"),
+        Cost("latency_ms", "Latency", "Latency per prompt, median", "ms"),
     )
 }
 
 
 @dataclass(frozen=True)
 class View:
-    """One study seen under one cost: its trials apart by role, the front by rising cost."""
+    """One study seen under one cost: its trials apart by state, the front by rising cost.
+
+    `stopped` are those given up early, whose accuracy is an estimate on the questions asked so far; they
+    never take part in the front. `confirmed` are re-measured configurations, by the number of their trial.
+    """
 
     key: StudyKey
     cost: Cost
     complete: tuple[Trial, ...]
     failed: tuple[Trial, ...]
     front: tuple[Trial, ...]
+    stopped: tuple[Trial, ...] = ()
+    confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
     @property
     def landmarks(self) -> tuple[Trial, ...]:
@@ -61,15 +73,49 @@ class View:
         return next((trial for trial in self.complete if trial.origin == "dense"), None)
 
     def trial(self, number: int | None) -> Trial | None:
-        """The complete trial of this number."""
-        return next((trial for trial in self.complete if trial.number == number), None)
+        """The complete or stopped trial of this number."""
+        return next((trial for trial in (*self.complete, *self.stopped) if trial.number == number), None)
 
 
-def build_view(key: StudyKey, trials: Sequence[Trial], cost: str = "flops") -> View:
-    """Sort the trials of a study into their roles; `cost` is a key of `COSTS`."""
-    complete = tuple(trial for trial in trials if trial.complete)
-    failed = tuple(trial for trial in trials if not trial.complete)
-    return View(key, COSTS[cost], complete, failed, tuple(pareto_front(complete, cost=cost)))
+def build_view(
+    key: StudyKey,
+    trials: Sequence[Trial],
+    cost: str = "flops",
+    confirmations: Iterable[Confirmation] = (),
+) -> View:
+    """Sort the trials of a study into their states; `cost` is a key of `COSTS`."""
+    states: dict[str, list[Trial]] = {"complete": [], "stopped": [], "failed": []}
+    for trial in trials:
+        states[trial.state].append(trial)
+    front = pareto_front(states["complete"], cost=cost)
+    return View(
+        key, COSTS[cost], tuple(states["complete"]), tuple(states["failed"]), tuple(front),
+        tuple(states["stopped"]), confirmed_trials(states["complete"], confirmations),
+    )  # fmt: skip
+
+
+def confirmed_trials(
+    trials: Iterable[Trial], confirmations: Iterable[Confirmation]
+) -> dict[int, Confirmation]:
+    """The confirmation of each trial that has one: of the same configuration, whatever study it came from."""
+    found = {configuration(one): one for one in confirmations}
+    return {trial.number: found[configuration(trial)] for trial in trials if configuration(trial) in found}
+
+
+def configuration(record: Trial | Confirmation) -> Configuration:
+    """What tells configurations apart: what a switched-off cut is called does not."""
+    shallow = (record.k1, record.r1, record.phi_shallow) if record.r1 > 0 else (0, 0.0, "")
+    deep = (record.k2, record.r2, record.phi_deep) if record.r2 > 0 else (0, 0.0, "")
+    seeded = "random" in (shallow[2], deep[2])
+    return (*shallow, *deep, record.seed if seeded else 0)
+
+
+def promised(
+    view: View, trial: Trial, place: str = "member of the front", within: float = WITHIN
+) -> Promise | None:
+    """What held-out data say of a trial, for its preset; None where it is an estimate."""
+    found = view.confirmed.get(trial.number)
+    return None if found is None else Promise(place, within, {view.key.benchmark: found})
 
 
 def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | None:
@@ -83,64 +129,6 @@ def suggested(view: View) -> Trial | None:
     return cheapest_within(view.front, view.dense) or (view.front[-1] if view.front else None)
 
 
-def cost_text(trial: Trial, cost: Cost) -> str:
-    """The cost of a trial in words."""
-    value = getattr(trial, cost.field)
-    return text.percent(value) if cost.unit == "%" else text.amount(value, cost.unit)
-
-
-def configuration_text(trial: Trial) -> str:
-    """The configuration in one line: where, how much, by which criterion."""
-    shallow = f"K1 {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"
-    deep = f"K2 {trial.k2}, drop {text.number(trial.r2)} % by {trial.phi_deep}"
-    deep_left = trial.r2 if trial.tokens_after_k1 > 0 else 0
-    parts = [part for part, rate in ((shallow, trial.r1), (deep, deep_left)) if rate > 0]
-    return "; ".join(parts) or "nothing dropped"
-
-
-def tokens_text(trial: Trial) -> str:
-    """How many image tokens run in the three parts of the decoder."""
-    counts = (trial.image_tokens, trial.tokens_after_k1, trial.tokens_after_k2)
-    return " → ".join(text.number(count) for count in counts)
-
-
-def details(trial: Trial) -> list[tuple[str, str]]:
-    """Everything to know about one complete trial, as pairs of name and text (not yet escaped)."""
-    interval = f"{100 * trial.accuracy_low:.1f}–{100 * trial.accuracy_high:.1f}"
-    known = math.isfinite(trial.accuracy_low) and math.isfinite(trial.accuracy_high)
-    accuracy = f"{text.percent(trial.accuracy)}" + (f" ({interval})" if known else "")
-    device = f" on {trial.device}" if trial.device else ""
-    seeded = [("Seed", str(trial.seed))] if "random" in (trial.phi_shallow, trial.phi_deep) else []
-    return [
-        ("K1", f"layer {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"),
-        ("K2", f"layer {trial.k2}, drop {text.number(trial.r2)} % by {trial.phi_deep}"),
-        *seeded,
-        ("Tokens", tokens_text(trial)),
-        ("Accuracy", f"{accuracy}, n = {trial.n}"),
-        ("True FLOPs", f"{text.amount(trial.flops, 'FLOPs')}, {text.percent(trial.flops_ratio)} of dense"),
-        ("Paper FLOPs", text.amount(trial.paper_flops, " multiply-adds")),
-        (
-            "Latency",
-            text.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms) + device,
-        ),
-    ]
-
-
-def trial_title(trial: Trial) -> str:
-    """`Trial 17`, with the landmark's name where it is one."""
-    name = LANDMARKS.get(trial.origin)
-    return f"Trial {trial.number}" + (f", {name}" if name else "")
-
-
-def study_label(summary: StudySummary) -> str:
-    """A study among those of its pair."""
-    key = summary.key
-    return (
-        f"seed {key.seed}, {key.n_questions} questions, weights {key.weights_digest[:8]}, "
-        f"space {key.space}, {summary.trials} trials"
-    )
-
-
 def pairs(studies: Iterable[StudySummary]) -> dict[tuple[str, str], list[StudySummary]]:
     """Studies by (model, benchmark), in each pair the last written first."""
     grouped: dict[tuple[str, str], list[StudySummary]] = {}
@@ -150,21 +138,3 @@ def pairs(studies: Iterable[StudySummary]) -> dict[tuple[str, str], list[StudySu
         pair: sorted(grouped[pair], key=lambda summary: summary.updated_at, reverse=True)
         for pair in sorted(grouped)
     }
-
-
-def provenance(view: View) -> str:
-    """The caption under the front: where the numbers come from and how far to trust them. Not escaped."""
-
-    def joined(values: Iterable[str]) -> str:
-        return ", ".join(sorted({value for value in values if value})) or "unknown"
-
-    counts = sorted({trial.n for trial in view.complete})
-    n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "0"
-    return (
-        f"Measured on {joined(trial.device for trial in view.complete)}. "
-        f"n = {n} questions of {view.key.benchmark}, {view.key.split} split. "
-        "Bars: 95 % confidence interval of one configuration over these questions. "
-        f"Commit {joined(trial.commit for trial in view.complete)}, "
-        f"weights {view.key.weights_digest}, seed {view.key.seed}. "
-        f"Each point is a {ESTIMATE}."
-    )

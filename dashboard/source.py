@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from storage import StorageError, Store, StoreMissingError, StudySummary, Trial, open_store
+from storage import Confirmation, StorageError, Store, StoreMissingError, StudySummary, Trial, open_store
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,16 @@ def trials(url: str, study_id: int, store: Store) -> list[Trial]:
     return _trials(url, study_id, store.version_stamp(study_id), store)
 
 
+def confirmations(url: str, study_id: int, store: Store) -> list[Confirmation]:
+    """What of a study was measured again on held-out questions."""
+    return _confirmations(url, study_id, store.version_stamp(study_id), store)
+
+
+def scores(url: str, study_id: int, numbers: tuple[int, ...], store: Store) -> dict[int, tuple[float, ...]]:
+    """One score per question of these trials, by number."""
+    return _scores(url, study_id, numbers, store.version_stamp(study_id), store)
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _open(url: str) -> Store:
     return open_store(url, readonly=True)
@@ -57,6 +67,18 @@ def _studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
     return _store.studies()
 
 
-@st.cache_resource(show_spinner="Reading trials", max_entries=16)
+@st.cache_resource(show_spinner="Reading trials", max_entries=40)
 def _trials(url: str, study_id: int, stamp: str, _store: Store) -> list[Trial]:
     return _store.trials(study_id, scores=False)
+
+
+@st.cache_resource(show_spinner=False, max_entries=40)
+def _confirmations(url: str, study_id: int, stamp: str, _store: Store) -> list[Confirmation]:
+    return _store.confirmations(study_id)
+
+
+@st.cache_resource(show_spinner="Reading scores", max_entries=64)
+def _scores(
+    url: str, study_id: int, numbers: tuple[int, ...], stamp: str, _store: Store
+) -> dict[int, tuple[float, ...]]:
+    return _store.scores(study_id, numbers)

@@ -18,8 +18,12 @@ def search_command(url: str, default: str) -> str:
     """The command that fills this store, ready for a shell, without the password of the URL."""
     if url == default:
         return SEARCH_COMMAND
-    secret = re.sub(r"(//[^:/@]*):[^@]*@", r"\1:PASSWORD@", url)
-    return f"{SEARCH_COMMAND} --storage {shlex.quote(secret)}"
+    return f"{SEARCH_COMMAND} --storage {shlex.quote(without_password(url))}"
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:PASSWORD@", url)
 
 
 def missing(problem: str, command: str) -> None:

@@ -6,7 +6,7 @@ Each write is one committed transaction before the call returns. Everything that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,7 @@ from storage.rows import (
     pack_scores,
     trial_record,
     trial_values,
+    unpack_scores,
 )
 from storage.schema import ConfirmationRow, ScoresRow, StudyRow, TrialRow
 
@@ -155,6 +156,17 @@ class Store:
         with self._translated(f"read study {study_id} of"), transaction(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [trial_record(dict(row), row["packed"] if scores else None) for row in rows]
+
+    def scores(self, study_id: int, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
+        """The per-question scores of some trials of a study, by number; those without any are left out."""
+        query = (
+            select(TrialRow.number, ScoresRow.packed)
+            .join(ScoresRow, ScoresRow.trial_id == TrialRow.id)
+            .where(TrialRow.study_id == study_id, TrialRow.number.in_(list(numbers)))
+        )
+        with self._translated(f"read scores of study {study_id} of"), transaction(self._engine) as connection:
+            rows = connection.execute(query).all()
+        return {number: unpack_scores(packed) for number, packed in rows}
 
     def studies(self) -> list[StudySummary]:
         """All studies, by model, benchmark and then age."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from storage import Store, StudyKey, Trial
+from storage import Confirmation, Store, StudyKey, Trial
 
 LAYERS, TOKENS, TEXT, WIDTH, QUESTIONS = 12, 144.0, 38.5, 192, 500
+FIXED = 6
 PHIS = ("instruction", "intra_column", "last_token", "random")
 DEVICE = "cpu: 2 threads of Xeon"
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -30,7 +32,14 @@ def measured(
     flops = sum(n * (t + TEXT) * (24 * WIDTH**2 + 4 * WIDTH * (t + TEXT)) for n, t in shares)
     dense = LAYERS * (TOKENS + TEXT) * (24 * WIDTH**2 + 4 * WIDTH * (TOKENS + TEXT))
     paper = sum(n * (12 * t * WIDTH**2 + 2 * t * t * WIDTH) for n, t in shares)
-    skill = {"instruction": 1.0, "last_token": 0.85, "intra_column": 0.6, "random": 0.25}
+    skill = {
+        "instruction": 1.0,
+        "last_token": 0.85,
+        "intra_column": 0.6,
+        "random": 0.25,
+        "uniform": 0.3,
+        "downsample": 0.35,
+    }
     loss = (1 - first / TOKENS) ** 2 * (1.2 - skill[shallow]) * 0.5 * (1 - k1 / LAYERS) ** 1.5
     loss += (1 - second / TOKENS) ** 3 * (1.3 - skill[deep]) * 0.25 * (1 - k2 / LAYERS) ** 1.2
     accuracy = round(QUESTIONS * min(1, max(0.4, 0.93 - loss + draw.gauss(0, 0.006)))) / QUESTIONS
@@ -43,7 +52,36 @@ def measured(
         accuracy=accuracy, accuracy_low=accuracy - half, accuracy_high=min(1, accuracy + half), n=QUESTIONS,
         latency_ms=latency, latency_low_ms=latency * 0.97, latency_high_ms=latency * 1.05, device=DEVICE,
         seconds=4.2, commit="3ee45d2", versions={"torch": "2.13.0"}, metrics={"f1": accuracy},
-        created_at=START + timedelta(seconds=4 * number), scores=(1.0, 0.0),
+        created_at=START + timedelta(seconds=4 * number), scores=drawn_scores(accuracy, draw),
+    )  # fmt: skip
+
+
+def drawn_scores(accuracy: float, draw: random.Random) -> tuple[float, ...]:
+    """One score per question with that mean, at random places."""
+    right = round(accuracy * QUESTIONS)
+    scores = [1.0] * right + [0.0] * (QUESTIONS - right)
+    draw.shuffle(scores)
+    return tuple(scores)
+
+
+def stopped(number: int, rival: int = 2, asked: int = 96) -> Trial:
+    """A trial that was given up early, with an estimate."""
+    trial = measured(number, "sampler", 2, 88.0, 5, 60.0, "random", "last_token")
+    reason = f"less accurate than trial {rival}, which costs no more, after {asked} of {QUESTIONS} questions"
+    scores = (*trial.scores[:asked], *[math.nan] * (QUESTIONS - asked))
+    return replace(trial, state="stopped", reason=reason, n=asked, scores=scores)
+
+
+def confirmation(trial: Trial, dense: Trial) -> Confirmation:
+    """A held-out measurement of a trial, a little below its estimate."""
+    accuracy, difference = trial.accuracy - 0.004, trial.accuracy - dense.accuracy - 0.004
+    return Confirmation(
+        trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed,
+        n_questions=2000, n=2000, accuracy=accuracy, accuracy_low=accuracy - 0.01,
+        accuracy_high=accuracy + 0.01, dense_accuracy=dense.accuracy, difference=difference,
+        difference_low=difference - 0.005, difference_high=difference + 0.005, trial=trial.number,
+        layers=LAYERS, flops=trial.flops, flops_ratio=trial.flops_ratio, device=DEVICE,
+        created_at=START, latency_ms=trial.latency_ms,
     )  # fmt: skip
 
 
@@ -60,8 +98,10 @@ def searched(count: int, seed: int = 0) -> list[Trial]:
         measured(1, "fastv", 2, 50.0, 3, 0.0, "last_token", "intra_column"),
         measured(2, "paper", 2, 50.0, 8, 75.0, "instruction", "intra_column"),
         measured(3, "random", 2, 50.0, 8, 75.0, "random", "random"),
+        measured(4, "uniform", 2, 50.0, 8, 75.0, "uniform", "uniform"),
+        measured(5, "downsample", 2, 50.0, 8, 75.0, "downsample", "downsample"),
     ]
-    for number in range(4, count):
+    for number in range(FIXED, count):
         if number % 40 == 39:
             trials.append(failed(number))
             continue

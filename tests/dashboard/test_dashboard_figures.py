@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 from generated_store import failed, searched, study_key
 
-from dashboard.figures import DARK, LIGHT, axis_scale, front_figure, label_lifts
+from dashboard.figures import axis_scale, front_figure
+from dashboard.labels import label_lifts
+from dashboard.palette import DARK, LIGHT
 from dashboard.queries import COSTS, LANDMARKS, View, build_view
 from storage.pareto import front
 
@@ -48,11 +50,13 @@ def test_bars_are_the_intervals(view: View) -> None:
 def test_landmarks_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
     figure = front_figure(view, dark=dark)
     labels = {annotation.text: annotation.font.color for annotation in figure.layout.annotations}
-    assert set(labels) == set(LANDMARKS.values())
+    assert set(labels) == {"dense", "FastV", "HiMAP paper"}  # the controls are named in the legend
+    named = {trace.name for trace in figure.data if trace.showlegend is not False}
+    assert {"random", "uniform", "downsample"} <= named
     palette = DARK if dark else LIGHT
     assert labels["FastV"] == palette.landmarks["fastv"]
-    symbols = [trace.marker.symbol for trace in figure.data if trace.name in labels]
-    assert len(set(symbols)) == 4
+    symbols = [trace.marker.symbol for trace in figure.data if trace.name in LANDMARKS.values()]
+    assert len(symbols) == len(set(symbols)) == 6
     assert "circle" not in symbols
 
 
@@ -66,6 +70,7 @@ def test_hover_tells_the_whole_configuration(view: View) -> None:
 
 @pytest.mark.parametrize(("cost", "title"), [
     ("flops", "(GFLOPs)"), ("flops_ratio", "share of dense (%)"), ("paper_flops", "(MMACs)"),
+    ("latency_ms", "median (ms)"),
 ])  # fmt: skip
 def test_axes_name_their_unit(cost: str, title: str) -> None:
     view = build_view(study_key(), searched(20), cost)

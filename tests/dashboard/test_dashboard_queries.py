@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from generated_store import failed, measured, searched, study_key
 
-from dashboard import queries, tables
+from dashboard import queries, tables, words
 from dashboard.queries import COSTS, build_view
 from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
@@ -23,7 +23,9 @@ def trial(number: int, flops_ratio: float, accuracy: float, origin: str = "sampl
 def test_a_view_sorts_trials_into_their_roles() -> None:
     view = build_view(study_key(), searched(60))
     assert (len(view.complete), len(view.failed)) == (59, 1)
-    assert [one.origin for one in view.landmarks] == ["dense", "fastv", "paper", "random"]
+    assert [one.origin for one in view.landmarks] == [
+        "dense", "fastv", "paper", "random", "uniform", "downsample",
+    ]  # fmt: skip
     assert view.dense is not None
     assert view.dense.number == 0
     costs = [one.flops for one in view.front]
@@ -40,7 +42,7 @@ def test_each_cost_has_its_own_front(cost: str) -> None:
     assert view.cost.field == cost
     costs = [getattr(one, cost) for one in view.front]
     assert costs == sorted(costs)
-    assert queries.cost_text(view.front[-1], view.cost)[-1] in "%s"
+    assert words.cost_text(view.front[-1], view.cost)[-1] in "%s"
 
 
 def test_the_numbers_people_look_for_first() -> None:
@@ -83,7 +85,7 @@ def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing
 
 
 def test_details_tell_configuration_n_interval_latency_and_device() -> None:
-    told = dict(queries.details(searched(4)[2]))
+    told = dict(words.details(searched(4)[2]))
     assert told["K1"] == "layer 2, drop 50 % by instruction"
     assert told["K2"] == "layer 8, drop 75 % by intra_column"
     assert told["Tokens"] == "144 → 72 → 18"
@@ -91,12 +93,12 @@ def test_details_tell_configuration_n_interval_latency_and_device() -> None:
     assert told["True FLOPs"].endswith("% of dense")
     assert told["Latency"].endswith("on cpu: 2 threads of Xeon")
     assert "Seed" not in told
-    assert dict(queries.details(searched(4)[3]))["Seed"] == "0"
+    assert dict(words.details(searched(4)[3]))["Seed"] == "0"
 
 
 def test_details_of_what_was_not_measured() -> None:
     bare = Trial(0, "complete", "sampler", 1, 0, 2, 0, accuracy=0.5)
-    told = dict(queries.details(bare))
+    told = dict(words.details(bare))
     assert told["Accuracy"] == "50.0 %, n = 0"
     assert told["Latency"] == "–"
     assert told["Tokens"] == "– → – → –"
@@ -112,19 +114,19 @@ def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
     pairs = queries.pairs(studies)
     assert list(pairs) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
     assert [one.id for one in pairs["qwenvl-mini", "pope"]] == [2, 1]
-    labels = {queries.study_label(one) for one in studies}
+    labels = {words.study_label(one) for one in studies}
     assert len(labels) == 3
 
 
 def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
-    caption = queries.provenance(build_view(study_key(), searched(10)))
+    caption = words.provenance(build_view(study_key(), searched(10)))
     for part in (
         "cpu: 2 threads of Xeon", "n = 500 questions of pope, validation split", "95 % confidence interval",
         "Commit 3ee45d2", "weights 9f2c41d07be855aa", "validation estimate, not confirmed on held-out data",
     ):  # fmt: skip
         assert part in caption
     mixed = [replace(searched(3)[1], device="cuda: H100", n=100), *searched(1)]
-    caption = queries.provenance(build_view(study_key(), mixed))
+    caption = words.provenance(build_view(study_key(), mixed))
     assert "cpu: 2 threads of Xeon, cuda: H100" in caption
     assert "n = 100 to 500" in caption
 
@@ -141,7 +143,7 @@ def test_tables() -> None:
     )
     every = tables.all_table(view)
     assert len(every) == 59
-    assert list(every["origin"][:5]) == ["dense", "FastV", "HiMAP paper", "random", "search"]
+    assert list(every["origin"][3:7]) == ["random", "uniform", "downsample", "search"]
     assert every["front"].sum() == len(front)
     assert list(tables.failure_table(view)["reason"]) == ["out of memory at layer 3"]
 

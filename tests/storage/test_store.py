@@ -211,3 +211,14 @@ def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFacto
         started = time.process_time()
         assert store.version_stamp(study)
         assert time.process_time() - started < 0.1
+
+
+def test_scores_of_some_trials_come_without_the_rest(
+    store: Store, key: StudyKey, make_trial: MakeTrial
+) -> None:
+    study = store.study(key)
+    for number in range(3):
+        store.add(study, make_trial(number, scores=(float(number), math.inf)))
+    store.add(study, make_trial(3, scores=()))
+    assert store.scores(study, [2, 0, 3, 9]) == {0: (0.0, math.inf), 2: (2.0, math.inf)}
+    assert store.scores(study, []) == {}

@@ -1,0 +1,76 @@
+"""What every page is given: the store as it is now, its studies, the theme, and what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard import queries, source, words
+from dashboard.queries import View
+from storage import Store, StudySummary, Trial
+
+PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
+KEPT = ("cost", "coloring", "states", "criteria", "devices", "least n", "beside", PAIR, STUDY)
+
+
+@dataclass(frozen=True)
+class Context:
+    """One look at the store, for one page."""
+
+    url: str
+    store: Store
+    studies: list[StudySummary]
+    dark: bool
+
+    def trials(self, study: StudySummary) -> list[Trial]:
+        """The trials of a study without scores."""
+        return source.trials(self.url, study.id, self.store)
+
+    def view(self, study: StudySummary, cost: str = "flops") -> View:
+        """One study under one cost, with its confirmations."""
+        confirmations = source.confirmations(self.url, study.id, self.store)
+        return queries.build_view(study.key, self.trials(study), cost, confirmations)
+
+    def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
+        """Per-question scores of some trials, by number."""
+        return source.scores(self.url, study.id, tuple(sorted(set(numbers))), self.store)
+
+
+def keep_choices() -> None:
+    """Streamlit forgets a widget's value when a page does not draw it; what is chosen stays chosen."""
+    for key in list(st.session_state):
+        if isinstance(key, str) and any(key == one or key.startswith(f"{STUDY}(") for one in KEPT):
+            st.session_state[key] = st.session_state[key]
+
+
+def choose_study(studies: list[StudySummary]) -> StudySummary:
+    """The selectors of the pair and, where it has several, of its study."""
+    pairs = queries.pairs(studies)
+    first, second = st.columns([2, 3])
+    if st.session_state.get(PAIR) not in pairs:
+        st.session_state.pop(PAIR, None)
+    pair = first.selectbox("Model and benchmark", list(pairs), format_func=words.pair_label, key=PAIR)
+    of_pair = {summary.id: summary for summary in pairs[pair]}
+    if len(of_pair) == 1:
+        return next(iter(of_pair.values()))
+    chosen = second.selectbox(
+        "Study", list(of_pair), format_func=lambda one: words.study_label(of_pair[one]), key=f"{STUDY}{pair}"
+    )
+    return of_pair[chosen]
+
+
+def chosen_number(view: View) -> int | None:
+    """The trial that was chosen last in this study."""
+    return st.session_state.get(CHOSEN, {}).get(view.key.name)
+
+
+def chosen_trial(view: View) -> Trial | None:
+    """The chosen trial, else the one to suggest; None in a study without trials."""
+    return view.trial(chosen_number(view)) or queries.suggested(view)
+
+
+def choose(view: View, number: int) -> None:
+    """Remember a choice for all pages."""
+    st.session_state[CHOSEN] = {**st.session_state.get(CHOSEN, {}), view.key.name: number}

@@ -1,0 +1,53 @@
+"""Two configurations on the same questions: which were lost and won, and what that says. Pure, numpy only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_DRAWS = 4000
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One configuration against another on the questions that both were asked.
+
+    `lost` and `won` are question numbers, the largest changes first; `difference` the mean of score less
+    score, with its 95 % paired bootstrap interval; `p` of McNemar's exact test, None for graded scores.
+    """
+
+    asked: int
+    lost: tuple[int, ...]
+    won: tuple[int, ...]
+    difference: float
+    low: float
+    high: float
+    p: float | None
+
+
+def compare(scores: Sequence[float], others: Sequence[float]) -> Paired | None:
+    """How `scores` differ from `others`, question by question; None where no question has both."""
+    size = min(len(scores), len(others))
+    ours, theirs = np.array(scores[:size], dtype=float), np.array(others[:size], dtype=float)
+    asked = np.flatnonzero(np.isfinite(ours) & np.isfinite(theirs))
+    if not len(asked):
+        return None
+    change = ours[asked] - theirs[asked]
+    order = np.argsort(change, kind="stable")
+    lost = tuple(int(asked[i]) for i in order if change[i] < 0)
+    won = tuple(int(asked[i]) for i in order[::-1] if change[i] > 0)
+    counts = np.random.default_rng(0).multinomial(len(change), [1 / len(change)] * len(change), size=_DRAWS)
+    low, high = np.quantile(counts @ change / len(change), [0.025, 0.975])
+    binary = set(np.concatenate([ours[asked], theirs[asked]]).tolist()) <= {0.0, 1.0}
+    p = mcnemar(len(won), len(lost)) if binary else None
+    return Paired(len(asked), lost, won, float(change.mean()), float(low), float(high), p)
+
+
+def mcnemar(won: int, lost: int) -> float:
+    """Exact two-sided p: could two equally good configurations differ so on these questions?"""
+    total, few = won + lost, min(won, lost)
+    tail = sum(math.comb(total, i) for i in range(few + 1)) / 2**total
+    return min(1.0, 2 * tail)

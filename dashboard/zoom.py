@@ -1,0 +1,77 @@
+"""Keeps a chart's zoom when its data change: Streamlit draws a changed chart anew and tells no ranges.
+
+A component without a look of its own listens to the chart beside it and reports what was zoomed to. It runs
+in a fragment, so that zooming draws nothing again; the next drawing of the chart starts from these ranges.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import streamlit as st
+
+STATE = "zoom"
+_SCRIPT = """
+export default function ({ data, setStateValue }) {
+  const listen = () => {
+    const chart = document.querySelector(`.st-key-${data.box} .js-plotly-plot`);
+    if (!chart || !chart.on || chart.himapScope === data.scope) return;
+    const known = chart.himapScope !== undefined;
+    chart.himapScope = data.scope;
+    if (known) return;
+    chart.on("plotly_relayout", (change) => {
+      if (!Object.keys(change).some((name) => /^[xy]axis\\d*\\.(range|autorange)/.test(name))) return;
+      const ranges = {};
+      for (const name of Object.keys(chart.layout)) {
+        const axis = chart.layout[name];
+        if (/^[xy]axis\\d*$/.test(name) && axis.range && !axis.autorange) ranges[name] = [...axis.range];
+      }
+      setStateValue("ranges", { scope: chart.himapScope, ranges });
+    });
+  };
+  const timer = setInterval(listen, 200);
+  return () => clearInterval(timer);
+}
+"""
+_listener = st.components.v2.component("himap_zoom", js=_SCRIPT)
+
+
+@st.fragment
+def listen(box: str, scope: str) -> None:
+    """Report the zoom of the chart in the container with the key `box`, as belonging to `scope`."""
+    _listener(
+        key=f"{STATE} {box}", data={"box": box, "scope": scope}, on_ranges_change=lambda: _remember(box)
+    )
+
+
+def ranges(scope: str) -> dict[str, list[float]]:
+    """The axes that were zoomed in this scope, each with its two limits; no others."""
+    return st.session_state.get(STATE, {}).get(scope, {})
+
+
+def _remember(box: str) -> None:
+    told = st.session_state[f"{STATE} {box}"].ranges
+    found = checked(told)
+    if found is not None:
+        st.session_state[STATE] = {**st.session_state.get(STATE, {}), **found}
+
+
+def checked(told: Any) -> dict[str, dict[str, list[float]]] | None:
+    """What the browser told, if it has the form expected: {scope: {axis: [low, high]}}."""
+    if not isinstance(told, dict) or not isinstance(told.get("scope"), str):
+        return None
+    limits = told.get("ranges")
+    if not isinstance(limits, dict):
+        return None
+    good = {
+        name: [float(each) for each in pair]
+        for name, pair in limits.items()
+        if name in ("xaxis", "yaxis") and _limits(pair)
+    }
+    return {told["scope"]: good}
+
+
+def _limits(pair: Any) -> bool:
+    numbers = isinstance(pair, list) and all(isinstance(each, int | float) for each in pair)
+    return numbers and len(pair) == 2 and all(map(math.isfinite, pair))

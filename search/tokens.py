@@ -1,0 +1,102 @@
+"""Which image tokens of one question survive a configuration, as JSON, for programs that draw them.
+
+python -m search.tokens --model qwenvl --benchmark pope --questions 99 --question 17 --config '{"k1": 2, ...}'
+
+Runs the model on that question, dense and pruned. Prints one object: rows and columns of image tokens, the
+tokens left after_k1 and after_k2 (from 0, row by row), the answers, the question and its image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from typing import Any
+
+import torch
+
+import himap
+from himap import HimapError, PruningConfig
+from himap.families import find
+from objectives.benchmarks import Question, benchmark
+from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.images import load_image
+from objectives.errors import ModelLoadError, UnknownBenchmarkError
+from objectives.models import LoadedModel, load
+from objectives.questions import told
+from objectives.scenes import SPLITS
+from search.errors import UsageError
+from search.targets import resolve
+
+
+@torch.inference_mode()
+def survivors(
+    loaded: LoadedModel, prompt: str, question: Question, config: PruningConfig, new_tokens: int
+) -> dict[str, Any]:
+    """Grid, tokens left and answers of one question.
+
+    What the first cut keeps is read from a run without the second, which comes after it.
+    """
+    inputs = loaded.inputs([prompt], [load_image(question.image)])
+    inputs = {name: value.to(loaded.device) for name, value in inputs.items()}
+    image = (inputs["input_ids"][0] == loaded.model.config.image_token_id).nonzero().flatten().tolist()
+    order = {slot: number for number, slot in enumerate(image)}
+    grids = find(loaded.model).grids(inputs)
+    columns = math.ceil(math.sqrt(len(image))) if grids is None else int(grids[0, 1])
+
+    def run(one: PruningConfig) -> tuple[list[int], str]:
+        with himap.prune(loaded.model, one) as pruning:
+            out = loaded.model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False)
+            left = [order[slot] for slot in pruning.positions[0].tolist() if slot in order]
+        new = out[0, inputs["input_ids"].shape[1] :]
+        return left, loaded.processor.tokenizer.decode(new, skip_special_tokens=True).strip()
+
+    shallow, _ = run(PruningConfig(config.k1, config.r1, config.k2, 0, config.phi_shallow, seed=config.seed))
+    deep, answer = run(config)
+    return {
+        "rows": math.ceil(len(image) / columns), "columns": columns, "after_k1": shallow, "after_k2": deep,
+        "answer": answer, "dense_answer": run(PruningConfig.dense())[1],
+    }  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what survives; 2 and one line for a request that cannot be met."""
+    parser = argparse.ArgumentParser(prog="python -m search.tokens", description="Surviving tokens as JSON.")
+    parser.add_argument("--model", required=True, help="as for search.launch")
+    parser.add_argument("--weights", default="auto", help="as for search.launch")
+    parser.add_argument("--digest", default="", help="weights that the study measured; others are refused")
+    parser.add_argument("--benchmark", required=True)
+    parser.add_argument("--split", choices=SPLITS, default="validation")
+    parser.add_argument("--questions", type=int, required=True, help="how many the study asks")
+    parser.add_argument("--question", type=int, required=True, help="which of them, from 0")
+    parser.add_argument("--config", required=True, help="a himap.PruningConfig as JSON")
+    try:
+        answer = _answer(parser.parse_args(arguments))
+    except (UsageError, HimapError, ModelLoadError, UnknownBenchmarkError, ValueError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> dict[str, Any]:
+    config = PruningConfig.from_dict(json.loads(options.config))
+    chosen = benchmark(options.benchmark)
+    questions = embedded_questions(chosen, options.split, options.questions)
+    if not 0 <= options.question < len(questions):
+        raise UsageError(f"got question {options.question}; expected 0 to {len(questions) - 1}")
+    target = resolve(options.model, options.weights)
+    if options.digest and target.digest != options.digest:
+        raise UsageError(
+            f"the study measured weights {options.digest[:12]}, but {target.source} holds "
+            f"{target.digest[:12]}; name the study's weights with --weights"
+        )
+    question = questions[options.question]
+    loaded = load(target.source)
+    found = survivors(loaded, chosen.prompt(question), question, config, chosen.max_new_tokens)
+    return {**found, **told(questions, [options.question])[0]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

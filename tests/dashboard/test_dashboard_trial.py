@@ -1,0 +1,153 @@
+"""What the trial page works out: depth, paired differences, pictures, and the answers of other processes."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import subprocess
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from generated_store import LAYERS, confirmation, searched, stopped, study_key
+from PIL import Image
+
+from dashboard import outside
+from dashboard.depth import Depth, decoder_depth
+from dashboard.paired import compare, mcnemar
+from dashboard.queries import build_view
+from dashboard.trial_figures import survivors, tokens_figure
+
+
+def test_the_depth_follows_from_the_paper_flops() -> None:
+    trials = [t for t in searched(30) if t.complete]
+    assert decoder_depth(trials) == Depth(LAYERS, True)
+    assert not decoder_depth(trials[:2]).known
+    assert decoder_depth([]) == Depth(2, False)
+    odd = [replace(t, paper_flops=t.paper_flops * (1 + 0.1 * (t.number % 3))) for t in trials]
+    assert decoder_depth(odd) == Depth(max(t.k2 for t in trials) + 1, False)
+    told = replace(confirmation(trials[2], trials[0]), layers=28)
+    assert decoder_depth(trials, [told]) == Depth(28, True)
+
+
+def test_a_paired_comparison_counts_what_was_lost_and_won() -> None:
+    found = compare([1, 0, 0, 1, math.nan], [1, 1, 1, 0, 1])
+    assert found is not None
+    assert (found.asked, set(found.lost), found.won) == (4, {1, 2}, (3,))
+    assert found.difference == -0.25
+    assert found.low <= found.difference <= found.high
+    assert found.p == pytest.approx(1.0)
+    assert mcnemar(0, 10) == pytest.approx(2 / 1024)
+    assert compare([math.nan], [1.0]) is None
+    assert compare([], []) is None
+
+
+def test_graded_scores_have_no_mcnemar_and_the_largest_losses_come_first() -> None:
+    found = compare([0.9, 0.0, 0.3], [1.0, 1.0, 0.0])
+    assert found is not None
+    assert (found.p, found.lost, found.won) == (None, (1, 0), (2,))
+
+
+def test_the_bootstrap_covers_the_true_difference() -> None:
+    draw, inside = np.random.default_rng(0), 0
+    for _ in range(100):
+        base = (draw.random(200) < 0.8).astype(float)
+        other = np.where(draw.random(200) < 0.1, 1 - base, base)
+        found = compare(other.tolist(), base.tolist())
+        assert found is not None
+        inside += found.low <= 0.1 * (0.2 - 0.8) <= found.high
+    assert inside >= 88
+
+
+def test_tokens_by_layer_fall_at_the_cuts() -> None:
+    trial = searched(3)[2]
+    bars = {trace.name: list(trace.y) for trace in tokens_figure(trial, Depth(LAYERS, True)).data}
+    assert bars["Image tokens left"] == [144] * 2 + [72] * 6 + [18] * 4
+    assert bars["Text tokens"] == [trial.text_tokens] * LAYERS
+
+
+def test_dropped_tokens_are_washed_out_in_the_picture() -> None:
+    picture = Image.new("RGB", (60, 60), (200, 0, 0))
+    drawn = Image.open(io.BytesIO(survivors(picture, (2, 2), {0})))
+    quarter = drawn.width // 4
+    assert drawn.getpixel((quarter, quarter)) == (200, 0, 0)
+    gone = drawn.getpixel((3 * quarter, quarter))
+    assert isinstance(gone, tuple)
+    assert min(gone) > 200
+    whole = Image.open(io.BytesIO(survivors(picture, (2, 2), None)))
+    assert whole.getpixel((3 * quarter, quarter)) == (200, 0, 0)
+
+
+def test_a_stopped_trial_is_an_estimate_and_never_on_the_front() -> None:
+    better = replace(stopped(50), accuracy=1.0)
+    view = build_view(study_key(), [*searched(20), better], confirmations=[])
+    assert view.stopped == (better,)
+    assert better not in view.front
+    assert view.trial(50) == better
+
+
+def test_confirmations_belong_to_equal_configurations() -> None:
+    trials = searched(20)
+    told = replace(confirmation(trials[2], trials[0]), trial=None)
+    view = build_view(study_key(), trials, confirmations=[told])
+    assert view.confirmed == {2: told}
+    elsewhere = replace(told, r1=51.0)
+    assert build_view(study_key(), trials, confirmations=[elsewhere]).confirmed == {}
+
+
+def png() -> str:
+    file = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, code: int, out: str, error: str = "") -> list[list[str]]:
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, code, out, error)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return asked
+
+
+def test_questions_and_survivors_are_read_from_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = {"number": 3, "text": "Is it?", "choices": [], "answers": ["no"], "image": png()}
+    answering(monkeypatch, 0, json.dumps([question]))
+    (shown,) = outside.questions(study_key(), [3])
+    assert (shown.number, shown.answers) == (3, ("no",))
+    assert outside.questions(study_key(), []) == []
+    told = {
+        "rows": 2,
+        "columns": 3,
+        "after_k1": [0, 5],
+        "after_k2": [5],
+        "answer": "no",
+        "dense_answer": "yes",
+    }
+    asked = answering(monkeypatch, 0, json.dumps({**question, **told}))
+    found = outside.survivors(study_key(), searched(3)[2], 3)
+    assert (found.grid, found.after_k2, found.image.size) == ((2, 3), {5}, (4, 4))
+    assert json.loads(asked[0][-1])["k2"] == 8
+    assert study_key().weights_digest in asked[0]
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "error", "said"),
+    [
+        (2, "", "unknown benchmark 'x'; expected one of y\n", "failed: unknown benchmark 'x'"),
+        (1, "", "Traceback\nModuleNotFoundError: No module named 'torch'", "install torch to run the model"),
+        (-9, "", "", "exit code -9"),
+        (0, "not json", "", "printed no JSON"),
+    ],
+)
+def test_what_goes_wrong_outside_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, code: int, out: str, error: str, said: str
+) -> None:
+    answering(monkeypatch, code, out, error)
+    with pytest.raises(outside.OutsideError, match=said):
+        outside.questions(study_key(), [1])
