@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from objectives.provenance import commit
-from search.driver import Pair
+from search.pair import Pair
 from search.pairs import SPLIT, Request
 from search.targets import KNOWN, Target
 from storage import Store
@@ -24,7 +24,8 @@ def lines(
         f"device     {device}",
         f"pairs      {len(pairs)}: {benchmarks}; {request.questions} {SPLIT} questions each",
         f"budget     {request.budget} trials a pair, {stored} of {planned} already stored",
-        f"search     {request.sampler}, seed {request.seed}, {workers} worker(s)",
+        f"search     {request.sampler}, {' and '.join(request.goals.objectives)}, seed {request.seed}, "
+        f"{workers} worker(s)",
         f"code       {commit() or 'unknown commit'}",
         f"store      {store.location}",
     ]

@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 from objectives.provenance import commit, versions
 from search.errors import WorkersLostError
+from search.pair import Pair
 from search.pool import Job, Outcome, Pool
-from search.study import Candidate, PairStudy
+from search.quiet import Quiet
+from search.race import Rival
+from search.study import Candidate
 from storage import Store, Trial
-from storage.records import StudyKey, utc_now
+from storage.pareto import front
+from storage.records import utc_now
 
 _RETRIES = 2
 _FAILURES_IN_A_ROW = 8
-
-
-@dataclass
-class Pair:
-    """A model-benchmark pair in progress: its study, its stored trials and what is being measured."""
-
-    key: StudyKey
-    study_id: int
-    study: PairStudy
-    budget: int
-    trials: list[Trial]
-    running: int = 0
-    exhausted: bool = False
-    retry: list[Candidate] = field(default_factory=list)
-
-    @property
-    def wants(self) -> bool:
-        """Whether another candidate should be handed out."""
-        return bool(self.retry) or (not self.exhausted and len(self.trials) + self.running < self.budget)
-
-    @property
-    def done(self) -> bool:
-        return not self.wants and not self.running
+_LEAD = 0.1  # of the budget; by so much a pair may be ahead of the others where caches are warm for it
+_SHORT, _LONG = 0.03, 0.5  # seconds to wait for an ask, and for a result
 
 
 class Driver:
-    """Runs pairs to their budgets on a pool; `on_trial` is called after each committed trial."""
+    """Runs pairs to their budgets on a pool; `on_trial` is called after each committed trial.
+
+    Asks run in a thread of their own, so that results are committed meanwhile; what comes in while a study is
+    asked is told to it afterwards. With `race` a configuration is stopped once it surely loses to a front
+    member that costs no more. Latency is measured while nothing else runs: of fronts and landmarks at the
+    end, or, where it is an objective, of every trial in between.
+    """
 
     def __init__(
-        self, store: Store, pool: Pool, pairs: list[Pair], on_trial: Callable[[Pair, Trial], None]
+        self,
+        store: Store,
+        pool: Pool,
+        pairs: list[Pair],
+        on_trial: Callable[[Pair, Trial], None],
+        race: bool = True,
     ) -> None:
         self._store, self._pool, self._pairs, self._on_trial = store, pool, pairs, on_trial
+        self._race = race
+        self._quiet = Quiet(store, pool)
+        self._asker = ThreadPoolExecutor(1, "ask")
+        self._asking: tuple[Pair, Future[Candidate | None]] | None = None
+        self._untold: list[tuple[Pair, Candidate, Trial]] = []
         self._failures = 0
         self.stopping = False
 
@@ -60,25 +60,76 @@ class Driver:
         Raises:
             WorkersLostError: measurements fail one after the other, whatever the configuration.
         """
-        while any(not pair.done for pair in self._pairs):
-            self._fill()
-            if not self._pool.running:
-                break
-            for outcome in self._pool.finished(timeout=0.5):
-                self._take(outcome)
+        try:
+            while any(not pair.done for pair in self._pairs):
+                self._fill()
+                if self._pool.running:
+                    self._collect()
+                elif (self._asking is None or self.stopping) and not self._time():
+                    break
+            if not self.stopping:
+                for pair in self._pairs:
+                    self._quiet.finish(pair)
+        finally:
+            self._asker.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self) -> None:
         while not self.stopping and self._pool.has_room:
-            waiting = [pair for pair in self._pairs if pair.wants]
-            if not waiting:
+            if self._asking is None:
+                pair = None if self._quiet.due(self._pairs) else self._next()
+                if pair is None:
+                    return
+                if pair.retry:
+                    self._hand(pair, pair.retry.pop())
+                    continue
+                self._asking = pair, self._asker.submit(pair.study.ask)
+            if not self._asked():
                 return
-            pair = min(waiting, key=lambda p: (len(p.trials) + p.running) / p.budget)
-            candidate = pair.retry.pop() if pair.retry else pair.study.ask()
-            if candidate is None:
-                pair.exhausted = True
-                continue
-            pair.running += 1
-            self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate)))
+
+    def _next(self) -> Pair | None:
+        """The pair to serve: the one that is furthest behind, of those that the next worker has caches for
+        where none is far behind them."""
+        waiting = [pair for pair in self._pairs if pair.wants]
+        if not waiting:
+            return None
+        last = min(waiting, key=lambda pair: pair.progress)
+        warm = [pair for pair in waiting if self._pool.prefers(pair.key.benchmark)]
+        best = min(warm, key=lambda pair: pair.progress, default=last)
+        return best if best.progress <= last.progress + _LEAD else last
+
+    def _asked(self) -> bool:
+        """Takes an answer, if it is there: False if it is not."""
+        assert self._asking is not None
+        pair, answer = self._asking
+        if not wait([answer], _SHORT).done:
+            return False
+        self._asking = None
+        candidate = answer.result()
+        for each in self._untold:
+            each[0].study.tell(*each[1:])
+        self._untold.clear()
+        if candidate is None:
+            pair.exhausted = True
+        elif candidate.known is not None:
+            self._keep(pair, candidate, _reused(candidate))
+        else:
+            self._hand(pair, candidate)
+        return True
+
+    def _hand(self, pair: Pair, candidate: Candidate) -> None:
+        pair.running += 1
+        rivals: tuple[Rival, ...] = ()
+        if self._race and candidate.origin in ("sampler", "transfer") and not pair.study.goals.timed:
+            rivals = tuple(
+                Rival(t.number, t.flops, t.paper_flops, t.scores)
+                for t in front(pair.trials)
+                if t.scores and t.n == len(t.scores)
+            )
+        self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate), rivals))
+
+    def _collect(self) -> None:
+        for outcome in self._pool.finished(timeout=_SHORT if self._asking else _LONG):
+            self._take(outcome)
 
     def _take(self, outcome: Outcome) -> None:
         pair, candidate = outcome.job.tag
@@ -87,17 +138,36 @@ class Driver:
             candidate.attempts += 1
             pair.retry.append(candidate)
             return
-        trial = _trial(candidate, outcome)
+        self._keep(pair, candidate, _trial(candidate, outcome))
+
+    def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
+        """Commits a result, then lets it count."""
         self._store.add(pair.study_id, trial)
         pair.trials.append(trial)
-        pair.study.tell(candidate, trial)
+        if pair.study.goals.timed and trial.complete and not trial.latency_ms > 0:
+            pair.untimed.append((candidate, trial))
+        else:
+            self._tell(pair, candidate, trial)
         self._on_trial(pair, trial)
-        self._failures = 0 if trial.complete else self._failures + 1
+        self._failures = self._failures + 1 if trial.failed else 0
         if self._failures >= _FAILURES_IN_A_ROW:
             raise WorkersLostError(
                 f"the last {self._failures} measurements failed, the last one with: {trial.reason}; "
                 "what was measured is stored, and the same command goes on from there"
             )
+
+    def _tell(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
+        if self._asking is not None and self._asking[0] is pair:
+            self._untold.append((pair, candidate, trial))
+        else:
+            pair.study.tell(candidate, trial)
+
+    def _time(self) -> bool:
+        """Measures the latencies that studies wait for; False if there are none."""
+        waiting = [(pair, pair.untimed.pop(0)) for pair in self._pairs for _ in list(pair.untimed)]
+        for pair, (candidate, trial) in waiting:
+            self._tell(pair, candidate, self._quiet.time(pair, trial))
+        return bool(waiting)
 
 
 def _trial(candidate: Candidate, outcome: Outcome) -> Trial:
@@ -106,8 +176,19 @@ def _trial(candidate: Candidate, outcome: Outcome) -> Trial:
     return Trial(
         number=candidate.number,
         origin=candidate.origin,
+        source=candidate.source,
         k1=config.k1, r1=config.r1, k2=config.k2, r2=config.r2,
         phi_shallow=config.phi_shallow, phi_deep=config.phi_deep, seed=config.seed,
         versions=versions(), commit=commit(), created_at=utc_now(),
         **(measured or {"state": "failed", "reason": outcome.reason}),
+    )  # fmt: skip
+
+
+def _reused(candidate: Candidate) -> Trial:
+    """A measurement of the same from another study, which took no time here."""
+    assert candidate.known is not None
+    source, trial = candidate.known
+    return replace(
+        trial, **candidate.config.as_dict(), number=candidate.number, origin=candidate.origin, source=source,
+        seconds=0.0, created_at=utc_now(),
     )  # fmt: skip

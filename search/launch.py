@@ -43,7 +43,25 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--questions", type=int, default=120, help="validation questions per trial (default 120)"
     )
-    made.add_argument("--sampler", default="tpe", help="tpe (default), gp, nsga2 or random")
+    made.add_argument(
+        "--sampler", default="auto",
+        help="auto (default: gp where a trial costs far more than an ask, else tpe), gp, tpe, nsga2, random",
+    )  # fmt: skip
+    made.add_argument(
+        "--objectives", nargs="+", default=["accuracy", "flops"], metavar="NAME",
+        help="accuracy with one or two of flops (default), paper_flops, latency",
+    )  # fmt: skip
+    made.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
+    made.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
+    made.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds per prompt")
+    made.add_argument(
+        "--no-race", dest="race", action="store_false",
+        help="answer all questions also where a configuration surely loses to one that costs no more",
+    )  # fmt: skip
+    made.add_argument(
+        "--prefix-mb", type=int, default=1024, metavar="MB",
+        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
+    )  # fmt: skip
     made.add_argument(
         "--seed", type=int, default=0, help="of the sampler and the random criterion (default 0)"
     )

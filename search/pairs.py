@@ -2,47 +2,103 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field, replace
 
+from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.embedded import embedded_questions
 from objectives.models import image_token_counts
-from search.driver import Pair
-from search.space import VERSION, SearchSpace
-from search.study import PairStudy
+from search.goals import Goals
+from search.pair import Pair
+from search.space import VERSION, SearchSpace, effective
+from search.study import Key, PairStudy, configuration
 from search.targets import Target
-from storage import Store, StudyKey
+from storage import Store, StudyKey, Trial
+from storage.pareto import front
 
 SPLIT = "validation"
+_TRANSFERS = 8  # of each other pair's front
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for: which benchmarks, how many trials a pair, on how many questions."""
+    """What a user asked for: which benchmarks, how many trials a pair, on how many questions, after what."""
 
     benchmarks: list[str]
     budget: int
     questions: int
     sampler: str
     seed: int
+    workers: int = 1
+    goals: Goals = field(default_factory=Goals)
 
 
 def open_pairs(store: Store, target: Target, request: Request) -> list[Pair]:
     """A pair per benchmark; what the store already holds of it counts towards the budget."""
-    return [_open(store, target, name, request) for name in request.benchmarks]
+    others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
+    return [_open(store, target, name, request, others) for name in request.benchmarks]
 
 
-def _open(store: Store, target: Target, name: str, request: Request) -> Pair:
+def _open(
+    store: Store,
+    target: Target,
+    name: str,
+    request: Request,
+    others: list[tuple[StudyKey, list[Trial]]],
+) -> Pair:
     key = StudyKey(target.name, target.digest, name, SPLIT, request.questions, request.seed, VERSION)
     study_id = store.study(key)
     stored = store.trials(study_id)
     questions = embedded_questions(benchmark(name), SPLIT, request.questions)
+    tokens = image_token_counts(target.source, questions)
     study = PairStudy(
         SearchSpace(target.shape.layers, request.seed),
         target.landmarks,
-        image_token_counts(target.source, questions),
+        tokens,
         request.sampler,
         request.seed,
         stored,
+        goals=request.goals,
+        transfers=transfers(key, others),
+        known=measured(key, others, tokens),
+        workers=request.workers,
     )
     return Pair(key, study_id, study, request.budget, stored)
+
+
+def measured(
+    key: StudyKey, others: list[tuple[StudyKey, list[Trial]]], image_tokens: list[int]
+) -> dict[Key, tuple[str, Trial]]:
+    """What other studies measured of the same weights on the same questions, by what it does.
+
+    Latencies of another version of the space stay behind: they were not always measured in quiet.
+    """
+    asked = (key.benchmark, key.split, key.n_questions)
+    return {
+        effective(configuration(trial), image_tokens): (
+            trial.source or _named(other, trial),
+            trial if other.space == key.space else replace(trial, latency_ms=math.nan),
+        )
+        for other, trials in others
+        if other != key and (other.benchmark, other.split, other.n_questions) == asked
+        for trial in trials
+        if trial.complete
+    }
+
+
+def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list[tuple[PruningConfig, str]]:
+    """Of each other benchmark's front, some members spread over its costs, and where they come from."""
+    found: list[tuple[PruningConfig, str]] = []
+    for other, trials in others:
+        members = front(trials)
+        if other.benchmark == key.benchmark or not members:
+            continue
+        step = max(1, len(members) / _TRANSFERS)
+        chosen = [members[int(i * step)] for i in range(min(_TRANSFERS, len(members)))]
+        found += [(configuration(trial), _named(other, trial)) for trial in chosen]
+    return found
+
+
+def _named(key: StudyKey, trial: Trial) -> str:
+    return f"study {key.name}, trial {trial.number}"

@@ -14,6 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
 from search.errors import WorkersLostError
+from search.race import Rival
 
 _QUEUED = 2  # one running and one waiting, so that no actor waits for the driver
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
@@ -21,11 +22,17 @@ _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 
 @dataclass(frozen=True)
 class Job:
-    """What an actor is to measure, with a tag that comes back with the outcome."""
+    """What an actor is to measure, with a tag that comes back with the outcome.
+
+    It is stopped once it surely loses to one of the `rivals`. With `timed` its latency is measured and
+    nothing else; for that nothing else may run.
+    """
 
     benchmark: str
     config: PruningConfig
     tag: Any
+    rivals: tuple[Rival, ...] = ()
+    timed: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Outcome:
 
 
 class _Evaluator:
-    def __init__(self, source: str, split: str, n_questions: int) -> None:
+    def __init__(self, source: str, split: str, n_questions: int, prefix_bytes: int) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         from transformers.utils import logging as transformers_logging
 
@@ -47,24 +54,31 @@ class _Evaluator:
         transformers_logging.set_verbosity_error()
         from search.measure import Bench
 
-        self._bench = Bench(source, split, n_questions)
+        self._bench = Bench(source, split, n_questions, prefix_bytes)
 
     def ready(self) -> None:
         """Returns once the model is loaded."""
 
-    def measure(self, benchmark: str, config: PruningConfig) -> dict[str, Any]:
-        return self._bench.measure(benchmark, config)
+    def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...]) -> dict[str, Any]:
+        return self._bench.measure(benchmark, config, rivals)
+
+    def time(self, benchmark: str, config: PruningConfig) -> dict[str, Any]:
+        return self._bench.time(benchmark, config)
 
 
 class Pool:
     """`workers` evaluators of one checkpoint, with a GPU each where there are any; a context manager.
 
-    Ray is started for this pool alone, and stopped with it.
+    Ray is started for this pool alone, and stopped with it. Each benchmark belongs to the worker that had it
+    first, whose caches serve it best: `prefers` tells, and `submit` follows where that costs no waiting.
     """
 
-    def __init__(self, workers: int, source: str, split: str, n_questions: int) -> None:
+    def __init__(
+        self, workers: int, source: str, split: str, n_questions: int, prefix_bytes: int = 0
+    ) -> None:
         self._workers = workers
-        self._arguments = (source, split, n_questions)
+        self._arguments = (source, split, n_questions, prefix_bytes)
+        self._owners: dict[str, int] = {}
         self._actors: list[Any] = []
         self._running: dict[Any, tuple[int, Job]] = {}
 
@@ -86,7 +100,7 @@ class Pool:
             )
             self._actors = [self._make() for _ in range(self._workers)]
             ray.get([actor.ready.remote() for actor in self._actors])
-        except (RayError, RuntimeError, ValueError) as error:
+        except Exception as error:  # Ray raises a bare one where its processes are slow to start
             ray.shutdown()
             raise WorkersLostError(f"the workers do not start: {_reason(error)}") from error
         except BaseException:
@@ -110,13 +124,26 @@ class Pool:
     def has_room(self) -> bool:
         return self.running < _QUEUED * self._workers
 
+    def prefers(self, benchmark: str) -> bool:
+        """Whether the worker that gets the next job is the benchmark's own, or it has none yet."""
+        return self._owners.get(benchmark) in (None, *self._least_busy())
+
     def submit(self, job: Job) -> None:
         """Hands the job to the actor that has least to do."""
+        free = self._least_busy()
+        owner = self._owners.setdefault(job.benchmark, free[0])
+        self._hand(job, owner if owner in free else free[0])
+
+    def _least_busy(self) -> list[int]:
         load = [sum(at == i for at, _ in self._running.values()) for i in range(self._workers)]
-        self._hand(job, load.index(min(load)))
+        return [i for i, jobs in enumerate(load) if jobs == min(load)]
 
     def _hand(self, job: Job, index: int) -> None:
-        reference = self._actors[index].measure.remote(job.benchmark, job.config)
+        actor = self._actors[index]
+        if job.timed:
+            reference = actor.time.remote(job.benchmark, job.config)
+        else:
+            reference = actor.measure.remote(job.benchmark, job.config, job.rivals)
         self._running[reference] = (index, job)
 
     def finished(self, timeout: float) -> Iterator[Outcome]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from search.driver import Pair
+from search.pair import Pair
 from storage import Trial
 from storage.pareto import front
 
@@ -56,7 +56,8 @@ class Progress:
             ("trials", f"{len(pair.trials)}/{pair.budget}"),
             ("front", str(len(front(pair.trials)))),
             ("best at <= 50 % FLOPs", best_at_half(pair.trials)),
-            ("failed", str(sum(not t.complete for t in pair.trials))),
+            ("stopped", str(sum(t.state == "stopped" for t in pair.trials))),
+            ("failed", str(sum(t.failed for t in pair.trials))),
             ("left", self._left(pair)),
         ]
 

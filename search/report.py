@@ -11,7 +11,8 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
-from search.driver import Pair
+from search.goals import Goals
+from search.pair import Pair
 from storage import Trial
 from storage.pareto import cheapest_within, front
 from storage.presets import preset_filename, write_preset
@@ -28,10 +29,11 @@ def hypervolume(trials: list[Trial]) -> float:
     return float(moocore.hypervolume(points, ref=[1.0, 0.0])) if len(points) else 0.0
 
 
-def chosen(trials: list[Trial]) -> Trial | None:
-    """The front member that a preset is made of: the cheapest within one point of dense, else the best."""
-    members = front(trials)
+def chosen(trials: list[Trial], goals: Goals | None = None) -> Trial | None:
+    """The front member that a preset is made of: the cheapest within one point of dense, else the best; of
+    those within the limits where there are limits."""
     dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
+    members = [t for t in front(trials) if goals is None or goals.within(t, dense)]
     return cheapest_within(members, dense) or (members[-1] if members else None)
 
 
@@ -43,8 +45,10 @@ def document(pairs: list[Pair]) -> dict[str, Any]:
                 "model": pair.key.model,
                 "benchmark": pair.key.benchmark,
                 "trials": len(pair.trials),
-                "failed": sum(not t.complete for t in pair.trials),
-                "seconds": round(sum(t.seconds for t in pair.trials if t.complete), 1),
+                "failed": sum(t.failed for t in pair.trials),
+                "stopped": sum(t.state == "stopped" for t in pair.trials),
+                "reused": sum(t.seconds == 0 for t in pair.trials),
+                "seconds": round(sum(t.seconds for t in pair.trials if not t.failed), 1),
                 "hypervolume": hypervolume(pair.trials),
                 "front": [{name: getattr(t, name) for name in _FRONT_FIELDS} for t in front(pair.trials)],
             }
@@ -59,15 +63,17 @@ def write_json(path: Path, pairs: list[Pair]) -> None:
 
 def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
     """One preset per pair that found something; returns the paths."""
-    best = [(pair, chosen(pair.trials)) for pair in pairs]
+    best = [(pair, chosen(pair.trials, pair.study.goals)) for pair in pairs]
     return [write_preset(folder / preset_filename(p.key), p.key, t) for p, t in best if t is not None]
 
 
 def table(pair: Pair) -> Table:
     """The front beside the landmarks, by rising FLOPs; the preset's row is marked."""
     members = front(pair.trials)
-    landmarks = [t for t in pair.trials if t.complete and t.origin != "sampler" and t not in members]
-    preset = chosen(pair.trials)
+    landmarks = [
+        t for t in pair.trials if t.complete and t.origin not in ("sampler", "transfer") and t not in members
+    ]
+    preset = chosen(pair.trials, pair.study.goals)
     n = max((t.n for t in pair.trials), default=0)
     title = f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)"
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
@@ -88,5 +94,5 @@ def _cells(trial: Trial) -> list[str]:
         *([str(trial.k1), f"{trial.r1:g}"] if shallow else ["-", "0"]),
         *([str(trial.k2), f"{trial.r2:g}"] if deep else ["-", "0"]),
         trial.phi_shallow if shallow else "-", trial.phi_deep if deep else "-",
-        f"{trial.latency_ms:.1f}",
+        f"{trial.latency_ms:.1f}" if trial.latency_ms > 0 else "-",
     ]  # fmt: skip

@@ -14,12 +14,15 @@ from himap.errors import HimapError
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.errors import ObjectiveError
 from search import announce, report
-from search.driver import Driver, Pair
+from search.driver import Driver
 from search.errors import SearchError, UsageError
+from search.goals import Goals
+from search.pair import Pair
 from search.pairs import SPLIT, Request, open_pairs
 from search.pool import Pool
 from search.progress import Progress, stopper
-from search.study import make_sampler
+from search.quiet import untimed
+from search.samplers import make_sampler
 from search.targets import Target, resolve
 from storage import StorageError, Store, open_store
 
@@ -39,32 +42,36 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _search(options: argparse.Namespace, console: Console) -> int:
-    request, workers = _request(options), _workers(options.workers)
+    workers = _workers(options.workers)
+    request = _request(options, workers)
     target = resolve(options.model, options.weights)
     with open_store(options.storage) as store:
         pairs = open_pairs(store, target, request)
         for line in announce.lines(options.model, target, request, pairs, workers, store):
             console.print(line, markup=False, highlight=False)
-        stopped = _run(workers, console, store, target, pairs)
+        stopped = _run(options, request, console, store, target, pairs)
         _conclude(options, console, pairs, stopped)
     return 130 if stopped else 0
 
 
-def _request(options: argparse.Namespace) -> Request:
+def _request(options: argparse.Namespace, workers: int) -> Request:
     """The request that the options make; raises an error for what cannot be."""
     names = list(BENCHMARKS) if options.benchmark == ["all"] else list(dict.fromkeys(options.benchmark))
     for name in names:
         benchmark(name)
-    for flag, least in (("budget", 1), ("questions", 20), ("seed", 0)):
+    for flag, least in (("budget", 1), ("questions", 20), ("seed", 0), ("prefix_mb", 0)):
         value = getattr(options, flag)
         if not least <= value <= _LARGEST:
-            raise UsageError(f"got --{flag} {value}; expected a whole number from {least} to {_LARGEST}")
+            named = flag.replace("_", "-")
+            raise UsageError(f"got --{named} {value}; expected a whole number from {least} to {_LARGEST}")
     make_sampler(options.sampler, options.seed)
     if options.json and (options.json.is_dir() or not options.json.resolve().parent.is_dir()):
         raise UsageError(f"got --json {options.json}; expected a file in a folder that exists")
     if options.presets.exists() and not options.presets.is_dir():
         raise UsageError(f"got --presets {options.presets}, which is a file; expected a folder")
-    return Request(names, options.budget, options.questions, options.sampler, options.seed)
+    objectives = tuple(dict.fromkeys(options.objectives))
+    goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
+    return Request(names, options.budget, options.questions, options.sampler, options.seed, workers, goals)
 
 
 def _workers(asked: int | None) -> int:
@@ -76,16 +83,24 @@ def _workers(asked: int | None) -> int:
     return asked or places
 
 
-def _run(workers: int, console: Console, store: Store, target: Target, pairs: list[Pair]) -> bool:
+def _run(
+    options: argparse.Namespace,
+    request: Request,
+    console: Console,
+    store: Store,
+    target: Target,
+    pairs: list[Pair],
+) -> bool:
     """Measures until the budgets are spent; True if the user stopped it before that."""
-    if all(pair.done for pair in pairs):
+    if all(pair.done and not untimed(pair.trials) for pair in pairs):
         console.print("nothing to do: every pair has spent its budget (a larger --budget goes on from here)")
         return False
+    workers = request.workers
     console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
-    with Pool(workers, target.source, SPLIT, pairs[0].key.n_questions) as pool:
+    with Pool(workers, target.source, SPLIT, request.questions, options.prefix_mb * 2**20) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
-        driver = Driver(store, pool, pairs, progress.update)
+        driver = Driver(store, pool, pairs, progress.update, options.race)
         before = signal.signal(signal.SIGINT, stopper(driver.stop, console))
         try:
             with progress:

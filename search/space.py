@@ -9,9 +9,32 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from himap import PruningConfig, criteria
+from himap import PruningConfig
 
-VERSION = "two-cuts-1"
+VERSION = "two-cuts-2"
+
+# Early on, text asks the image: what instruction rows attend to, and what tells tokens apart without
+# attention. Deeper, image tokens have told each other: what they receive from each other joins in. The
+# controls (random, uniform, downsample) are measured beside the search and not searched.
+SHALLOW = (
+    "instruction",
+    "last_token",
+    "all_text",
+    "max_head",
+    "intra_column",
+    "key_norm",
+    "diversity",
+    "duplication",
+)
+DEEP = (
+    "intra_column",
+    "intra_column_mean",
+    "instruction",
+    "last_token",
+    "max_head",
+    "diversity",
+    "duplication",
+)
 
 
 @dataclass(frozen=True)
@@ -19,21 +42,28 @@ class SearchSpace:
     """K1 in 1..L-2, K2 in K1+1..L-1, R1 and R2 in whole percents, and a criterion for each cut.
 
     K2 is searched as its distance from K1, so that the bounds are fixed; beyond the last layer it is clipped.
+    With steps above 1 it is a coarse grid of that: every `layer_step`-th layer and distance from 1 on, every
+    `percent_step`-th percentage from 0 on.
     """
 
     layers: int
     seed: int = 0
+    shallow: tuple[str, ...] = SHALLOW
+    deep: tuple[str, ...] = DEEP
+    layer_step: int = 1
+    percent_step: int = 1
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
-        names = list(criteria.names())
+        layers = range(1, self.layers - 1, self.layer_step)
+        percents = range(0, 101, self.percent_step)
         return {
-            "k1": IntDistribution(1, self.layers - 2),
-            "gap": IntDistribution(1, self.layers - 2),
-            "r1": IntDistribution(0, 100),
-            "r2": IntDistribution(0, 100),
-            "phi_shallow": CategoricalDistribution(names),
-            "phi_deep": CategoricalDistribution(names),
+            "k1": IntDistribution(1, layers[-1], step=self.layer_step),
+            "gap": IntDistribution(1, layers[-1], step=self.layer_step),
+            "r1": IntDistribution(0, percents[-1], step=self.percent_step),
+            "r2": IntDistribution(0, percents[-1], step=self.percent_step),
+            "phi_shallow": CategoricalDistribution(self.shallow),
+            "phi_deep": CategoricalDistribution(self.deep),
         }
 
     def draw(self, source: random.Random) -> PruningConfig:
@@ -41,7 +71,7 @@ class SearchSpace:
         params: dict[str, Any] = {}
         for name, bounds in self.distributions.items():
             if isinstance(bounds, IntDistribution):
-                params[name] = source.randint(bounds.low, bounds.high)
+                params[name] = source.randrange(bounds.low, bounds.high + 1, bounds.step)
             elif isinstance(bounds, CategoricalDistribution):
                 params[name] = source.choice(bounds.choices)
         return self.config(params)
@@ -52,12 +82,24 @@ class SearchSpace:
             params["k1"], params["r1"], k2, params["r2"], params["phi_shallow"], params["phi_deep"], self.seed
         )
 
-    def params(self, config: PruningConfig) -> dict[str, Any]:
-        """The reverse of `config`; percents are rounded to whole ones."""
-        return {
-            "k1": config.k1, "gap": config.k2 - config.k1, "r1": round(config.r1), "r2": round(config.r2),
-            "phi_shallow": config.phi_shallow, "phi_deep": config.phi_deep,
+    def params(self, config: PruningConfig) -> dict[str, Any] | None:
+        """The reverse of `config`; None for a configuration outside of the space, such as a control.
+
+        The criterion of a cut that is switched off says nothing and may be any.
+        """
+        found: dict[str, Any] = {
+            "k1": config.k1, "gap": config.k2 - config.k1, "r1": config.r1, "r2": config.r2,
+            "phi_shallow": config.phi_shallow if config.r1 > 0 else self.shallow[0],
+            "phi_deep": config.phi_deep if config.r2 > 0 else self.deep[0],
         }  # fmt: skip
+        inside = all(_holds(bounds, found[name]) for name, bounds in self.distributions.items())
+        return {name: v if isinstance(v, str) else int(v) for name, v in found.items()} if inside else None
+
+
+def _holds(bounds: BaseDistribution, value: Any) -> bool:
+    if isinstance(bounds, IntDistribution):
+        return value in range(bounds.low, bounds.high + 1, bounds.step)
+    return isinstance(bounds, CategoricalDistribution) and value in bounds.choices
 
 
 def effective(config: PruningConfig, image_tokens: Iterable[int]) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -54,16 +54,22 @@ class Target:
 
     @property
     def landmarks(self) -> list[tuple[Origin, PruningConfig]]:
-        """The settings that every study measures first, those that fit this model's depth."""
-        paper = PruningConfig.paper()
-        control = PruningConfig(paper.k1, paper.r1, paper.k2, paper.r2, "random", "random")
+        """The settings that every study measures first, those that fit this model's depth.
+
+        The paper's two differ in their second cut, at layer 8 for short answers and 15 for long ones; a
+        shallower model takes the longer one's at its last layer. The controls drop as much as the paper's
+        first, in the same places.
+        """
+        paper, last = PruningConfig.paper(), self.shape.layers - 1
         known: list[tuple[Origin, PruningConfig]] = [
             ("dense", PruningConfig.dense()),
             ("fastv", PruningConfig.fastv(self.fastv_k)),
             ("paper", paper),
-            ("random", control),
+            ("paper_long", replace(paper, k2=max(paper.k2, min(15, last)))),
         ]
-        return [(origin, config) for origin, config in known if config.k2 < self.shape.layers]
+        for name in ("random", "uniform", "downsample"):
+            known.append((name, replace(paper, phi_shallow=name, phi_deep=name)))
+        return [(origin, config) for origin, config in known if config.k2 <= last]
 
 
 def resolve(model: str, weights: str) -> Target:

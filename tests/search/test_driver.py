@@ -10,8 +10,9 @@ import pytest
 from search_helpers import IMAGE_TOKENS, KEY, LAYERS, ScriptedPool, made_up
 
 from himap import PruningConfig
-from search.driver import Driver, Pair
+from search.driver import Driver
 from search.errors import WorkersLostError
+from search.pair import Pair
 from search.pool import Job, Outcome
 from search.space import SearchSpace
 from search.study import Candidate, PairStudy

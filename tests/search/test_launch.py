@@ -62,7 +62,9 @@ def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tup
     assert max(map(len, said.splitlines())) <= 160
     trials = stored(folder)
     assert [t.number for t in trials] == list(range(6))
-    assert [t.origin for t in trials] == ["dense", "fastv", "paper", "random", "sampler", "sampler"]
+    assert [t.origin for t in trials] == [
+        "dense", "fastv", "paper", "paper_long", "random", "uniform",
+    ]  # fmt: skip
 
 
 def test_every_row_holds_what_was_measured(first_run: tuple[Path, str]) -> None:
@@ -107,7 +109,7 @@ def test_a_larger_budget_goes_on_though_a_worker_is_killed(tiny: Path, folder: P
     trials = stored(folder)
     assert trials[:6] == before
     assert [t.number for t in trials] == list(range(16))
-    assert all(t.complete for t in trials)
+    assert not any(t.failed for t in trials)
 
 
 def test_interrupted_and_killed_it_goes_on_to_exactly_the_budget(tiny: Path, folder: Path) -> None:

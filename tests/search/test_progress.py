@@ -11,7 +11,7 @@ from test_report import at, pair_of
 
 from himap import PruningConfig
 from search import progress
-from search.driver import Pair
+from search.pair import Pair
 from search.progress import Progress, best_at_half, stopper
 
 
@@ -50,7 +50,7 @@ def test_piped_a_line_at_the_first_trial_of_a_pair_and_then_every_ten_seconds(cl
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert said == [1, 0, 1, 2, 0, 2]
-    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 failed 0 left 98 s"
+    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 stopped 0 failed 0 left 98 s"
     assert text.splitlines()[0] == first
     assert "\x1b" not in text
 

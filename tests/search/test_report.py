@@ -14,7 +14,7 @@ from search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 import himap
 from himap import PruningConfig
 from search import report
-from search.driver import Pair
+from search.pair import Pair
 from search.space import SearchSpace
 from search.study import PairStudy
 from storage import Trial
@@ -88,8 +88,8 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
     full, empty = written["pairs"]
     front = full.pop("front")
     assert full == {
-        "model": "tiny", "benchmark": "pope", "trials": 5, "failed": 1, "seconds": 2.0,
-        "hypervolume": pytest.approx(0.525),
+        "model": "tiny", "benchmark": "pope", "trials": 5, "failed": 1, "stopped": 0, "reused": 0,
+        "seconds": 2.0, "hypervolume": pytest.approx(0.525),
     }  # fmt: skip
     assert [member["r1"] for member in front] == [31, 32, 30]
     assert all(set(member) == FRONT_FIELDS for member in front)

@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from search_helpers import LAYERS
 
 from himap import PruningConfig, criteria
-from search.space import SearchSpace, effective
+from search.space import DEEP, SHALLOW, SearchSpace, effective
 
 SPACE = SearchSpace(LAYERS, seed=3)
 COUNTS = (144, 100, 64)
@@ -70,7 +70,10 @@ def test_whatever_is_sampled_is_valid_and_survives_a_round_trip(proposed: dict[s
     assert config.k1 < config.k2 <= LAYERS - 1
     assert config.seed == 3
     back = SPACE.params(config)
-    assert SPACE.config(back) == config
+    assert back is not None
+    again = SPACE.config(back)
+    assert effective(again, COUNTS) == effective(config, COUNTS)
+    assert again == config or 0 in (config.r1, config.r2)
     for name, bounds in SPACE.distributions.items():
         assert bounds._contains(bounds.to_internal_repr(back[name])), name
 
@@ -81,7 +84,31 @@ def test_the_bounds_follow_the_depth(layers: int) -> None:
     drawn = [space.draw(source) for _ in range(300)]
     assert {config.k1 for config in drawn} == set(range(1, layers - 1))
     assert max(config.k2 for config in drawn) == layers - 1
-    assert {config.phi_deep for config in drawn} == set(criteria.names())
+    assert {config.phi_deep for config in drawn} == set(DEEP)
+
+
+def test_the_searched_criteria_exist_and_are_no_controls() -> None:
+    assert set(SHALLOW) | set(DEEP) <= set(criteria.names()) - {"random", "uniform", "downsample"}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PruningConfig(2, 50, 8, 75, "random", "random"),
+        PruningConfig(2, 50.5, 8, 75),
+        PruningConfig(LAYERS - 1, 50, LAYERS, 0),
+    ],
+)
+def test_what_the_space_does_not_hold_has_no_parameters(config: PruningConfig) -> None:
+    assert SPACE.params(config) is None
+
+
+def test_a_coarse_space_is_a_grid() -> None:
+    space, source = SearchSpace(LAYERS, layer_step=3, percent_step=25), random.Random(0)
+    drawn = [space.draw(source) for _ in range(500)]
+    assert {c.k1 for c in drawn} == {1, 4, 7, 10}
+    assert {c.r1 for c in drawn} == {0, 25, 50, 75, 100}
+    assert space.params(PruningConfig(2, 50, 8, 75)) is None
 
 
 @QUICK

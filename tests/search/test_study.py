@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from search_helpers import IMAGE_TOKENS, LAYERS, trial
 
-from himap import PruningConfig, criteria
+from himap import PruningConfig
 from search.errors import UsageError
-from search.space import SearchSpace, effective
-from search.study import SAMPLERS, Candidate, PairStudy, make_sampler
+from search.goals import Goals
+from search.samplers import SAMPLERS, affordable, make_sampler
+from search.space import DEEP, SHALLOW, SearchSpace, effective
+from search.study import Candidate, PairStudy
 from storage import Trial
 from storage.records import Origin
 
@@ -73,7 +75,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_the_search() -> None:
         effective(PruningConfig(k1, r1, k2, r2, shallow, deep), (4,))
         for k1, k2 in ((1, 2), (1, 3), (2, 3))
         for r1, r2 in itertools.product(percents, percents)
-        for shallow, deep in itertools.product(criteria.names(), criteria.names())
+        for shallow, deep in itertools.product(SHALLOW, DEEP)
     }
     found = []
     while (candidate := pair.ask()) is not None:
@@ -125,9 +127,121 @@ def test_results_reach_the_sampler() -> None:
     pair = study()
     results = [step(pair) for _ in range(12)]
     known = [t.values for t in pair._study.get_trials(deepcopy=False)]
-    assert known == [[t.flops_ratio, t.accuracy] for t in results]
+    assert known == [[t.accuracy, t.flops_ratio] for t in results]
+
+
+def test_a_stopped_trial_reaches_the_sampler_as_an_estimate() -> None:
+    pair = study()
+    for _ in range(3):
+        step(pair)
+    stopped = step(pair, state="stopped", reason="worse than trial 1", accuracy=0.25, n=8)
+    (last,) = pair._study.get_trials(deepcopy=False)[3:]
+    assert (last.state.name, last.values) == ("COMPLETE", [0.25, stopped.flops_ratio])
+
+
+def test_controls_are_measured_and_not_searched() -> None:
+    control = PruningConfig(2, 50, 8, 75, "random", "uniform")
+    pair = PairStudy(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
+    assert step(pair).phi_deep == "uniform"
+    assert pair._study.get_trials() == []
+    searched = [step(pair) for _ in range(40)]
+    assert not {t.phi_shallow for t in searched} & {"random", "uniform", "downsample"}
+
+
+def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
+    goals = Goals(("accuracy", "flops", "latency"), max_drop=2, max_flops=50, max_latency=8)
+    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 0, goals=goals)
+    dense, fastv = step(pair), step(pair)
+    told = pair._study.get_trials(deepcopy=False)[1]
+    assert told.values == [fastv.accuracy, fastv.flops_ratio, fastv.latency_ms]
+    assert told.constraints == pytest.approx({
+        "drop": dense.accuracy - fastv.accuracy - 0.02,
+        "flops": fastv.flops_ratio - 0.5,
+        "latency": fastv.latency_ms - 8,
+    })  # fmt: skip
+    assert not goals.within(fastv, dense)
+    for _ in range(30):
+        step(pair)
+    assert all(len(t.constraints) == 3 for t in pair._study.get_trials(deepcopy=False))
+
+
+def test_a_sampler_told_of_a_limit_keeps_to_it_more_often() -> None:
+    def kept(goals: Goals) -> int:
+        pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 3, goals=goals)
+        return sum(step(pair).flops_ratio <= 0.4 for _ in range(100))
+
+    assert kept(Goals(max_flops=40)) > kept(Goals()) + 10
+
+
+@pytest.mark.parametrize(
+    ("objectives", "said"),
+    [
+        (("accuracy", "speed"), "unknown objective 'speed'"),
+        (("flops", "latency"), "got the objectives 'flops latency'; expected accuracy and one or two costs"),
+        (("accuracy",), "expected accuracy and one or two costs"),
+        (("accuracy", "flops", "paper_flops", "latency"), "expected accuracy and one or two costs"),
+    ],
+)
+def test_objectives_that_make_no_front_are_refused(objectives: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Goals(objectives)
+
+
+def test_transfers_come_after_the_landmarks_with_where_they_are_from() -> None:
+    moved = PruningConfig(4, 60, 9, 60)
+    pair = PairStudy(
+        SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0,
+        transfers=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
+    )  # fmt: skip
+    candidates = [asked(pair) for _ in range(5)]
+    assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "transfer", "sampler"]
+    assert (candidates[3].config, candidates[3].source) == (moved, "study a, trial 2")
+
+
+def test_what_another_study_measured_is_handed_out_with_it() -> None:
+    same = PruningConfig(2, 50, 8, 75.1)  # keeps as many tokens as the paper's setting
+    there = trial(17, same)
+    known = {effective(same, IMAGE_TOKENS): ("study b, trial 17", there)}
+    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, known=known)
+    candidates = [asked(pair) for _ in range(4)]
+    assert [c.known for c in candidates] == [None, None, ("study b, trial 17", there), None]
+
+
+@pytest.mark.parametrize(
+    ("trials", "asks", "workers", "wanted"),
+    [
+        ([], [], 1, False),
+        ([1.0] * 10, [], 2, False),  # an ask of 0.7 s against a result every 0.5 s
+        ([60.0] * 10, [], 8, True),
+        ([60.0] * 10, [0.5] * 5 + [9.0] * 5, 8, False),  # grown too slow
+    ],
+)
+def test_the_gaussian_process_is_for_dear_trials(
+    trials: list[float], asks: list[float], workers: int, wanted: bool
+) -> None:
+    assert affordable(trials, asks, workers) == wanted
+
+
+def test_auto_turns_to_the_gaussian_process_and_back_for_good() -> None:
+    def kind(pair: PairStudy) -> str:
+        return type(pair._study.sampler).__name__
+
+    pair = study("auto")
+    for _ in range(10):
+        step(pair, seconds=100.0)
+    assert kind(pair) == "TPESampler"
+    step(pair, seconds=100.0)
+    assert kind(pair) == "GPSampler"
+    pair._asks[:] = [50.0] * 5
+    step(pair)
+    assert kind(pair) == "TPESampler"
+    pair._asks.clear()
+    step(pair)
+    assert kind(pair) == "TPESampler"
 
 
 def test_an_unknown_sampler_is_refused_with_the_names() -> None:
-    with pytest.raises(UsageError, match="unknown sampler 'grid'; expected one of tpe, gp, nsga2, random"):
+    with pytest.raises(
+        UsageError, match="unknown sampler 'grid'; expected one of auto, gp, tpe, nsga2, random"
+    ):
         make_sampler("grid", 0)

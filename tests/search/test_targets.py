@@ -80,7 +80,12 @@ def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(
     target = resolve(str(tiny), "auto")
     assert (target.name, target.source, target.why) == ("tiny", str(tiny), "")
     assert target.shape.layers == 12
-    assert [origin for origin, _ in target.landmarks] == ["dense", "fastv", "paper", "random"]
+    assert [origin for origin, _ in target.landmarks] == [
+        "dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample",
+    ]  # fmt: skip
+    configs = dict(target.landmarks)
+    assert (configs["paper"].k2, configs["paper_long"].k2) == (8, 11)
+    assert configs["uniform"].kept(144) == configs["paper"].kept(144)
     copy = shutil.copytree(tiny, tmp_path / "tiny")
     assert resolve(str(copy), "auto").digest == target.digest
     with (copy / "model.safetensors").open("r+b") as file:

@@ -1,0 +1,81 @@
+"""What a study is after: its objectives and its limits, as its sampler is told them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from search.errors import UsageError
+from storage.records import Trial
+
+FIELDS = {
+    "accuracy": "accuracy",
+    "flops": "flops_ratio",
+    "paper_flops": "paper_flops",
+    "latency": "latency_ms",
+}
+
+
+@dataclass(frozen=True)
+class Goals:
+    """Accuracy against one or two costs, within limits.
+
+    Args:
+        objectives: "accuracy" and one or two others of FIELDS.
+        max_drop: accuracy that may be lost against dense, in points.
+        max_flops: true FLOPs, in percent of dense.
+        max_latency: milliseconds.
+    """
+
+    objectives: tuple[str, ...] = ("accuracy", "flops")
+    max_drop: float | None = None
+    max_flops: float | None = None
+    max_latency: float | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.objectives if name not in FIELDS]:
+            raise UsageError(f"unknown objective {unknown[0]!r}; expected some of {', '.join(FIELDS)}")
+        costs = set(self.objectives) - {"accuracy"}
+        if "accuracy" not in self.objectives or len(costs) not in (1, 2):
+            got = " ".join(self.objectives)
+            raise UsageError(f"got the objectives {got!r}; expected accuracy and one or two costs beside it")
+        for flag, limit in (
+            ("drop", self.max_drop),
+            ("flops", self.max_flops),
+            ("latency", self.max_latency),
+        ):
+            if limit is not None and not 0 <= limit < math.inf:
+                raise UsageError(f"got --max-{flag} {limit}; expected a number from 0 up")
+
+    @property
+    def timed(self) -> bool:
+        """Whether a result counts only once its latency is measured."""
+        return "latency" in self.objectives or self.max_latency is not None
+
+    @property
+    def directions(self) -> list[Literal["minimize", "maximize"]]:
+        """What Optuna calls them."""
+        return ["maximize" if name == "accuracy" else "minimize" for name in self.objectives]
+
+    def values(self, trial: Trial) -> list[float] | None:
+        """The objectives' values; None for a failed trial, or before its latency is measured."""
+        values = [float(getattr(trial, FIELDS[name])) for name in self.objectives]
+        limits = self.constraints(trial, None).values()
+        return None if trial.failed or not all(map(math.isfinite, [*values, *limits])) else values
+
+    def constraints(self, trial: Trial, dense: Trial | None) -> dict[str, float]:
+        """By how much each limit is exceeded; at most 0 is within. Unknown before dense is measured: 0."""
+        found: dict[str, float] = {}
+        if self.max_drop is not None:
+            drop = dense.accuracy - trial.accuracy if dense is not None else self.max_drop / 100
+            found["drop"] = drop - self.max_drop / 100
+        if self.max_flops is not None:
+            found["flops"] = trial.flops_ratio - self.max_flops / 100
+        if self.max_latency is not None:
+            found["latency"] = trial.latency_ms - self.max_latency
+        return found
+
+    def within(self, trial: Trial, dense: Trial | None) -> bool:
+        """Whether a trial keeps all limits."""
+        return all(excess <= 1e-12 for excess in self.constraints(trial, dense).values())

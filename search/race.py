@@ -1,0 +1,92 @@
+"""Gives up a configuration once it is surely less accurate than one that costs no more.
+
+Both answer the same questions in the same shuffled order, so the questions asked are a sample without
+replacement of all differences between their scores. Betting against "it is at least as good on all questions"
+multiplies a stake that, were that so, would exceed 1/α at any time with probability at most α (Waudby-Smith
+and Ramdas, "Estimating means of bounded random variables by betting", 2024; Ville's inequality). With several
+rivals α is shared among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+FALSE_STOPS = 0.05
+_RIVALS = 3
+_EXACT = 1e-9
+# Parts of the largest allowed stake; the bets run side by side, since the best one is not known beforehand.
+_STAKES = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A front member: its trial number, what it costs and its score on every question, in question order."""
+
+    number: int
+    flops: float
+    paper_flops: float
+    scores: tuple[float, ...]
+
+
+class Race:
+    """Decides for one configuration after each chunk of questions whether it goes on.
+
+    Args:
+        rivals: measured front members; those that cost more take no part, and of the others only the most
+            accurate.
+        flops, paper_flops: of the configuration.
+        false_stops: probability of giving up a configuration that is as good as every rival, at most.
+    """
+
+    def __init__(
+        self,
+        rivals: Sequence[Rival],
+        flops: float,
+        paper_flops: float,
+        false_stops: float = FALSE_STOPS,
+    ) -> None:
+        cheap = [r for r in rivals if r.flops <= flops and r.paper_flops <= paper_flops]
+        cheap.sort(key=lambda r: (-sum(r.scores), r.number))
+        self._rivals = cheap[:_RIVALS]
+        self._limit = len(self._rivals) / false_stops
+        self.reason = ""
+
+    def __call__(self, asked: Sequence[int], scores: Sequence[float]) -> bool:
+        """Whether to stop; `reason` then says why.
+
+        Args:
+            asked: questions so far, in the order asked.
+            scores: one in [0, 1] for each.
+        """
+        for rival in self._rivals:
+            theirs = np.array([rival.scores[i] for i in asked])
+            if stake(theirs - np.asarray(scores), len(rival.scores)) >= self._limit:
+                self.reason = (
+                    f"less accurate than trial {rival.number}, which costs no more, "
+                    f"after {len(asked)} of {len(rival.scores)} questions"
+                )
+                return True
+        return False
+
+
+def stake(gains: np.ndarray, n: int) -> float:
+    """The largest stake so far of betting that the mean of `n` numbers in [-1, 1] is above 0.
+
+    Args:
+        gains: (t,) those seen so far, in random order.
+        n: how many there are in all; a mean of at most 0 bounds what is left.
+    """
+    seen = np.concatenate([[0.0], np.cumsum(gains)])
+    left = n - np.arange(len(gains) + 1)
+    # Of the numbers left, at most, if the mean of all is at most 0; below -1 it cannot be that.
+    mean = (-seen / np.maximum(left, 1))[:-1]
+    possible = mean > -1 + _EXACT
+    if (seen > left + _EXACT).any() or (~possible & (gains > mean + _EXACT)).any():
+        return float("inf")
+    room = np.where(possible, 1 + mean, 1.0)
+    factors = 1 + _STAKES[:, None] * np.where(possible, gains - mean, 0.0) / room
+    stakes: np.ndarray = np.cumprod(factors, axis=1).mean(0)
+    return float(stakes.max(initial=1.0))
