@@ -1,0 +1,201 @@
+"""Carries an export out: finds the studies, confirms the chosen members, writes the presets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from himap.errors import HimapError
+from objectives.benchmarks import benchmark
+from objectives.errors import ObjectiveError
+from search.confirm import Asked, Confirmer, studies_of
+from search.errors import SearchError, UsageError
+from search.joint import Candidate, best, candidates
+from search.places import Place, pick
+from search.study import configuration
+from search.targets import Target, resolve
+from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, Trial, open_store
+from storage.confirmation import WITHIN
+from storage.pareto import front
+from storage.presets import Promise, preset_filename, write_preset
+
+_LARGEST = 2**31 - 1  # what a column of the store holds
+_LEAST = 20
+JOINT = Place("joint", "smallest worst loss on several benchmarks", WITHIN)
+
+Chosen = tuple[StudySummary, Place, Trial]
+
+
+def run(options: argparse.Namespace) -> int:
+    """The exit code of an export; errors that a user can mend become one line on stderr."""
+    try:
+        return _export(options, Console(soft_wrap=True, highlight=False))
+    except (SearchError, StorageError, ObjectiveError, HimapError, OSError) as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return 2
+
+
+def _export(options: argparse.Namespace, console: Console) -> int:
+    _check(options)
+    target = resolve(options.model, options.weights)
+    with suppress(SchemaError):  # an older one is upgraded below; but a missing one is not created
+        open_store(options.storage, readonly=True).close()
+    with open_store(options.storage) as store:
+        studies = _studies(store, target, options.benchmark)
+        console.print(f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}", markup=False)
+        if options.joint:
+            chosen = [_joint(store, target, studies, options.max_flops / 100, console)]
+        else:
+            chosen = [each for study in studies.values() for each in _places(store, study, console)]
+        written = _confirmed(options, console, store, target, studies, chosen)
+    if not written:
+        raise UsageError(
+            "no front has a member beside dense at a useful place; search with a larger --budget"
+        )
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    if not _LEAST <= options.questions <= _LARGEST:
+        raise UsageError(
+            f"got --questions {options.questions}; expected a whole number from {_LEAST} to {_LARGEST}"
+        )
+    if not 0 < options.max_flops <= 100:
+        raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
+    if options.out.exists() and not options.out.is_dir():
+        raise UsageError(f"got --out {options.out}, which is a file; expected a folder")
+    for name in options.benchmark if options.benchmark != ["all"] else []:
+        benchmark(name)
+
+
+def _studies(store: Store, target: Target, names: list[str]) -> dict[str, StudySummary]:
+    asked = [] if names == ["all"] else names
+    found = studies_of(store, target, asked)
+    lacking = [name for name in asked if name not in found]
+    if found and not lacking:
+        return found
+    others = {s.key.weights_digest[:12] for s in store.studies() if s.key.model == target.name}
+    if others - {target.digest[:12]}:
+        why = f"it was searched with weights {', '.join(sorted(others))}, here are {target.digest[:12]}"
+    else:
+        known = sorted({s.key.model for s in store.studies()})
+        why = f"it holds searches of {', '.join(known) or 'no model'}"
+    what = f" on {', '.join(lacking)}" if lacking else ""
+    raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
+
+
+def _places(store: Store, study: StudySummary, console: Console) -> list[Chosen]:
+    trials = [t for t in store.trials(study.id, scores=False) if t.complete]
+    dense = next((t for t in trials if t.origin == "dense"), None)
+    if dense is None:
+        console.print(f"{study.key.benchmark}: left out, its search has not measured dense", markup=False)
+        return []
+    return [(study, place, trial) for place, trial in pick(front(trials), dense)]
+
+
+def _joint(
+    store: Store, target: Target, studies: dict[str, StudySummary], ratio: float, console: Console
+) -> Chosen:
+    """The member that is best for all benchmarks together; what the studies do not know of it is measured
+    on their own questions, so that the choice stays blind to the test split."""
+    trials = {
+        name: [t for t in store.trials(study.id, scores=False) if t.complete]
+        for name, study in studies.items()
+    }
+    found = candidates(trials, ratio)
+    confirmers: dict[int, Confirmer] = {}
+
+    def drop(candidate: Candidate, name: str) -> float:
+        key = studies[name].key
+        if key.n_questions not in confirmers:
+            confirmers[key.n_questions] = Confirmer(
+                store, target, key.n_questions, key.split, lambda said: console.print(f"trying     {said}")
+            )
+        asked = Asked(studies[name].id, name, candidate.config)
+        return -confirmers[key.n_questions].confirm(asked).difference
+
+    winner = best(found, list(studies), drop)
+    return studies[winner.benchmark], JOINT, winner.trial
+
+
+def _confirmed(
+    options: argparse.Namespace,
+    console: Console,
+    store: Store,
+    target: Target,
+    studies: dict[str, StudySummary],
+    chosen: list[Chosen],
+) -> list[Path]:
+    """Confirms and writes preset by preset, so that a stop loses no more than the one it was at."""
+    written: list[Path] = []
+    with _progress(console) as (began, step, done):
+        confirmer = Confirmer(store, target, options.questions, on_step=step)
+        wanted = {i: _asked(each, studies, options.joint) for i, each in enumerate(chosen)}
+        began(confirmer.missing([asked for each in wanted.values() for asked in each]))
+        for i, (study, place, trial) in enumerate(chosen):
+            results = {asked.benchmark: confirmer.confirm(asked) for asked in wanted[i]}
+            promise = Promise(place.name, place.within, results)
+            path = write_preset(options.out / _filename(study.key, place), study.key, trial, promise)
+            written.append(path)
+            done(f"{path}: {_summary(results)}; {promise.verdict.partition(':')[0]}")
+    return written
+
+
+def _asked(chosen: Chosen, studies: dict[str, StudySummary], joint: bool) -> list[Asked]:
+    study, _, trial = chosen
+    config = configuration(trial)
+    if not joint:
+        return [Asked(study.id, study.key.benchmark, config, trial.number)]
+    return [
+        Asked(each.id, name, config, trial.number if each.id == study.id else None)
+        for name, each in studies.items()
+    ]
+
+
+def _filename(key: StudyKey, place: Place) -> str:
+    if place is JOINT:
+        return preset_filename(key).replace(f"-{key.benchmark}.yaml", "-joint.yaml")
+    return preset_filename(key, place="" if place.slug == "within-1" else place.slug)
+
+
+def _summary(results: dict[str, Confirmation]) -> str:
+    said = []
+    for name, each in results.items():
+        low, high = 100 * each.difference_low, 100 * each.difference_high
+        said.append(
+            f"{name} {100 * each.accuracy:.1f} % ({100 * each.difference:+.1f} [{low:+.1f}, {high:+.1f}] to "
+            f"dense, n = {each.n}) at {100 * each.flops_ratio:.0f} % FLOPs"
+        )
+    return ", ".join(said)
+
+
+Reports = tuple[Callable[[int], None], Callable[[str], None], Callable[[str], None]]
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Reports]:
+    """A bar in a terminal and plain lines elsewhere: how many measurements, the next one, what came of it."""
+    columns: Iterable[TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn] = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("confirming", total=None)
+        begun: list[str] = []
+
+        def began(total: int) -> None:
+            progress.update(task, total=total)
+            console.print(f"confirming {total} measurement(s) to make, the rest is stored", markup=False)
+
+        def step(said: str) -> None:
+            progress.update(task, description=said, completed=len(begun))
+            begun.append(said)
+            if not console.is_terminal:
+                console.print(f"measuring  {said}", markup=False)
+
+        yield began, step, lambda said: console.print(said, markup=False)
