@@ -16,7 +16,7 @@ from objectives.data.images import image_size, load_image
 from objectives.models import LoadedModel
 
 IGNORED = -100
-_BATCH = 24
+_PROMPTS, _TOKENS = 24, 16_384  # a batch has at most so many
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Prompts:
         texts = [benchmark.prompt(question) for question in self.questions]
         sizes = [image_size(question.image) for question in self.questions]
         order = sorted(range(len(texts)), key=lambda i: (sizes[i], len(texts[i])))
-        self.batches = self._in_batches(order, _BATCH)
+        longest = self._batch(order[-1:]).slots
+        self.batches = self._in_batches(order, max(1, min(_PROMPTS, _TOKENS // longest)))
 
     def smaller(self, most: int) -> list[Batch]:
         """The same prompts in batches of at most `most`."""
