@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -21,6 +20,7 @@ from himap import passes
 from himap.session import Pruning
 
 Spread = dict[str, float]
+Clock = Callable[[], float]
 
 
 def spread(values: list[float]) -> Spread:
@@ -35,29 +35,41 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def timed(subject: Subject, way: Way) -> list[float]:
+def timed(subject: Subject, way: Way, clock: Clock) -> list[float]:
     """Milliseconds of each step of one example."""
     times, device = [], subject.model.device
     with subject.features_given(way.prompts), way.context():
         wait(device)
-        start = time.perf_counter()
+        start = clock()
         for _ in islice(way.steps(), 1 if way.prefill_only else subject.new_tokens):
             wait(device)
-            end = time.perf_counter()
+            end = clock()
             times.append(1e3 * (end - start))
             start = end
     return times
 
 
 @torch.inference_mode()
-def in_turns(subject: Subject, ways: list[Way], rounds: int) -> dict[str, list[list[float]]]:
+def in_turns(subject: Subject, ways: list[Way], rounds: int, clock: Clock) -> dict[str, list[list[float]]]:
     """Steps of every way in every round; each round begins with another way."""
     times: dict[str, list[list[float]]] = {way.name: [] for way in ways}
     for number in range(rounds):
         turn = number % len(ways)
         for way in ways[turn:] + ways[:turn]:
-            times[way.name].append(timed(subject, way))
+            times[way.name].append(timed(subject, way, clock))
     return times
+
+
+def tower_ms(subject: Subject, clock: Clock) -> float:
+    """Milliseconds of the vision tower and the projector for one image, the median of three."""
+    times = []
+    for _ in range(3):
+        wait(subject.model.device)
+        start = clock()
+        subject.see()
+        wait(subject.model.device)
+        times.append(1e3 * (clock() - start))
+    return float(np.median(times))
 
 
 @torch.inference_mode()
@@ -99,13 +111,13 @@ def _cache_bytes(cache: Any) -> int:
 class Meter:
     """Adds up the time that wrapped functions take, on the device's clock where it has one."""
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(self, device: torch.device, clock: Clock) -> None:
+        self._device, self._clock = device, clock
         self._spans: list[tuple[Any, Any]] = []
 
     def _now(self) -> Any:
         if self._device.type != "cuda":
-            return time.perf_counter()
+            return self._clock()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
@@ -150,18 +162,18 @@ def _metered(scoring: Meter, engine: Meter) -> Iterator[None]:
 
 
 @torch.inference_mode()
-def shares(subject: Subject, batch: int, rounds: int) -> dict[str, Spread]:
+def shares(subject: Subject, batch: int, rounds: int, clock: Clock) -> dict[str, Spread]:
     """Parts of the pruned prefill's time: what ranking and cutting take, and what all of himap takes."""
     device, prompt = subject.model.device, subject.prompt(batch)
-    scoring, engine = Meter(device), Meter(device)
+    scoring, engine = Meter(device, clock), Meter(device, clock)
     found: dict[str, list[float]] = {"scoring": [], "engine": []}
     with subject.features_given(batch), _metered(scoring, engine), himap.prune(subject.model, OURS):
         for _ in range(rounds):
             wait(device)
-            start = time.perf_counter()
+            start = clock()
             next(with_cache(subject.model, prompt))
             wait(device)
-            whole = 1e3 * (time.perf_counter() - start)
+            whole = 1e3 * (clock() - start)
             found["scoring"].append(scoring.take() / whole)
             found["engine"].append(engine.take() / whole)
     return {name: spread(values) for name, values in found.items()}

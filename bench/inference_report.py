@@ -12,7 +12,8 @@ def report(document: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     head = (
         f"Measured on {document['device']}; {versions}; commit {document['commit']}; {document['rounds']} "
-        f"rounds, median [quartiles]; load average before {document['load_before']:.1f}."
+        f"rounds, median [quartiles]; clock: {document['clock']}; load average before "
+        f"{document['load_before']:.1f}."
     )
     parts = [head, *(_model(model) for model in document["models"])]
     parts += [f"**{name}: not measured** (no GPU)." for name in document["not_measured"]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ class Subject:
     Attributes:
         row: what the model takes for one prompt, pixels included, one row each.
         features: (image tokens, channels) what its vision tower and projector make of the pixels.
-        tower_ms: how long that took, for one image, the median of three.
         image_tokens, text_tokens: of the prompt.
         new_tokens: how many tokens an example generates.
     """
@@ -42,7 +40,6 @@ class Subject:
     weights: str
     row: dict[str, Tensor]
     features: Tensor
-    tower_ms: float
     image_tokens: int
     text_tokens: int
     new_tokens: int
@@ -67,6 +64,10 @@ class Subject:
         """The prompt `batch` times, as the model's forward takes it."""
         return {key: value.repeat(batch, *[1] * (value.dim() - 1)) for key, value in self.row.items()}
 
+    def see(self) -> Tensor:
+        """Runs the vision tower and the projector on the image."""
+        return _seen(self.model, self.row)
+
     @contextmanager
     def features_given(self, batch: int) -> Iterator[None]:
         """Inside, the vision tower does not run: the model is given the features of `batch` images."""
@@ -86,21 +87,18 @@ class Subject:
 
 
 @torch.inference_mode()
-def _subject(name: str, model: Any, weights: str, row: dict[str, Tensor], new_tokens: int) -> Subject:
+def _seen(model: Any, row: dict[str, Tensor]) -> Tensor:
     vision = {key: row[key] for key in ("pixel_values", "image_grid_thw") if key in row}
     names = ("vision_feature_layer", "vision_feature_select_strategy")
     options = {key: getattr(model.config, key) for key in names if hasattr(model.config, key)}
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        output = model.get_image_features(**vision, **options, return_dict=True)
-        features = output.pooler_output[0]
-        if features.is_cuda:
-            torch.cuda.synchronize(features.device)
-        times.append(1e3 * (time.perf_counter() - start))
+    features: Tensor = model.get_image_features(**vision, **options, return_dict=True).pooler_output[0]
+    return features
+
+
+def _subject(name: str, model: Any, weights: str, row: dict[str, Tensor], new_tokens: int) -> Subject:
     n_image = int((row["input_ids"] == model.config.image_token_id).sum())
     n_text = row["input_ids"].shape[1] - n_image
-    return Subject(name, model, weights, row, features, sorted(times)[1], n_image, n_text, new_tokens)
+    return Subject(name, model, weights, row, _seen(model, row), n_image, n_text, new_tokens)
 
 
 def mini(name: str, device: torch.device) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import Any
 
@@ -110,14 +111,14 @@ def test_dropped_tokens_leave_the_cache(tiny: Subject) -> None:
 
 
 def test_the_shares_count_every_part_once(tiny: Subject) -> None:
-    found = inference_measure.shares(tiny, 1, 2)
+    found = inference_measure.shares(tiny, 1, 2, time.perf_counter)
     assert 0 < found["scoring"]["median"] < found["engine"]["median"] < 1
     with torch.inference_mode(), tiny.features_given(1), himap.prune(tiny.model, OURS):
         next(with_cache(tiny.model, tiny.prompt(1)))
 
 
 def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> None:
-    found = inference.measured(tiny, [1, 2], 1)
+    found = inference.measured(tiny, [1, 2], 1, time.perf_counter)
     names = ["dense", "published", "fastv", "fastv_himap", "himap"]
     for batch in found["batches"]:
         assert list(batch["ways"]) == names
@@ -125,8 +126,8 @@ def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> 
         assert batch["ways"]["published"]["prompts_timed"] == 1
         assert {"dense/himap", "fastv/himap", "published/himap"} <= set(batch["example_ratios"])
     document = {
-        "device": "here", "versions": {"torch": "2"}, "commit": "abc", "rounds": 1, "load_before": 0.0,
-        "not_measured": ["llava-7b"], "models": [found],
+        "device": "here", "versions": {"torch": "2"}, "commit": "abc", "rounds": 1, "clock": "wall",
+        "load_before": 0.0,        "not_measured": ["llava-7b"], "models": [found],
     }  # fmt: skip
     text = report(document)
     assert "llava-7b: not measured" in text and "one prompt timed, times 2" in text
@@ -137,6 +138,6 @@ def test_what_fails_is_said_and_the_rest_goes_on(tiny: Subject, monkeypatch: pyt
         raise torch.OutOfMemoryError("out of memory\nlong explanation")
 
     monkeypatch.setattr(inference_peers, "fastv", out_of_memory)
-    found = inference.at_batch(tiny, 1, 1)
+    found = inference.at_batch(tiny, 1, 1, time.perf_counter)
     assert found["ways"]["fastv"] == {"error": "out of memory"}
     assert "dense/himap" in found["prefill_ratios"] and "dense/fastv" not in found["prefill_ratios"]
