@@ -11,9 +11,12 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from himap import PresetError, read_preset
 from search.goals import Goals
 from search.pair import Pair
-from storage import Trial
+from search.study import configuration
+from storage import StudyKey, Trial
+from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, front
 from storage.presets import preset_filename, write_preset
 
@@ -62,9 +65,25 @@ def write_json(path: Path, pairs: list[Pair]) -> None:
 
 
 def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
-    """One preset per pair that found something; returns the paths."""
-    best = [(pair, chosen(pair.trials, pair.study.goals)) for pair in pairs]
-    return [write_preset(folder / preset_filename(p.key), p.key, t) for p, t in best if t is not None]
+    """One preset per pair that found something, as an estimate; returns the paths.
+
+    A file that an export has confirmed for the same configuration and weights stays as it is.
+    """
+    best = [(pair.key, chosen(pair.trials, pair.study.goals)) for pair in pairs]
+    placed = [(folder / preset_filename(key), key, trial) for key, trial in best if trial is not None]
+    return [
+        path if _confirmed(path, key, trial) else write_preset(path, key, trial)
+        for path, key, trial in placed
+    ]
+
+
+def _confirmed(path: Path, key: StudyKey, trial: Trial) -> bool:
+    try:
+        preset = read_preset(path)
+    except PresetError:
+        return False
+    same = preset.config == configuration(trial) and preset.model.weights_digest == key.weights_digest
+    return same and any(measured.split == HELD_OUT for measured in preset.measured)
 
 
 def table(pair: Pair) -> Table:

@@ -122,6 +122,9 @@ def _conclude(options: argparse.Namespace, console: Console, pairs: list[Pair], 
         report.write_json(options.json, pairs)
     for path in written:
         console.print(f"preset: {path}", markup=False, highlight=False)
+    if written:
+        line = f"confirm them: python -m search.export --storage {options.storage} --model {options.model}"
+        console.print(line, markup=False, highlight=False)
     if stopped:
         console.print("stopped early; everything measured is stored, the same command goes on from here")
     line = f"dashboard: streamlit run dashboard/app.py -- --storage {options.storage}"

@@ -26,6 +26,7 @@ PRESET_KIND = "himap-preset"
 ESTIMATE = "validation estimate, not confirmed on held-out data"
 HEADER = "# A HiMAP pruning preset. Use it: with himap.prune(model, THIS_FILE): model.generate(...)\n"
 
+_DECIMALS = 6  # far below what can be measured, and easy to read
 _CONFIGURATION = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
 _AGAINST_DENSE = ("dense_accuracy", "difference", "difference_low", "difference_high")
 _COSTS = (
@@ -71,13 +72,13 @@ def preset_document(key: StudyKey, trial: Trial, promise: Promise | None = None)
             f"trial {trial.number} of {key.name} {trial.state} ({trial.reason}); "
             "choose a completed trial to export"
         )
-    if promise is None:
-        measured = [_measured(key.benchmark, key.split, trial)]
-        family, layers, latest = None, None, trial
-    else:
+    latest: Trial | Confirmation = trial
+    family, layers = None, None
+    measured = [_measured(key.benchmark, key.split, trial)]
+    if promise is not None:
+        newest = max(promise.results.values(), key=lambda result: result.created_at)
+        latest, family, layers = newest, newest.family or None, newest.layers or None
         measured = [_measured(name, result.split, result) for name, result in promise.results.items()]
-        latest = max(promise.results.values(), key=lambda result: result.created_at)
-        family, layers = latest.family or None, latest.layers or None
     return {
         "schema": PRESET_SCHEMA,
         "kind": PRESET_KIND,
@@ -168,4 +169,4 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    return int(value) if isinstance(value, Integral) else float(value)
+    return int(value) if isinstance(value, Integral) else round(float(value), _DECIMALS)

@@ -13,7 +13,7 @@ import pytest
 import tiny_families
 import tiny_models
 import torch
-from test_preset_files import DOCUMENT, written
+from test_preset_files import DOCUMENT, OLD, written
 from tiny_models import LAYERS, Subject
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
 from transformers.masking_utils import AttentionMaskInterface
@@ -134,7 +134,7 @@ def test_a_context_is_entered_once_and_asked_for_again(subject: Subject) -> None
 
 
 def test_presets_and_their_paths_stand_for_configurations(subject: Subject, tmp_path: Path) -> None:
-    path = written(tmp_path, {**DOCUMENT, "configuration": CONFIG.as_dict()})
+    path = written(tmp_path, {**OLD, "configuration": CONFIG.as_dict()})
     for setting in (path, str(path), himap.read_preset(path)):
         with himap.prune(subject.model, setting) as pruning:
             logits(subject)
@@ -147,6 +147,24 @@ def test_presets_and_their_paths_stand_for_configurations(subject: Subject, tmp_
     ):
         pass
     assert fingerprint(subject.model) == state
+
+
+def test_a_preset_of_another_architecture_is_refused(llava: Subject, tmp_path: Path) -> None:
+    state, layers = fingerprint(llava.model), len(llava.model.model.language_model.layers)
+
+    def preset(**changes: object) -> Path:
+        made = {**DOCUMENT["model"], "layers": layers, **changes}
+        return written(tmp_path, {**DOCUMENT, "configuration": CONFIG.as_dict(), "model": made})
+
+    with himap.prune(llava.model, preset()) as pruning:
+        assert pruning.config == CONFIG
+    for other in ({"layers": layers + 1}, {"family": "Qwen2VLForConditionalGeneration"}):
+        with (
+            pytest.raises(PresetError, match="this preset was made for"),
+            himap.prune(llava.model, preset(**other)),
+        ):
+            pass
+    assert fingerprint(llava.model) == state
 
 
 def test_threads_share_a_pruned_model(llava: Subject) -> None:

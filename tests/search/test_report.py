@@ -17,7 +17,8 @@ from search import report
 from search.pair import Pair
 from search.space import SearchSpace
 from search.study import PairStudy
-from storage import Trial
+from storage import Confirmation, Trial
+from storage.presets import Promise, write_preset
 
 FRONT_FIELDS = {
     "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio",
@@ -101,6 +102,22 @@ def test_presets_load_and_a_pair_without_results_has_none(tmp_path: Path) -> Non
     written = report.write_presets(tmp_path / "new", [pair_of([DENSE, at(1, 0.3, 0.805)]), pair_of([FAILED])])
     assert written == [tmp_path / "new" / "tiny-pope.yaml"]
     assert himap.load_preset(written[0]) == PruningConfig(2, 31, 8, 75)
+
+
+def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
+    winner = at(1, 0.3, 0.805)
+    (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
+    assert not himap.read_preset(path).promise.confirmed
+    held_out = Confirmation(
+        *PruningConfig(2, 31, 8, 75).as_dict().values(), n_questions=500, n=500, accuracy=0.8,
+        accuracy_low=0.7, accuracy_high=0.9, dense_accuracy=0.8, difference=0, difference_low=-0.001, difference_high=0.001,
+    )  # fmt: skip
+    write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
+    confirmed = path.read_text()
+    assert report.write_presets(tmp_path, [pair_of([DENSE, winner])]) == [path]
+    assert path.read_text() == confirmed
+    report.write_presets(tmp_path, [pair_of([DENSE, winner, at(2, 0.2, 0.805)])])
+    assert himap.load_preset(path) == PruningConfig(2, 32, 8, 75)
 
 
 def test_the_table_shows_the_front_beside_the_landmarks() -> None:
