@@ -110,7 +110,8 @@ def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
     assert not himap.read_preset(path).promise.confirmed
     held_out = Confirmation(
         *PruningConfig(2, 31, 8, 75).as_dict().values(), n_questions=500, n=500, accuracy=0.8,
-        accuracy_low=0.7, accuracy_high=0.9, dense_accuracy=0.8, difference=0, difference_low=-0.001, difference_high=0.001,
+        accuracy_low=0.7, accuracy_high=0.9, dense_accuracy=0.8, difference=0, difference_low=-0.001,
+        difference_high=0.001,
     )  # fmt: skip
     write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
     confirmed = path.read_text()
