@@ -60,7 +60,7 @@ def attention_rows(
     logits = (rows @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
     logits.masked_fill_(~visible[:, None], torch.finfo(logits.dtype).min)
     weights = logits.softmax(-1)
-    return weights if batch == 1 else weights.masked_fill(~present[:, None, :, None], 0.0)
+    return weights if batch == 1 else weights.masked_fill_(~present[:, None, :, None], 0.0)
 
 
 def _visible(tokens: TokenSet, index: Tensor, mask: Tensor | None) -> Tensor:
