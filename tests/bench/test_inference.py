@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from itertools import islice
 from typing import Any
@@ -141,3 +143,13 @@ def test_what_fails_is_said_and_the_rest_goes_on(tiny: Subject, monkeypatch: pyt
     found = inference.at_batch(tiny, 1, 1, time.perf_counter)
     assert found["ways"]["fastv"] == {"error": "out of memory"}
     assert "dense/himap" in found["prefill_ratios"] and "dense/fastv" not in found["prefill_ratios"]
+
+
+def test_it_loads_where_there_is_no_search() -> None:
+    """A GPU machine needs torch and transformers only, not what the search and the dashboard need."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(['ray', 'optuna', 'sqlalchemy', 'streamlit', 'matplotlib']))\n"
+        "import bench.inference"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
