@@ -94,8 +94,8 @@ class Packer:
         blocks = [self.block(f"{text.stated(rules)} {text.BY_KIND}", text.list_rules(rules), True)]
         for _ in range(2):
             kind, meaning = list((rules := text.rules(rng)).items())[rng.integers(len(rules))]
-            question = f"{text.stated(rules)} What does a {kind} mean?\n{SHORT_ANSWER}"
-            blocks.append(self.block(question, meaning))
+            stated = f"{text.stated(rules)} What does a {kind} mean?\n{SHORT_ANSWER}"
+            blocks.append(self.block(stated, meaning))
         for benchmark in BENCHMARKS.values():
             for question in benchmark.ask(scene, rng):
                 if question.choices:
