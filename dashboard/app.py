@@ -88,7 +88,7 @@ def _drawn(url: str, title: str) -> Callable[[], None]:
         st.session_state[SHOWN] = seen.stamp
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
-            live = st.toggle("Live", value=True, key="live", help="Redraw when the store changes.")
+            live = st.toggle("Live", key="live", help="Redraw when the store changes.")
         if live:
             watch(url)
         command = states.search_command(url, DEFAULT_STORAGE)

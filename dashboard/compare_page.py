@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
@@ -45,7 +47,7 @@ def _row(here: Context, study: StudySummary) -> dict[str, object]:
         "dense_percent": 100 * dense.accuracy if dense else None,
         "half_percent": 100 * half.accuracy if half else None,
         "near_percent": 100 * near.flops_ratio if near else None,
-        "weights": study.key.weights_digest[:12],
+        "weights": study.key.weights_digest[:8],
         "space": study.key.space,
     }
 
@@ -79,11 +81,11 @@ def _paper(views: dict[tuple[str, str], queries.View]) -> None:
     )
 
 
-def _paper_columns() -> dict[str, object]:
-    columns: dict[str, object] = {"model": TextColumn("Model"), "benchmark": TextColumn("Benchmark")}
-    for side, title in (("paper", "Paper"), ("our", "Ours")):
-        for name, label in (("dense", "dense"), ("fastv", "FastV"), ("himap", "HiMAP")):
-            columns[f"{side}_{name}"] = NumberColumn(f"{title}: {label}", format="%.1f")
-        columns[f"{side}_change"] = NumberColumn(f"{title}: HiMAP − dense", format="%+.1f")
-        columns[f"{side}_flops"] = NumberColumn(f"{title}: FLOPs", format="%.1f %%")
+def _paper_columns() -> dict[str, Any]:
+    columns: dict[str, Any] = {"model": TextColumn("Model"), "benchmark": TextColumn("Benchmark")}
+    for side, title in (("paper", "Paper: dense"), ("our", "Ours: dense")):
+        for name, label in (("dense", title), ("fastv", "FastV"), ("himap", "HiMAP")):
+            columns[f"{side}_{name}"] = NumberColumn(label, format="%.1f")
+        columns[f"{side}_change"] = NumberColumn("Change", format="%+.1f", help="HiMAP less dense")
+        columns[f"{side}_flops"] = NumberColumn("FLOPs", format="%.1f %%", help="Eq. 10, of dense")
     return columns

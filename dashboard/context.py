@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -12,7 +13,11 @@ from dashboard.queries import View
 from storage import Store, StudySummary, Trial
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
-KEPT = ("cost", "coloring", "states", "criteria", "devices", "least n", "beside", PAIR, STUDY)
+FIRST: dict[str, Any] = {
+    "cost": "flops", "coloring": "role", "states": list(queries.STATES), "live": True, "over": "Trials",
+    "target": "accuracy", "picture cost": "flops_ratio", "picture format": "png",
+}  # fmt: skip
+KEPT = (*FIRST, "criteria", "devices", "least n", "beside", PAIR)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Context:
 
 def keep_choices() -> None:
     """Streamlit forgets a widget's value when a page does not draw it; what is chosen stays chosen."""
+    for name, value in FIRST.items():
+        st.session_state.setdefault(name, value)
     for key in list(st.session_state):
         if isinstance(key, str) and any(key == one or key.startswith(f"{STUDY}(") for one in KEPT):
             st.session_state[key] = st.session_state[key]

@@ -107,14 +107,15 @@ def _confirm(here: Context, view: View) -> None:
 def _picture(here: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = st.segmented_control(
-            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, default="flops_ratio",
-            key="picture cost",
-        )  # fmt: skip
-        kind = st.segmented_control("Format", list(FORMATS), format_func=FORMATS.__getitem__, default="png",
-                                    key="picture format")  # fmt: skip
+            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="picture cost"
+        )
+        kind = st.segmented_control(
+            "Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format"
+        )
         view = here.view(study, cost or "flops_ratio")
         figure = figures.front_figure(view).update_layout(
-            paper_bgcolor="#ffffff", plot_bgcolor="#ffffff", height=440,
+            paper_bgcolor="#ffffff", plot_bgcolor="#ffffff", height=460,
+            margin={"l": 70, "r": 20, "t": 40, "b": 64},
             font={"family": "Helvetica, Arial, sans-serif", "size": 14},
         )  # fmt: skip
         st.download_button(

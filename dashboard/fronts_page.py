@@ -26,10 +26,10 @@ def show(here: Context, study: StudySummary) -> None:
     """The page for one study."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = st.segmented_control(
-            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, default="flops", key="cost"
+            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="cost"
         )
         coloring = st.segmented_control(
-            "Color", list(COLORINGS), format_func=COLORINGS.__getitem__, default="role", key="coloring"
+            "Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring"
         )
         chosen = _filter(here.trials(study))
         beside = _beside(here, study)
@@ -120,8 +120,7 @@ def _filter(trials: list[Trial]) -> Filter:
     there = choices(trials)
     with st.popover("Filter", icon=":material/filter_alt:"):
         states = st.pills(
-            "State", list(STATES), format_func=STATES.__getitem__, default=list(STATES),
-            selection_mode="multi", key="states",
+            "State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states",
         )  # fmt: skip
         known = [name for name in st.session_state.get("criteria", []) if name in there.criteria]
         st.session_state["criteria"] = known

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+
 from dashboard.queries import CONTROLS
 from storage.pareto import front
 from storage.records import Trial
@@ -93,6 +95,18 @@ def busy(trials: Iterable[Trial]) -> Busy:
         running += changes[time]
         counts.append(running)
     return Busy(tuple(times), tuple(counts))
+
+
+def windows(found: Busy, count: int) -> tuple[list[datetime], list[float]]:
+    """Mean trials running in each of `count` equal windows, and when each begins."""
+    if len(found.times) < 2:
+        return [], []
+    first = found.times[0]
+    at = np.array([(time - first).total_seconds() for time in found.times])
+    worked = np.concatenate([[0.0], np.cumsum(np.diff(at) * found.counts[:-1])])
+    edges = np.linspace(0, at[-1], count + 1)
+    means = np.diff(np.interp(edges, at, worked)) / np.diff(edges)
+    return [first + timedelta(seconds=float(edge)) for edge in edges[:-1]], means.tolist()
 
 
 def rate(trials: Sequence[Trial]) -> float:

@@ -9,10 +9,11 @@ import plotly.graph_objects as go
 from dashboard import text
 from dashboard.importance import PARAMETERS, Importance
 from dashboard.palette import lay_out, palette
-from dashboard.progress import Busy, Growth
+from dashboard.progress import Busy, Growth, windows
 from storage.records import Trial
 
 HEIGHT = 340
+WINDOWS = 120
 
 
 def growth_figure(
@@ -48,19 +49,20 @@ def importance_figure(found: Importance, *, dark: bool = False) -> go.Figure:
         orientation="h", marker={"color": colors.front}, hovertemplate="%{y}: %{x:.1f} %<extra></extra>",
     ))  # fmt: skip
     lay_out(figure, colors, HEIGHT, "Share of what the forest explains (%)")
+    figure.update_yaxes(showgrid=False)
     return figure.update_layout(margin={"t": 12})
 
 
 def busy_figure(found: Busy, *, dark: bool = False) -> go.Figure:
-    """Trials running at the same time."""
+    """Trials running at the same time, the mean of each of 120 windows."""
     colors = palette(dark)
+    times, means = windows(found, WINDOWS)
     figure = go.Figure(go.Scatter(
-        x=found.times, y=found.counts, mode="lines",
-        line={"shape": "hv", "color": colors.front, "width": 1.5},
-        fill="tozeroy", hovertemplate="%{y} running<extra></extra>",
+        x=times, y=means, mode="lines", line={"shape": "hv", "color": colors.front, "width": 1.5},
+        fill="tozeroy", hovertemplate="%{y:.1f} running<extra></extra>",
     ))  # fmt: skip
     lay_out(figure, colors, 220, "Time (UTC)", "Trials running")
-    figure.update_yaxes(rangemode="tozero", dtick=1 if max(found.counts, default=0) <= 8 else None)
+    figure.update_yaxes(rangemode="tozero", dtick=1 if max(means, default=0) <= 8 else None)
     return figure.update_layout(margin={"t": 12})
 
 

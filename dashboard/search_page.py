@@ -32,8 +32,8 @@ def show(here: Context, study: StudySummary) -> None:
     found = progress.busy(every)
     if found.times:
         st.caption(
-            f"All pairs of this model and seed: {found.mean:.1f} trials ran at a time while any ran, "
-            f"{max(found.counts)} at most."
+            f"All pairs of this model and seed: {found.mean:.1f} trials ran at a time while any ran. "
+            "Drawn from when each finished and how long it took."
         )
         picture(search_figures.busy_figure(found, dark=here.dark), "busy")
     left, right = st.columns(2, gap="medium")
@@ -63,12 +63,12 @@ def _share(part: int, whole: int) -> str | None:
 def _growth(here: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
-        unit = st.segmented_control("Over", ["Trials", "Seconds"], default="Trials", key="over",
+        unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over",
                                     label_visibility="collapsed")  # fmt: skip
     pair = (study.key.model, study.key.benchmark)
     others = [one for one in queries.pairs(here.studies)[pair] if one.id != study.id]
     lines = {"this study": progress.growth(view.complete)}
-    lines |= {words.study_label(one): progress.growth(here.trials(one)) for one in others}
+    lines |= {words.short_study_label(one): progress.growth(here.trials(one)) for one in others}
     control = progress.control_volume(view.complete)
     picture(search_figures.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth")
     st.caption(
@@ -81,7 +81,7 @@ def _importance(here: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("What matters", anchor=False, width="content")
         target = st.segmented_control(
-            "For", list(TARGETS), format_func=TARGETS.__getitem__, default="accuracy", key="target",
+            "For", list(TARGETS), format_func=TARGETS.__getitem__, key="target",
             label_visibility="collapsed",
         )  # fmt: skip
     found = _weighed(study.id, study.complete, target or "accuracy", here)

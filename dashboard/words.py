@@ -88,6 +88,11 @@ def study_label(summary: StudySummary) -> str:
     )
 
 
+def short_study_label(summary: StudySummary) -> str:
+    """A study in the legend of a figure."""
+    return f"seed {summary.key.seed}, n = {summary.key.n_questions}, {summary.key.space}"
+
+
 def provenance(view: View) -> str:
     """The caption under the front: where the numbers come from and how far to trust them. Not escaped."""
 
@@ -110,4 +115,4 @@ def _confirmed(view: View) -> str:
     """How many points are more than estimates."""
     if not view.confirmed:
         return f"Each point is a {ESTIMATE}."
-    return f"{len(view.confirmed)} points are confirmed on held-out data; each other is a {ESTIMATE}."
+    return f"Confirmed on held-out data: {len(view.confirmed)}. Each other point is a {ESTIMATE}."

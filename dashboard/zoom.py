@@ -13,7 +13,11 @@ import streamlit as st
 
 STATE = "zoom"
 _SCRIPT = """
+// Called again with new data, this must not leave an old timer running.
+const timers = new Map();
+
 export default function ({ data, setStateValue }) {
+  clearInterval(timers.get(data.box));
   const listen = () => {
     const chart = document.querySelector(`.st-key-${data.box} .js-plotly-plot`);
     if (!chart || !chart.on || chart.himapScope === data.scope) return;
@@ -30,8 +34,8 @@ export default function ({ data, setStateValue }) {
       setStateValue("ranges", { scope: chart.himapScope, ranges });
     });
   };
-  const timer = setInterval(listen, 200);
-  return () => clearInterval(timer);
+  timers.set(data.box, setInterval(listen, 50));
+  return () => clearInterval(timers.get(data.box));
 }
 """
 _listener = st.components.v2.component("himap_zoom", js=_SCRIPT)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from generated_store import failed, fill, searched, study_key
+from generated_store import confirmation, failed, fill, measured, searched, stopped, study_key
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboard import states
-from dashboard.app import storage_url
-from storage import Store, open_store
+from dashboard import outside, source, states
+from dashboard.app import TITLES, storage_url
+from storage import Store, StudyKey, Trial, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -166,14 +170,105 @@ def test_trials_are_read_again_only_when_they_changed(
     assert len(reads) == 2
 
 
-def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str) -> None:
-    app = page("--storage", nasty_store)
+@pytest.mark.parametrize("title", TITLES)
+def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str, title: str) -> None:
+    app = page("--storage", nasty_store, title=title)
     for element in [*app.markdown, *app.caption]:
         assert not element.allow_html
-        for markup in ("<img", "![a]", "[l]", "**b**", ":red[", "$x$", "`c`"):
+        for markup in ("<img", "![a]", "[l]", "**b**", ":red[", "$x$"):
             assert not re.search(rf"(?<!\\){re.escape(markup)}", element.value)
-    assert "<img" not in json.dumps(figure(app))
-    assert app.dataframe[2].value["reason"].iloc[0].startswith("<img")  # cells show text as it is
+    for chart in app.get("plotly_chart"):
+        assert "<img" not in chart.proto.spec
+    if title == "Fronts":
+        assert app.dataframe[2].value["reason"].iloc[0].startswith("<img")  # cells show text as it is
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_every_page_stands_in_every_state(page: Any, database: str, title: str) -> None:
+    assert "No store yet" in words(page("--storage", database, title=title))
+    with open_store(database) as store:
+        assert "The store is empty" in words(page("--storage", database, title=title))
+        study = store.study(study_key())
+        page("--storage", database, title=title)  # a study without trials
+        store.add(study, failed(0))
+        page("--storage", database, title=title)  # failures only
+        store.add(study, searched(2)[1])
+        page("--storage", database, title=title)  # one trial, and no dense
+        store.add(study, stopped(2))
+        store.add(study, measured(3, "dense", 1, 0.0, 2, 0.0, "instruction", "intra_column"))
+        store.confirm(study, confirmation(searched(2)[1], searched(1)[0]))
+        page("--storage", database, title=title)
+
+
+def test_an_older_schema_and_a_locked_store_are_told(
+    page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = searched_store.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("UPDATE himap_schema SET version = 1")
+        assert "run the search on it once, which upgrades it" in words(page("--storage", searched_store))
+        other.execute("UPDATE himap_schema SET version = 99")
+        assert "update himap-search" in words(page("--storage", searched_store))
+        other.execute("UPDATE himap_schema SET version = 3")
+        other.execute("PRAGMA journal_mode=DELETE")
+        monkeypatch.setattr("storage.engine.BUSY_SECONDS", 0.1)
+        other.execute("BEGIN EXCLUSIVE")
+        source._open.clear()
+        assert "locked" in words(page("--storage", searched_store))
+        other.execute("ROLLBACK")
+    assert "Dense accuracy" in [metric.label for metric in page("--storage", searched_store).metric]
+
+
+def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> None:
+    app = page("--storage", searched_store, title="Trial")
+    name = study_key("aokvqa", seed=1).name
+    app.session_state["chosen_trial"] = {name: 2}
+    values = {metric.label: metric.value for metric in checked(app.run()).metric}
+    assert values["Difference to dense"].endswith("points")
+    assert int(values["Lost"]) + int(values["Won"]) > 0
+    app.session_state["chosen_trial"] = {name: 0}
+    assert "This is dense itself" in words(checked(app.run()))
+
+
+def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
+    page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def survivors(key: StudyKey, trial: Trial, number: int) -> outside.Survivors:
+        if number == 1:
+            raise outside.OutsideError("python -m search.tokens failed: No module named 'torch'")
+        file = io.BytesIO()
+        Image.new("RGB", (8, 8)).save(file, "PNG")
+        question = outside.Shown(number, "Is *it*?", (), ("no",), file.getvalue())
+        return outside.Survivors(question, (2, 2), frozenset({0, 3}), frozenset({3}), "no", "yes")
+
+    monkeypatch.setattr(outside, "survivors", survivors)
+    app = page("--storage", searched_store, title="Trial")
+    (question,) = [one for one in app.number_input if one.label == "Question"]
+    checked(question.set_value(0).run())
+    checked(app.button[0].click().run())
+    assert "2 of 4" in words(app)
+    assert "| Dense | yes |" in words(app)
+    (question,) = [one for one in app.number_input if one.label == "Question"]
+    checked(question.set_value(1).run())
+    checked(app.button[0].click().run())
+    assert "No module named 'torch'" in words(app)
+
+
+def test_the_export_page_tells_estimates_from_confirmed(page: Any, searched_store: str) -> None:
+    app = page("--storage", searched_store, title="Export")
+    assert "An estimate on validation questions" in app.warning[0].value
+    assert "python -m search.export" in words(app)
+    with open_store(searched_store) as store:
+        key = study_key("aokvqa", seed=1)
+        trials = store.trials(store.study(key))
+        for trial in trials:
+            if trial.complete:
+                store.confirm(store.study(key), confirmation(trial, trials[0]))
+    app = page("--storage", searched_store, title="Export")
+    assert len(app.warning) == 0
+    assert "onfirmed" in (app.success or app.error)[0].value
+    document = yaml.safe_load(app.code[0].value)
+    assert document["measured"][0]["split"] == "test"
 
 
 def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:

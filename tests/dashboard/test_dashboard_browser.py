@@ -1,102 +1,152 @@
-"""A real browser walks through the page: skipped where Chromium or playwright is not installed."""
+"""A real browser walks through the pages: skipped where Chromium or playwright is not installed."""
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import CHROMIUM, opened, serving
 from generated_store import fill, searched, study_key
 
-from storage import open_store
-from storage.presets import preset_yaml
-
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+import himap
+from storage import StudyKey, open_store
 
 if CHROMIUM is None:
     pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+BrowserTimeout = pytest.importorskip("playwright.sync_api", reason="pip install playwright").TimeoutError
+
+CHART = ".st-key-front-box .js-plotly-plot"
+RANGE = f"document.querySelector('{CHART}').layout.xaxis.range.join()"
+POINT = f"{CHART} .scatterlayer .trace path.point"
 
 
-@pytest.fixture
-def server(searched_store: str) -> Iterator[str]:
-    """The address of a dashboard on that store, started as a user would, from another folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
-    command += ["--server.port", str(port), "--server.headless", "true", "--", "--storage", searched_store]
-    process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://localhost:{port}"
-    for _ in range(300):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=1)
-            break
-        except OSError:
-            assert process.poll() is None, "the server ended by itself"
-            time.sleep(0.1)
-    yield address
-    process.terminate()
-    process.wait(timeout=20)
+@pytest.fixture(scope="module")
+def mini_key() -> StudyKey:
+    """The study of a model that this machine has, so that it can be asked for tokens."""
+    from minis.checkpoint import path
+    from objectives.models import weights_digest
+
+    return replace(study_key("pope", model="qwenvl"), weights_digest=weights_digest(path("qwenvl-mini")))
 
 
-@pytest.fixture
-def tab(server: str) -> Iterator[Any]:
-    """The page in a browser, and afterwards no error in its console."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        opened = browser.new_page(viewport={"width": 1280, "height": 1400})
-        errors: list[str] = []
-        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        opened.on("requestfailed", lambda request: errors.append(f"failed to load {request.url}"))
-        opened.set_default_timeout(60_000)
-        opened.goto(server)
-        yield opened
-        assert errors == []
-        browser.close()
+@contextmanager
+def searching(storage: str, key: StudyKey, first: int) -> Iterator[None]:
+    """A writer that adds a trial every second or so, as a search does."""
+    done = threading.Event()
+
+    def write() -> None:
+        with open_store(storage) as store:
+            study = store.study(key)
+            for trial in searched(first + 200)[first:]:
+                if done.wait(1.0):
+                    return
+                store.add(study, trial)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        writer.join()
 
 
-def test_choose_a_point_take_its_preset_and_see_the_search_go_on(
-    tab: Any, searched_store: str, tmp_path: Path
+def until(tab: Any, act: Callable[[], None], condition: str) -> None:
+    """Do it again until it worked: a chart may be drawn anew under the mouse while a search runs."""
+    for _ in range(20):
+        with suppress(BrowserTimeout, TypeError):  # a chart that is just being replaced has no box
+            act()
+            tab.wait_for_function(condition, timeout=4000)
+            return
+    raise AssertionError(f"never became true: {condition}")
+
+
+def test_a_search_is_watched_zoomed_chosen_from_looked_into_and_exported(
+    database: str, mini_key: StudyKey, tmp_path: Path
 ) -> None:
-    label = tab.locator("table th").first
-    tab.wait_for_selector(".js-plotly-plot .scatterlayer .trace path.point")
-    before = label.inner_text()
-    square = tab.locator(".js-plotly-plot .scatterlayer .trace").nth(5).locator("path.point")
-    square.hover(force=True)
-    tab.wait_for_selector(".hoverlayer text:has-text('Trial 2, HiMAP paper')")
-    box = square.bounding_box()
-    tab.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    tab.wait_for_function("document.querySelector('table th').innerText == 'Trial 2, HiMAP paper'")
-    assert before != "Trial 2, HiMAP paper"
+    with open_store(database) as store:
+        fill(store, study_key("aokvqa", model="qwenvl"), searched(20, seed=1))
+        fill(store, mini_key, searched(40))
+    with serving(database) as address, opened(address) as tab:
+        tab.wait_for_selector(POINT)
+        tab.locator("[data-testid=stSelectbox] input").first.click()
+        tab.get_by_text("qwenvl · pope").last.click()
+        tab.get_by_text("All trials (39)").wait_for()
+        with searching(database, mini_key, 40):
+            _choose_paper_and_zoom(tab)
+            _see_tokens(tab)
+            exported = _export(tab, tmp_path)
+    assert exported == himap.PruningConfig.paper()
+
+
+def _choose_paper_and_zoom(tab: Any) -> None:
+    tab.get_by_text(re.compile(r"All trials \((4[1-9]|5\d)\)")).wait_for()
+    tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
+    square = tab.locator(f"{CHART} .scatterlayer .trace").nth(5).locator("path.point")
+
+    def click() -> None:
+        box = square.bounding_box()
+        tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        tab.wait_for_selector(".hoverlayer text:has-text('Trial 2, HiMAP paper')", timeout=4000)
+        tab.mouse.down()
+        tab.mouse.up()
+
+    until(tab, click, "document.querySelector('table th').innerText == 'Trial 2, HiMAP paper'")
+
+    def drag() -> None:
+        plot = tab.locator(f"{CHART} .nsewdrag").first.bounding_box()
+        tab.mouse.move(plot["x"] + 0.2 * plot["width"], plot["y"] + 0.2 * plot["height"])
+        tab.mouse.down()
+        tab.mouse.move(plot["x"] + 0.7 * plot["width"], plot["y"] + 0.8 * plot["height"], steps=3)
+        tab.mouse.up()
+
+    until(tab, drag, f"document.querySelector('{CHART}').layout.xaxis.autorange === false")
+    zoomed = tab.evaluate(RANGE)
+    count = tab.get_by_role("tab").nth(1).inner_text()
+    tab.wait_for_function(f"document.querySelectorAll('[role=tab]')[1].innerText != '{count}'")
+    tab.wait_for_timeout(1000)
+    assert tab.evaluate(RANGE) == zoomed  # new trials came in, and the zoom stayed
+
+
+def _see_tokens(tab: Any) -> None:
+    tab.get_by_role("link", name="Trial").click()
+    tab.wait_for_function("document.querySelector('table th')?.innerText == 'Trial 2, HiMAP paper'")
+    tab.get_by_role("button", name="Show surviving tokens").first.click()
+    answered = tab.locator("text=/After K2 = 8 by intra_column|search.tokens failed/").first
+    answered.wait_for(timeout=180_000)
+    assert answered.inner_text().startswith("After K2"), answered.inner_text()
+    tab.wait_for_function(
+        "[...document.querySelectorAll('img')].filter(i => i.naturalWidth > 200).length >= 3"
+    )
+
+
+def _export(tab: Any, folder: Path) -> himap.PruningConfig:
+    tab.get_by_role("link", name="Export").click()
+    tab.get_by_text("The chosen one, Trial 2, HiMAP paper").first.click()
+    tab.wait_for_function("document.querySelector('table th')?.innerText == 'Trial 2, HiMAP paper'")
     with tab.expect_download() as download:
-        tab.get_by_text("Download preset").click()
-    assert download.value.suggested_filename == "qwenvl-mini-aokvqa-trial-2.yaml"
-    download.value.save_as(tmp_path / "preset.yaml")
-    key = study_key("aokvqa", seed=1)
-    with open_store(searched_store) as store:
-        study = store.study(key)
-        text = preset_yaml(key, store.trials(study)[2])
-        assert (tmp_path / "preset.yaml").read_text(encoding="utf-8") == text
+        tab.get_by_role("button", name="Download preset").first.click()
+    assert download.value.suggested_filename == "qwenvl-pope-trial-2.yaml"
+    download.value.save_as(folder / "preset.yaml")
+    return himap.load_preset(folder / "preset.yaml")
+
+
+def test_nothing_is_redrawn_while_nothing_changes(searched_store: str) -> None:
+    with serving(searched_store) as address, opened(address) as tab:
+        tab.wait_for_selector(POINT)
         tab.wait_for_timeout(3000)
         tab.evaluate(
             "window.changes = 0; new MutationObserver(seen => window.changes += seen.length).observe("
-            "document.querySelector('.js-plotly-plot'), {childList: true, subtree: true, attributes: true})"
+            f"document.querySelector('{CHART}'), {{childList: true, subtree: true, attributes: true}})"
         )
         tab.wait_for_timeout(5000)
         assert tab.evaluate("window.changes") == 0  # looked at the store twice, redrew nothing
-        fill(store, key, [searched(14, seed=2)[13]])
-    tab.get_by_text("All trials (13)").wait_for()
-    assert label.inner_text() == "Trial 2, HiMAP paper"
+        with open_store(searched_store) as store:
+            fill(store, study_key("aokvqa", seed=1), [searched(14, seed=2)[13]])
+        tab.get_by_text("All trials (13)").wait_for()

@@ -222,3 +222,20 @@ def test_scores_of_some_trials_come_without_the_rest(
     store.add(study, make_trial(3, scores=()))
     assert store.scores(study, [2, 0, 3, 9]) == {0: (0.0, math.inf), 2: (2.0, math.inf)}
     assert store.scores(study, []) == {}
+
+
+def test_many_trials_are_stored_at_once_or_not_at_all(
+    store: Store, key: StudyKey, make_trial: MakeTrial
+) -> None:
+    study = store.study(key)
+    trials = [make_trial(number, scores=(1.0,) if number else ()) for number in range(4)]
+    before = store.version_stamp(study)
+    store.add_all(study, trials)
+    assert store.trials(study) == trials
+    assert store.version_stamp(study) != before
+    with pytest.raises(DuplicateTrialError):
+        store.add_all(study, [make_trial(9), make_trial(2)])
+    assert len(store.trials(study)) == 4
+    store.add_all(study, [])
+    with pytest.raises(StorageError):
+        store.add_all(999, [make_trial(0)])
