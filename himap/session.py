@@ -142,8 +142,9 @@ class Pruning:
             return None
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         read = TokenSet.read(image, valid, inputs.get("input_ids"))
-        self._prompt = PromptPass(read, self._cuts, self._family.grids(inputs))
-        return self._prompt
+        prompt = PromptPass(read, self._cuts, self._family.grids(inputs))
+        self._prompt = prompt  # the record; another thread may put its own here at once
+        return prompt
 
     def _continue(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
         """Go on with a cache."""

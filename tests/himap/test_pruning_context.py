@@ -179,6 +179,21 @@ def test_threads_share_a_pruned_model(llava: Subject) -> None:
     assert got == expected * 4
 
 
+def test_a_call_keeps_to_its_own_prompt_when_another_begins(llava: Subject) -> None:
+    """As if a second thread began a prompt at the worst moment: right after this one was recorded."""
+    config = PruningConfig(1, 50, 3, 50, "random", "intra_column")
+    with himap.prune(llava.model, config) as pruning:
+        inputs = [dict(prompt) for prompt in llava.prompts[:2]]
+        other = pruning._begin(inputs[1], None)
+
+        class Overwritten(type(pruning)):
+            _prompt = property(lambda self: other, lambda self, value: None)
+
+        vars(pruning).pop("_prompt")
+        pruning.__class__ = Overwritten
+        assert pruning._begin(inputs[0], None) is not other
+
+
 def test_flash_attention_runs_as_sdpa_inside(subject: Subject) -> None:
     """The kernel itself needs a GPU; what is tested is that the model's choice is replaced and comes back."""
     config = subject.decoder.config
