@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
         if PEER is None:
             say("optuna-dashboard is not installed here: pip install optuna-dashboard")
         else:
-            fill_optuna(f"sqlite:///{folder}/himap.db", f"sqlite:///{folder}/optuna.db")
+            fill_optuna(f"sqlite:///{folder}/himap.db", Path(folder, "optuna.db"))
             with serving_optuna(f"sqlite:///{folder}/optuna.db") as address:
                 theirs = first_drawn(f"{address}/dashboard/studies/1", PEER_FRONT, options.runs)
             say(told("optuna-dashboard", theirs))

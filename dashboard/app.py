@@ -20,6 +20,7 @@ from dashboard import (  # noqa: E402 - after the path is set
     compare_page,
     context,
     export_page,
+    flow_page,
     fronts_page,
     search_page,
     source,
@@ -40,7 +41,7 @@ OF_A_PAIR: dict[str, OnePair] = {
     "Export": export_page.show,
 }  # fmt: skip
 OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show}
-TITLES = ("Fronts", "Trial", "Search", "Compare", "Export")
+TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 
 
 def storage_url(arguments: list[str]) -> str:
@@ -89,6 +90,9 @@ def _drawn(url: str, title: str) -> Callable[[], None]:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
+        if title == "Flow":  # needs no store
+            flow_page.show(dark=is_dark())
+            return
         if live:
             watch(url)
         command = states.search_command(url, DEFAULT_STORAGE)

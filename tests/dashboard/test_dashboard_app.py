@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
 from dashboard import outside, source, states
-from dashboard.app import TITLES, storage_url
+from dashboard.app import OF_A_PAIR, OF_ALL, TITLES, storage_url
 from storage import Store, StudyKey, Trial, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,7 +183,7 @@ def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str, title: s
         assert app.dataframe[2].value["reason"].iloc[0].startswith("<img")  # cells show text as it is
 
 
-@pytest.mark.parametrize("title", TITLES)
+@pytest.mark.parametrize("title", [*OF_A_PAIR, *OF_ALL])
 def test_every_page_stands_in_every_state(page: Any, database: str, title: str) -> None:
     assert "No store yet" in words(page("--storage", database, title=title))
     with open_store(database) as store:
@@ -287,6 +287,31 @@ def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_flows_are_shown_and_what_is_none_is_passed_over(
+    page: Any, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "No information flow measured yet" in words(page("--storage", database, title="Flow"))
+    each = [{"mean": 1.0, "low": 0.5, "high": 1.5}] * 3
+    summary = {
+        "saliency": {"visual_textual": each, "intra_visual": each}, "bias_ratio": [None, *each[1:]],
+        "hypotheses": [{"claim": "S_vt is *above* <b>S_vv</b>", "verdict": "agrees"}],
+    }  # fmt: skip
+    key = {"model": "qwenvl", "benchmark": "scienceqa", "n": 40, "weights_digest": "0123456789"}
+    whole = {"kind": "himap-flow", "schema": 1, "key": key, "complete": True, "summary": summary}
+    folder = tmp_path / "flow"
+    folder.mkdir()
+    (folder / "a.json").write_text(json.dumps(whole))
+    (folder / "b.json").write_text(json.dumps({**whole, "complete": False}))
+    (folder / "c.json").write_text("{")
+    (tmp_path / "outside.json").write_text(json.dumps(whole))
+    (folder / "d.json").symlink_to(tmp_path / "outside.json")
+    app = page("--storage", database, title="Flow")
+    assert len(app.selectbox[0].options) == 1
+    assert "| S_vt is *above* <b>S_vv</b> | agrees |" in words(app)
+    assert len(app.get("plotly_chart")) == 2
 
 
 def test_it_binds_to_localhost_and_sends_no_statistics() -> None:
