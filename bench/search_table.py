@@ -1,0 +1,281 @@
+"""The exhaustive grid of one embedded pair: each configuration's score on each question; trial costs.
+
+    python -m bench.search_table --model qwenvl --benchmark scienceqa
+
+Computed once and kept as data, so that `bench.search` can replay any search in minutes. The grid is the
+search space with coarse steps, plus the landmarks. Costs are measured on a sample and fitted by a line over
+the FLOPs that really run: batched with and without kept layers, and alone, question by question with all
+computed anew, as a plain loop around `generate` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import himap
+from himap import PruningConfig
+from objectives.accuracy import Evaluator
+from objectives.benchmarks import benchmark
+from objectives.benchmarks.embedded import embedded_image, embedded_questions
+from objectives.flops import DecoderShape
+from objectives.latency import device_name
+from objectives.models import load
+from objectives.prefix import PrefixCache
+from objectives.provenance import commit, versions
+from search.measure import costs
+from search.space import SearchSpace, effective
+from search.study import Landmark
+from search.targets import resolve
+from storage.records import utc_now
+
+DATA = Path(__file__).parent / "data"
+STEPS: dict[str, Any] = {
+    "layer_step": 2, "percent_step": 20, "shallow": ("instruction", "last_token", "max_head"),
+    "deep": ("intra_column", "instruction"),
+}  # fmt: skip
+_SAMPLE = 24  # configurations whose cost is measured,
+_ALONE = 6  # and of those in a plain loop
+_COSTS = ("flops", "flops_ratio", "paper_flops")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What `make` computed.
+
+    Attributes:
+        meta: the recipe, the device, and the fitted costs.
+        configs: N configurations.
+        scores: (N, n) score of each on each question.
+        spent: by name, (N,) FLOPs.
+    """
+
+    meta: dict[str, Any]
+    configs: list[PruningConfig]
+    scores: np.ndarray
+    spent: dict[str, np.ndarray]
+
+    @property
+    def space(self) -> SearchSpace:
+        steps = {k: tuple(v) if isinstance(v, list) else v for k, v in self.meta["steps"].items()}
+        return SearchSpace(self.meta["layers"], **steps)
+
+    @property
+    def landmarks(self) -> list[Landmark]:
+        return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["landmarks"]]
+
+    def seconds(self, way: str, row: int, kept_layers: int = 0) -> float:
+        """Of one whole evaluation; `kept_layers` need not run."""
+        base, slope = self.meta["costs"][way]
+        live = self.spent["flops"][row] - kept_layers * self.meta["layer_flops"]
+        return float(max(0.0, base + slope * live))
+
+    def index(self) -> dict[Any, int]:
+        """Row by what a configuration does."""
+        tokens = self.meta["image_tokens"]
+        return {effective(config, tokens): row for row, config in enumerate(self.configs)}
+
+
+def load_table(path: Path) -> Table:
+    """A table that `main` wrote."""
+    with np.load(path) as file:
+        meta = json.loads(str(file["meta"]))
+        configs = [PruningConfig.from_dict(values) for values in json.loads(str(file["configs"]))]
+        return Table(meta, configs, file["scores"] / 100, {name: file[name] for name in _COSTS})
+
+
+def save_table(path: Path, table: Table) -> None:
+    """Scores are kept in hundredths."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        path,
+        meta=json.dumps(table.meta),
+        configs=json.dumps([config.as_dict() for config in table.configs]),
+        scores=np.round(100 * table.scores).astype(np.uint8),
+        **{name: table.spent[name] for name in _COSTS},
+    )
+
+
+def grid(space: SearchSpace, landmarks: Sequence[Landmark], tokens: Sequence[int]) -> list[PruningConfig]:
+    """Every configuration of a coarse space and the landmarks, each effect once, ordered so that neighbors
+    share layers."""
+    names = list(space.distributions)
+    choices = [_values(bounds) for bounds in space.distributions.values()]
+    every = [config for _, config in landmarks]
+    every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*choices)]
+    different = {effective(config, tokens): config for config in reversed(every)}
+    return sorted(different.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
+
+
+def _values(bounds: Any) -> list[Any]:
+    if hasattr(bounds, "choices"):
+        return list(bounds.choices)
+    return list(range(bounds.low, bounds.high + 1, bounds.step))
+
+
+class _Worker:
+    """One process with the model and the questions; keeps what neighbors share."""
+
+    current: _Worker
+
+    def __init__(self, source: str, name: str, n: int) -> None:
+        torch.set_num_threads(1)
+        self.loaded, self.benchmark = load(source, device="cpu"), benchmark(name)
+        self.questions = embedded_questions(self.benchmark, "validation", n)
+        self.evaluator = self.of(PrefixCache(2**30, 2**29))
+
+    def of(self, cache: PrefixCache) -> Evaluator:
+        return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)
+
+    @torch.inference_mode()
+    def alone(self, config: PruningConfig) -> None:
+        """A plain loop: one question at a time, its image seen anew."""
+        for question in self.questions:
+            inputs = self.loaded.inputs([self.benchmark.prompt(question)], [embedded_image(question.image)])
+            with himap.prune(self.loaded.model, config):
+                self.loaded.model.generate(
+                    **inputs, max_new_tokens=self.benchmark.max_new_tokens, do_sample=False
+                )
+
+
+def _start(*arguments: Any) -> None:
+    _Worker.current = _Worker(*arguments)
+
+
+def _score(configs: list[PruningConfig]) -> list[tuple[float, ...]]:
+    return [_Worker.current.evaluator.evaluate(config).scores for config in configs]
+
+
+def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Table:
+    """Evaluates the grid; `limit` takes only so many of its configurations, drawn at random."""
+    target = resolve(model, "auto")
+    worker = _Worker(target.source, name, n)
+    image, text = worker.evaluator.tokens()
+    space = SearchSpace(target.shape.layers, **STEPS)
+    configs = grid(space, target.landmarks, image)
+    if limit is not None:
+        configs = [config for i, config in enumerate(configs) if i in _drawn(len(configs), limit)]
+    groups = [list(g) for _, g in itertools.groupby(configs, key=lambda c: (c.k1, c.r1, c.phi_shallow))]
+    start = time.perf_counter()
+    with ProcessPoolExecutor(
+        workers, get_context("spawn"), initializer=_start, initargs=(target.source, name, n)
+    ) as processes:
+        scores = [row for rows in processes.map(_score, groups) for row in rows]
+    spent = [costs(target.shape, image, text, config) for config in configs]
+    dense = costs(target.shape, image, text, PruningConfig.dense())["flops"]
+    fitted = fit(worker, configs, target.shape, image, text)
+    meta = {
+        "model": target.name, "weights_digest": target.digest, "benchmark": name, "split": "validation",
+        "n": len(worker.questions), "layers": target.shape.layers, "steps": STEPS,
+        "landmarks": [(origin, config.as_dict()) for origin, config in target.landmarks],
+        "image_tokens": sorted(set(image)), "chunks": worker.evaluator._chunks,
+        "layer_flops": (dense - 2 * target.shape.hidden * target.shape.vocabulary) / target.shape.layers,
+        **fitted, "device": device_name(worker.loaded.device), "cores": workers, "commit": commit(),
+        "versions": versions(), "date": utc_now().isoformat(timespec="seconds"),
+        "seconds": time.perf_counter() - start,
+    }  # fmt: skip
+    return Table(meta, configs, np.array(scores), {k: np.array([s[k] for s in spent]) for k in _COSTS})
+
+
+def _drawn(n: int, limit: int) -> set[int]:
+    return set(random.Random(0).sample(range(n), min(n, limit)))
+
+
+def fit(
+    worker: _Worker,
+    configs: list[PruningConfig],
+    shape: DecoderShape,
+    image: Sequence[int],
+    text: Sequence[int],
+) -> dict[str, Any]:
+    """Base seconds and seconds per mean FLOP of a whole evaluation: batched, and alone on all cores.
+
+    `prepare` is what an evaluator spends once on the questions and their images.
+    """
+    chosen = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
+    prepare = _timed(lambda: worker.of(PrefixCache(0)))
+    cold, warm = worker.of(PrefixCache(0)), worker.of(PrefixCache(2**30))
+    dense = costs(shape, image, text, PruningConfig.dense())["flops"]
+    layer = (dense - 2 * shape.hidden * shape.vocabulary) / shape.layers
+    batched = []
+    for config in chosen:
+        flops = costs(shape, image, text, config)["flops"]
+        kept = config.cuts[0].layer if config.cuts else 0
+        batched.append((flops, _timed(lambda c=config: cold.evaluate(c))))
+        warm.evaluate(config)
+        batched.append((flops - kept * layer, _timed(lambda c=config: warm.evaluate(c))))
+    every = range(0, len(chosen), -(-len(chosen) // _ALONE))
+    points = [(costs(shape, image, text, chosen[i])["flops"], chosen[i]) for i in every]
+    alone = min((_alone(worker, points, threads) for threads in (1, os.cpu_count() or 1)), key=_total)
+    lines = {"batched": _line(batched), "alone": _line(alone)}
+    return {
+        "costs": {name: line[:2] for name, line in lines.items()},
+        "cost_errors": {name: line[2] for name, line in lines.items()},
+        "prepare": prepare,
+    }
+
+
+def _alone(
+    worker: _Worker, points: list[tuple[float, PruningConfig]], threads: int
+) -> list[tuple[float, float]]:
+    """FLOPs and seconds of a plain loop with so many threads; the better number is the loop's."""
+    torch.set_num_threads(threads)
+    found = [(flops, _timed(lambda c=config: worker.alone(c))) for flops, config in points]
+    torch.set_num_threads(1)
+    return found
+
+
+def _total(points: list[tuple[float, float]]) -> float:
+    return sum(seconds for _, seconds in points)
+
+
+def _timed(run: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def _line(points: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """Base, slope, and the median relative error of the fit."""
+    flops, seconds = np.array(points).T
+    slope, base = np.polyfit(flops, seconds, 1)
+    error = np.abs(base + slope * flops - seconds) / seconds
+    return float(base), float(slope), float(np.median(error))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.search_table", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", default="qwenvl")
+    parser.add_argument("--benchmark", default="scienceqa")
+    parser.add_argument("--questions", type=int, default=120)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--limit", type=int, help="only so many configurations, to try it out")
+    parser.add_argument("--out", type=Path, default=DATA / "search.npz")
+    options = parser.parse_args(arguments)
+    table = make(options.model, options.benchmark, options.questions, options.limit, options.workers)
+    save_table(options.out, table)
+    best = table.scores.mean(1).max()
+    sys.stdout.write(
+        f"{options.out}: {len(table.configs)} configurations in {table.meta['seconds']:.0f} s, "
+        f"best accuracy {100 * best:.1f} %\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

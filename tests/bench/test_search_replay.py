@@ -1,0 +1,106 @@
+"""Replayed searches: on a made-up table whose answers are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import search
+from bench.search_race import false_stops
+from bench.search_replay import Way, exhaustive, hypervolume, replay
+from bench.search_table import Table, grid, load_table, save_table
+from himap import PruningConfig
+from objectives.flops import DecoderShape
+from search.measure import costs
+from search.race import FALSE_STOPS
+from search.space import SearchSpace
+
+LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
+SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
+STEPS = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
+LANDMARKS = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+
+
+@pytest.fixture(scope="module")
+def table() -> Table:
+    """Questions of rising difficulty: the more is computed, the more of them are right."""
+    configs = grid(SearchSpace(LAYERS, **STEPS), LANDMARKS, [TOKENS])  # type: ignore[arg-type]
+    spent = [costs(SHAPE, [TOKENS], [TEXT], config) for config in configs]
+    noise = np.random.default_rng(0).normal(0, 0.08, (len(configs), N))
+    ratio = np.array([each["flops_ratio"] for each in spent])
+    scores = (np.sqrt(ratio)[:, None] + noise > np.linspace(0.3, 0.95, N)).astype(float)
+    dense = costs(SHAPE, [TOKENS], [TEXT], PruningConfig.dense())["flops"]
+    order = np.random.default_rng(1).permutation(N).tolist()
+    meta = {
+        "model": "m", "weights_digest": "d", "benchmark": "b", "split": "validation", "n": N, "cores": 2,
+        "layers": LAYERS, "steps": STEPS, "image_tokens": [TOKENS], "prepare": 1.0,
+        "chunks": [order[:20], order[20:40], order[40:]], "layer_flops": dense / LAYERS,
+        "landmarks": [(origin, config.as_dict()) for origin, config in LANDMARKS],
+        "costs": {"batched": (0.1, 1 / dense), "alone": (1.0, 5 / dense)}, "cost_errors": {},
+        "device": "none", "commit": "", "date": "",
+    }  # fmt: skip
+    return Table(meta, configs, scores, {k: np.array([s[k] for s in spent]) for k in
+                 ("flops", "flops_ratio", "paper_flops")})  # fmt: skip
+
+
+def test_a_table_survives_its_file(table: Table, tmp_path: Path) -> None:
+    save_table(tmp_path / "t.npz", table)
+    again = load_table(tmp_path / "t.npz")
+    assert again.configs == table.configs
+    assert (again.scores == table.scores).all()
+    assert again.index() == table.index()
+    assert again.space == table.space
+    assert again.landmarks == LANDMARKS
+
+
+def test_the_table_holds_each_effect_once_and_all_that_is_proposed(table: Table) -> None:
+    index = table.index()
+    assert len(index) == len(table.configs)
+    run = replay(table, Way("random"), 0, 60)
+    assert len(run.share) == 60
+
+
+def test_the_hypervolume_is_of_what_was_measured_to_the_end(table: Table) -> None:
+    assert hypervolume([(0.5, -0.5), (0.25, -0.25)]) == pytest.approx(0.5 * 0.5 + 0.25 * 0.25)
+    run = replay(table, Way("tpe"), 1, 80)
+    assert (np.diff(run.share) >= 0).all()
+    assert (np.diff(run.seconds) >= 0).all()
+    assert 0.5 < run.share[-1] <= 1
+    assert exhaustive(table) < 1
+    assert run.until(0.5) == run.seconds[np.flatnonzero(run.share >= 0.5)[0]]
+    assert run.until(1.1) == np.inf
+
+
+def test_each_part_saves_what_it_should(table: Table) -> None:
+    """The same proposals, since drawn at random: only their cost differs."""
+
+    def seconds(**changes: bool) -> float:
+        return float(replay(table, Way("random", **changes), 3, 60).seconds[-1])
+
+    ours = seconds()
+    assert ours < seconds(prefix=False)
+    assert ours < seconds(race=False)
+    assert ours < seconds(batched=False) / 4
+
+
+def test_the_race_on_the_table_stops_few_wrongly(table: Table) -> None:
+    found = false_stops(table)
+    assert found["fair"] > 100
+    assert found["rate"] <= FALSE_STOPS
+    assert 0 < found["stopped_of_beaten"] <= 1
+    assert found["asked_of_beaten"] < 1
+
+
+def test_the_command_says_what_is_missing_and_compares(
+    table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search.main(["--table", str(tmp_path / "none.npz")]) == 2
+    assert "make it with python -m bench.search_table" in capsys.readouterr().err
+    save_table(tmp_path / "t.npz", table)
+    monkeypatch.setattr(search, "BUDGET", 30)
+    monkeypatch.setattr(search, "WAYS", {name: search.WAYS[name] for name in ("ours", "loop")})
+    assert search.main(["--table", str(tmp_path / "t.npz"), "--seeds", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["ours", "loop"]
