@@ -19,14 +19,15 @@ from PIL import Image
 
 from bench.serving import FLAGS, serving
 
-PAGES = ("Fronts", "Trial", "Search", "Compare", "Export")
+PAGES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (1280, 1920)
 LEAST, MOST = 700, 2400  # pixels high
 _BOTTOM = """(() => {
-  const scrolled = document.querySelector('[data-testid=stMain]').scrollTop;
-  const all = [...document.querySelectorAll('[data-testid=stMainBlockContainer] *')];
-  return Math.max(...all.map((one) => one.getBoundingClientRect().bottom + scrolled));
+  const main = document.querySelector('[data-testid=stMain]');
+  main.scrollTo(0, 0);
+  const drawn = main.querySelector('[data-testid=stMainBlockContainer] > [data-testid=stVerticalBlock]');
+  return drawn.getBoundingClientRect().bottom;
 })()"""
 
 
@@ -73,7 +74,7 @@ def _settle(tab: Any) -> None:
 def _tokens(tab: Any, number: str) -> None:
     """Show the trial asked for, and what survives of a question."""
     if number:
-        tab.get_by_label("Any number").fill(number)
+        tab.get_by_role("spinbutton", name="Any number").fill(number)
         tab.keyboard.press("Enter")
         _settle(tab)
     tab.get_by_role("button", name="Show surviving tokens").click()
@@ -82,12 +83,12 @@ def _tokens(tab: Any, number: str) -> None:
 
 
 def _write(tab: Any, width: int, path: Path) -> None:
-    """The whole page, with few colors: pictures in a repository should be small."""
+    """The whole page."""
     high = tab.evaluate(_BOTTOM)
     tab.set_viewport_size({"width": width, "height": int(min(MOST, max(LEAST, high + 40)))})
     tab.wait_for_timeout(2500)
-    picture = Image.open(io.BytesIO(tab.screenshot()))
-    picture.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    tab.mouse.move(1, 1)  # away from what shows a hint
+    Image.open(io.BytesIO(tab.screenshot())).convert("RGB").save(path, optimize=True)
     tab.set_viewport_size({"width": width, "height": 1000})
 
 

@@ -44,12 +44,14 @@ class Context:
 
 
 def keep_choices() -> None:
-    """Streamlit forgets a widget's value when a page does not draw it; what is chosen stays chosen."""
-    for name, value in FIRST.items():
-        st.session_state.setdefault(name, value)
-    for key in list(st.session_state):
-        if isinstance(key, str) and any(key == one or key.startswith(f"{STUDY}(") for one in KEPT):
-            st.session_state[key] = st.session_state[key]
+    """Streamlit forgets a widget's value when the page changes; what is chosen stays chosen."""
+    kept: dict[str, Any] = st.session_state.setdefault("kept", dict(FIRST))
+    for key in [*st.session_state]:
+        if isinstance(key, str) and (key in KEPT or key.startswith(f"{STUDY}(")):
+            kept[key] = st.session_state[key]
+    for key, value in kept.items():
+        if key not in st.session_state:
+            st.session_state[key] = value
 
 
 def choose_study(studies: list[StudySummary]) -> StudySummary:

@@ -47,6 +47,7 @@ def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Colori
     figure.update_layout(legend={"y": -0.12 / rows, "yanchor": "top"}, margin={"t": 40, "b": 60})
     figure.update_xaxes(title={"text": axis}, row=rows)
     figure.update_yaxes(title={"text": "Accuracy (%)"}, col=1)
+    figure.update_yaxes(autorangeoptions={"maxallowed": 103})
     if cost.unit == "%":
         figure.update_xaxes(ticksuffix=" %")
     return figure

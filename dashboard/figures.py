@@ -51,6 +51,7 @@ def front_figure(
     if selected is not None and math.isfinite(getattr(selected, view.cost.field)):
         figure.add_trace(_ring(selected, x, colors))
     lay_out(figure, colors, HEIGHT, axis, "Accuracy (%)")
+    figure.update_yaxes(autorangeoptions={"maxallowed": 103})
     if view.cost.unit == "%":
         figure.update_xaxes(ticksuffix=" %")
     for name, limits in (zoom or {}).items():

@@ -10,6 +10,7 @@ from dashboard.queries import LANDMARKS
 from storage.records import Trial
 
 LIFT, LINE = 46, 20  # pixels from a landmark to its label, and from one label to the next
+HIGHEST = 0.95  # above it there is no room for a label below 100 %
 
 
 def landmark_labels(
@@ -24,7 +25,8 @@ def label_lifts(points: Sequence[tuple[float, float]], front: Sequence[tuple[flo
     """How many pixels above its point (below, if negative) each label stands. Points are (cost, value).
 
     Above where the front is near, since nothing is measured above it; below for points far under the
-    front, so that no label covers it. A label whose neighbor already stands there goes one line further.
+    front, so that no label covers it, and near 100 %, where there is no room above. A label whose
+    neighbor already stands there goes one line further.
     """
     if not points:
         return []
@@ -34,7 +36,7 @@ def label_lifts(points: Sequence[tuple[float, float]], front: Sequence[tuple[flo
     lifts: list[int] = []
     for index, (x, y) in enumerate(points):
         best = max((value for cost, value in front if cost <= x), default=y)
-        sign = -1 if best - y > 0.2 * height else 1
+        sign = -1 if best - y > 0.2 * height or y > HIGHEST else 1
         near = [
             abs(lift)
             for (other_x, other_y), lift in zip(points[:index], lifts, strict=True)

@@ -38,7 +38,7 @@ def front_table(view: View) -> pd.DataFrame:
     difference = [float("nan") if dense is None else 100 * (t.accuracy - dense.accuracy) for t in view.front]
     frame.insert(FRONT.index("accuracy") + 1, "to_dense_points", pd.Series(difference, dtype=float))
     held_out = [view.confirmed.get(trial.number) for trial in view.front]
-    told = ["estimate" if one is None else one.verdict() for one in held_out]
+    told = ["estimate" if one is None else one.verdict().partition(":")[0] for one in held_out]
     frame.insert(FRONT.index("accuracy") + 2, "held_out", pd.Series(told, dtype=str))
     return frame
 

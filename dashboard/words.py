@@ -70,7 +70,7 @@ def confirmation_text(confirmation: Confirmation) -> str:
         f"{text.percent(confirmation.accuracy)} on {confirmation.n} {confirmation.split} questions, "
         f"{text.points(confirmation.difference)} to dense "
         f"({100 * confirmation.difference_low:+.1f} to {100 * confirmation.difference_high:+.1f}): "
-        f"{confirmation.verdict()}"
+        f"{confirmation.verdict().partition(':')[0]}"
     )
 
 

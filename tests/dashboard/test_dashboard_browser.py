@@ -137,6 +137,19 @@ def _export(tab: Any, folder: Path) -> himap.PruningConfig:
     return himap.load_preset(folder / "preset.yaml")
 
 
+def test_the_pair_stays_chosen_from_page_to_page(searched_store: str) -> None:
+    chosen = "document.querySelector('[data-testid=stSelectbox] input')?.value"
+    with serving(searched_store) as address, opened(address) as tab:
+        tab.wait_for_selector(POINT)
+        tab.locator("[data-testid=stSelectbox] input").first.click()
+        tab.get_by_text("qwenvl-mini · pope").last.click()
+        tab.get_by_text("All trials (59)").wait_for()
+        for page, sign in (("Search", "What matters"), ("Compare", "Studies"), ("Fronts", "All trials (59)")):
+            tab.get_by_role("link", name=page, exact=True).click()
+            tab.get_by_text(sign).first.wait_for()
+        tab.wait_for_function(f"{chosen} == 'qwenvl-mini · pope'")
+
+
 def test_nothing_is_redrawn_while_nothing_changes(searched_store: str) -> None:
     with serving(searched_store) as address, opened(address) as tab:
         tab.wait_for_selector(POINT)

@@ -111,4 +111,5 @@ def test_labels_stand_apart_above_the_front_and_below_far_under_it() -> None:
     assert len(set(close)) == 3
     assert min(close) > 0
     assert label_lifts([(5.0, 0.2)], front_points)[0] < 0
+    assert label_lifts([(9.0, 0.99)], front_points)[0] < 0  # no room above 100 %
     assert label_lifts([], []) == []
