@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from search.figures import best_at_half
 from search.pair import Pair
 from storage import Trial
 from storage.pareto import front
@@ -51,11 +52,12 @@ class Progress:
             self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(each)), soft_wrap=True)
 
     def _row(self, pair: Pair) -> list[tuple[str, str]]:
+        best = best_at_half(pair.trials)
         return [
             ("pair", f"{pair.key.model}/{pair.key.benchmark}"),
             ("trials", f"{len(pair.trials)}/{pair.budget}"),
             ("front", str(len(front(pair.trials)))),
-            ("best at <= 50 % FLOPs", best_at_half(pair.trials)),
+            ("best at <= 50 % FLOPs", "-" if best is None else f"{100 * best:.1f}"),
             ("stopped", str(sum(t.state == "stopped" for t in pair.trials))),
             ("failed", str(sum(t.failed for t in pair.trials))),
             ("left", self._left(pair)),
@@ -77,12 +79,6 @@ class Progress:
         if not fresh:
             return f"... ({elapsed:.0f} s so far)"
         return f"{elapsed / fresh * missing:.0f} s"
-
-
-def best_at_half(trials: list[Trial]) -> str:
-    """The best accuracy among trials of at most half the dense FLOPs, as "81.5"."""
-    affordable = [t.accuracy for t in trials if t.complete and t.flops_ratio <= 0.5]
-    return f"{100 * max(affordable):.1f}" if affordable else "-"
 
 
 def stopper(stop: Callable[[], None], console: Console) -> Callable[[int, object], None]:

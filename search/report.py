@@ -6,12 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import moocore
-import numpy as np
 from rich import box
 from rich.table import Table
 
 from himap import PresetError, read_preset
+from search.figures import hypervolume
 from search.goals import Goals
 from search.pair import Pair
 from search.study import configuration
@@ -24,12 +23,6 @@ _FRONT_FIELDS = (
     "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio", "accuracy",
     "accuracy_low", "accuracy_high", "n", "latency_ms",
 )  # fmt: skip
-
-
-def hypervolume(trials: list[Trial]) -> float:
-    """Area between the front and the point (FLOPs ratio 1, accuracy 0); at most 1."""
-    points = np.array([(t.flops_ratio, -t.accuracy) for t in front(trials)])
-    return float(moocore.hypervolume(points, ref=[1.0, 0.0])) if len(points) else 0.0
 
 
 def chosen(trials: list[Trial], goals: Goals | None = None) -> Trial | None:

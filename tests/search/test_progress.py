@@ -6,13 +6,11 @@ import io
 
 import pytest
 from rich.console import Console
-from search_helpers import trial
 from test_report import at, pair_of
 
-from himap import PruningConfig
 from search import progress
 from search.pair import Pair
-from search.progress import Progress, best_at_half, stopper
+from search.progress import Progress, stopper
 
 
 class Clock:
@@ -68,12 +66,6 @@ def test_in_a_terminal_a_table_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     assert "best at <= 50 % FLOPs" in text
     assert "tiny/pope" in text
     assert "1/50" in text
-
-
-def test_the_best_at_half_counts_only_complete_trials_that_are_cheap_enough() -> None:
-    failed = trial(7, PruningConfig.dense(), reason="bad")
-    assert best_at_half([at(1, 0.51, 0.9), failed]) == "-"
-    assert best_at_half([at(1, 0.51, 0.9), at(2, 0.5, 0.625), at(3, 0.1, 0.3)]) == "62.5"
 
 
 def test_the_first_interrupt_stops_gently_and_the_second_at_once() -> None:

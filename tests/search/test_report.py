@@ -1,4 +1,4 @@
-"""What a search reports: the document, the hypervolume, the preset and the table."""
+"""What a search reports: the document, the preset and the table."""
 
 from __future__ import annotations
 
@@ -40,14 +40,6 @@ def pair_of(trials: list[Trial]) -> Pair:
 
 FAILED = trial(9, PruningConfig(5, 5, 6, 6), reason="out of memory")
 DENSE = at(0, 1.0, 0.81, "dense")
-
-
-def test_the_hypervolume_by_hand() -> None:
-    two = [at(1, 0.25, 0.5), at(2, 0.5, 0.8)]
-    by_hand = (1 - 0.25) * 0.5 + (1 - 0.5) * (0.8 - 0.5)
-    assert report.hypervolume(two) == pytest.approx(by_hand)
-    assert report.hypervolume([*two, at(3, 0.6, 0.7), DENSE, FAILED]) == pytest.approx(by_hand)
-    assert report.hypervolume([FAILED]) == report.hypervolume([]) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""`search.status` on real stores: what it counts, that it only reads while a search writes, its errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from search_helpers import KEY, ROOT
+from test_report import DENSE, FAILED, at
+
+from search.status import ago, main, store_status
+from storage import open_store
+from storage.records import utc_now
+
+STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A store of two studies: one with trials of every state, the newest a minute old, and an empty one."""
+    url = f"sqlite:///{tmp_path / 'himap.db'}"
+    now = utc_now()
+    with open_store(url) as store:
+        study = store.study(KEY)
+        store.study(replace(KEY, benchmark="vqav2"))
+        trials = [DENSE, at(1, 0.25, 0.5), at(2, 0.5, 0.8), STOPPED, FAILED]
+        old = [replace(t, created_at=now - timedelta(hours=2)) for t in trials[:-1]]
+        store.add_all(study, [*old, replace(FAILED, created_at=now - timedelta(seconds=60))])
+    return url
+
+
+def test_every_study_is_counted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--storage", url, "--json"]) == 0
+    pope, empty = json.loads(capsys.readouterr().out)["studies"]
+    states = ("trials", "complete", "stopped", "failed")
+    assert [pope[name] for name in states] == [5, 3, 1, 1]
+    assert pope["front"] == 3
+    assert pope["hypervolume"] == pytest.approx(0.525)
+    assert pope["best_at_half_flops"] == 0.8
+    assert 60 <= pope["seconds_since_last_trial"] < 120
+    assert pope["last_failure"] == "out of memory"
+    assert (empty["benchmark"], empty["trials"], empty["last_trial_at"]) == ("vqav2", 0, None)
+
+
+def test_people_read_a_line_a_study(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--storage", url]) == 0
+    said = capsys.readouterr().out
+    (line,) = [line for line in said.splitlines() if "tiny/pope/validation-20/seed-0" in line]
+    assert line.split()[1:] == ["5", "3", "1", "1", "3", "0.525", "80.0", "60", "s", "ago"]
+    assert "tiny/pope failed last with: out of memory" in said
+    assert max(map(len, said.splitlines())) <= 160
+
+
+def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None:
+    with open_store(url) as writer, open_store(url, readonly=True) as reader:
+        study = writer.study(KEY)
+        wrote = threading.Thread(
+            target=lambda: [writer.add(study, at(n, 0.5, 0.6)) for n in range(10, 60)], daemon=True
+        )
+        before = reader.version_stamp()
+        counts = [store_status(reader)[0]["trials"] for _ in range(3)]
+        assert reader.version_stamp() == before
+        wrote.start()
+        while wrote.is_alive():
+            counts.append(store_status(reader)[0]["trials"])
+        wrote.join()
+        counts.append(store_status(reader)[0]["trials"])
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (5, 55)
+
+
+@pytest.mark.parametrize(
+    ("storage", "said"),
+    [
+        ("sqlite:///missing.db", "start a search"),
+        ("himap.db", "expected sqlite:///FILE or postgresql://"),
+        ("postgresql://me:secret@127.0.0.1:9/himap", "check that the server runs"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(
+    storage: str,
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["--storage", storage]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n"), err.startswith("error: ")) == ("", 1, True)
+    assert said in err
+    assert "secret" not in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_without_studies_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    open_store(url).close()
+    assert main(["--storage", url]) == 0
+    assert capsys.readouterr().out == "no studies yet\n"
+
+
+def test_it_starts_without_torch_ray_and_optuna(url: str) -> None:
+    code = (
+        "import sys\nfrom search.status import main\nmain(sys.argv[1:])\n"
+        "sys.exit(' '.join(m for m in ('torch', 'ray', 'optuna') if m in sys.modules))"
+    )
+    command = [sys.executable, "-c", code, "--storage", url]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stderr == "\n"  # nothing of that list
+    assert "tiny/pope" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "-"),
+        (-1, "0 s ago"),
+        (119, "119 s ago"),
+        (600, "10 min ago"),
+        (7200, "2 h ago"),
+        (9e5, "10 days ago"),
+    ],
+)
+def test_durations_for_people(seconds: float | None, said: str) -> None:
+    assert ago(seconds) == said
