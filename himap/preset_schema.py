@@ -92,9 +92,11 @@ class Numbers(Part):
 
 class Measured(Numbers):
     """Numbers on `n` questions of one benchmark's split; `difference` is against dense on the same ones, with
-    its 95 % paired interval, null in an estimate."""
+    its 95 % paired interval, null in an estimate. `questions` are the options by which questions that are not
+    embedded were asked for; it may be left out."""
 
     benchmark: Text
+    questions: Text | None = None
     split: Text
     n: Count
     dense_accuracy: Share | None

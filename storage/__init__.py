@@ -9,11 +9,15 @@ with open_store("sqlite:///himap.db") as store:
 from storage.confirmation import Confirmation
 from storage.errors import (
     DuplicateTrialError,
+    LeaseLostError,
     RecordError,
     SchemaError,
     StorageError,
+    StoreAwayError,
     StoreMissingError,
 )
+from storage.lease import Lease, RunningTrial
+from storage.questions import QuestionSource
 from storage.records import Latency, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
@@ -21,10 +25,15 @@ __all__ = [
     "Confirmation",
     "DuplicateTrialError",
     "Latency",
+    "Lease",
+    "LeaseLostError",
+    "QuestionSource",
     "RecordError",
+    "RunningTrial",
     "SchemaError",
     "StorageError",
     "Store",
+    "StoreAwayError",
     "StoreMissingError",
     "StudyKey",
     "StudySummary",

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from storage.errors import SchemaError, StorageError, StoreMissingError
+from storage.errors import SchemaError, StorageError, StoreAwayError, StoreMissingError
 from storage.schema import CURRENT, stored_version, upgrade
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
 _ADVISORY_LOCK = 0x48694D4150  # "HiMAP": one process at a time creates or upgrades a PostgreSQL schema
+_PASSING_SQLITE = ("locked", "is full", "disk I/O", "unable to open")
+_PASSING_POSTGRESQL = ("08", "40", "53", "55P03", "57P", "58030")  # connection, conflict, room, lock, restart
 _EXPECTED = "expected sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
@@ -72,6 +74,25 @@ def prepare(engine: Engine, location: str, *, readonly: bool) -> None:
         _check_version(version, location, readonly=readonly)
         if version < CURRENT:
             upgrade(connection, version)
+
+
+def failure(location: str, doing: str, error: SQLAlchemyError) -> StorageError:
+    """The error to raise for what the database said: a StoreAwayError where waiting may help."""
+    kind = StoreAwayError if _passing(error) else StorageError
+    return kind(one_line(location, doing, error))
+
+
+def _passing(error: SQLAlchemyError) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    if not isinstance(error, OperationalError):
+        return False
+    if isinstance(error.orig, sqlite3.Error):
+        return any(words in str(error.orig) for words in _PASSING_SQLITE)
+    state = getattr(error.orig, "sqlstate", None)  # none: there was no connection
+    return state is None or state.startswith(_PASSING_POSTGRESQL)
 
 
 def one_line(location: str, doing: str, error: SQLAlchemyError) -> str:

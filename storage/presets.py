@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
 from storage.confirmation import WITHIN, Confirmation, points
 from storage.errors import RecordError
+from storage.questions import QuestionSource
 from storage.records import StudyKey, Trial
 
 PRESET_SCHEMA = 2
@@ -33,6 +35,9 @@ _COSTS = (
     "paper_flops", "flops", "flops_ratio", "latency_ms", "dense_latency_ms", "image_tokens",
     "tokens_after_k1", "tokens_after_k2", "text_tokens",
 )  # fmt: skip
+
+Sources = Mapping[str, QuestionSource]
+_EMBEDDED: Sources = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,14 @@ class Promise:
         return said.replace("not confirmed:", f"not confirmed: on {worst}", 1)
 
 
-def preset_document(key: StudyKey, trial: Trial, promise: Promise | None = None) -> dict[str, Any]:
+def preset_document(
+    key: StudyKey, trial: Trial, promise: Promise | None = None, sources: Sources = _EMBEDDED
+) -> dict[str, Any]:
     """The preset as plain numbers, texts and dicts, in the order in which it is written.
 
-    Without a promise it is an estimate on validation questions, and says so. A number that was not measured
-    (NaN) becomes None. Raises RecordError for a failed or stopped trial.
+    Without a promise it is an estimate on validation questions, and says so. `sources` tell, by benchmark,
+    where questions came from that are not embedded. A number that was not measured (NaN) becomes None.
+    Raises RecordError for a failed or stopped trial.
     """
     if not trial.complete:
         raise RecordError(
@@ -74,11 +82,13 @@ def preset_document(key: StudyKey, trial: Trial, promise: Promise | None = None)
         )
     latest: Trial | Confirmation = trial
     family, layers = None, None
-    measured = [_measured(key.benchmark, key.split, trial)]
+    measured = [_measured(key.benchmark, key.split, trial, sources)]
     if promise is not None:
         newest = max(promise.results.values(), key=lambda result: result.created_at)
         latest, family, layers = newest, newest.family or None, newest.layers or None
-        measured = [_measured(name, result.split, result) for name, result in promise.results.items()]
+        measured = [
+            _measured(name, result.split, result, sources) for name, result in promise.results.items()
+        ]
     return {
         "schema": PRESET_SCHEMA,
         "kind": PRESET_KIND,
@@ -86,7 +96,7 @@ def preset_document(key: StudyKey, trial: Trial, promise: Promise | None = None)
         "model": {
             "name": key.model, "family": family, "layers": layers, "weights_digest": key.weights_digest
         },
-        "promise": _estimated(key) if promise is None else _promised(promise),
+        "promise": _estimated(key, sources) if promise is None else _promised(promise),
         "measured": measured,
         "provenance": {
             "study": key.name,
@@ -100,8 +110,10 @@ def preset_document(key: StudyKey, trial: Trial, promise: Promise | None = None)
     }  # fmt: skip
 
 
-def _estimated(key: StudyKey) -> dict[str, Any]:
-    command = f"python -m search.export --model {key.model} --benchmark {key.benchmark}"
+def _estimated(key: StudyKey, sources: Sources) -> dict[str, Any]:
+    source = sources.get(key.benchmark)
+    asked = f"--benchmark {key.benchmark}" if source is None else source.options
+    command = f"python -m search.export --model {key.model} {asked}"
     return {
         "place": "member of the front",
         "within_points": 100 * WITHIN,
@@ -119,15 +131,18 @@ def _promised(promise: Promise) -> dict[str, Any]:
     }
 
 
-def _measured(benchmark: str, split: str, result: Trial | Confirmation) -> dict[str, Any]:
+def _measured(benchmark: str, split: str, result: Trial | Confirmation, sources: Sources) -> dict[str, Any]:
     own = ("accuracy", "accuracy_low", "accuracy_high", *_AGAINST_DENSE, *_COSTS)
     numbers = {name: _plain(getattr(result, name, math.nan)) for name in own}
-    return {"benchmark": benchmark, "split": split, "n": int(result.n), **numbers}
+    origin = {"questions": sources[benchmark].options} if benchmark in sources else {}
+    return {"benchmark": benchmark, **origin, "split": split, "n": int(result.n), **numbers}
 
 
-def preset_yaml(key: StudyKey, trial: Trial, promise: Promise | None = None) -> str:
+def preset_yaml(
+    key: StudyKey, trial: Trial, promise: Promise | None = None, sources: Sources = _EMBEDDED
+) -> str:
     """The preset as YAML text. Raises RecordError for a failed or stopped trial."""
-    document = preset_document(key, trial, promise)
+    document = preset_document(key, trial, promise, sources)
     return HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
 
 
@@ -140,13 +155,19 @@ def preset_filename(key: StudyKey, trial: Trial | None = None, place: str = "") 
     return f"{slug or 'preset'}.yaml"
 
 
-def write_preset(path: str | Path, key: StudyKey, trial: Trial, promise: Promise | None = None) -> Path:
+def write_preset(
+    path: str | Path,
+    key: StudyKey,
+    trial: Trial,
+    promise: Promise | None = None,
+    sources: Sources = _EMBEDDED,
+) -> Path:
     """Write the preset so that a reader sees the old file or the new one, never half of one.
 
     Missing parent folders are created. Returns the path. Raises RecordError for a failed trial, OSError
     when the place cannot be written.
     """
-    text = preset_yaml(key, trial, promise)
+    text = preset_yaml(key, trial, promise, sources)
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

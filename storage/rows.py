@@ -11,6 +11,7 @@ from typing import Any
 
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
+from storage.questions import QuestionSource
 from storage.records import StudyKey, Trial
 
 KEY_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(StudyKey))
@@ -38,6 +39,18 @@ def confirmation_values(confirmation: Confirmation) -> dict[str, Any]:
     """Column values of a confirmation and its scores. Raises RecordError for a value of the wrong type."""
     values = _values(confirmation, CONFIRMATION_FIELDS, f"confirmation on {confirmation.split} questions")
     return {**values, "packed": pack_scores(confirmation.scores)}
+
+
+def question_values(source: QuestionSource) -> dict[str, Any]:
+    """Column values of a source of questions."""
+    skipped = [[int(line), _text(reason)] for line, reason in source.skipped]
+    return {"origin": _text(source.origin), "options": _text(source.options), "skipped": skipped}
+
+
+def question_source(row: Mapping[str, Any]) -> QuestionSource:
+    """The source of questions of a row."""
+    skipped = tuple((line, reason) for line, reason in row["skipped"])
+    return QuestionSource(row["origin"], row["options"], skipped)
 
 
 def _values(record: object, names: Sequence[str], called: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.records import utc_now
 
-CURRENT = 3
+CURRENT = 5
 
 
 class UtcTime(types.TypeDecorator[datetime]):
@@ -91,6 +91,17 @@ class StudyRow(Base):
     revision: Mapped[int] = mapped_column(types.BigInteger, default=0)
 
 
+class QuestionsRow(Base):
+    """Where a study's questions come from; `skipped` is a list of [line, reason]. Older studies have none."""
+
+    __tablename__ = "himap_questions"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("himap_studies.id"), primary_key=True)
+    origin: Mapped[str]
+    options: Mapped[str]
+    skipped: Mapped[list[Any]] = mapped_column(JSON)
+
+
 class TrialRow(Base):
     """One trial. NULL in a number means that it was not measured (NaN)."""
 
@@ -140,6 +151,41 @@ class ScoresRow(Base):
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("himap_trials.id"), primary_key=True)
     packed: Mapped[bytes]
+
+
+class LeaseRow(Base):
+    """Which process searches a study, and until when that holds without a sign of life from it."""
+
+    __tablename__ = "himap_leases"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("himap_studies.id"), primary_key=True)
+    owner: Mapped[str]
+    host: Mapped[str]
+    pid: Mapped[int]
+    birth: Mapped[str]
+    taken_at: Mapped[datetime]
+    renewed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class RunningRow(Base):
+    """A trial that was handed out and is not stored yet."""
+
+    __tablename__ = "himap_running"
+
+    study_id: Mapped[int] = mapped_column(ForeignKey("himap_studies.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    origin: Mapped[str]
+    k1: Mapped[int]
+    r1: Mapped[float]
+    k2: Mapped[int]
+    r2: Mapped[float]
+    phi_shallow: Mapped[str]
+    phi_deep: Mapped[str]
+    seed: Mapped[int] = mapped_column(types.BigInteger)
+    source: Mapped[str]
+    attempts: Mapped[int]
+    begun_at: Mapped[datetime]
 
 
 class ConfirmationRow(Base):
@@ -231,8 +277,56 @@ def _add_confirmations(connection: Connection) -> None:
     made.create(connection)
 
 
+def _add_questions(connection: Connection) -> None:
+    """4: where a study's questions come from; the table as it was at that version."""
+    tables = MetaData()
+    Table("himap_studies", tables, Column("id", types.Integer, primary_key=True))
+    made = Table(
+        "himap_questions",
+        tables,
+        Column("study_id", types.Integer, ForeignKey("himap_studies.id"), primary_key=True),
+        *(Column(name, types.String, nullable=False) for name in ("origin", "options")),
+        Column("skipped", JSON, nullable=False),
+    )
+    made.create(connection)
+
+
+def _add_leases(connection: Connection) -> None:
+    """5: who searches a study, and the trials it has begun; the tables as they were at that version."""
+    tables = MetaData()
+    Table("himap_studies", tables, Column("id", types.Integer, primary_key=True))
+    moments = ("taken_at", "renewed_at", "expires_at")
+    Table(
+        "himap_leases",
+        tables,
+        Column("study_id", types.Integer, ForeignKey("himap_studies.id"), primary_key=True),
+        *(Column(name, types.String, nullable=False) for name in ("owner", "host", "birth")),
+        Column("pid", types.Integer, nullable=False),
+        *(Column(name, DateTime(timezone=True), nullable=False) for name in moments),
+    ).create(connection)
+    Table(
+        "himap_running",
+        tables,
+        Column("study_id", types.Integer, ForeignKey("himap_studies.id"), primary_key=True),
+        Column("number", types.Integer, primary_key=True, autoincrement=False),
+        *(Column(name, types.Integer, nullable=False) for name in ("k1", "k2", "attempts")),
+        *(Column(name, types.Double, nullable=False) for name in ("r1", "r2")),
+        Column("seed", types.BigInteger, nullable=False),
+        *(
+            Column(name, types.String, nullable=False)
+            for name in ("origin", "phi_shallow", "phi_deep", "source")
+        ),
+        Column("begun_at", DateTime(timezone=True), nullable=False),
+    ).create(connection)
+
+
 # version -> from the one before; 1 is the first
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _add_source, 3: _add_confirmations}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    2: _add_source,
+    3: _add_confirmations,
+    4: _add_questions,
+    5: _add_leases,
+}
 
 
 def stored_version(connection: Connection) -> int:

@@ -14,9 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from storage import leases
 from storage.confirmation import HELD_OUT, Confirmation
-from storage.engine import build_engine, one_line, prepare, transaction
+from storage.engine import build_engine, failure, prepare, transaction
 from storage.errors import DuplicateTrialError, StorageError
+from storage.lease import Lease, RunningTrial
+from storage.questions import QuestionSource
 from storage.records import Latency, StudyKey, StudySummary, Trial, utc_now
 from storage.rows import (
     CONFIRMATION_FIELDS,
@@ -26,11 +29,13 @@ from storage.rows import (
     confirmation_values,
     key_values,
     pack_scores,
+    question_source,
+    question_values,
     trial_record,
     trial_values,
     unpack_scores,
 )
-from storage.schema import ConfirmationRow, ScoresRow, StudyRow, TrialRow
+from storage.schema import ConfirmationRow, QuestionsRow, ScoresRow, StudyRow, TrialRow
 
 _TRIAL_COLUMNS = [getattr(TrialRow, name) for name in TRIAL_FIELDS]
 _SAME = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions")
@@ -81,18 +86,20 @@ class Store:
                 with transaction(self._engine) as connection:
                     return connection.scalars(query).one()
 
-    def add(self, study_id: int, trial: Trial) -> None:
-        """Commit one trial; once this returns, no kill of this process can lose it.
+    def add(self, study_id: int, trial: Trial, owner: str = "") -> None:
+        """Commit one trial; once this returns, no kill of this process can lose it. It runs no more.
 
-        Raises DuplicateTrialError when the study has a trial of this number, StorageError for an unknown
-        study, RecordError for values of the wrong type.
+        Raises DuplicateTrialError when the study has a trial of this number, LeaseLostError when an owner is
+        named whose lease it is not, StorageError for an unknown study, RecordError for values of the wrong
+        type.
         """
         values = trial_values(trial)
         packed = pack_scores(trial.scores) if trial.scores else None
         with self._translated(f"store trial {trial.number} of study {study_id} in"):
             try:
                 with transaction(self._engine, write=True) as connection:
-                    self._touch(connection, study_id)
+                    self._touch(connection, study_id, owner)
+                    leases.end(connection, study_id, trial.number)
                     insertion = insert(TrialRow).returning(TrialRow.id)
                     trial_id = connection.scalar(insertion, {"study_id": study_id, **values})
                     if packed is not None:
@@ -133,10 +140,73 @@ class Store:
                     f"study {study_id} in {self.location} already has one of these trials; none was stored"
                 ) from error
 
-    def set_latency(self, study_id: int, number: int, latency: Latency) -> None:
+    def set_questions(self, study_id: int, source: QuestionSource) -> None:
+        """Commit where the study's questions come from, in place of what was known.
+
+        Raises StorageError for an unknown study.
+        """
+        if self.questions(study_id) == source:
+            return
+        doing = f"store the questions' source of study {study_id} in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            self._touch(connection, study_id)
+            connection.execute(delete(QuestionsRow).where(QuestionsRow.study_id == study_id))
+            connection.execute(insert(QuestionsRow), {"study_id": study_id, **question_values(source)})
+
+    def questions(self, study_id: int) -> QuestionSource | None:
+        """Where the study's questions come from; None where that was not recorded."""
+        query = select(QuestionsRow.__table__).where(QuestionsRow.study_id == study_id)
+        doing = f"read the questions' source of study {study_id} of"
+        with self._translated(doing), transaction(self._engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else question_source(dict(row))
+
+    def take(self, study_id: int, wanted: Lease, seconds: float, dead: str = "") -> Lease:
+        """Take the study's lease if it is free, expired, the owner's own, or held by the owner `dead`, who is
+        known to be gone. The lease in force afterwards, which is another's if it could not be taken."""
+        doing = f"take the lease of study {study_id} in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            return leases.take(connection, study_id, wanted, seconds, dead)
+
+    def renew(self, study_id: int, owner: str, seconds: float) -> None:
+        """Hold the lease for so many more seconds. Raises LeaseLostError when it is another's by now."""
+        doing = f"renew the lease of study {study_id} in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            leases.renew(connection, study_id, owner, seconds)
+
+    def release(self, owner: str) -> None:
+        """Give all leases of the owner back."""
+        doing = "give leases back in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            leases.release(connection, owner)
+
+    def lease(self, study_id: int) -> Lease | None:
+        """The study's lease, also when it has expired; None if it was given back, or never taken."""
+        doing = f"read the lease of study {study_id} of"
+        with self._translated(doing), transaction(self._engine) as connection:
+            return leases.current(connection, study_id)
+
+    def begin(self, study_id: int, running: RunningTrial, owner: str) -> None:
+        """Commit that a trial is handed out; `add` ends that. Readers see no new revision.
+
+        Raises LeaseLostError when the lease is not the owner's.
+        """
+        doing = f"note trial {running.number} of study {study_id} as running in"
+        with self._translated(doing), transaction(self._engine, write=True) as connection:
+            leases.check(connection, study_id, owner)
+            leases.begin(connection, study_id, running)
+
+    def running(self, study_id: int) -> list[RunningTrial]:
+        """Trials that were handed out and are not stored, by number; of a dead driver too, until another
+        goes on."""
+        doing = f"read the running trials of study {study_id} of"
+        with self._translated(doing), transaction(self._engine) as connection:
+            return leases.running(connection, study_id)
+
+    def set_latency(self, study_id: int, number: int, latency: Latency, owner: str = "") -> None:
         """Commit the latency of a stored trial; it is measured later than the rest, when the device is quiet.
 
-        Raises StorageError when the study has no trial of this number.
+        Raises StorageError when the study has no trial of this number, LeaseLostError as `add`.
         """
         values = {
             "latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high,
@@ -144,7 +214,7 @@ class Store:
         }  # fmt: skip
         doing = f"store the latency of trial {number} of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
-            self._touch(connection, study_id)
+            self._touch(connection, study_id, owner)
             chosen = update(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
             if connection.execute(chosen.values(**values)).rowcount != 1:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
@@ -249,7 +319,7 @@ class Store:
     ) -> None:
         self.close()
 
-    def _touch(self, connection: Connection, study_id: int) -> None:
+    def _touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
         changed = connection.execute(
             update(StudyRow)
             .where(StudyRow.id == study_id)
@@ -257,6 +327,8 @@ class Store:
         )
         if changed.rowcount != 1:
             raise StorageError(f"{self.location} has no study {study_id}; get its id from Store.study(key)")
+        if owner:
+            leases.check(connection, study_id, owner)
 
     def _has(self, study_id: int, number: int) -> bool:
         query = select(TrialRow.id).where(TrialRow.study_id == study_id, TrialRow.number == number)
@@ -268,4 +340,4 @@ class Store:
         try:
             yield
         except SQLAlchemyError as error:
-            raise StorageError(one_line(self.location, doing, error)) from error
+            raise failure(self.location, doing, error) from error

@@ -28,7 +28,7 @@ DOCUMENT: dict[str, Any] = {
         "verdict": "confirmed within 1 point",
     },
     "measured": [{
-        "benchmark": "pope", "split": "test", "n": 500,
+        "benchmark": "pope", "questions": "--benchmark pope --hub", "split": "test", "n": 500,
         "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889,
         "dense_accuracy": 0.865, "difference": -0.004, "difference_low": -0.009, "difference_high": 0.002,
         "paper_flops": 2.5e9, "flops": 7.1e9, "flops_ratio": 0.247, "latency_ms": 12.5,

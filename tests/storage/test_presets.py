@@ -17,6 +17,7 @@ from storage import presets
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
 from storage.presets import Promise, preset_document, preset_filename, preset_yaml, write_preset
+from storage.questions import QuestionSource
 from storage.records import StudyKey, Trial
 
 MakeTrial = Callable[..., Trial]
@@ -53,6 +54,20 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
             "versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "date": "2026-03-04T05:06:07+00:00",
         },
     }  # fmt: skip
+
+
+def test_questions_that_are_not_embedded_are_named_with_the_command_that_confirms(
+    key: StudyKey, make_trial: MakeTrial
+) -> None:
+    own = replace(key, benchmark="mine-anls@12345678")
+    sources = {own.benchmark: QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls")}
+    document = preset_document(own, make_trial(17), sources=sources)
+    assert document["measured"][0]["questions"] == "--data mine.jsonl --metric anls"
+    command = "python -m search.export --model qwenvl-mini --data mine.jsonl --metric anls confirms it"
+    assert document["promise"]["verdict"].endswith(command)
+    promise = Promise("knee of the front", 0.02, {own.benchmark: Confirmation(**FULL)})
+    document = preset_document(own, make_trial(17), promise, sources)
+    assert document["measured"][0]["questions"] == "--data mine.jsonl --metric anls"
 
 
 def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTrial) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from storage import SchemaError, StudyKey, Trial, open_store, schema
+from storage import QuestionSource, SchemaError, StudyKey, Trial, open_store, schema
 from storage import engine as engine_module
 
 OLD = Path(__file__).parent / "old_stores"
@@ -95,6 +95,8 @@ def test_stores_written_by_releases_still_open(dump: Path, tmp_path: Path) -> No
         assert (dense.origin, dense.accuracy, dense.scores) == ("dense", 0.861, (0.0, 1.0, 0.3, 1 / 3))
         assert (failed.state, failed.reason, failed.metrics) == ("failed", "out of memory", {})
         assert len(store.confirmations(summary.id)) == (dump.stem >= "v3")
+        asked = QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls", ((3, "lacks 'answer'"),))
+        assert store.questions(summary.id) == (asked if dump.stem >= "v4" else None)
         columns = [
             {
                 (table, column["name"], str(column["type"]), column["nullable"])

@@ -14,6 +14,7 @@ import pytest
 from storage import (
     DuplicateTrialError,
     Latency,
+    QuestionSource,
     RecordError,
     StorageError,
     Store,
@@ -239,3 +240,21 @@ def test_many_trials_are_stored_at_once_or_not_at_all(
     store.add_all(study, [])
     with pytest.raises(StorageError):
         store.add_all(999, [make_trial(0)])
+
+
+def test_where_questions_come_from_is_kept_with_the_study(store: Store, key: StudyKey) -> None:
+    study = store.study(key)
+    assert store.questions(study) is None
+    first = QuestionSource(
+        "a.jsonl", "--data a.jsonl --metric anls", ((2, "lacks 'id'"), (9, "not\x00 JSON"))
+    )
+    store.set_questions(study, first)
+    kept = store.questions(study)
+    assert kept == replace(first, skipped=((2, "lacks 'id'"), (9, "not\ufffd JSON")))
+    moved = QuestionSource("b.jsonl", "--data b.jsonl --metric anls")
+    store.set_questions(study, moved)
+    stamp = store.version_stamp(study)
+    store.set_questions(study, moved)
+    assert (store.questions(study), store.version_stamp(study)) == (moved, stamp)
+    with pytest.raises(StorageError, match="has no study 99"):
+        store.set_questions(99, moved)
