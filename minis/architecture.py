@@ -17,7 +17,7 @@ from transformers import (
 
 NAMES = ("llava-mini", "qwenvl-mini")
 HIDDEN, LAYERS, HEADS, INTERMEDIATE = 128, 12, 4, 352
-IMAGE_SIDE, PATCH = 96, 8
+LLAVA_SIDE, LLAVA_PATCH, QWEN_TOKEN = 120, 10, 8  # pixels; Qwen merges 2 x 2 patches into a token
 
 _DECODER: dict[str, Any] = {
     "hidden_size": HIDDEN, "intermediate_size": INTERMEDIATE, "num_hidden_layers": LAYERS,
@@ -43,7 +43,7 @@ def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
 def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     vision = CLIPVisionConfig(
         hidden_size=128, intermediate_size=384, num_hidden_layers=4, num_attention_heads=4,
-        image_size=IMAGE_SIDE, patch_size=PATCH, projection_dim=128,
+        image_size=LLAVA_SIDE, patch_size=LLAVA_PATCH, projection_dim=128,
     )  # fmt: skip
     image_token_id: Any = tokenizer.convert_tokens_to_ids("<image>")
     rope = {"rope_type": "default", "rope_theta": 10000.0}
@@ -51,7 +51,7 @@ def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlavaConfig(
         vision_config=vision, text_config=text,
         image_token_index=image_token_id,
-        image_seq_length=(IMAGE_SIDE // PATCH) ** 2, vision_feature_layer=-1,
+        image_seq_length=(LLAVA_SIDE // LLAVA_PATCH) ** 2, vision_feature_layer=-1,
         vision_feature_select_strategy="default", tie_word_embeddings=True,
     )  # fmt: skip
     return LlavaForConditionalGeneration(config)
@@ -60,7 +60,7 @@ def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     vision = {
         "depth": 4, "hidden_size": 96, "intermediate_size": 256, "num_heads": 4, "out_hidden_size": HIDDEN,
-        "patch_size": PATCH // 2, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 24,
+        "patch_size": QWEN_TOKEN // 2, "spatial_merge_size": 2, "temporal_patch_size": 2, "window_size": 24,
         "fullatt_block_indexes": [3], "tokens_per_second": 2,
     }  # fmt: skip
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}

@@ -1,8 +1,7 @@
 """Stage 1: a decoder learns the questions on symbolic images, where it is cheap.
 
-A symbolic image is a sample of the tokens that a rendered one has, in their order; a token is the sum of the
-embeddings of the words for what it shows. At first a token tells all about its thing, later the half that a
-rendered one tells. Both minis start from this one decoder.
+A symbolic image has a token for each thing (one to four times) and some of background; a token is the sum of
+the embeddings of the words for what it shows.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ from minis import loop
 from minis.architecture import build_model
 from minis.attention import PACKED
 from minis.packing import Batch, Packer
-from minis.patches import ALL, FORM, halves, owners, words
+from minis.patches import words
 from minis.text import build_tokenizer
 from objectives.scenes import Scene, make_scene
 
 BATCH, QUESTIONS = 16, 2
 PREFIX, CHUNKS = 64, 5
 DESCRIPTION_WEIGHT = 0.5
-_HALVING = (0.5, 0.63)  # parts of the stage between which tokens go from whole things to halves
 
 
 def answer_loss(
@@ -61,15 +59,14 @@ def train(folder: Path, steps: int, seed: int) -> Path:
         rng = np.random.default_rng([seed, 1, step])
         packer = packers[step % 2]
         scenes = [make_scene("train", 10_000_000 + step * BATCH + i) for i in range(BATCH)]
-        whole = float(np.interp(step / steps, _HALVING, (1, 0)))
-        symbols = [_symbols(scene, rng, whole) for scene in scenes]
+        symbols = [_symbols(scene, rng) for scene in scenes]
         packs = [packer.blocks(scene, QUESTIONS, rng) for scene in scenes]
         batch = packer.collate(packs, [len(s) for s in symbols], PREFIX, CHUNKS)
         images = [embed_words(decoder.embed_tokens, packer, tokens) for tokens in symbols]
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
         return answer_loss(decoder, batch, inputs, flat_positions(batch), DESCRIPTION_WEIGHT)
 
-    loop.run(loop.Stage("language", decoder, loss, steps), folder)
+    loop.run(loop.Stage("language", decoder, loss, steps, muon_lr=2e-3), folder)
     return folder / "language.pt"
 
 
@@ -88,20 +85,14 @@ def flat_positions(batch: Batch) -> torch.Tensor:
     return positions
 
 
-def _symbols(scene: Scene, rng: np.random.Generator, whole: float) -> list[list[str]]:
-    """Of every thing the center, a token with its other half and some more; a little of the background. A
-    token tells its whole thing with probability `whole`."""
-    size = scene.rows * 3, scene.columns * 3
-    owner, center = owners(scene, *size)
-    said = halves(owner, center, size[1])
-    rank = rng.random(len(owner)) * np.where(owner >= 0, 1, 8)
-    rank[center] = 0
+def _symbols(scene: Scene, rng: np.random.Generator) -> list[list[str]]:
+    owner: list[int] = []
+    center: list[bool] = []
     for number in range(len(scene.things)):
-        others = np.flatnonzero((owner == number) & (said != FORM))
-        rank[others[rank[others].argmin()]] = 0
-    kept = np.flatnonzero(rank < 0.4)
-    said = np.where(rng.random(len(owner)) < whole, ALL, said)
-    return words(scene, owner[kept], center[kept], said[kept])
+        owner += [-1] * rng.integers(0, 2) + [number] * (copies := int(rng.integers(1, 5)))
+        center += [False] * (len(owner) - len(center) - copies)
+        center += [i == copies // 2 for i in range(copies)]
+    return words(scene, np.array(owner), np.array(center))
 
 
 def embed_words(table: nn.Embedding, packer: Packer, tokens: list[list[str]]) -> torch.Tensor:

@@ -71,8 +71,8 @@ class Packer:
         return Block([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
-        """Descriptions, `per_benchmark` questions of every benchmark, then look-ups in text alone, which
-        fill the space that is left; all vary with `rng`."""
+        """Descriptions, then `per_benchmark` questions of every benchmark, and three times as many where a
+        stated rule is to be applied, which is the slowest to learn; all vary with `rng`."""
         asked_for, listing = (
             (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
         )
@@ -81,28 +81,11 @@ class Packer:
             self.block(asked_for, listing(scene), True),
         ]
         for benchmark in BENCHMARKS.values():
-            found = [q for _ in range(per_benchmark) for q in benchmark.ask(scene, rng)]
+            count = per_benchmark * (3 if benchmark.name == "aokvqa" else 1)
+            found = [q for _ in range(count) for q in benchmark.ask(scene, rng)]
             asked = {q.text + repr(q.choices): q for q in found}
-            for i in rng.permutation(len(asked))[:per_benchmark]:
+            for i in rng.permutation(len(asked))[:count]:
                 blocks.append(self._asked(benchmark, list(asked.values())[i], rng))
-        drills = self._drills(scene, rng)
-        return blocks + [drills[i] for i in rng.permutation(len(drills))]
-
-    def _drills(self, scene: Scene, rng: np.random.Generator) -> list[Block]:
-        """Look-ups in the text alone: of rules, and of the letter of an option told in front."""
-        rules = text.rules(rng)
-        blocks = [self.block(f"{text.stated(rules)} {text.BY_KIND}", text.list_rules(rules), True)]
-        for _ in range(2):
-            kind, meaning = list((rules := text.rules(rng)).items())[rng.integers(len(rules))]
-            stated = f"{text.stated(rules)} What does a {kind} mean?\n{SHORT_ANSWER}"
-            blocks.append(self.block(stated, meaning))
-        for benchmark in BENCHMARKS.values():
-            for question in benchmark.ask(scene, rng):
-                if question.choices:
-                    letter = benchmark.target(question)
-                    blocks.append(
-                        self.block(f"{_option(question, letter)}. {benchmark.prompt(question)}", letter)
-                    )
         return blocks
 
     def _asked(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:

@@ -86,16 +86,6 @@ def attributes(thing: Thing) -> list[str]:
     return [thing.kind, thing.color, thing.size, *_cell(thing).split(), *thing.text.split()]
 
 
-def form(thing: Thing) -> list[str]:
-    """The words for what a thing is and where: kind, text, row and column."""
-    return [thing.kind, *thing.text.split(), *_cell(thing).split()]
-
-
-def look(thing: Thing) -> list[str]:
-    """The words for how a thing looks and where: color, size, row and column."""
-    return [thing.color, thing.size, *_cell(thing).split()]
-
-
 def _cell(thing: Thing) -> str:
     return f"r{thing.row + 1} c{thing.column + 1}"
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,56 +13,90 @@ from transformers import PreTrainedModel
 
 from minis import loop
 from minis.architecture import build_model
+from minis.drills import drill_batch
 from minis.language import (
     DESCRIPTION_WEIGHT,
     QUESTIONS,
     answer_loss,
     embed_words,
-    flat_positions,
     insert_images,
     set_for_packing,
 )
 from minis.packing import Batch, Packer
-from minis.patches import halves, owners, words
+from minis.patches import owners, words
 from minis.text import build_tokenizer
 from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
 
-BATCH, CHUNKS, LARGEST_IMAGE = 16, 5, {"llava-mini": 144, "qwenvl-mini": 180}
-_FIT_SCENES = 320
+BATCH, CHUNKS, LARGEST_IMAGE = 10, 7, {"llava-mini": 144, "qwenvl-mini": 180}
+_FIT_SCENES, _DRILL_WEIGHT = 320, 0.5
 
 
 def assemble(name: str, folder: Path, seed: int) -> PreTrainedModel:
-    """The whole model from the checkpoints of stages 1 and 2, the eyes fitted to the decoder's words."""
+    """The whole model from checkpoints: qwenvl-mini from the decoder of stage 1, llava-mini from the decoder
+    that qwenvl-mini ended with; the eyes of stage 2 are fitted to how that decoder knows things."""
     torch.manual_seed(seed)
     tokenizer = build_tokenizer(name)
     model = build_model(name, tokenizer)
     eyes = Eyes(name, model)
-    readout = Readout(eyes)
-    readout.load_state_dict(torch.load(folder / f"vision-{name}.pt", weights_only=True)["module"])
-    decoder = model.model.language_model
-    learned = torch.load(folder / "language.pt", weights_only=True)["module"]
+    Readout(eyes).load_state_dict(_learned(folder, f"vision-{name}"))
+    decoder: Any = model.model.language_model
+    if name == "llava-mini":
+        first = build_model("qwenvl-mini", build_tokenizer("qwenvl-mini"))
+        first.load_state_dict(_learned(folder, "tune-qwenvl-mini"))
+        learned, told = first.model.language_model.state_dict(), as_seen_by(Eyes("qwenvl-mini", first))
+    else:
+        learned, told = _learned(folder, "language"), in_words(name, decoder.embed_tokens)
     absent = decoder.load_state_dict(learned, strict=False).missing_keys
     for key in absent:  # Qwen's query, key and value projections have biases that Llama's have not
         nn.init.zeros_(decoder.get_parameter(key))
-    fit_eyes(eyes, Packer(name, tokenizer), decoder.embed_tokens)
+    fit_eyes(eyes, told)
     return model
 
 
-def shown(name: str, scene: Scene) -> list[list[str]]:
-    """The words for what every image token of a rendered scene tells."""
-    height, width = grid(name, scene)
-    owner, center = owners(scene, height, width)
-    return words(scene, owner, center, halves(owner, center, width))
+def _learned(folder: Path, stage: str) -> dict[str, torch.Tensor]:
+    module: dict[str, torch.Tensor] = torch.load(folder / f"{stage}.pt", weights_only=True)["module"]
+    return module
+
+
+def in_words(name: str, table: nn.Embedding) -> Callable[[list[Scene]], list[torch.Tensor]]:
+    """Image tokens (tokens, hidden) as stage 1 gave them: the sums of the words for what they show."""
+    packer = Packer(name, build_tokenizer(name))
+
+    def told(scenes: list[Scene]) -> list[torch.Tensor]:
+        shown = [words(scene, *owners(scene, *grid(name, scene))) for scene in scenes]
+        return [embed_words(table, packer, tokens) for tokens in shown]
+
+    return told
+
+
+def as_seen_by(other: Eyes) -> Callable[[list[Scene]], list[torch.Tensor]]:
+    """llava-mini's image tokens (tokens, hidden), each the mean of the `other` eyes' of the same thing."""
+
+    def told(scenes: list[Scene]) -> list[torch.Tensor]:
+        return [_matched(scene, seen, other.name) for scene, seen in zip(scenes, other(scenes), strict=True)]
+
+    return told
+
+
+def _matched(scene: Scene, seen: torch.Tensor, name: str) -> torch.Tensor:
+    owner, center = (torch.from_numpy(x) for x in owners(scene, *grid(name, scene)))
+    rows = []
+    for thing, at_center in zip(*owners(scene, *grid("llava-mini", scene)), strict=True):
+        of_thing = owner == int(thing)
+        same = of_thing & (center == bool(at_center))
+        rows.append(seen[same if same.any() else of_thing].mean(0))
+    return torch.stack(rows)
 
 
 @torch.no_grad()
-def fit_eyes(eyes: Eyes, packer: Packer, table: nn.Embedding) -> None:
-    """Ridge regression from what the eyes give to the sum of the words for what is there, folded into their
-    last linear layer: the decoder then sees what it saw in stage 1."""
+def fit_eyes(eyes: Eyes, told: Callable[[list[Scene]], list[torch.Tensor]]) -> None:
+    """Ridge regression from what the eyes give to what the decoder is to be `told`, folded into their last
+    linear layer."""
     scenes = same_grid(30_000_000, _FIT_SCENES)
-    seen = torch.cat([torch.cat(eyes(scenes[i : i + 32])) for i in range(0, len(scenes), 32)]).double()
-    wanted = torch.cat([embed_words(table, packer, shown(eyes.name, scene)) for scene in scenes]).double()
+    parts = [scenes[i : i + 32] for i in range(0, len(scenes), 32)]
+    seen = torch.cat([token for part in parts for token in eyes(part)]).double()
+    wanted = torch.cat([token for part in parts for token in told(part)]).double()
     mean, target = seen.mean(0), wanted.mean(0)
     centered = seen - mean
     gram = centered.T @ centered + 1e-3 * len(seen) * torch.eye(seen.shape[1]) * centered.var()
@@ -89,20 +125,28 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
             images = eyes(scenes)
         batch = packer.collate(packs, [len(image) for image in images], prefix, CHUNKS)
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
-        return answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
+        seen = answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
+        drills = drill_batch(packer, rng)
+        placed = positions(name, drills, scenes)
+        return seen + _DRILL_WEIGHT * answer_loss(decoder, drills, decoder.embed_tokens(drills.ids), placed)
 
     loop.run(loop.Stage(f"tune-{name}", model, loss, steps, muon_lr=4e-3, adam_lr=2e-3), folder)
     return model
 
 
 def positions(name: str, batch: Batch, scenes: list[Scene]) -> torch.Tensor:
-    """What generate() gives the decoder: (batch, length), for Qwen (3, batch, length) by M-RoPE."""
-    if name == "llava-mini":
-        return flat_positions(batch)
+    """What generate() gives the decoder for texts behind an image of the scenes' size: (batch, length), for
+    Qwen (3, batch, length) by M-RoPE. The image itself may be absent, as before drills."""
     height, width = grid(name, scenes[0])
-    rows, columns = np.divmod(np.arange(height * width), width)
+    extent, tokens = max(height, width), batch.prefix - batch.before
+    if name == "llava-mini":
+        extent = height * width
+    placed = batch.before + extent + batch.offset
+    placed[:, : batch.prefix] = torch.arange(batch.prefix)
+    if name == "llava-mini":
+        return placed
+    rows, columns = np.divmod(np.arange(tokens), width)
     image = torch.from_numpy(np.stack([0 * rows, rows, columns])) + batch.before
-    placed = (batch.before + max(height, width) + batch.offset).expand(3, -1, -1).clone()
-    placed[:, :, : batch.before] = torch.arange(batch.before)
-    placed[:, :, batch.before : batch.before + height * width] = image[:, None]
+    placed = placed.expand(3, -1, -1).clone()
+    placed[:, :, batch.before : batch.prefix] = image[:, None]
     return placed

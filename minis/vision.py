@@ -14,7 +14,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from minis import loop
-from minis.architecture import HIDDEN, IMAGE_SIDE, PATCH, build_model
+from minis.architecture import HIDDEN, LLAVA_SIDE, QWEN_TOKEN, build_model
 from minis.attention import EQUAL_SEGMENTS
 from minis.patches import CLASSES, labels
 from minis.text import build_tokenizer
@@ -27,11 +27,11 @@ _MEAN = _STD = [0.5, 0.5, 0.5]
 def image_processor(name: str) -> Any:
     """The genuine image processor, set to the mini's sizes."""
     if name == "llava-mini":
-        side = {"height": IMAGE_SIDE, "width": IMAGE_SIDE}
+        side = {"height": LLAVA_SIDE, "width": LLAVA_SIDE}
         return CLIPImageProcessorPil(size=side, do_center_crop=False, image_mean=_MEAN, image_std=_STD)
     return Qwen2VLImageProcessorPil(
-        patch_size=PATCH // 2, merge_size=2, temporal_patch_size=2, image_mean=_MEAN, image_std=_STD,
-        size={"shortest_edge": (8 * PATCH) ** 2, "longest_edge": (28 * PATCH) ** 2},
+        patch_size=QWEN_TOKEN // 2, merge_size=2, temporal_patch_size=2, image_mean=_MEAN, image_std=_STD,
+        size={"shortest_edge": (8 * QWEN_TOKEN) ** 2, "longest_edge": (28 * QWEN_TOKEN) ** 2},
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from minis import loop, tune
-from minis.language import _symbols, embed_words
-from minis.packing import Packer
-from minis.vision import Eyes, same_grid
-from objectives.scenes import make_scene
+from minis.architecture import build_model
+from minis.language import _symbols
+from minis.patches import owners
+from minis.text import attributes, build_tokenizer
+from minis.vision import Eyes, grid, same_grid
+from objectives.scenes import Scene, make_scene
 
 
 class Small(nn.Module):
@@ -109,42 +112,53 @@ def test_the_rate_warms_up_holds_and_falls() -> None:
         assert seen[step - 1] == pytest.approx([0.06 * share, 0.02 * share], abs=1e-4)
 
 
-def misfit(eyes: Eyes, packer: Packer, table: nn.Embedding) -> float:
-    """Share of the words' variance that the eyes miss, on scenes that no fit has seen."""
+def misfit(eyes: Eyes, told: Callable[[list[Scene]], list[torch.Tensor]]) -> float:
+    """Share of the variance of what is told that the eyes miss, on scenes that no fit has seen."""
     scenes = same_grid(77_000_000, 8)
     with torch.no_grad():
-        seen = torch.cat(eyes(scenes))
-        said = [tune.shown(eyes.name, scene) for scene in scenes]
-        wanted = torch.cat([embed_words(table, packer, tokens) for tokens in said])
+        seen, wanted = torch.cat(eyes(scenes)), torch.cat(told(scenes))
     return float(((seen - wanted) ** 2).mean() / wanted.var(dim=0).mean())
 
 
 def test_fitting_the_eyes_brings_them_nearer_to_the_words(
-    name: str, model: PreTrainedModel, packer: Packer, monkeypatch: pytest.MonkeyPatch
+    name: str, model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tune, "_FIT_SCENES", 24)
     copied: Any = copy.deepcopy(model)
-    eyes, table = Eyes(name, copied), copied.model.language_model.embed_tokens
-    before = misfit(eyes, packer, table)
-    tune.fit_eyes(eyes, packer, table)
-    after = misfit(eyes, packer, table)
+    eyes, told = Eyes(name, copied), tune.in_words(name, copied.model.language_model.embed_tokens)
+    before = misfit(eyes, told)
+    tune.fit_eyes(eyes, told)
+    after = misfit(eyes, told)
     assert after < before
     assert after < 1.0, "nearer than the mean of all words would be"
     if name == "llava-mini":
         assert eyes.last_linear is copied.model.multi_modal_projector.linear_2
 
 
-@pytest.mark.parametrize("whole", [0.0, 1.0])
-def test_a_symbolic_image_tells_everything_in_halves_or_whole(whole: float) -> None:
+def test_llava_mini_is_told_what_the_other_mini_sees() -> None:
+    """Every token of a thing gets the mean of the other's tokens of that thing, its center the center's."""
+    other = Eyes("qwenvl-mini", build_model("qwenvl-mini", build_tokenizer("qwenvl-mini")))
+    scene = make_scene("train", 5)
+    with torch.no_grad():
+        (seen,), (told,) = other([scene]), tune.as_seen_by(other)([scene])
+    (theirs, their_center), (ours, our_center) = (
+        owners(scene, *grid(n, scene)) for n in (other.name, "llava-mini")
+    )
+    assert told.shape == (144, seen.shape[1])
+    for thing in range(-1, len(scene.things)):
+        for at_center in {False, thing >= 0}:
+            wanted = seen[torch.from_numpy((theirs == thing) & (their_center == at_center))].mean(0)
+            given = told[torch.from_numpy((ours == thing) & (our_center == at_center))]
+            assert torch.allclose(given, wanted.expand_as(given), atol=1e-5)
+
+
+def test_a_symbolic_image_tells_every_thing_and_marks_one_center() -> None:
     for index in range(40):
         scene = make_scene("train", index)
-        tokens = _symbols(scene, np.random.default_rng(index), whole)
+        tokens = _symbols(scene, np.random.default_rng(index))
         for thing in scene.things:
-            cell = {f"r{thing.row + 1}", f"c{thing.column + 1}"}
-            here = [set(token) for token in tokens if cell <= set(token)]
-            assert any({thing.kind, *thing.text.split()} <= token for token in here)
-            assert any({thing.color, thing.size} <= token for token in here)
-            assert any({thing.kind, thing.color} <= token for token in here) == bool(whole)
+            here = [token for token in tokens if set(attributes(thing)) <= set(token)]
+            assert 1 <= len(here) <= 4
             assert sum("<|image_pad|>" in token for token in here) == 1
 
 
