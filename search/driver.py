@@ -9,12 +9,14 @@ from typing import Any
 
 from objectives.provenance import commit, versions
 from search.errors import WorkersLostError
+from search.keeper import Keeper
 from search.pair import Pair
 from search.pool import Job, Outcome, Pool
 from search.quiet import Quiet
 from search.race import Rival
 from search.study import Candidate
-from storage import Store, Trial
+from search.tenant import Tenant
+from storage import RecordError, RunningTrial, Store, Trial
 from storage.pareto import front
 from storage.records import utc_now
 
@@ -30,7 +32,8 @@ class Driver:
     Asks run in a thread of their own, so that results are committed meanwhile; what comes in while a study is
     asked is told to it afterwards. With `race` a configuration is stopped once it surely loses to a front
     member that costs no more. Latency is measured while nothing else runs: of fronts and landmarks at the
-    end, or, where it is an objective, of every trial in between.
+    end, or, where it is an objective, of every trial in between. With a `tenant`, which holds the pairs'
+    leases, nothing is written once a lease is lost, and what is running is noted in the store.
     """
 
     def __init__(
@@ -40,10 +43,12 @@ class Driver:
         pairs: list[Pair],
         on_trial: Callable[[Pair, Trial], None],
         race: bool = True,
+        tenant: Tenant | None = None,
     ) -> None:
-        self._store, self._pool, self._pairs, self._on_trial = store, pool, pairs, on_trial
-        self._race = race
-        self._quiet = Quiet(store, pool)
+        self._pool, self._pairs, self._on_trial, self._race = pool, pairs, on_trial, race
+        self._tenant = tenant
+        self._keeper = Keeper(store, tenant.owner if tenant else "")
+        self._quiet = Quiet(self._keeper, pool)
         self._asker = ThreadPoolExecutor(1, "ask")
         self._asking: tuple[Pair, Future[Candidate | None]] | None = None
         self._untold: list[tuple[Pair, Candidate, Trial]] = []
@@ -59,9 +64,13 @@ class Driver:
 
         Raises:
             WorkersLostError: measurements fail one after the other, whatever the configuration.
+            StoreLostError: the store stayed away for longer than `keeper.PATIENCE`.
+            LeaseLostError: another process searches one of the pairs by now.
         """
         try:
             while any(not pair.done for pair in self._pairs):
+                if self._tenant is not None:
+                    self._tenant.check()
                 self._fill()
                 if self._pool.running:
                     self._collect()
@@ -125,6 +134,7 @@ class Driver:
                 for t in front(pair.trials)
                 if t.scores and t.n == len(t.scores)
             )
+        self._keeper.begin(pair.study_id, _running(candidate))
         self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate), rivals))
 
     def _collect(self) -> None:
@@ -142,7 +152,7 @@ class Driver:
 
     def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
         """Commits a result, then lets it count."""
-        self._store.add(pair.study_id, trial)
+        self._keeper.add(pair.study_id, trial)
         pair.trials.append(trial)
         if pair.study.goals.timed and trial.complete and not trial.latency_ms > 0:
             pair.untimed.append((candidate, trial))
@@ -171,16 +181,25 @@ class Driver:
 
 
 def _trial(candidate: Candidate, outcome: Outcome) -> Trial:
-    config = candidate.config
-    measured: dict[str, Any] = {"state": "complete", **outcome.fields} if outcome.fields else {}
+    """The row of an outcome; a measurement that makes no sense, such as a NaN, is a failure."""
+    try:
+        measured: dict[str, Any] = {"state": "complete", **outcome.fields} if outcome.fields else {}
+        return _row(candidate, measured or {"state": "failed", "reason": outcome.reason})
+    except RecordError as error:
+        return _row(candidate, {"state": "failed", "reason": f"the worker returned nonsense: {error}"})
+
+
+def _row(candidate: Candidate, fields: dict[str, Any]) -> Trial:
     return Trial(
-        number=candidate.number,
-        origin=candidate.origin,
-        source=candidate.source,
-        k1=config.k1, r1=config.r1, k2=config.k2, r2=config.r2,
-        phi_shallow=config.phi_shallow, phi_deep=config.phi_deep, seed=config.seed,
-        versions=versions(), commit=commit(), created_at=utc_now(),
-        **(measured or {"state": "failed", "reason": outcome.reason}),
+        number=candidate.number, origin=candidate.origin, source=candidate.source,
+        **candidate.config.as_dict(), versions=versions(), commit=commit(), created_at=utc_now(), **fields,
+    )  # fmt: skip
+
+
+def _running(candidate: Candidate) -> RunningTrial:
+    return RunningTrial(
+        candidate.number, candidate.origin, **candidate.config.as_dict(), source=candidate.source,
+        attempts=candidate.attempts,
     )  # fmt: skip
 
 

@@ -11,3 +11,11 @@ class UsageError(SearchError):
 
 class WorkersLostError(SearchError):
     """No evaluator is left to measure anything."""
+
+
+class StudyTakenError(SearchError):
+    """Another process searches the study."""
+
+
+class StoreLostError(SearchError):
+    """The store stayed away for longer than a search waits for it."""

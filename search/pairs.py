@@ -14,6 +14,7 @@ from search.pair import Pair
 from search.space import VERSION, SearchSpace, effective
 from search.study import Key, PairStudy, configuration
 from search.targets import Target
+from search.tenant import Tenant
 from storage import Store, StudyKey, Trial
 from storage.pareto import front
 
@@ -34,10 +35,16 @@ class Request:
     goals: Goals = field(default_factory=Goals)
 
 
-def open_pairs(store: Store, target: Target, request: Request) -> list[Pair]:
-    """A pair per benchmark; what the store already holds of it counts towards the budget."""
+def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | None = None) -> list[Pair]:
+    """A pair per benchmark; what the store already holds of it counts towards the budget.
+
+    A tenant takes each study before it is read, so that nobody else adds to it.
+
+    Raises:
+        StudyTakenError: another process searches one of them.
+    """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    return [_open(store, target, name, request, others) for name in request.benchmarks]
+    return [_open(store, target, name, request, others, tenant) for name in request.benchmarks]
 
 
 def _open(
@@ -46,9 +53,12 @@ def _open(
     name: str,
     request: Request,
     others: list[tuple[StudyKey, list[Trial]]],
+    tenant: Tenant | None,
 ) -> Pair:
     key = StudyKey(target.name, target.digest, name, SPLIT, request.questions, request.seed, VERSION)
     study_id = store.study(key)
+    if tenant is not None:
+        tenant.take(study_id, key)
     stored = store.trials(study_id)
     questions = embedded_questions(benchmark(name), SPLIT, request.questions)
     tokens = image_token_counts(target.source, questions)
@@ -63,6 +73,7 @@ def _open(
         transfers=transfers(key, others),
         known=measured(key, others, tokens),
         workers=request.workers,
+        unfinished=store.running(study_id),
     )
     return Pair(key, study_id, study, request.budget, stored)
 

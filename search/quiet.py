@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from search.keeper import Keeper
 from search.pair import Pair
 from search.pool import Job, Outcome, Pool
 from search.study import configuration
-from storage import Latency, Store, Trial
+from storage import Latency, Trial
 from storage.pareto import front
 
 _AT_ONCE = 8
@@ -17,8 +18,8 @@ _AT_ONCE = 8
 class Quiet:
     """Measures latencies on an idle pool and commits them to their trials' rows."""
 
-    def __init__(self, store: Store, pool: Pool) -> None:
-        self._store, self._pool = store, pool
+    def __init__(self, keeper: Keeper, pool: Pool) -> None:
+        self._keeper, self._pool = keeper, pool
 
     def due(self, pairs: Iterable[Pair]) -> bool:
         """Whether so many results wait for their latency that the workers should come to rest."""
@@ -39,7 +40,7 @@ class Quiet:
         if not fields:
             return trial
         latency = Latency(**fields)
-        self._store.set_latency(pair.study_id, trial.number, latency)
+        self._keeper.set_latency(pair.study_id, trial.number, latency)
         timed = replace(
             trial, latency_ms=latency.median, latency_low_ms=latency.low, latency_high_ms=latency.high,
             device=latency.device,

@@ -24,6 +24,7 @@ from search.progress import Progress, stopper
 from search.quiet import untimed
 from search.samplers import make_sampler
 from search.targets import Target, resolve
+from search.tenant import Tenant
 from storage import StorageError, Store, open_store
 
 _PIPED_WIDTH = 160
@@ -45,11 +46,11 @@ def _search(options: argparse.Namespace, console: Console) -> int:
     workers = _workers(options.workers)
     request = _request(options, workers)
     target = resolve(options.model, options.weights)
-    with open_store(options.storage) as store:
-        pairs = open_pairs(store, target, request)
+    with open_store(options.storage) as store, Tenant(store) as tenant:
+        pairs = open_pairs(store, target, request, tenant)
         for line in announce.lines(options.model, target, request, pairs, workers, store):
             console.print(line, markup=False, highlight=False)
-        stopped = _run(options, request, console, store, target, pairs)
+        stopped = _run(options, request, console, store, tenant, target, pairs)
         _conclude(options, console, pairs, stopped)
     return 130 if stopped else 0
 
@@ -88,6 +89,7 @@ def _run(
     request: Request,
     console: Console,
     store: Store,
+    tenant: Tenant,
     target: Target,
     pairs: list[Pair],
 ) -> bool:
@@ -100,7 +102,7 @@ def _run(
     with Pool(workers, target.source, SPLIT, request.questions, options.prefix_mb * 2**20) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
-        driver = Driver(store, pool, pairs, progress.update, options.race)
+        driver = Driver(store, pool, pairs, progress.update, options.race, tenant)
         before = signal.signal(signal.SIGINT, stopper(driver.stop, console))
         try:
             with progress:

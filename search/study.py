@@ -16,6 +16,7 @@ from himap import PruningConfig
 from search.goals import Goals
 from search.samplers import affordable, make_sampler
 from search.space import SearchSpace, effective
+from storage import RunningTrial
 from storage.records import Origin, Trial
 
 _TRIES = 10  # an ask can cost more than a trial
@@ -43,8 +44,8 @@ class Candidate:
     attempts: int = 0
 
 
-def configuration(trial: Trial) -> PruningConfig:
-    """What a trial measured."""
+def configuration(trial: Trial | RunningTrial) -> PruningConfig:
+    """What a trial measures."""
     return PruningConfig(
         trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed
     )
@@ -54,8 +55,8 @@ class PairStudy:
     """Asks for configurations to measure and learns from results.
 
     A configuration that does the same as one measured (or being measured) is never asked for: the sampler is
-    told the known values, or the proposal is set aside, and it proposes again, at last a random draw. Numbers
-    that were never stored, such as those of trials cut off by a kill, are given out again.
+    told the known values, or the proposal is set aside, and it proposes again, at last a random draw. Trials
+    that were cut off, as by a kill, come first, with their numbers.
 
     Args:
         landmarks: measured first, in this order.
@@ -68,6 +69,7 @@ class PairStudy:
             its name.
         workers: trials that will run at the same time.
         dedup: False measures what a sampler repeats once more; for comparison only.
+        unfinished: trials that a former run began and did not store.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class PairStudy:
         known: Mapping[Key, tuple[str, Trial]] | None = None,
         workers: int = 1,
         dedup: bool = True,
+        unfinished: Iterable[RunningTrial] = (),
     ) -> None:
         self.space, self.goals = space, goals or Goals()
         self._image_tokens = tuple(image_tokens)
@@ -104,6 +107,8 @@ class PairStudy:
             self._seen[self.key(configuration(trial))] = trial
             self._learn(trial, None)
         taken = {trial.number for trial in stored}
+        self._unfinished = [each for each in unfinished if each.number not in taken]
+        taken |= {each.number for each in self._unfinished}
         self._numbers = (n for n in itertools.count() if n not in taken)
         self._random = random.Random(self._seed)
 
@@ -113,6 +118,8 @@ class PairStudy:
 
     def ask(self) -> Candidate | None:
         """The next configuration to measure; None when nothing new can be found."""
+        if self._unfinished:
+            return self._again(self._unfinished.pop(0))
         while self._queue:
             origin, config, source = self._queue.pop(0)
             if self.key(config) not in self._seen:
@@ -122,6 +129,13 @@ class PairStudy:
         candidate = self._propose()
         self._asks.append(time.perf_counter() - start)
         return candidate or self._draw()
+
+    def _again(self, begun: RunningTrial) -> Candidate:
+        config = configuration(begun)
+        key = self.key(config)
+        self._seen.setdefault(key, None)
+        known = self._known.get(key)
+        return Candidate(begun.number, config, begun.origin, None, begun.source, known, begun.attempts)
 
     def _propose(self) -> Candidate | None:
         for _ in range(_TRIES):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -29,9 +29,8 @@ def take(connection: Connection, study_id: int, wanted: Lease, seconds: float, d
     if connection.scalar(query) is None:
         raise StorageError(f"there is no study {study_id}; get its id from Store.study(key)")
     moment, held = now(connection), current(connection, study_id)
-    taken = Lease(
-        wanted.owner, wanted.host, wanted.pid, wanted.birth, moment, moment, moment + timedelta(seconds=seconds)
-    )
+    until = moment + timedelta(seconds=seconds)
+    taken = replace(wanted, taken_at=moment, renewed_at=moment, expires_at=until)
     values = {name: getattr(taken, name) for name in _LEASE}
     if held is None:
         connection.execute(insert(LeaseRow), {"study_id": study_id, **values})

@@ -1,0 +1,161 @@
+BEGIN TRANSACTION;
+CREATE TABLE himap_confirmations (
+	id INTEGER NOT NULL, 
+	study_id INTEGER NOT NULL, 
+	trial INTEGER, 
+	k1 INTEGER NOT NULL, 
+	k2 INTEGER NOT NULL, 
+	n_questions INTEGER NOT NULL, 
+	n INTEGER NOT NULL, 
+	layers INTEGER NOT NULL, 
+	r1 DOUBLE NOT NULL, 
+	r2 DOUBLE NOT NULL, 
+	seed BIGINT NOT NULL, 
+	phi_shallow VARCHAR NOT NULL, 
+	phi_deep VARCHAR NOT NULL, 
+	split VARCHAR NOT NULL, 
+	family VARCHAR NOT NULL, 
+	device VARCHAR NOT NULL, 
+	"commit" VARCHAR NOT NULL, 
+	accuracy DOUBLE, 
+	accuracy_low DOUBLE, 
+	accuracy_high DOUBLE, 
+	dense_accuracy DOUBLE, 
+	difference DOUBLE, 
+	difference_low DOUBLE, 
+	difference_high DOUBLE, 
+	image_tokens DOUBLE, 
+	tokens_after_k1 DOUBLE, 
+	tokens_after_k2 DOUBLE, 
+	text_tokens DOUBLE, 
+	paper_flops DOUBLE, 
+	flops DOUBLE, 
+	flops_ratio DOUBLE, 
+	latency_ms DOUBLE, 
+	latency_low_ms DOUBLE, 
+	latency_high_ms DOUBLE, 
+	dense_latency_ms DOUBLE, 
+	seconds DOUBLE, 
+	created_at DATETIME NOT NULL, 
+	versions JSON NOT NULL, 
+	metrics JSON NOT NULL, 
+	packed BLOB NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (study_id, k1, r1, k2, r2, phi_shallow, phi_deep, seed, split, n_questions), 
+	FOREIGN KEY(study_id) REFERENCES himap_studies (id)
+);
+INSERT INTO "himap_confirmations" VALUES(1,1,17,2,8,500,499,12,50.5,75.0,1099511627776,'last_token','instruction','test','LlavaForConditionalGeneration','cpu, 2 cores','abc1234',0.861,0.827,0.889,0.865,-0.004,-0.009,0.002,144.5,72.25,18.0,31.75,2500000000.0,7123456789.0,0.247,12.5,12.0,13.25,20.5,4.5,'2026-03-04 05:06:07.000089','{"torch": "2.13.0"}','{"f1": 0.9}',X'789C636040061FEC8DC1E0B27D28185CB507003CA50686');
+CREATE TABLE himap_leases (
+	study_id INTEGER NOT NULL, 
+	owner VARCHAR NOT NULL, 
+	host VARCHAR NOT NULL, 
+	birth VARCHAR NOT NULL, 
+	pid INTEGER NOT NULL, 
+	taken_at DATETIME NOT NULL, 
+	renewed_at DATETIME NOT NULL, 
+	expires_at DATETIME NOT NULL, 
+	PRIMARY KEY (study_id), 
+	FOREIGN KEY(study_id) REFERENCES himap_studies (id)
+);
+INSERT INTO "himap_leases" VALUES(1,'abababababababababababababababab','somewhere','boot pid:[1] 99',4242,'2026-11-23 00:42:56.488129','2026-11-23 00:42:56.488129','2026-11-23 00:43:56.488129');
+CREATE TABLE himap_questions (
+	study_id INTEGER NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	options VARCHAR NOT NULL, 
+	skipped JSON NOT NULL, 
+	PRIMARY KEY (study_id), 
+	FOREIGN KEY(study_id) REFERENCES himap_studies (id)
+);
+INSERT INTO "himap_questions" VALUES(1,'mine.jsonl','--data mine.jsonl --metric anls','[[3, "lacks ''answer''"]]');
+CREATE TABLE himap_running (
+	study_id INTEGER NOT NULL, 
+	number INTEGER NOT NULL, 
+	k1 INTEGER NOT NULL, 
+	k2 INTEGER NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	r1 DOUBLE NOT NULL, 
+	r2 DOUBLE NOT NULL, 
+	seed BIGINT NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	phi_shallow VARCHAR NOT NULL, 
+	phi_deep VARCHAR NOT NULL, 
+	source VARCHAR NOT NULL, 
+	begun_at DATETIME NOT NULL, 
+	PRIMARY KEY (study_id, number), 
+	FOREIGN KEY(study_id) REFERENCES himap_studies (id)
+);
+INSERT INTO "himap_running" VALUES(1,2,3,9,1,25.5,80.0,7,'sampler','instruction','intra_column','','2026-03-04 05:06:07.000089');
+CREATE TABLE himap_schema (
+	version INTEGER NOT NULL, 
+	applied_at DATETIME NOT NULL, 
+	PRIMARY KEY (version)
+);
+INSERT INTO "himap_schema" VALUES(2,'2026-11-22 22:04:22.130364');
+INSERT INTO "himap_schema" VALUES(3,'2026-11-22 22:33:08.604340');
+INSERT INTO "himap_schema" VALUES(4,'2026-11-23 00:34:26.142908');
+INSERT INTO "himap_schema" VALUES(5,'2026-11-23 00:42:56.472327');
+CREATE TABLE himap_scores (
+	trial_id INTEGER NOT NULL, 
+	packed BLOB NOT NULL, 
+	PRIMARY KEY (trial_id), 
+	FOREIGN KEY(trial_id) REFERENCES himap_trials (id)
+);
+INSERT INTO "himap_scores" VALUES(1,X'789C636040061FEC8DC1E0B27D28185CB507003CA50686');
+CREATE TABLE himap_studies (
+	id INTEGER NOT NULL, 
+	model VARCHAR NOT NULL, 
+	weights_digest VARCHAR NOT NULL, 
+	benchmark VARCHAR NOT NULL, 
+	split VARCHAR NOT NULL, 
+	n_questions INTEGER NOT NULL, 
+	seed BIGINT NOT NULL, 
+	space VARCHAR NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	updated_at DATETIME NOT NULL, 
+	revision BIGINT NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (model, weights_digest, benchmark, split, n_questions, seed, space)
+);
+INSERT INTO "himap_studies" VALUES(1,'qwenvl-mini','0123456789abcdef','pope','validation',500,0,'himap-1','2026-11-22 22:04:22.156346','2026-11-22 22:33:08.799268',4);
+CREATE TABLE himap_trials (
+	id INTEGER NOT NULL, 
+	study_id INTEGER NOT NULL, 
+	number INTEGER NOT NULL, 
+	state VARCHAR NOT NULL, 
+	origin VARCHAR NOT NULL, 
+	k1 INTEGER NOT NULL, 
+	r1 DOUBLE NOT NULL, 
+	k2 INTEGER NOT NULL, 
+	r2 DOUBLE NOT NULL, 
+	phi_shallow VARCHAR NOT NULL, 
+	phi_deep VARCHAR NOT NULL, 
+	seed BIGINT NOT NULL, 
+	image_tokens DOUBLE, 
+	tokens_after_k1 DOUBLE, 
+	tokens_after_k2 DOUBLE, 
+	text_tokens DOUBLE, 
+	paper_flops DOUBLE, 
+	flops DOUBLE, 
+	flops_ratio DOUBLE, 
+	accuracy DOUBLE, 
+	accuracy_low DOUBLE, 
+	accuracy_high DOUBLE, 
+	n INTEGER NOT NULL, 
+	latency_ms DOUBLE, 
+	latency_low_ms DOUBLE, 
+	latency_high_ms DOUBLE, 
+	device VARCHAR NOT NULL, 
+	seconds DOUBLE, 
+	"commit" VARCHAR NOT NULL, 
+	reason VARCHAR NOT NULL, 
+	source VARCHAR NOT NULL, 
+	created_at DATETIME NOT NULL, 
+	versions JSON NOT NULL, 
+	metrics JSON NOT NULL, 
+	PRIMARY KEY (id), 
+	UNIQUE (study_id, number), 
+	FOREIGN KEY(study_id) REFERENCES himap_studies (id)
+);
+INSERT INTO "himap_trials" VALUES(1,1,0,'complete','dense',1,0.0,2,0.0,'instruction','intra_column',0,144.0,144.0,144.0,31.75,2500000000.0,7000000000.0,1.0,0.861,0.827,0.889,500,12.5,12.0,13.25,'cpu',4.5,'abc1234','','study qwenvl-mini, trial 0','2026-11-22 22:04:22.166314','{"torch": "2.13.0"}','{"f1": 0.9}');
+INSERT INTO "himap_trials" VALUES(2,1,1,'failed','sampler',2,50.0,8,75.0,'instruction','intra_column',0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,NULL,NULL,NULL,'',NULL,'','out of memory','','2026-11-22 22:04:22.178336','{}','{}');
+COMMIT;
