@@ -38,7 +38,10 @@ class Pruning:
     def __init__(self, family: Family, config: PruningConfig) -> None:
         self.config = config
         self._family = family
-        self._parameters = list(inspect.signature(family.backbone.forward).parameters)
+        self._arguments = {
+            module: list(inspect.signature(module.forward).parameters)
+            for module in (family.model, family.backbone)
+        }
         self._cuts = {cut.layer: (cut, create(cut.criterion, config.seed)) for cut in config.cuts}
         self._prompt: PromptPass | None = None
         self._call = _Call()
@@ -107,14 +110,17 @@ class Pruning:
 
         return wrapped
 
+    def _named(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """All arguments of a call by name; signatures are read once, since reading one takes long."""
+        return dict(zip(self._arguments[module], args, strict=False)) | kwargs
+
     def before_call(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """In front of the whole model, which alone sees labels and the like."""
-        names = inspect.signature(type(module).forward).parameters
-        refusals.check_call(dict(zip(list(names)[1:], args, strict=False)) | kwargs)
+        refusals.check_call(self._named(module, args, kwargs))
 
     def before_forward(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """In front of the backbone."""
-        inputs = dict(zip(self._parameters, args, strict=False)) | kwargs
+        inputs = self._named(module, args, kwargs)
         ids, self._call.ids = self._call.ids, None
         cache = inputs.get("past_key_values")
         if cache is not None and cache.get_seq_length() > 0:
