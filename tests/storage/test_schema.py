@@ -95,6 +95,11 @@ def test_stores_written_by_releases_still_open(dump: Path, tmp_path: Path) -> No
         assert (dense.origin, dense.accuracy, dense.scores) == ("dense", 0.861, (0.0, 1.0, 0.3, 1 / 3))
         assert (failed.state, failed.reason, failed.metrics) == ("failed", "out of memory", {})
         assert len(store.confirmations(summary.id)) == (dump.stem >= "v3")
+        assert [(r.number, r.k1, r.attempts) for r in store.running(summary.id)] == (
+            [(2, 3, 1)] if dump.stem >= "v5" else []
+        )
+        lease = store.lease(summary.id)
+        assert (lease.pid if lease else None) == (4242 if dump.stem >= "v5" else None)
         asked = QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls", ((3, "lacks 'answer'"),))
         assert store.questions(summary.id) == (asked if dump.stem >= "v4" else None)
         columns = [
