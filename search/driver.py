@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
-from typing import Any
 
-from objectives.provenance import commit, versions
 from search.errors import WorkersLostError
 from search.keeper import Keeper
 from search.pair import Pair
 from search.pool import Job, Outcome, Pool
 from search.quiet import Quiet
-from search.race import Rival
+from search.results import finished_trial, reused_trial, rivals, running_trial
 from search.study import Candidate
 from search.tenant import Tenant
-from storage import RecordError, RunningTrial, Store, Trial
-from storage.pareto import front
-from storage.records import utc_now
+from storage import Store, Trial
 
 _RETRIES = 2
 _FAILURES_IN_A_ROW = 8
@@ -120,22 +115,16 @@ class Driver:
         if candidate is None:
             pair.exhausted = True
         elif candidate.known is not None:
-            self._keep(pair, candidate, _reused(candidate))
+            self._keep(pair, candidate, reused_trial(candidate))
         else:
             self._hand(pair, candidate)
         return True
 
     def _hand(self, pair: Pair, candidate: Candidate) -> None:
         pair.running += 1
-        rivals: tuple[Rival, ...] = ()
-        if self._race and candidate.origin in ("sampler", "transfer") and not pair.study.goals.timed:
-            rivals = tuple(
-                Rival(t.number, t.flops, t.paper_flops, t.scores)
-                for t in front(pair.trials)
-                if t.scores and t.n == len(t.scores)
-            )
-        self._keeper.begin(pair.study_id, _running(candidate))
-        self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate), rivals))
+        racing = rivals(pair, candidate) if self._race else ()
+        self._keeper.begin(pair.study_id, running_trial(candidate))
+        self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate), racing))
 
     def _collect(self) -> None:
         for outcome in self._pool.finished(timeout=_SHORT if self._asking else _LONG):
@@ -148,7 +137,7 @@ class Driver:
             candidate.attempts += 1
             pair.retry.append(candidate)
             return
-        self._keep(pair, candidate, _trial(candidate, outcome))
+        self._keep(pair, candidate, finished_trial(candidate, outcome.fields, outcome.reason))
 
     def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
         """Commits a result, then lets it count."""
@@ -178,36 +167,3 @@ class Driver:
         for pair, (candidate, trial) in waiting:
             self._tell(pair, candidate, self._quiet.time(pair, trial))
         return bool(waiting)
-
-
-def _trial(candidate: Candidate, outcome: Outcome) -> Trial:
-    """The row of an outcome; a measurement that makes no sense, such as a NaN, is a failure."""
-    try:
-        measured: dict[str, Any] = {"state": "complete", **outcome.fields} if outcome.fields else {}
-        return _row(candidate, measured or {"state": "failed", "reason": outcome.reason})
-    except RecordError as error:
-        return _row(candidate, {"state": "failed", "reason": f"the worker returned nonsense: {error}"})
-
-
-def _row(candidate: Candidate, fields: dict[str, Any]) -> Trial:
-    return Trial(
-        number=candidate.number, origin=candidate.origin, source=candidate.source,
-        **candidate.config.as_dict(), versions=versions(), commit=commit(), created_at=utc_now(), **fields,
-    )  # fmt: skip
-
-
-def _running(candidate: Candidate) -> RunningTrial:
-    return RunningTrial(
-        candidate.number, candidate.origin, **candidate.config.as_dict(), source=candidate.source,
-        attempts=candidate.attempts,
-    )  # fmt: skip
-
-
-def _reused(candidate: Candidate) -> Trial:
-    """A measurement of the same from another study, which took no time here."""
-    assert candidate.known is not None
-    source, trial = candidate.known
-    return replace(
-        trial, **candidate.config.as_dict(), number=candidate.number, origin=candidate.origin, source=source,
-        seconds=0.0, created_at=utc_now(),
-    )  # fmt: skip
