@@ -1,0 +1,151 @@
+"""Where workers run: Ray on this machine, or a Ray cluster to join; how many it holds."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import ray
+import torch
+
+from search.errors import UsageError, WorkersLostError
+
+_OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
+_CONNECT_SECONDS = 5.0
+
+
+@dataclass
+class Cluster:
+    """The machines that workers run on.
+
+    Without an `address` Ray is started on this machine for one search, and stopped with it. With one the
+    search joins the cluster there and at the end only leaves it: its own workers end, nothing else does.
+
+    Args:
+        address: HOST:PORT of the cluster's head, ray://HOST:PORT, or auto for one on this machine.
+        gpus_per_worker: a part of one GPU, or whole GPUs; None takes one where there are GPUs.
+
+    `growing` says that nodes which join later get workers too: where nobody asked for a number of workers.
+
+    Raises:
+        UsageError: GPUs that Ray cannot share out.
+    """
+
+    address: str | None = None
+    gpus_per_worker: float | None = None
+    growing: bool = field(default=False, init=False)
+    _connected: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        gpus = self.gpus_per_worker
+        if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
+            raise UsageError(f"got --gpus-per-worker {gpus:g}; expected a part from 0 to 1, or whole GPUs")
+
+    def workers(self, asked: int | None) -> int:
+        """How many workers to start: as many as asked for, else as many as there is room for.
+
+        Joins the cluster, if there is one to join.
+
+        Raises:
+            UsageError: more than there is room for.
+            WorkersLostError: the cluster cannot be joined.
+        """
+        self._join()
+        self.growing = asked is None and self.address is not None
+        room, has = self.room(), self._has()
+        if asked is None and room:
+            return room
+        if asked is None or not 1 <= asked <= room:
+            got = f"got --workers {asked}" if asked is not None else "there is no room for a worker"
+            wanted = f"expected 1 to {room}" if room else "expected fewer --gpus-per-worker"
+            raise UsageError(f"{got}; {has}, {wanted}")
+        return asked
+
+    def room(self) -> int:
+        """How many workers fit, whoever else is there."""
+        return sum(fit(node.get("CPU", 0), node.get("GPU", 0), self.gpus) for node in self._nodes())
+
+    @property
+    def gpus(self) -> float:
+        """GPUs of one worker."""
+        if self.gpus_per_worker is not None:
+            return self.gpus_per_worker
+        return float(any(node.get("GPU", 0) for node in self._nodes()))
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def start(self, workers: int) -> None:
+        """Starts Ray on this machine, unless a cluster was joined."""
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        if self.address is None:
+            self._connected = True
+            ray.init(
+                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
+                configure_logging=False, object_store_memory=_OBJECT_STORE_BYTES,
+            )  # fmt: skip
+
+    def leave(self) -> None:
+        """Stops what was started, or leaves what was joined; nothing where that was done."""
+        if self._connected:
+            self._connected = False
+            ray.shutdown()
+
+    def _join(self) -> None:
+        if self.address is None or self._connected:
+            return
+        logging.getLogger("ray").setLevel(logging.ERROR)
+        try:
+            _knock(self.address)
+            self._connected = True
+            ray.init(address=self.address, log_to_driver=False, configure_logging=False)
+        except Exception as error:  # Ray raises a bare one for much of what can go wrong here
+            self.leave()
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WorkersLostError(
+                f"cannot join a Ray cluster at {self.address}: {said}; expected HOST:PORT as told by "
+                "`ray start --head`, and the same versions of Ray and Python there and here"
+            ) from error
+
+    def _nodes(self) -> list[Mapping[str, float]]:
+        """Resources of each node; of this machine as many CPUs as cores, or as many as its GPUs need."""
+        if self.address is not None:
+            return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = torch.cuda.device_count()
+        cores = float("inf") if gpus and self.gpus_per_worker != 0 else os.cpu_count() or 1
+        return [{"CPU": cores, "GPU": gpus}]
+
+    def _has(self) -> str:
+        nodes = self._nodes()
+        cpus, gpus = (_total(nodes, name) for name in ("CPU", "GPU"))
+        if self.address is None:
+            return f"this machine has {gpus} GPU(s)" if self.gpus else f"this machine has {cpus} core(s)"
+        has = f"{len(nodes)} node(s), {cpus} CPU(s) and {gpus} GPU(s)"
+        needs = f"a worker needs 1 CPU and {self.gpus:g} GPU(s)" if self.gpus else "a worker needs 1 CPU"
+        return f"the cluster at {self.address} has {has}, {needs}"
+
+
+def fit(cpus: float, gpus: float, gpus_each: float) -> int:
+    """How many workers of one CPU and so many GPUs a node holds; a worker's part is of one GPU alone."""
+    if gpus_each == 0:
+        return int(cpus)
+    held = int(gpus) * int(1 / gpus_each + 1e-9) if gpus_each <= 1 else int(gpus // gpus_each)
+    return int(min(cpus, held))
+
+
+def _total(nodes: Iterable[Mapping[str, float]], name: str) -> int | float:
+    total = sum(node.get(name, 0) for node in nodes)
+    return int(total) if total < float("inf") else total
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody listens; Ray itself would try for a minute."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
