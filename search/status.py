@@ -19,15 +19,24 @@ from rich.console import Console
 from rich.table import Table
 
 from search.figures import best_at_half, hypervolume
-from storage import StorageError, Store, StudySummary, Trial, open_store
+from storage import Lease, RunningTrial, StorageError, Store, StudySummary, Trial, open_store
 from storage.pareto import front
 from storage.records import utc_now
 
 _PIPED_WIDTH = 160
 
 
-def study_status(summary: StudySummary, trials: list[Trial], now: datetime) -> dict[str, Any]:
-    """What a study has reached, counted from its trials; `last_failure` is the newest failed one's reason."""
+def study_status(
+    summary: StudySummary,
+    trials: list[Trial],
+    lease: Lease | None,
+    begun: list[RunningTrial],
+    now: datetime,
+) -> dict[str, Any]:
+    """What a study has reached, counted from its trials, and what runs while its `lease` is in force;
+    `last_failure` is the newest failed one's reason."""
+    lease = lease if lease is not None and lease.expires_at > now else None
+    running = begun if lease is not None else []
     states = Counter(trial.state for trial in trials)
     latest = max(trials, key=lambda trial: trial.created_at, default=None)
     failed = [trial for trial in trials if trial.failed]
@@ -40,27 +49,36 @@ def study_status(summary: StudySummary, trials: list[Trial], now: datetime) -> d
         "best_at_half_flops": best_at_half(trials),
         "last_trial_at": latest.created_at.isoformat() if latest else None,
         "seconds_since_last_trial": (now - latest.created_at).total_seconds() if latest else None,
+        "process": {"host": lease.host, "pid": lease.pid} if lease is not None else None,
+        "running": [
+            {"number": each.number, "origin": each.origin, "seconds": (now - each.begun_at).total_seconds()}
+            for each in running
+        ],
         "last_failure": max(failed, key=lambda trial: trial.created_at).reason if failed else None,
     }  # fmt: skip
 
 
 def store_status(store: Store) -> list[dict[str, Any]]:
     """The status of every study, by model, benchmark and age."""
-    read = [(summary, store.trials(summary.id, scores=False)) for summary in store.studies()]
-    now = utc_now()
-    return [study_status(summary, trials, now) for summary, trials in read]
+
+    def status(summary: StudySummary) -> dict[str, Any]:
+        trials = store.trials(summary.id, scores=False)
+        return study_status(summary, trials, store.lease(summary.id), store.running(summary.id), utc_now())
+
+    return [status(summary) for summary in store.studies()]
 
 
 def _table(studies: list[dict[str, Any]]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD)
     shown.add_column("study", overflow="fold")
-    for name in ("trials", "complete", "stopped", "failed", "front", "hypervolume",
+    for name in ("trials", "complete", "stopped", "failed", "running", "front", "hypervolume",
                  "best % at <= 50 % FLOPs", "last trial"):  # fmt: skip
         shown.add_column(name, justify="right")
     for each in studies:
         named = f"{each['model']}/{each['benchmark']}/{each['split']}-{each['questions']}/seed-{each['seed']}"
         best = each["best_at_half_flops"]
-        counts = [str(each[name]) for name in ("trials", "complete", "stopped", "failed", "front")]
+        counts = [str(each[name]) for name in ("trials", "complete", "stopped", "failed")]
+        counts += [str(len(each["running"])) if each["process"] else "-", str(each["front"])]
         shown.add_row(
             named, *counts, f"{each['hypervolume']:.3f}", "-" if best is None else f"{100 * best:.1f}",
             ago(each["seconds_since_last_trial"]),

@@ -14,8 +14,9 @@ import pytest
 from search_helpers import KEY, ROOT
 from test_report import DENSE, FAILED, at
 
+from himap import PruningConfig
 from search.status import ago, main, store_status
-from storage import open_store
+from storage import Lease, RunningTrial, open_store
 from storage.records import utc_now
 
 STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
@@ -23,7 +24,7 @@ STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """A store of two studies: one with trials of every state, the newest a minute old, and an empty one."""
+    """A store of two studies: one with trials of every state, the newest ten minutes old, and an empty one."""
     url = f"sqlite:///{tmp_path / 'himap.db'}"
     now = utc_now()
     with open_store(url) as store:
@@ -31,7 +32,7 @@ def url(tmp_path: Path) -> str:
         store.study(replace(KEY, benchmark="vqav2"))
         trials = [DENSE, at(1, 0.25, 0.5), at(2, 0.5, 0.8), STOPPED, FAILED]
         old = [replace(t, created_at=now - timedelta(hours=2)) for t in trials[:-1]]
-        store.add_all(study, [*old, replace(FAILED, created_at=now - timedelta(seconds=60))])
+        store.add_all(study, [*old, replace(FAILED, created_at=now - timedelta(seconds=600))])
     return url
 
 
@@ -43,16 +44,33 @@ def test_every_study_is_counted(url: str, capsys: pytest.CaptureFixture[str]) ->
     assert pope["front"] == 3
     assert pope["hypervolume"] == pytest.approx(0.525)
     assert pope["best_at_half_flops"] == 0.8
-    assert 60 <= pope["seconds_since_last_trial"] < 120
+    assert 600 <= pope["seconds_since_last_trial"] < 720
     assert pope["last_failure"] == "out of memory"
+    assert (pope["process"], pope["running"]) == (None, [])
     assert (empty["benchmark"], empty["trials"], empty["last_trial_at"]) == ("vqav2", 0, None)
+
+
+def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
+    lease = Lease("me", "here", 7, "")
+    with open_store(url) as store:
+        study = store.study(KEY)
+        store.take(study, lease, 60)
+        for number in (5, 6):
+            store.begin(study, RunningTrial(number, "sampler", **PruningConfig.paper().as_dict()), "me")
+        pope, vqav2 = store_status(store)
+        assert pope["process"] == {"host": "here", "pid": 7}
+        assert [each["number"] for each in pope["running"]] == [5, 6]
+        assert 0 <= pope["running"][0]["seconds"] < 60
+        assert (vqav2["process"], vqav2["running"]) == (None, [])
+        store.take(study, lease, -1)  # expired
+        assert (store_status(store)[0]["process"], store_status(store)[0]["running"]) == (None, [])
 
 
 def test_people_read_a_line_a_study(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--storage", url]) == 0
     said = capsys.readouterr().out
     (line,) = [line for line in said.splitlines() if "tiny/pope/validation-20/seed-0" in line]
-    assert line.split()[1:] == ["5", "3", "1", "1", "3", "0.525", "80.0", "60", "s", "ago"]
+    assert line.split()[1:] == ["5", "3", "1", "1", "-", "3", "0.525", "80.0", "10", "min", "ago"]
     assert "tiny/pope failed last with: out of memory" in said
     assert max(map(len, said.splitlines())) <= 160
 
