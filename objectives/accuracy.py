@@ -5,6 +5,7 @@ python -m objectives.accuracy --model FOLDER --data questions.jsonl --metric exa
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import random
@@ -78,9 +79,9 @@ class _Batch:
 class Evaluator:
     """A model with a fixed list of questions; image features are computed once and kept.
 
-    Questions are asked in one fixed shuffled order, chunk by chunk, and batched by prompt length within a
-    chunk; every answer is what the model gives to the question alone. Layers in front of the first cut run
-    once per batch where `prefixes` keeps them.
+    Questions are asked in one fixed shuffled order, those of a group side by side, chunk by chunk, and
+    batched by prompt length within a chunk; every answer is what the model gives to the question alone.
+    Layers in front of the first cut run once per batch where `prefixes` keeps them.
     """
 
     def __init__(
@@ -93,17 +94,10 @@ class Evaluator:
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
-        if not self.questions:
-            raise ValueError("got no questions; an evaluation needs at least one")
-        odd = next((q for q in self.questions if len(q.images) != 1), None)
-        if odd is not None:
-            raise DataError(
-                f"question {odd.id!r} has {len(odd.images)} images; expected one for each question"
-            )
+        check_askable(self.questions)
         self._features: dict[str, torch.Tensor] = {}
         self._prompts: dict[int, _Batch] = {}
-        shuffled = random.Random(0).sample(range(len(self.questions)), len(self.questions))
-        self._chunks = parts(shuffled, max(_CHUNK, batch_size))
+        self._chunks = chunked(self.questions, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
 
     @torch.inference_mode()
@@ -225,11 +219,42 @@ class Evaluator:
         return {**batch.inputs, "mm_encoder_outputs": {"image": batch.vision_output()}}
 
 
+def check_askable(questions: Sequence[Question]) -> None:
+    """Raises ValueError where there are none, DataError where one has no image or several."""
+    if not questions:
+        raise ValueError("got no questions; an evaluation needs at least one")
+    odd = [q for q in questions if len(q.images) != 1]
+    if odd:
+        also = f" (so it is with {len(odd)} of {len(questions)})" if len(odd) > 1 else ""
+        raise DataError(
+            f"question {odd[0].id!r} has {len(odd[0].images)} images{also}; expected one for each question"
+        )
+
+
+def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
+    """All questions' places, shuffled the same way each time, in chunks of about `size`. What is shuffled are
+    groups, which are in one chunk and keep their own order."""
+    groups: dict[str | int, list[int]] = {}
+    for i, question in enumerate(questions):
+        groups.setdefault(question.group or i, []).append(i)
+    drawn = random.Random(0).sample(list(groups.values()), len(groups))
+    bounds = _bounds(len(questions), size)
+    chunks: list[list[int]] = [[] for _ in bounds[1:]]
+    start = 0
+    for group in drawn:
+        chunks[bisect.bisect_right(bounds, start) - 1] += group
+        start += len(group)
+    return [chunk for chunk in chunks if chunk]
+
+
 def parts(items: Sequence[int], size: int) -> list[list[int]]:
     """`items` in order, in as few parts of at most `size` as can be, as equal as can be."""
-    count = math.ceil(len(items) / size)
-    bounds = [len(items) * i // count for i in range(count + 1)]
-    return [list(items[low:high]) for low, high in itertools.pairwise(bounds)]
+    return [list(items[low:high]) for low, high in itertools.pairwise(_bounds(len(items), size))]
+
+
+def _bounds(n: int, size: int) -> list[int]:
+    count = math.ceil(n / size)
+    return [n * i // count for i in range(count + 1)]
 
 
 def _command() -> int:

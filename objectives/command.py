@@ -14,8 +14,8 @@ from himap.errors import HimapError
 from objectives.accuracy import Evaluation, Evaluator
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.errors import DataError
-from objectives.data.metrics import METRICS
-from objectives.data.source import QuestionSet, Source, load_questions
+from objectives.data.options import add_source_options, source_of
+from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
 from objectives.errors import ObjectiveError
 from objectives.models import load
@@ -30,20 +30,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--model", required=True, help="a checkpoint's folder or hub id")
     made.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
-    made.add_argument("--data", type=Path, metavar="FILE", help="your own questions, one JSON object a line")
-    made.add_argument("--metric", default="", metavar="NAME", help=f"for --data: {', '.join(METRICS)}")
-    made.add_argument(
-        "--data-root",
-        type=Path,
-        metavar="DIR",
-        help="a benchmark's official files, or where image paths count from",
-    )
-    made.add_argument(
-        "--hub", action="store_true", help="take the benchmark's dataset from the Hugging Face hub"
-    )
-    made.add_argument(
-        "--on-bad", choices=["stop", "skip"], default="stop", help="what a row that is bad does"
-    )
+    add_source_options(made)
     made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
     made.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
     made.add_argument(
@@ -84,17 +71,9 @@ def _run(options: argparse.Namespace) -> int:
 def _questions(options: argparse.Namespace) -> QuestionSet:
     if options.n is not None and options.n < 1:
         raise DataError(f"got --n {options.n}; expected at least 1")
-    source = Source(
-        options.benchmark,
-        options.data,
-        options.metric,
-        options.data_root,
-        options.hub,
-        options.on_bad == "skip",
-    )
-    embedded = not (source.data or source.data_root or source.hub)
+    source = source_of(options, options.benchmark)
     split = options.split or ("all" if source.data else "test")
-    return load_questions(source, split, options.n or (_EMBEDDED if embedded else None))
+    return load_questions(source, split, options.n or (_EMBEDDED if source.embedded else None))
 
 
 def document(

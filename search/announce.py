@@ -16,13 +16,19 @@ def lines(
 ) -> list[str]:
     """Model, weights, device, pairs, budget, workers and store, and what to type for the full weights."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU (no GPU)"
-    benchmarks = ", ".join(request.benchmarks)
+    benchmarks = ", ".join(asked.key for asked in request.asked)
+    each = (
+        ""
+        if any(asked.record for asked in request.asked)
+        else f"; {request.questions} {SPLIT} questions each"
+    )
     stored, planned = sum(len(pair.trials) for pair in pairs), request.budget * len(pairs)
     said = [
         f"model      {model}",
         f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}",
         f"device     {device}",
-        f"pairs      {len(pairs)}: {benchmarks}; {request.questions} {SPLIT} questions each",
+        f"pairs      {len(pairs)}: {benchmarks}{each}",
+        *(line for asked in request.asked for line in asked.lines()),
         f"budget     {request.budget} trials a pair, {stored} of {planned} already stored",
         f"search     {request.sampler}, {' and '.join(request.goals.objectives)}, seed {request.seed}, "
         f"{workers} worker(s)",

@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from himap import PruningConfig, families
 from objectives.provenance import commit, versions
+from search.asked import Library
 from search.intervals import accuracy_interval, difference_interval
 from search.measure import Bench
 from search.targets import Target
@@ -38,6 +39,7 @@ class Confirmer:
 
     Args:
         on_step: called before each measurement with what it is.
+        library: questions of the benchmarks that are not embedded.
     """
 
     def __init__(
@@ -47,8 +49,10 @@ class Confirmer:
         n_questions: int,
         split: str = HELD_OUT,
         on_step: Callable[[str], None] = lambda said: None,
+        library: Library | None = None,
     ) -> None:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
+        self._library = library
         self._on_step = on_step
         self._bench: Bench | None = None
         self._known: dict[tuple[Any, ...], tuple[int, Confirmation]] = {}
@@ -85,18 +89,19 @@ class Confirmer:
         dense = None if asked.config == DENSE else self.confirm(Asked(asked.study_id, asked.benchmark, DENSE))
         self._on_step(f"{asked.benchmark}: {described(asked.config)}")
         if self._bench is None:
-            self._bench = open_bench(self._target.source, self._split, self._n)
+            self._bench = open_bench(self._target.source, self._split, self._n, self._library)
         fields = measured_again(self._bench, asked.benchmark, asked.config, dense)
         return Confirmation(
             **asked.config.as_dict(), **fields, trial=asked.trial, split=self._split, n_questions=self._n
         )
 
 
-def open_bench(source: str, split: str, n_questions: int) -> Bench:
+def open_bench(source: str, split: str, n_questions: int, library: Library | None = None) -> Bench:
     """The checkpoint with its questions, loaded without a progress bar of its own."""
+    asked = {} if library is None else library.questions(split, n_questions)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    return Bench(source, split, n_questions)
+    return Bench(source, split, n_questions, asked=asked)
 
 
 def measured_again(

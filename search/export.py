@@ -13,6 +13,10 @@ place in their names.
 With --joint one preset, MODEL-joint.yaml, takes the place of all these: of the configurations that cost at
 most --max-flops of dense, the one whose worst loss on the chosen benchmarks is smallest.
 
+What was searched on your own file or on official ones is confirmed on the test part of the same: give the
+options that the search was given (--data FILE --metric NAME, --data-root DIR or --hub). A file that has
+changed since is refused.
+
 Confirmations are kept in the store: the same command goes on where it was stopped and measures nothing twice.
 """
 
@@ -23,6 +27,7 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.options import add_source_options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,8 +39,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", required=True, help="as searched: qwenvl, llava-7b, a folder or a hub id")
     made.add_argument(
         "--benchmark", nargs="+", default=["all"], metavar="NAME",
-        help=f"all that the store has (default), or of: {', '.join(EVERY_BENCHMARK)}",
+        help=f"all that the store has of one source (default), or of: {', '.join(EVERY_BENCHMARK)}",
     )  # fmt: skip
+    add_source_options(made)
     made.add_argument(
         "--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db"
     )

@@ -6,14 +6,17 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from himap.errors import HimapError
-from objectives.benchmarks import benchmark
+from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.options import EVERYTHING, source_of, sources
 from objectives.errors import ObjectiveError
+from search.asked import Library
 from search.confirm import Asked, Confirmer, studies_of
 from search.errors import SearchError, UsageError
 from search.joint import Candidate, best, candidates
@@ -21,7 +24,7 @@ from search.places import Place, pick
 from search.study import configuration
 from search.targets import Target, resolve
 from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, Trial, open_store
-from storage.confirmation import WITHIN
+from storage.confirmation import HELD_OUT, WITHIN
 from storage.pareto import front
 from storage.presets import Promise, preset_filename, write_preset
 
@@ -47,13 +50,14 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     with suppress(SchemaError):  # an older one is upgraded below; but a missing one is not created
         open_store(options.storage, readonly=True).close()
     with open_store(options.storage) as store:
-        studies = _studies(store, target, options.benchmark)
+        library, names = _asked_for(options, store, target)
+        studies = _studies(store, target, names, console)
         console.print(f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}", markup=False)
         if options.joint:
-            chosen = [_joint(store, target, studies, options.max_flops / 100, console)]
+            chosen = [_joint(store, target, studies, options.max_flops / 100, console, library)]
         else:
             chosen = [each for study in studies.values() for each in _places(store, study, console)]
-        written = _confirmed(options, console, store, target, studies, chosen)
+        written = _confirmed(options, console, store, target, studies, chosen, library)
     if not written:
         raise UsageError(
             "no front has a member beside dense at a useful place; search with a larger --budget"
@@ -70,13 +74,35 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
     if options.out.exists() and not options.out.is_dir():
         raise UsageError(f"got --out {options.out}, which is a file; expected a folder")
-    for name in options.benchmark if options.benchmark != ["all"] else []:
-        benchmark(name)
 
 
-def _studies(store: Store, target: Target, names: list[str]) -> dict[str, StudySummary]:
-    asked = [] if names == ["all"] else names
+def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tuple[Library, list[str]]:
+    """Questions that are not embedded, and the benchmarks to confirm on: [] for all embedded ones."""
+    stored = sorted({s.key.benchmark for s in store.studies() if s.key.weights_digest == target.digest})
+    outside = [name.partition("@")[0] for name in stored if "@" in name]
+    official = [name for name in outside if name in EVERY_BENCHMARK]
+    embedded = not (options.data or options.data_root or options.hub)
+    if embedded and options.benchmark == EVERYTHING:
+        source_of(options, "pope")  # for options that contradict each other
+        return Library(), []
+    if not embedded and not options.data and options.benchmark == EVERYTHING and not official:
+        raise UsageError(
+            f"{store.location} has no search of {target.name} on questions of --data-root or --hub"
+        )
+    chosen = sources(options, dict.fromkeys(official))
+    if embedded:
+        return Library(), [source.benchmark for source in chosen]
+    library = Library(chosen)
+    return library, list(library.part(HELD_OUT, options.questions))
+
+
+def _studies(store: Store, target: Target, asked: list[str], console: Console) -> dict[str, StudySummary]:
     found = studies_of(store, target, asked)
+    if not asked:
+        for name in [name for name in found if "@" in name]:
+            source = store.questions(found.pop(name).id)
+            what = f"add {source.options}" if source else "give them by --data, --data-root or --hub"
+            console.print(f"{name}: left out, its questions are not embedded ({what})", markup=False)
     lacking = [name for name in asked if name not in found]
     if found and not lacking:
         return found
@@ -84,8 +110,9 @@ def _studies(store: Store, target: Target, names: list[str]) -> dict[str, StudyS
     if others - {target.digest[:12]}:
         why = f"it was searched with weights {', '.join(sorted(others))}, here are {target.digest[:12]}"
     else:
-        known = sorted({s.key.model for s in store.studies()})
+        known = sorted({f"{s.key.model} on {s.key.benchmark}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
+        why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
 
@@ -100,7 +127,12 @@ def _places(store: Store, study: StudySummary, console: Console) -> list[Chosen]
 
 
 def _joint(
-    store: Store, target: Target, studies: dict[str, StudySummary], ratio: float, console: Console
+    store: Store,
+    target: Target,
+    studies: dict[str, StudySummary],
+    ratio: float,
+    console: Console,
+    library: Library,
 ) -> Chosen:
     """The member that is best for all benchmarks together; what the studies do not know of it is measured
     on their own questions, so that the choice stays blind to the test split."""
@@ -115,8 +147,9 @@ def _joint(
         key = studies[name].key
         if key.n_questions not in confirmers:
             confirmers[key.n_questions] = Confirmer(
-                store, target, key.n_questions, key.split, lambda said: console.print(f"trying     {said}")
-            )
+                store, target, key.n_questions, key.split,
+                lambda said: console.print(f"trying     {said}"), library,
+            )  # fmt: skip
         asked = Asked(studies[name].id, name, candidate.config)
         return -confirmers[key.n_questions].confirm(asked).difference
 
@@ -131,17 +164,19 @@ def _confirmed(
     target: Target,
     studies: dict[str, StudySummary],
     chosen: list[Chosen],
+    library: Library,
 ) -> list[Path]:
     """Confirms and writes preset by preset, so that a stop loses no more than the one it was at."""
     written: list[Path] = []
     with _progress(console) as (began, step, done):
-        confirmer = Confirmer(store, target, options.questions, on_step=step)
+        confirmer = Confirmer(store, target, options.questions, on_step=step, library=library)
+        records = library.records(HELD_OUT, options.questions)
         wanted = {i: _asked(each, studies, options.joint) for i, each in enumerate(chosen)}
         began(confirmer.missing([asked for each in wanted.values() for asked in each]))
         for i, (study, place, trial) in enumerate(chosen):
             results = {asked.benchmark: confirmer.confirm(asked) for asked in wanted[i]}
             promise = Promise(place.name, place.within, results)
-            path = write_preset(options.out / _filename(study.key, place), study.key, trial, promise)
+            path = write_preset(options.out / _filename(study.key, place), study.key, trial, promise, records)
             written.append(path)
             done(f"{path}: {_summary(results)}; {promise.verdict.partition(':')[0]}")
     return written
@@ -160,7 +195,7 @@ def _asked(chosen: Chosen, studies: dict[str, StudySummary], joint: bool) -> lis
 
 def _filename(key: StudyKey, place: Place) -> str:
     if place is JOINT:
-        return preset_filename(key).replace(f"-{key.benchmark}.yaml", "-joint.yaml")
+        return preset_filename(replace(key, benchmark="joint"))
     return preset_filename(key, place="" if place.slug == "within-1" else place.slug)
 
 

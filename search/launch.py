@@ -6,6 +6,11 @@ Every finished trial is in the store before it counts; the same command goes on 
 nothing once the budget is spent. `--model` takes qwenvl, llava-7b, llava-13b (the paper's three), or a folder
 or hub id of any supported checkpoint. On a machine without the full weights or without a GPU to hold them,
 the first three run on small embedded models of the same architecture, and say so.
+
+Questions are those of embedded scenes, or with --data your own, with --data-root or --hub a benchmark's real
+ones. The search asks their validation part; the test part stays for confirming (search.export).
+
+    python -m search.launch --model qwenvl --data questions.jsonl --metric vqa_accuracy --budget 200
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import BENCHMARKS
+from objectives.data.options import add_source_options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"all (default) or of: {', '.join(BENCHMARKS)}",
     )
+    add_source_options(made)
     made.add_argument(
         "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID",
         help="auto (default) takes full weights only if they are on this machine and a GPU can hold them",
@@ -41,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
     made.add_argument(
-        "--questions", type=int, default=120, help="validation questions per trial (default 120)"
+        "--questions",
+        type=int,
+        default=120,
+        help="validation questions per trial (default 120), fewer if there are no more",
     )
     made.add_argument(
         "--sampler", default="auto",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,7 @@ import torch
 from himap import PruningConfig
 from objectives import latency
 from objectives.accuracy import Evaluator
-from objectives.benchmarks import benchmark
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.source import QuestionSet, Source, load_questions
 from objectives.flops import DecoderShape, flops, flops_ratio, paper_flops
 from objectives.models import LoadedModel, load
 from objectives.prefix import PrefixCache
@@ -25,21 +24,31 @@ class Bench:
 
     Args:
         prefix_bytes: memory for decoder layers that do not depend on the configuration.
+        asked: questions by benchmark; one that is not there has its embedded ones, `n_questions` of `split`.
     """
 
-    def __init__(self, source: str, split: str, n_questions: int, prefix_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        source: str,
+        split: str,
+        n_questions: int,
+        prefix_bytes: int = 0,
+        asked: Mapping[str, QuestionSet] | None = None,
+    ) -> None:
         torch.set_num_threads(1)  # a worker is one core; more threads would fight with the other workers
         self.loaded: LoadedModel = load(source)
         self.shape = DecoderShape.from_config(self.loaded.model.config)
         self._split, self._n = split, n_questions
+        self._asked = asked or {}
         self._prefixes = PrefixCache(prefix_bytes)
         self._evaluators: dict[str, Evaluator] = {}
 
     def evaluator(self, name: str) -> Evaluator:
         if name not in self._evaluators:
-            chosen = benchmark(name)
-            questions = embedded_questions(chosen, self._split, self._n)
-            self._evaluators[name] = Evaluator(self.loaded, chosen, questions, prefixes=self._prefixes)
+            asked = self._asked.get(name) or load_questions(Source(name), self._split, self._n)
+            self._evaluators[name] = Evaluator(
+                self.loaded, asked.benchmark, asked.questions, prefixes=self._prefixes
+            )
         return self._evaluators[name]
 
     def measure(self, name: str, config: PruningConfig, rivals: Sequence[Rival] = ()) -> dict[str, Any]:
@@ -52,7 +61,8 @@ class Bench:
         spent = costs(self.shape, *evaluator.tokens(), config)
         race = None
         if rivals and not evaluator.benchmark.graded:
-            race = Race(rivals, spent["flops"], spent["paper_flops"])
+            groups = [q.group or i for i, q in enumerate(evaluator.questions)]
+            race = Race(rivals, spent["flops"], spent["paper_flops"], groups)
         result = evaluator.evaluate(config, race)
         accuracy = result.accuracy
         stopped = {"state": "stopped", "reason": race.reason} if race is not None and race.reason else {}

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
-from objectives.benchmarks import benchmark
-from objectives.benchmarks.embedded import embedded_questions
 from objectives.models import image_token_counts
+from search.asked import Asked
+from search.errors import UsageError
 from search.goals import Goals
 from search.pair import Pair
 from search.space import VERSION, SearchSpace, effective
@@ -24,9 +24,9 @@ _TRANSFERS = 8  # of each other pair's front
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for: which benchmarks, how many trials a pair, on how many questions, after what."""
+    """What a user asked for: on what, how many trials a pair, on how many questions at most, after what."""
 
-    benchmarks: list[str]
+    asked: list[Asked]
     budget: int
     questions: int
     sampler: str
@@ -44,24 +44,43 @@ def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | 
         StudyTakenError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    return [_open(store, target, name, request, others, tenant) for name in request.benchmarks]
+    counted = [(asked, _image_tokens(target, asked)) for asked in request.asked]
+    return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
+
+
+def _image_tokens(target: Target, asked: Asked) -> list[int]:
+    """How many image tokens each question has for the target; refuses images that it cannot take."""
+    for question in (None, *asked.found.questions):  # all of them, and if that fails each alone
+        try:
+            counts = image_token_counts(target.source, [question] if question else asked.found.questions)
+        except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            if question is None:
+                continue
+            raise UsageError(
+                f"{target.name} cannot take the image {question.image} of question {question.id!r} "
+                f"({' '.join(str(error).split())}); leave that question out, or give the image another size"
+            ) from error
+        if question is None:
+            return counts
+    raise UsageError(f"{target.name} cannot take the images of {asked.found.origin}")
 
 
 def _open(
     store: Store,
     target: Target,
-    name: str,
+    asked: Asked,
+    tokens: list[int],
     request: Request,
     others: list[tuple[StudyKey, list[Trial]]],
     tenant: Tenant | None,
 ) -> Pair:
-    key = StudyKey(target.name, target.digest, name, SPLIT, request.questions, request.seed, VERSION)
+    key = StudyKey(target.name, target.digest, asked.key, SPLIT, asked.n, request.seed, VERSION)
     study_id = store.study(key)
     if tenant is not None:
         tenant.take(study_id, key)
+    if asked.record is not None:
+        store.set_questions(study_id, asked.record)
     stored = store.trials(study_id)
-    questions = embedded_questions(benchmark(name), SPLIT, request.questions)
-    tokens = image_token_counts(target.source, questions)
     study = PairStudy(
         SearchSpace(target.shape.layers, request.seed),
         target.landmarks,
@@ -75,7 +94,7 @@ def _open(
         workers=request.workers,
         unfinished=store.running(study_id),
     )
-    return Pair(key, study_id, study, request.budget, stored)
+    return Pair(key, study_id, study, request.budget, stored, asked=asked)
 
 
 def measured(

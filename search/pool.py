@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
+from objectives.data.source import QuestionSet
 from search.errors import WorkersLostError
 from search.race import Rival
 
@@ -46,7 +47,9 @@ class Outcome:
 
 
 class _Evaluator:
-    def __init__(self, source: str, split: str, n_questions: int, prefix_bytes: int) -> None:
+    def __init__(
+        self, source: str, split: str, n_questions: int, prefix_bytes: int, asked: Mapping[str, QuestionSet]
+    ) -> None:
         os.environ["TOKENIZERS_PARALLELISM"] = "false"
         from transformers.utils import logging as transformers_logging
 
@@ -54,7 +57,7 @@ class _Evaluator:
         transformers_logging.set_verbosity_error()
         from search.measure import Bench
 
-        self._bench = Bench(source, split, n_questions, prefix_bytes)
+        self._bench = Bench(source, split, n_questions, prefix_bytes, asked)
 
     def ready(self) -> None:
         """Returns once the model is loaded."""
@@ -71,13 +74,22 @@ class Pool:
 
     Ray is started for this pool alone, and stopped with it. Each benchmark belongs to the worker that had it
     first, whose caches serve it best: `prefers` tells, and `submit` follows where that costs no waiting.
+
+    Args:
+        asked: questions of benchmarks that are not embedded, which have `n_questions` of `split`.
     """
 
     def __init__(
-        self, workers: int, source: str, split: str, n_questions: int, prefix_bytes: int = 0
+        self,
+        workers: int,
+        source: str,
+        split: str,
+        n_questions: int,
+        prefix_bytes: int = 0,
+        asked: Mapping[str, QuestionSet] | None = None,
     ) -> None:
         self._workers = workers
-        self._arguments = (source, split, n_questions, prefix_bytes)
+        self._arguments = (source, split, n_questions, prefix_bytes, asked or {})
         self._owners: dict[str, int] = {}
         self._actors: list[Any] = []
         self._running: dict[Any, tuple[int, Job]] = {}

@@ -4,12 +4,14 @@ Both answer the same questions in the same shuffled order, so the questions aske
 replacement of all differences between their scores. Betting against "it is at least as good on all questions"
 multiplies a stake that, were that so, would exceed 1/α at any time with probability at most α (Waudby-Smith
 and Ramdas, "Estimating means of bounded random variables by betting", 2024; Ville's inequality). With several
-rivals α is shared among them.
+rivals α is shared among them. Questions of one group (POPE's and MME's pairs) are asked side by side: there
+the groups are the sample, and a group's sum is what is bet on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +40,7 @@ class Race:
         rivals: measured front members; those that cost more take no part, and of the others only the most
             accurate.
         flops, paper_flops: of the configuration.
+        groups: for each question what it belongs to; without, each stands alone.
         false_stops: probability of giving up a configuration that is as good as every rival, at most.
     """
 
@@ -46,30 +49,44 @@ class Race:
         rivals: Sequence[Rival],
         flops: float,
         paper_flops: float,
+        groups: Sequence[Hashable] | None = None,
         false_stops: float = FALSE_STOPS,
     ) -> None:
         cheap = [r for r in rivals if r.flops <= flops and r.paper_flops <= paper_flops]
         cheap.sort(key=lambda r: (-sum(r.scores), r.number))
         self._rivals = cheap[:_RIVALS]
         self._limit = len(self._rivals) / false_stops
+        self._groups = groups
+        sizes = Counter(groups or ())
+        self._number, self._largest = len(sizes), max(sizes.values(), default=1)
         self.reason = ""
 
     def __call__(self, asked: Sequence[int], scores: Sequence[float]) -> bool:
         """Whether to stop; `reason` then says why.
 
         Args:
-            asked: questions so far, in the order asked.
+            asked: questions so far, in the order asked: groups in random order, each of them whole.
             scores: one in [0, 1] for each.
         """
         for rival in self._rivals:
             theirs = np.array([rival.scores[i] for i in asked])
-            if stake(theirs - np.asarray(scores), len(rival.scores)) >= self._limit:
+            gains, n = self._units(asked, theirs - np.asarray(scores))
+            if stake(gains, n or len(rival.scores)) >= self._limit:
                 self.reason = (
                     f"less accurate than trial {rival.number}, which costs no more, "
                     f"after {len(asked)} of {len(rival.scores)} questions"
                 )
                 return True
         return False
+
+    def _units(self, asked: Sequence[int], gains: np.ndarray) -> tuple[np.ndarray, int]:
+        """What is drawn at random, each in [-1, 1], and how many there are: sums over groups, of which all
+        together are at most 0 just where the single gains are; 0 where each question stands alone."""
+        if self._groups is None or self._largest == 1:
+            return gains, 0
+        places: dict[Hashable, int] = {}
+        rows = [places.setdefault(self._groups[i], len(places)) for i in asked]
+        return np.bincount(rows, weights=gains) / self._largest, self._number
 
 
 def stake(gains: np.ndarray, n: int) -> float:

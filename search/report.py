@@ -40,6 +40,7 @@ def document(pairs: list[Pair]) -> dict[str, Any]:
             {
                 "model": pair.key.model,
                 "benchmark": pair.key.benchmark,
+                "questions": _origin(pair),
                 "trials": len(pair.trials),
                 "failed": sum(t.failed for t in pair.trials),
                 "stopped": sum(t.state == "stopped" for t in pair.trials),
@@ -53,6 +54,14 @@ def document(pairs: list[Pair]) -> dict[str, Any]:
     }
 
 
+def _origin(pair: Pair) -> dict[str, Any] | None:
+    """Where questions that are not embedded come from, and how many rows of a file were left out."""
+    source = pair.sources.get(pair.key.benchmark)
+    if source is None:
+        return None
+    return {"options": source.options, "n": pair.key.n_questions, "left_out": len(source.skipped)}
+
+
 def write_json(path: Path, pairs: list[Pair]) -> None:
     path.write_text(json.dumps(document(pairs), indent=2) + "\n")
 
@@ -62,11 +71,13 @@ def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
 
     A file that an export has confirmed for the same configuration and weights stays as it is.
     """
-    best = [(pair.key, chosen(pair.trials, pair.study.goals)) for pair in pairs]
-    placed = [(folder / preset_filename(key), key, trial) for key, trial in best if trial is not None]
+    best = [(pair, chosen(pair.trials, pair.study.goals)) for pair in pairs]
+    placed = [(folder / preset_filename(pair.key), pair, trial) for pair, trial in best if trial is not None]
     return [
-        path if _confirmed(path, key, trial) else write_preset(path, key, trial)
-        for path, key, trial in placed
+        path
+        if _confirmed(path, pair.key, trial)
+        else write_preset(path, pair.key, trial, sources=pair.sources)
+        for path, pair, trial in placed
     ]
 
 

@@ -11,9 +11,11 @@ import torch
 from rich.console import Console
 
 from himap.errors import HimapError
-from objectives.benchmarks import BENCHMARKS, benchmark
+from objectives.benchmarks import BENCHMARKS
+from objectives.data.options import sources
 from objectives.errors import ObjectiveError
 from search import announce, report
+from search.asked import ask, options_of
 from search.driver import Driver
 from search.errors import SearchError, UsageError
 from search.goals import Goals
@@ -57,9 +59,7 @@ def _search(options: argparse.Namespace, console: Console) -> int:
 
 def _request(options: argparse.Namespace, workers: int) -> Request:
     """The request that the options make; raises an error for what cannot be."""
-    names = list(BENCHMARKS) if options.benchmark == ["all"] else list(dict.fromkeys(options.benchmark))
-    for name in names:
-        benchmark(name)
+    chosen = sources(options, BENCHMARKS)
     for flag, least in (("budget", 1), ("questions", 20), ("seed", 0), ("prefix_mb", 0)):
         value = getattr(options, flag)
         if not least <= value <= _LARGEST:
@@ -72,7 +72,8 @@ def _request(options: argparse.Namespace, workers: int) -> Request:
         raise UsageError(f"got --presets {options.presets}, which is a file; expected a folder")
     objectives = tuple(dict.fromkeys(options.objectives))
     goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
-    return Request(names, options.budget, options.questions, options.sampler, options.seed, workers, goals)
+    asked = [ask(source, SPLIT, options.questions) for source in chosen]
+    return Request(asked, options.budget, options.questions, options.sampler, options.seed, workers, goals)
 
 
 def _workers(asked: int | None) -> int:
@@ -99,7 +100,8 @@ def _run(
         return False
     workers = request.workers
     console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
-    with Pool(workers, target.source, SPLIT, request.questions, options.prefix_mb * 2**20) as pool:
+    own = {asked.key: asked.found for asked in request.asked if asked.record}
+    with Pool(workers, target.source, SPLIT, request.questions, options.prefix_mb * 2**20, own) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
         driver = Driver(store, pool, pairs, progress.update, options.race, tenant)
@@ -125,8 +127,9 @@ def _conclude(options: argparse.Namespace, console: Console, pairs: list[Pair], 
     for path in written:
         console.print(f"preset: {path}", markup=False, highlight=False)
     if written:
-        line = f"confirm them: python -m search.export --storage {options.storage} --model {options.model}"
-        console.print(line, markup=False, highlight=False)
+        line = f"confirm them: python -m search.export --storage {options.storage} --model {options.model} "
+        line += options_of([pair.asked for pair in pairs if pair.asked])
+        console.print(line.strip(), markup=False, highlight=False)
     if stopped:
         console.print("stopped early; everything measured is stored, the same command goes on from here")
     line = f"dashboard: streamlit run dashboard/app.py -- --storage {options.storage}"

@@ -8,21 +8,25 @@ promises the same, but nobody has checked it). Exit code 0 if it holds, 1 if not
 
 On the weights and the kind of device that the preset names, the same numbers come out. With other weights (a
 fine-tuned model, another precision) it tells whether the preset carries over. --model takes what the search
-takes; without it, what the preset names.
+takes; without it, what the preset names. A preset for your own questions, or official ones, needs the same
+questions again (--data, --data-root or --hub, as the preset says); others are refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from himap.errors import HimapError
+from objectives.data.options import add_source_options
 
 if TYPE_CHECKING:
     from himap import Preset
+    from himap.preset_schema import Measured
+    from search.asked import Asked, Library
     from search.measure import Bench
     from search.targets import Target
 
@@ -37,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     made.add_argument("preset", type=Path, metavar="PRESET", help="a preset file")
     made.add_argument("--model", help="qwenvl, llava-7b, llava-13b, a folder or a hub id")
+    add_source_options(made)
     made.add_argument(
         "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search"
     )
@@ -78,7 +83,8 @@ def _verify(options: argparse.Namespace) -> int:
         target = resolve(options.model or preset.model.name, options.weights)
         sys.stdout.write(f"promise    {preset.promise.verdict}\n")
         sys.stdout.write(f"weights    {target.kind}: {target.source}, {_weights(preset, target)}\n")
-        return 0 if all(list(_results(preset, target, options.questions))) else 1
+        library = _library(preset, options)
+        return 0 if all(list(_results(preset, target, options.questions, library))) else 1
     except (SearchError, ObjectiveError) as error:
         return _refused(error)
 
@@ -89,7 +95,40 @@ def _weights(preset: Preset, target: Target) -> str:
     return f"digest {target.digest[:12]}; it was measured on {preset.model.weights_digest[:12]}"
 
 
-def _results(preset: Preset, target: Target, asked: int | None) -> Iterator[bool]:
+def _library(preset: Preset, options: argparse.Namespace) -> Library:
+    """The questions that the preset was measured on, where they are not embedded."""
+    from objectives.benchmarks import EVERY_BENCHMARK
+    from objectives.data.options import source_of
+    from search.asked import Library
+    from search.errors import UsageError
+
+    outside = [each for each in preset.measured if "@" in each.benchmark]
+    names = {each.benchmark.partition("@")[0]: each for each in outside}
+    given = options.data or options.data_root or options.hub or options.metric
+    if given and not outside:
+        raise UsageError(f"{options.preset} was measured on embedded scenes; leave --data and its like out")
+    for name, each in names.items():
+        if not given or not (options.data or name in EVERY_BENCHMARK):
+            how = each.questions or "--data FILE --metric NAME, --data-root DIR or --hub"
+            raise UsageError(
+                f"{options.preset} was measured on {each.benchmark}, whose questions are not embedded; "
+                f"give the same ones again: {how}"
+            )
+    return Library(source_of(options, "" if options.data else name) for name in names)
+
+
+def _check_same(promised: Measured, part: Mapping[str, Asked]) -> None:
+    from search.errors import UsageError
+
+    if "@" in promised.benchmark and promised.benchmark not in part:
+        got = ", ".join(f"{each.found.origin} holds {key}" for key, each in part.items())
+        raise UsageError(
+            f"the preset was measured on {promised.benchmark}, but {got}; expected the same questions, "
+            "images and metric, unchanged"
+        )
+
+
+def _results(preset: Preset, target: Target, asked: int | None, library: Library) -> Iterator[bool]:
     """For each benchmark whether the promise holds, told as it becomes known."""
     from search.confirm import DENSE, measured_again, open_bench
     from storage import Confirmation
@@ -99,8 +138,9 @@ def _results(preset: Preset, target: Target, asked: int | None) -> Iterator[bool
     benches: dict[int, Bench] = {}
     for promised in preset.measured:
         n = asked or (promised.n if promised.split == HELD_OUT else 500)
+        _check_same(promised, library.part(HELD_OUT, n))
         if n not in benches:
-            benches[n] = open_bench(target.source, HELD_OUT, n)
+            benches[n] = open_bench(target.source, HELD_OUT, n, library)
             model = benches[n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         found: Confirmation | None = None

@@ -16,6 +16,7 @@ from objectives.data.errors import DataError
 Score = Callable[[Question, str], float]
 TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
 _ANLS_LEAST = 0.5
+_SHORT = {"vqa": "vqa_accuracy"}
 _NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII)
 
 
@@ -35,7 +36,7 @@ def metric(name: str) -> Metric:
     Raises:
         DataError: no such metric.
     """
-    kind, _, tolerance = name.lower().replace("-", "_").partition("=")
+    kind, _, tolerance = metric_name(name).partition("=")
     if kind == "number" and tolerance:
         try:
             allowed = float(tolerance)
@@ -47,6 +48,12 @@ def metric(name: str) -> Metric:
     if kind not in METRICS or tolerance:
         raise DataError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
     return METRICS[kind]
+
+
+def metric_name(given: str) -> str:
+    """The one name of a metric that may be written in several ways: "VQA" is vqa_accuracy."""
+    name = given.lower().replace("-", "_")
+    return _SHORT.get(name, name)
 
 
 def exact(question: Question, answer: str) -> float:

@@ -17,7 +17,7 @@ from objectives.benchmarks.base import Question
 from objectives.data.errors import DataError
 from objectives.data.files import parse
 from objectives.data.images import check_image
-from objectives.data.metrics import parse_number
+from objectives.data.metrics import metric_name, parse_number
 
 SHOWN = 20
 _MOST_CHOICES = 26
@@ -36,6 +36,10 @@ class BadRowsError(DataError):
 
     def __init__(self, path: Path, bad: list[BadRow], rows: int) -> None:
         self.bad = bad
+        if len(bad) == 1:
+            only = f"line {bad[0].line} of {path} cannot be used ({bad[0].problem})"
+            super().__init__(f"{only}; mend it, or go on without it by --on-bad skip")
+            return
         shown = "".join(f"\n  line {each.line}: {each.problem}" for each in bad[:SHOWN])
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         said = f"{len(bad)} of {rows} rows of {path} cannot be used"
@@ -57,7 +61,7 @@ def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Qu
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
-    reader = _Reader(metric.lower().replace("-", "_").partition("=")[0], root)
+    reader = _Reader(metric_name(metric).partition("=")[0], root)
     found: list[Question] = []
     bad: list[BadRow] = []
     for number, line in enumerate(lines, 1):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.embedded import embedded_questions
 from objectives.data.errors import DataError
 from objectives.data.hub import hub_questions, keep_images
-from objectives.data.metrics import OwnBenchmark, metric
+from objectives.data.metrics import OwnBenchmark, metric, metric_name
 from objectives.data.own import BadRow, BadRowsError, read_own
-from objectives.data.subsets import subset
+from objectives.data.subsets import SPLITS, split_of, subset
 
 _MISSING_SHOWN = 5
+_UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
 
 
 @dataclass(frozen=True)
@@ -41,13 +46,30 @@ class Source:
         if self.hub and (self.data_root or self.data):
             raise DataError("questions come from the hub or from files, not from both")
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the questions are about embedded scenes."""
+        return not (self.data or self.data_root or self.hub)
+
+    @property
+    def options(self) -> str:
+        """What a command line takes to ask for this source."""
+        named: tuple[tuple[str, str | Path | None], ...] = (
+            ("--benchmark", self.benchmark), ("--data", self.data), ("--metric", self.metric),
+            ("--data-root", self.data_root),
+        )  # fmt: skip
+        words = [word for name, value in named if value for word in (name, str(value))]
+        words += ["--hub"] if self.hub else []
+        return shlex.join([*words, "--on-bad", "skip"] if self.data and self.skip_bad else words)
+
 
 @dataclass(frozen=True)
 class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
     `key` names the source for a store: the benchmark's name for embedded scenes, else with a digest of the
-    contents. `origin` is the same for people. `skipped` are the rows that were left out.
+    contents. `origin` is the same for people. `skipped` are the rows that were left out. `sizes` says how
+    many questions each split has in all; embedded scenes have no end.
     """
 
     benchmark: Benchmark
@@ -55,6 +77,7 @@ class QuestionSet:
     key: str
     origin: str
     skipped: tuple[BadRow, ...] = ()
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
@@ -65,7 +88,7 @@ def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
     """
     if source.data is not None:
         found = _own(source, source.data, split, n)
-    elif source.data_root is None and not source.hub:
+    elif source.embedded:
         return _embedded(benchmark(source.benchmark), split, n)
     elif source.data_root is not None:
         found = _official(benchmark(source.benchmark), source.data_root, split, n)
@@ -73,7 +96,8 @@ def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
         found = _from_hub(benchmark(source.benchmark), split, n)
     if not found.questions:
         raise DataError(
-            f"{found.origin}: no question is in the {split} split; expected more data, or split all"
+            f"{found.origin}: none of its {sum(found.sizes.values())} questions is in the {split} split, to "
+            "which images belong by a hash of their names; expected more data, or split all"
         )
     return found
 
@@ -90,10 +114,18 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
     if bad and (not source.skip_bad or not questions):
         raise BadRowsError(path, bad, len(bad) + len(questions))
     root = str((source.data_root or path.parent).resolve())
-    portable = [replace(q, image=q.image.removeprefix(root), more_images=()) for q in questions]
-    key = f"{path.stem}-{source.metric}@{_digest(portable)}"
-    own = OwnBenchmark(key, f"{path.stem} ({source.metric})", measured)
-    return QuestionSet(own, subset(questions, split, n), key, str(path), tuple(bad))
+    portable = [
+        replace(
+            q, image=q.image.removeprefix(root), more_images=tuple(i.removeprefix(root) for i in q.images[1:])
+        )
+        for q in questions
+    ]
+    images = sorted({image for q in questions for image in q.images})
+    seen = [hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images]
+    name = metric_name(source.metric)
+    key = f"{_UNFIT.sub('-', path.stem)}-{name}@{_digest(portable, seen)}"
+    own = OwnBenchmark(key, f"{path.stem} ({name})", measured)
+    return QuestionSet(own, subset(questions, split, n), key, str(path), tuple(bad), _sizes(questions))
 
 
 def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None) -> QuestionSet:
@@ -113,7 +145,8 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    return QuestionSet(chosen.at_full_size(), placed, f"{chosen.name}@{_digest(asked)}", str(folder))
+    key = f"{chosen.name}@{_digest(asked)}"
+    return QuestionSet(chosen.at_full_size(), placed, key, str(folder), sizes=_sizes(asked))
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
@@ -126,13 +159,20 @@ def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Quest
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     everything = hub_questions(chosen)
     asked = keep_images(chosen, subset(everything, split, n))
-    where = f"{chosen.hub.id} on the hub"
-    return QuestionSet(chosen.at_full_size(), asked, f"{chosen.name}@{_digest(everything)}", where)
+    key, where = f"{chosen.name}@{_digest(everything)}", f"{chosen.hub.id} on the hub"
+    return QuestionSet(chosen.at_full_size(), asked, key, where, sizes=_sizes(everything))
 
 
-def _digest(questions: list[Question]) -> str:
-    """Eight letters that change with any id, text, answer, option or image name."""
+def _sizes(questions: list[Question]) -> dict[str, int]:
+    counted = Counter(split_of(question) for question in questions)
+    return {split: counted[split] for split in SPLITS}
+
+
+def _digest(questions: list[Question], images: Sequence[str] = ()) -> str:
+    """Eight letters that change with anything that a question holds, and with the digests of images."""
     digest = hashlib.sha256()
     for q in questions:
-        digest.update(repr((q.id, q.image, q.text, q.answers, q.choices)).encode())
+        told = (q.id, q.images, q.text, q.answers, q.choices, q.category, q.group)
+        digest.update(repr(told).encode("utf-8", "backslashreplace"))
+    digest.update("".join(images).encode())
     return digest.hexdigest()[:8]
