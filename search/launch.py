@@ -48,6 +48,14 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
     made.add_argument(
+        "--address", metavar="HOST:PORT",
+        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
+    )  # fmt: skip
+    made.add_argument(
+        "--gpus-per-worker", type=float, metavar="N",
+        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
+    )  # fmt: skip
+    made.add_argument(
         "--questions",
         type=int,
         default=120,

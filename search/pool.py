@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
 from objectives.data.source import QuestionSet
+from search.cluster import Cluster
 from search.errors import WorkersLostError
 from search.race import Rival
 
 _QUEUED = 2  # one running and one waiting, so that no actor waits for the driver
-_OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
+_STARTS = 3  # of a worker, before it is given up
+_LOOK_SECONDS = 5.0  # between looks for new nodes
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ class _Evaluator:
 
 
 class Pool:
-    """`workers` evaluators of one checkpoint, with a GPU each where there are any; a context manager.
+    """`workers` evaluators of one checkpoint, on this machine or on a cluster; a context manager.
 
-    Ray is started for this pool alone, and stopped with it. Each benchmark belongs to the worker that had it
-    first, whose caches serve it best: `prefers` tells, and `submit` follows where that costs no waiting.
+    A worker whose node is gone waits for room elsewhere while the others go on. Each benchmark belongs to the
+    worker that had it first, whose caches serve it best: `prefers` tells, and `submit` follows where that
+    costs no waiting.
 
     Args:
         asked: questions of benchmarks that are not embedded, which have `n_questions` of `split`.
@@ -87,11 +90,16 @@ class Pool:
         n_questions: int,
         prefix_bytes: int = 0,
         asked: Mapping[str, QuestionSet] | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
-        self._workers = workers
-        self._arguments = (source, split, n_questions, prefix_bytes, asked or {})
+        self._workers, self._cluster = workers, cluster or Cluster()
+        place = str(Path(source).resolve()) if Path(source).is_dir() else source  # workers start elsewhere
+        self._arguments = (place, split, n_questions, prefix_bytes, asked or {})
         self._owners: dict[str, int] = {}
         self._actors: list[Any] = []
+        self._starting: dict[Any, int] = {}
+        self._failed: dict[int, int] = {}
+        self._looked = time.monotonic()
         self._running: dict[Any, tuple[int, Job]] = {}
 
     def __enter__(self) -> Pool:
@@ -100,32 +108,65 @@ class Pool:
         Raises:
             WorkersLostError: Ray does not start, or a worker cannot load the model.
         """
-        logging.getLogger("ray").setLevel(logging.ERROR)
         try:
-            ray.init(
-                address="local",
-                num_cpus=self._workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                configure_logging=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-            )
+            self._cluster.start(self._workers)
             self._actors = [self._make() for _ in range(self._workers)]
             ray.get([actor.ready.remote() for actor in self._actors])
         except Exception as error:  # Ray raises a bare one where its processes are slow to start
-            ray.shutdown()
+            self._cluster.leave()
             raise WorkersLostError(f"the workers do not start: {_reason(error)}") from error
         except BaseException:
-            ray.shutdown()
+            self._cluster.leave()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        ray.shutdown()
+        self._cluster.leave()
 
     def _make(self) -> Any:
-        remote: Any = ray.remote(num_cpus=1, num_gpus=int(torch.cuda.is_available()))(_Evaluator)
+        remote: Any = ray.remote(num_cpus=1, num_gpus=self._cluster.gpus)(_Evaluator)
         return remote.remote(*self._arguments)
+
+    def _start(self, index: int) -> None:
+        """Begins to start a worker at `index`; `_settle` sees when it is up."""
+        self._actors[index] = self._make()
+        self._starting[self._actors[index].ready.remote()] = index
+
+    def _up(self) -> list[int]:
+        """Workers that have loaded the model; all if none has."""
+        down = {*self._starting.values(), *(i for i, times in self._failed.items() if times >= _STARTS)}
+        everyone = range(len(self._actors))
+        return [i for i in everyone if i not in down] or list(everyone)
+
+    def _settle(self) -> None:
+        """Takes in workers that are up by now, and starts some on new nodes."""
+        started = ray.wait(list(self._starting), timeout=0)[0] if self._starting else []
+        for reference in started:
+            index = self._starting.pop(reference)
+            try:
+                ray.get(reference)
+                self._failed.pop(index, None)
+            except RayError:
+                self._failed[index] = self._failed.get(index, 0) + 1
+                if self._failed[index] < _STARTS:
+                    self._start(index)
+        self._relieve()
+        if self._cluster.growing and time.monotonic() - self._looked > _LOOK_SECONDS:
+            self._looked = time.monotonic()
+            for _ in range(self._cluster.room() - len(self._actors)):
+                self._actors.append(None)
+                self._start(len(self._actors) - 1)
+
+    def _relieve(self) -> None:
+        """Workers with nothing to do take jobs that wait for workers which are not up."""
+        up, waiting = self._up(), set(self._starting.values())
+        busy = {at for at, _ in self._running.values()}
+        idle = [i for i in up if i not in busy and i not in waiting]
+        for reference, (at, job) in list(self._running.items()):
+            if at in waiting and idle:
+                del self._running[reference]
+                ray.cancel(reference)
+                self._hand(job, idle.pop())
 
     @property
     def running(self) -> int:
@@ -134,7 +175,7 @@ class Pool:
 
     @property
     def has_room(self) -> bool:
-        return self.running < _QUEUED * self._workers
+        return self.running < _QUEUED * len(self._up())
 
     def prefers(self, benchmark: str) -> bool:
         """Whether the worker that gets the next job is the benchmark's own, or it has none yet."""
@@ -147,8 +188,8 @@ class Pool:
         self._hand(job, owner if owner in free else free[0])
 
     def _least_busy(self) -> list[int]:
-        load = [sum(at == i for at, _ in self._running.values()) for i in range(self._workers)]
-        return [i for i, jobs in enumerate(load) if jobs == min(load)]
+        load = {i: sum(at == i for at, _ in self._running.values()) for i in self._up()}
+        return [i for i, jobs in load.items() if jobs == min(load.values())]
 
     def _hand(self, job: Job, index: int) -> None:
         actor = self._actors[index]
@@ -160,10 +201,13 @@ class Pool:
 
     def finished(self, timeout: float) -> Iterator[Outcome]:
         """Outcomes that are there within `timeout` seconds; a dead actor is replaced."""
+        self._settle()
         if not self._running:
             return
-        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout)
+        ready, _ = ray.wait([*self._running, *self._starting], num_returns=1, timeout=timeout)
         for reference in ready:
+            if reference in self._starting:
+                continue
             index, job = self._running[reference]
             outcome = _outcome(reference, job)
             if outcome.lost:
@@ -177,7 +221,8 @@ class Pool:
         those behind it had not begun and go to the new one."""
         held = [(reference, job) for reference, (at, job) in self._running.items() if at == index]
         ray.kill(self._actors[index])
-        self._actors[index] = self._make()
+        self._starting = {reference: at for reference, at in self._starting.items() if at != index}
+        self._start(index)
         blamed = False
         for reference, job in held:
             del self._running[reference]

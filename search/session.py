@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 
-import torch
 from rich.console import Console
 
 from himap.errors import HimapError
@@ -16,6 +14,7 @@ from objectives.data.options import sources
 from objectives.errors import ObjectiveError
 from search import announce, report
 from search.asked import ask, options_of
+from search.cluster import Cluster
 from search.driver import Driver
 from search.errors import SearchError, UsageError
 from search.goals import Goals
@@ -38,21 +37,22 @@ def run(options: argparse.Namespace) -> int:
     terminal = sys.stdout.isatty()
     console = Console(soft_wrap=not terminal, width=None if terminal else _PIPED_WIDTH)
     try:
-        return _search(options, console)
+        with Cluster(options.address, options.gpus_per_worker) as cluster:
+            return _search(options, console, cluster)
     except (SearchError, StorageError, ObjectiveError, HimapError, OSError) as error:
         Console(stderr=True, soft_wrap=True).print(f"error: {error}", markup=False, highlight=False)
         return 2
 
 
-def _search(options: argparse.Namespace, console: Console) -> int:
-    workers = _workers(options.workers)
+def _search(options: argparse.Namespace, console: Console, cluster: Cluster) -> int:
+    workers = cluster.workers(options.workers)
     request = _request(options, workers)
     target = resolve(options.model, options.weights)
     with open_store(options.storage) as store, Tenant(store) as tenant:
         pairs = open_pairs(store, target, request, tenant)
         for line in announce.lines(options.model, target, request, pairs, workers, store):
             console.print(line, markup=False, highlight=False)
-        stopped = _run(options, request, console, store, tenant, target, pairs)
+        stopped = _run(options, request, console, store, tenant, target, pairs, cluster)
         _conclude(options, console, pairs, stopped)
     return 130 if stopped else 0
 
@@ -76,15 +76,6 @@ def _request(options: argparse.Namespace, workers: int) -> Request:
     return Request(asked, options.budget, options.questions, options.sampler, options.seed, workers, goals)
 
 
-def _workers(asked: int | None) -> int:
-    """How many evaluators: as many as asked for, else one per GPU, or one per core where there is no GPU."""
-    gpus = torch.cuda.device_count()
-    places, what = (gpus, "GPU(s)") if gpus else (os.cpu_count() or 1, "core(s)")
-    if asked is not None and not 1 <= asked <= places:
-        raise UsageError(f"got --workers {asked}; this machine has {places} {what}, expected 1 to {places}")
-    return asked or places
-
-
 def _run(
     options: argparse.Namespace,
     request: Request,
@@ -93,6 +84,7 @@ def _run(
     tenant: Tenant,
     target: Target,
     pairs: list[Pair],
+    cluster: Cluster,
 ) -> bool:
     """Measures until the budgets are spent; True if the user stopped it before that."""
     if all(pair.done and not untimed(pair.trials) for pair in pairs):
@@ -101,7 +93,8 @@ def _run(
     workers = request.workers
     console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
     own = {asked.key: asked.found for asked in request.asked if asked.record}
-    with Pool(workers, target.source, SPLIT, request.questions, options.prefix_mb * 2**20, own) as pool:
+    prefix = options.prefix_mb * 2**20
+    with Pool(workers, target.source, SPLIT, request.questions, prefix, own, cluster) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
         driver = Driver(store, pool, pairs, progress.update, options.race, tenant)

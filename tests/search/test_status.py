@@ -24,7 +24,7 @@ STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """A store of two studies: one with trials of every state, the newest ten minutes old, and an empty one."""
+    """A store of two studies: one with trials of every state, the newest 10 minutes old, and an empty one."""
     url = f"sqlite:///{tmp_path / 'himap.db'}"
     now = utc_now()
     with open_store(url) as store:
