@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.errors import DataError
 from objectives.data.images import image_size, load_image
+from objectives.features import Features, as_arguments
 from objectives.models import LoadedModel
 from objectives.prefix import PrefixCache
 from objectives.statistics import Interval, interval
 
-_VISION_KEYS = ("pixel_values",)
 _CHUNK = 32
 
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
@@ -66,14 +65,13 @@ class _Batch:
 
     order: list[int]
     inputs: dict[str, torch.Tensor]
-    features: list[torch.Tensor]
+    features: tuple[torch.Tensor, ...]
     image_tokens: list[int]
     text_tokens: list[int]
 
-    def vision_output(self) -> BaseModelOutputWithPooling:
-        """The features as `generate` takes them from a vision tower that has already run."""
-        features: Any = tuple(self.features)
-        return BaseModelOutputWithPooling(pooler_output=features)
+    def arguments(self) -> dict[str, Any]:
+        """As `generate` takes them; the vision tower has run already, if the model lets it."""
+        return {**self.inputs, **as_arguments(self.features)}
 
 
 class Evaluator:
@@ -95,7 +93,7 @@ class Evaluator:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
         check_askable(self.questions)
-        self._features: dict[str, torch.Tensor] = {}
+        self._features = Features(loaded.model)
         self._prompts: dict[int, _Batch] = {}
         self._chunks = chunked(self.questions, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
@@ -112,38 +110,15 @@ class Evaluator:
         images = [load_image(q.image) for q in asked]
         inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in asked], images)
         inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
-        self._see(asked, inputs)
         is_image = inputs["input_ids"] == self.loaded.model.config.image_token_id
+        rest, features = self._features.instead_of_pixels([q.image for q in asked], inputs)
         return _Batch(
             order,
-            {key: value for key, value in inputs.items() if key not in _VISION_KEYS},
-            [self._features[q.image] for q in asked],
+            rest,
+            features,
             is_image.sum(1).tolist(),
             (inputs["attention_mask"].sum(1) - is_image.sum(1)).tolist(),
         )
-
-    def _see(self, asked: list[Question], inputs: dict[str, torch.Tensor]) -> None:
-        """Computes the features of images not seen before, each once."""
-        rows = {q.image: row for row, q in enumerate(asked) if q.image not in self._features}
-        if not rows:
-            return
-        chosen = list(rows.values())
-        pixels, grids = inputs["pixel_values"].to(self.loaded.model.dtype), inputs.get("image_grid_thw")
-        if grids is None:
-            vision = {"pixel_values": pixels[chosen]}
-        else:  # patches of all images in one list
-            patches = pixels.split(grids.prod(1).tolist())
-            vision = {
-                "pixel_values": torch.cat([patches[r] for r in chosen]),
-                "image_grid_thw": grids[chosen],
-            }
-        seen = self.loaded.model.get_image_features(**vision, **self._vision_options()).pooler_output
-        self._features.update(zip(rows, seen, strict=True))
-
-    def _vision_options(self) -> dict[str, object]:
-        config = self.loaded.model.config
-        names = ("vision_feature_layer", "vision_feature_select_strategy")
-        return {name: getattr(config, name) for name in names if hasattr(config, name)}
 
     @torch.inference_mode()
     def evaluate(self, config: PruningConfig, stop: Stop | None = None) -> Evaluation:
@@ -202,8 +177,7 @@ class Evaluator:
 
     def _answer(self, batch: _Batch) -> list[str]:
         generated = self.loaded.model.generate(
-            **batch.inputs,
-            mm_encoder_outputs={"image": batch.vision_output()},
+            **batch.arguments(),
             max_new_tokens=self.benchmark.max_new_tokens,
             do_sample=False,
         )
@@ -215,8 +189,7 @@ class Evaluator:
         """Inputs of question `i` alone, features included, as `generate` takes them; prepared once."""
         if i not in self._prompts:
             self._prompts[i] = self._batch([i])
-        batch = self._prompts[i]
-        return {**batch.inputs, "mm_encoder_outputs": {"image": batch.vision_output()}}
+        return self._prompts[i].arguments()
 
 
 def check_askable(questions: Sequence[Question]) -> None:

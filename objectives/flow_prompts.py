@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.errors import DataError
 from objectives.data.images import image_size, load_image
+from objectives.features import Features, as_arguments
 from objectives.models import LoadedModel
 
 IGNORED = -100
@@ -28,12 +28,8 @@ class Batch:
     features: tuple[Tensor, ...]
 
     def inputs(self) -> dict[str, Any]:
-        """As forward and `generate` take them; the vision tower has run already."""
-        pooled: Any = self.features
-        return {
-            **self.tensors,
-            "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=pooled)},
-        }
+        """As forward and `generate` take them; the vision tower has run already, if the model lets it."""
+        return {**self.tensors, **as_arguments(self.features)}
 
     @property
     def slots(self) -> int:
@@ -55,7 +51,7 @@ class Prompts:
                     f"question {question.id!r} has {len(question.images)} images and "
                     f"{len(question.answers)} answers; expected one image and at least one answer"
                 )
-        self._features: dict[str, Tensor] = {}
+        self._features = Features(loaded.model)
         texts = [benchmark.prompt(question) for question in self.questions]
         sizes = [image_size(question.image) for question in self.questions]
         order = sorted(range(len(texts)), key=lambda i: (sizes[i], len(texts[i])))
@@ -73,27 +69,9 @@ class Prompts:
     def _batch(self, order: list[int]) -> Batch:
         asked = [self.questions[i] for i in order]
         images = [load_image(question.image) for question in asked]
-        for question, image in zip(asked, images, strict=True):
-            if question.image not in self._features:
-                self._features[question.image] = self._see(question, image)
         inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in asked], images)
-        inputs.pop("pixel_values")
-        tensors = {name: value.to(self.loaded.device) for name, value in inputs.items()}
-        return Batch(order, tensors, tuple(self._features[question.image] for question in asked))
-
-    def _see(self, question: Question, image: Any) -> Tensor:
-        model = self.loaded.model
-        inputs = self.loaded.inputs([self.benchmark.prompt(question)], [image])
-        vision = {
-            name: inputs[name].to(self.loaded.device)
-            for name in ("pixel_values", "image_grid_thw")
-            if name in inputs
-        }
-        vision["pixel_values"] = vision["pixel_values"].to(model.dtype)
-        names = ("vision_feature_layer", "vision_feature_select_strategy")
-        options = {name: getattr(model.config, name) for name in names if hasattr(model.config, name)}
-        features: Tensor = model.get_image_features(**vision, **options).pooler_output[0]
-        return features
+        there = {name: value.to(self.loaded.device) for name, value in inputs.items()}
+        return Batch(order, *self._features.instead_of_pixels([q.image for q in asked], there))
 
     def answered(self, batch: Batch) -> tuple[dict[str, Any], Tensor]:
         """The prompts with their true answers behind them, and what should follow each slot.

@@ -14,18 +14,24 @@ from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
     processing_utils,
 )
+from transformers.models.auto.image_processing_auto import AutoImageProcessor  # 5.17 hides it from above
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
 from objectives.benchmarks import Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
+
+_WITHOUT_VIDEO = (
+    "Qwen2VLProcessor",
+    "Qwen2_5_VLProcessor",
+    "Qwen3VLProcessor",
+)  # what `ImageOnly` stands for
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,8 @@ class LoadedModel:
         contents = [[{"type": "image"}, {"type": "text", "text": prompt}] for prompt in prompts]
         turns = [[{"role": "user", "content": content}] for content in contents]
         texts = [self.processor.apply_chat_template(turn, add_generation_prompt=True) for turn in turns]
-        batch = self.processor(images=list(images), text=texts, padding=True, return_tensors="pt")
+        rows = [[image] for image in images]
+        batch = self.processor(images=rows, text=texts, padding=True, return_tensors="pt")
         return dict(batch)
 
 
@@ -96,6 +103,11 @@ def _without_video(full: Any, source: str | Path, image_processor: Any, tokenize
     kept.setdefault("chat_template", tokenizer.chat_template)
     if "video_processor" not in accepted:
         return full(image_processor=image_processor, tokenizer=tokenizer, **kept)
+    if full.__name__ not in _WITHOUT_VIDEO:
+        raise ModelLoadError(
+            f"the {full.__name__} of {str(source)!r} needs torchvision, which is not installed; "
+            "install it: pip install torchvision"
+        )
 
     class ImageOnly(full):
         def __init__(
@@ -142,7 +154,7 @@ def image_token_counts(source: str | Path, questions: Sequence[Question]) -> lis
             image = load_image(question.image)
             turn = [{"role": "user", "content": [{"type": "image"}]}]
             text = processor.apply_chat_template(turn)
-            ids = processor(images=[image], text=[text], return_tensors="pt")["input_ids"]
+            ids = processor(images=[[image]], text=[text], return_tensors="pt")["input_ids"]
             counts[size] = int((ids == token_id).sum())
     return [counts[image_size(question.image)] for question in questions]
 

@@ -12,6 +12,7 @@ from himap import PruningConfig
 from objectives.accuracy import Evaluation, Evaluator
 from objectives.benchmarks import Question, benchmark
 from objectives.benchmarks.embedded import embedded_image, embedded_questions
+from objectives.features import takes_features
 from objectives.models import LoadedModel
 from objectives.statistics import wilson
 
@@ -100,6 +101,11 @@ def test_the_batch_size_changes_nothing(evaluator: Evaluator, batch_size: int) -
     assert other.evaluate(config) == evaluator.evaluate(config)
 
 
+def needs_features(mini: LoadedModel) -> None:
+    if not takes_features(mini.model):
+        pytest.skip("this transformers takes no image features in place of pixels")
+
+
 class Tower:
     """Counts the images that a model's vision tower sees."""
 
@@ -114,11 +120,23 @@ class Tower:
         monkeypatch.setattr(mini.model, "get_image_features", counted)
 
 
+def test_pixels_with_every_prompt_give_the_same_answers(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way of models, and of versions of transformers, that take no features."""
+    monkeypatch.setattr("objectives.features.takes_features", lambda model: False)
+    other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions)
+    assert "pixel_values" in other.prompt(0)
+    for config in (CONFIGS["dense"], CONFIGS["paper"]):
+        assert other.evaluate(config) == evaluator.evaluate(config)
+
+
 @pytest.mark.parametrize("batch_size", [3, 50])
 def test_the_vision_tower_sees_every_image_once(
     mini: LoadedModel, monkeypatch: pytest.MonkeyPatch, batch_size: int
 ) -> None:
     """Also where two questions about one image are in one batch, or an image was seen in an earlier one."""
+    needs_features(mini)
     questions = embedded_questions(benchmark("pope"), "validation", 20)
     tower = Tower(mini, monkeypatch)
     evaluator = Evaluator(mini, benchmark("pope"), questions, batch_size)
@@ -131,6 +149,7 @@ def test_the_vision_tower_sees_every_image_once(
 
 def test_generation_takes_the_kept_features(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tower itself is taken away: what is answered then can only come from the features."""
+    needs_features(evaluator.loaded)
     model = evaluator.loaded.model.model
     before = evaluator.evaluate(CONFIGS["paper"])
     tower = model.vision_tower if hasattr(model, "vision_tower") else model.visual

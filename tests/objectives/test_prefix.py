@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 
@@ -36,9 +34,8 @@ def logits(each: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.
     model, batch = each.loaded.model, each._batches[0][0]
     with himap.prune(model, config), cache.reusing(model, config) as begin:
         begin(("batch",))
-        vision: Any = {"mm_encoder_outputs": {"image": batch.vision_output()}}
         out = model.generate(
-            **batch.inputs, **vision, max_new_tokens=3, do_sample=False, output_logits=True,
+            **batch.arguments(), max_new_tokens=3, do_sample=False, output_logits=True,
             return_dict_in_generate=True,
         )  # fmt: skip
     return torch.stack(out.logits)
@@ -66,11 +63,7 @@ def test_evaluations_are_the_same_and_layers_do_not_run(mini: LoadedModel) -> No
     try:
         with himap.prune(mini.model, CONFIGS[2]), cache.reusing(mini.model, CONFIGS[2]) as begin:
             begin((kept._own, 0, 0))
-            kept.loaded.model.generate(
-                **kept._batches[0][0].inputs,
-                mm_encoder_outputs={"image": kept._batches[0][0].vision_output()},
-                max_new_tokens=1,
-            )
+            kept.loaded.model.generate(**kept._batches[0][0].arguments(), max_new_tokens=1)
     finally:
         for hook in hooks:
             hook.remove()

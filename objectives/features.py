@@ -1,0 +1,81 @@
+"""Image features: computed once per image and handed to the model in place of pixels, where it takes them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+_FAMILIES = (
+    "LlavaForConditionalGeneration",
+    "Qwen2VLForConditionalGeneration",
+    "Qwen2_5_VLForConditionalGeneration",
+)
+
+
+def takes_features(model: Any) -> bool:
+    """Whether features can stand for pixels: one tensor an image, and nothing else of the vision tower.
+
+    So it is with LLaVA-1.5, Qwen2-VL and Qwen2.5-VL where transformers knows `mm_encoder_outputs`. Every
+    other model is given the pixels with each prompt: the same answers, but its vision tower runs each time.
+    """
+    known = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
+    return known and type(model).__name__ in _FAMILIES
+
+
+class Features:
+    """What a model's vision tower and projector made of the images that it was shown so far."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._takes = takes_features(model)
+        self._kept: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def instead_of_pixels(
+        self, images: Sequence[str], inputs: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
+        """Inputs without pixels, and features for `as_arguments`; pixels and none if the model needs pixels.
+
+        Args:
+            images: names of the images, one a row of the batch; of those with the same name only one is seen.
+            inputs: of the model's forward, on its device.
+        """
+        if not self._takes:
+            pixels = inputs["pixel_values"].to(self._model.dtype)
+            return {**inputs, "pixel_values": pixels}, ()
+        if new := {name: row for row, name in enumerate(images) if name not in self._kept}:
+            self._kept.update(zip(new, self._seen(list(new.values()), inputs), strict=True))
+        rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
+        return rest, tuple(self._kept[name] for name in images)
+
+    def _seen(self, rows: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+        pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
+        if grids is None:
+            vision: dict[str, Any] = {"pixel_values": pixels[rows]}
+        else:  # patches of all images in one list
+            patches = pixels.split(grids.prod(1).tolist())
+            vision = {
+                "pixel_values": torch.cat([patches[row] for row in rows]),
+                "image_grid_thw": grids[rows],
+            }
+        config = self._model.config
+        for name in ("vision_feature_layer", "vision_feature_select_strategy"):
+            if hasattr(config, name):
+                vision[name] = getattr(config, name)
+        features: Sequence[Tensor] = self._model.get_image_features(**vision).pooler_output
+        return features
+
+
+def as_arguments(features: tuple[Tensor, ...]) -> dict[str, Any]:
+    """Features as forward and `generate` take them from a vision tower that has already run."""
+    output: Any = features
+    return (
+        {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
+        if features
+        else {}
+    )
