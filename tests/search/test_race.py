@@ -63,6 +63,37 @@ def test_graded_scores_keep_the_rate_too() -> None:
     assert np.mean(stops) <= FALSE_STOPS
 
 
+def test_pairs_asked_side_by_side_keep_the_rate() -> None:
+    """Pairs won or lost together, and whole pairs in random order: singly they are no random draws."""
+    rng = np.random.default_rng(7)
+    n, discordant = 120, 20  # pairs; of them won, and as many lost
+    own, theirs = (np.repeat(each, 2) for each in population(rng, n, discordant, discordant))
+    rivals, groups = [Rival(0, 1.0, 1.0, tuple(theirs))], [i // 2 for i in range(2 * n)]
+    stops = {True: 0, False: 0}
+    for _ in range(500):
+        order = np.repeat(2 * rng.permutation(n), 2) + np.tile([0, 1], n)
+        for paired in stops:
+            race = Race(rivals, 1.0, 1.0, groups if paired else None)
+            stops[paired] += stopped_at(race, own, order, 2) is not None
+    assert stops[True] / 500 <= FALSE_STOPS < stops[False] / 500
+
+
+def test_groups_of_one_are_the_questions_themselves() -> None:
+    rng = np.random.default_rng(8)
+    own, theirs = population(rng, 120, 5, 30)
+    rivals, order = [Rival(0, 1.0, 1.0, tuple(theirs))], rng.permutation(120)
+    plain, grouped = Race(rivals, 1.0, 1.0), Race(rivals, 1.0, 1.0, list(range(120)))
+    assert stopped_at(plain, own, order, 4) == stopped_at(grouped, own, order, 4) is not None
+
+
+def test_pairs_that_are_clearly_worse_are_stopped() -> None:
+    rng = np.random.default_rng(9)
+    own, theirs = population(rng, 120, 0, 60)
+    order = np.repeat(2 * rng.permutation(60), 2) + np.tile([0, 1], 60)
+    race = Race([Rival(0, 1.0, 1.0, tuple(theirs))], 1.0, 1.0, [i // 2 for i in range(120)])
+    assert (stopped_at(race, own, order, 8) or 120) <= 48
+
+
 def test_what_is_clearly_worse_is_stopped_early() -> None:
     """Ten points worse on 1,000 questions, with 20 % of them answered differently."""
     rng = np.random.default_rng(4)
