@@ -36,7 +36,8 @@ class Context:
     def view(self, study: StudySummary, cost: str = "flops") -> View:
         """One study under one cost, with its confirmations."""
         confirmations = source.confirmations(self.url, study.id, self.store)
-        return queries.build_view(study.key, self.trials(study), cost, confirmations)
+        questions = source.questions(self.url, study.id, self.store)
+        return queries.build_view(study.key, self.trials(study), cost, confirmations, questions)
 
     def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
         """Per-question scores of some trials, by number."""

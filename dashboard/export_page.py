@@ -66,7 +66,7 @@ def _preset(view: View) -> None:
     trial_table(view, trial)
     within = next((drop for drop, place in WITHIN.items() if place == name and drop), 0.01)
     promise = queries.promised(view, trial, name[:1].lower() + name[1:], within)
-    preset = preset_yaml(view.key, trial, promise)
+    preset = preset_yaml(view.key, trial, promise, view.sources)
     st.download_button(
         "Download preset (YAML)", preset, file_name=preset_filename(view.key, trial), mime="application/yaml",
         type="primary", icon=":material/download:", on_click="ignore", key="preset",
@@ -87,7 +87,9 @@ def _preset(view: View) -> None:
 def command(url: str, view: View) -> str:
     """What confirms this study's useful settings, ready for a shell, without the password of the URL."""
     parts = ["python", "-m", "search.export", "--storage", states.without_password(url)]
-    parts += ["--model", view.key.model, "--benchmark", view.key.benchmark, "--out", "presets/"]
+    asked = ["--benchmark", view.key.benchmark]
+    parts += ["--model", view.key.model, *(view.questions.words if view.questions else asked)]
+    parts += ["--out", "presets/"]
     return shlex.join(parts)
 
 

@@ -88,7 +88,7 @@ def trial_panel(view: View, trial: Trial) -> None:
     if not trial.complete:
         st.caption("Stopped early: there is no preset of an estimate.")
         return
-    preset = preset_yaml(view.key, trial, queries.promised(view, trial))
+    preset = preset_yaml(view.key, trial, queries.promised(view, trial), view.sources)
     st.download_button(
         "Download preset (YAML)", preset, file_name=preset_filename(view.key, trial), mime="application/yaml",
         type="primary", icon=":material/download:", on_click="ignore", key="download",

@@ -59,6 +59,7 @@ def questions(key: StudyKey, numbers: Sequence[int]) -> list[Shown]:
     """Some questions of a study. Raises OutsideError."""
     if not numbers:
         return []
+    _check_embedded(key)
     options = ["--questions", str(key.n_questions), "--numbers", *map(str, numbers)]
     found = _ask("objectives.questions", ["--benchmark", key.benchmark, "--split", key.split, *options])
     return [_shown(one) for one in found]
@@ -66,6 +67,7 @@ def questions(key: StudyKey, numbers: Sequence[int]) -> list[Shown]:
 
 def survivors(key: StudyKey, trial: Trial, number: int) -> Survivors:
     """What survives of question `number` under a trial's configuration. Raises OutsideError."""
+    _check_embedded(key)
     names = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
     found = _ask("search.tokens", [
         "--model", key.model, "--digest", key.weights_digest, "--benchmark", key.benchmark,
@@ -76,6 +78,14 @@ def survivors(key: StudyKey, trial: Trial, number: int) -> Survivors:
         _shown(found), (found["rows"], found["columns"]), frozenset(found["after_k1"]),
         frozenset(found["after_k2"]), found["answer"], found["dense_answer"],
     )  # fmt: skip
+
+
+def _check_embedded(key: StudyKey) -> None:
+    if "@" in key.benchmark:
+        raise OutsideError(
+            f"only embedded questions can be shown here; {key.benchmark} names questions of a file, "
+            "of which the store has the scores"
+        )
 
 
 def _shown(told: dict[str, Any]) -> Shown:

@@ -9,6 +9,7 @@ from storage.confirmation import WITHIN, Confirmation
 from storage.pareto import cheapest_within
 from storage.pareto import front as pareto_front
 from storage.presets import Promise
+from storage.questions import QuestionSource
 from storage.records import StudyKey, StudySummary, Trial
 
 Configuration = tuple[int, float, str, int, float, str, int]
@@ -52,6 +53,7 @@ class View:
 
     `stopped` are those given up early, whose accuracy is an estimate on the questions asked so far; they
     never take part in the front. `confirmed` are re-measured configurations, by the number of their trial.
+    `questions` says where questions come from that are not embedded.
     """
 
     key: StudyKey
@@ -61,11 +63,17 @@ class View:
     front: tuple[Trial, ...]
     stopped: tuple[Trial, ...] = ()
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
+    questions: QuestionSource | None = None
 
     @property
     def landmarks(self) -> tuple[Trial, ...]:
         """Dense, FastV, the paper's setting and random controls, as far as they are measured."""
         return tuple(trial for trial in self.complete if trial.origin in LANDMARKS)
+
+    @property
+    def sources(self) -> dict[str, QuestionSource]:
+        """The same as a preset takes it."""
+        return {} if self.questions is None else {self.key.benchmark: self.questions}
 
     @property
     def dense(self) -> Trial | None:
@@ -82,6 +90,7 @@ def build_view(
     trials: Sequence[Trial],
     cost: str = "flops",
     confirmations: Iterable[Confirmation] = (),
+    questions: QuestionSource | None = None,
 ) -> View:
     """Sort the trials of a study into their states; `cost` is a key of `COSTS`."""
     states: dict[str, list[Trial]] = {"complete": [], "stopped": [], "failed": []}
@@ -90,7 +99,7 @@ def build_view(
     front = pareto_front(states["complete"], cost=cost)
     return View(
         key, COSTS[cost], tuple(states["complete"]), tuple(states["failed"]), tuple(front),
-        tuple(states["stopped"]), confirmed_trials(states["complete"], confirmations),
+        tuple(states["stopped"]), confirmed_trials(states["complete"], confirmations), questions,
     )  # fmt: skip
 
 

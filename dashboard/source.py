@@ -6,7 +6,16 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from storage import Confirmation, StorageError, Store, StoreMissingError, StudySummary, Trial, open_store
+from storage import (
+    Confirmation,
+    QuestionSource,
+    StorageError,
+    Store,
+    StoreMissingError,
+    StudySummary,
+    Trial,
+    open_store,
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +61,11 @@ def confirmations(url: str, study_id: int, store: Store) -> list[Confirmation]:
     return _confirmations(url, study_id, store.version_stamp(study_id), store)
 
 
+def questions(url: str, study_id: int, store: Store) -> QuestionSource | None:
+    """Where a study's questions come from, if they are not embedded."""
+    return _questions(url, study_id, store.version_stamp(study_id), store)
+
+
 def scores(url: str, study_id: int, numbers: tuple[int, ...], store: Store) -> dict[int, tuple[float, ...]]:
     """One score per question of these trials, by number."""
     return _scores(url, study_id, numbers, store.version_stamp(study_id), store)
@@ -75,6 +89,11 @@ def _trials(url: str, study_id: int, stamp: str, _store: Store) -> list[Trial]:
 @st.cache_resource(show_spinner=False, max_entries=40)
 def _confirmations(url: str, study_id: int, stamp: str, _store: Store) -> list[Confirmation]:
     return _store.confirmations(study_id)
+
+
+@st.cache_resource(show_spinner=False, max_entries=40)
+def _questions(url: str, study_id: int, stamp: str, _store: Store) -> QuestionSource | None:
+    return _store.questions(study_id)
 
 
 @st.cache_resource(show_spinner="Reading scores", max_entries=64)

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from objectives.accuracy import check_askable
 from objectives.data.source import QuestionSet, Source, load_questions
+from objectives.models import image_token_counts
 from search.errors import UsageError
 from storage import QuestionSource
 from storage.confirmation import HELD_OUT
 
 LEAST = 20  # questions, below which a confirmation is refused
 _TOLD = 3  # rows that were left out
+_UNFIT = (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError)  # what image processors raise
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,26 @@ def ask(source: Source, split: str, n: int) -> Asked:
     return Asked(source, found, n if source.embedded else len(found.questions))
 
 
+def image_tokens(model: str, asked: Asked) -> list[int]:
+    """How many image tokens the model makes of each question's image.
+
+    Raises:
+        UsageError: it cannot take one of the images.
+    """
+    try:
+        return image_token_counts(model, asked.found.questions)
+    except _UNFIT as error:
+        for question in asked.found.questions:
+            try:
+                image_token_counts(model, [question])
+            except _UNFIT as reason:
+                raise UsageError(
+                    f"the model cannot take the image {question.image} of question {question.id!r} "
+                    f"({' '.join(str(reason).split())}); leave that question out, or make another image of it"
+                ) from reason
+        raise UsageError(f"the model cannot take the images of {asked.found.origin} ({error})") from error
+
+
 class Library:
     """The questions of sources that are not embedded, by key; each part is loaded once."""
 
@@ -96,8 +118,10 @@ class Library:
             self._parts[split, n] = {each.key: each for each in asked}
         return self._parts[split, n]
 
-    def questions(self, split: str, n: int) -> dict[str, QuestionSet]:
-        """The same as workers take them."""
+    def questions(self, split: str, n: int, model: str) -> dict[str, QuestionSet]:
+        """The same as workers take them; raises UsageError for images that the model cannot take."""
+        for asked in self.part(split, n).values():
+            image_tokens(model, asked)
         return {key: asked.found for key, asked in self.part(split, n).items()}
 
     def records(self, split: str, n: int) -> dict[str, QuestionSource]:

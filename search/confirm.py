@@ -98,7 +98,7 @@ class Confirmer:
 
 def open_bench(source: str, split: str, n_questions: int, library: Library | None = None) -> Bench:
     """The checkpoint with its questions, loaded without a progress bar of its own."""
-    asked = {} if library is None else library.questions(split, n_questions)
+    asked = {} if library is None else library.questions(split, n_questions, source)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     return Bench(source, split, n_questions, asked=asked)

@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
-from objectives.models import image_token_counts
-from search.asked import Asked
-from search.errors import UsageError
+from search.asked import Asked, image_tokens
 from search.goals import Goals
 from search.pair import Pair
 from search.space import VERSION, SearchSpace, effective
@@ -44,25 +42,8 @@ def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | 
         StudyTakenError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(asked, _image_tokens(target, asked)) for asked in request.asked]
+    counted = [(asked, image_tokens(target.source, asked)) for asked in request.asked]
     return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
-
-
-def _image_tokens(target: Target, asked: Asked) -> list[int]:
-    """How many image tokens each question has for the target; refuses images that it cannot take."""
-    for question in (None, *asked.found.questions):  # all of them, and if that fails each alone
-        try:
-            counts = image_token_counts(target.source, [question] if question else asked.found.questions)
-        except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-            if question is None:
-                continue
-            raise UsageError(
-                f"{target.name} cannot take the image {question.image} of question {question.id!r} "
-                f"({' '.join(str(error).split())}); leave that question out, or give the image another size"
-            ) from error
-        if question is None:
-            return counts
-    raise UsageError(f"{target.name} cannot take the images of {asked.found.origin}")
 
 
 def _open(

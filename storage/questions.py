@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 
@@ -16,3 +17,11 @@ class QuestionSource:
     origin: str
     options: str
     skipped: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The options one by one, as a shell splits them."""
+        try:
+            return shlex.split(self.options)
+        except ValueError:  # no quotation mark may be left open
+            return [self.options]

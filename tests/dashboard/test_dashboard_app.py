@@ -22,7 +22,7 @@ from streamlit.util import calc_hash
 
 from dashboard import outside, source, states
 from dashboard.app import OF_A_PAIR, OF_ALL, TITLES, storage_url
-from storage import Store, StudyKey, Trial, open_store
+from storage import QuestionSource, Store, StudyKey, Trial, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -252,6 +252,19 @@ def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
     checked(question.set_value(1).run())
     checked(app.button[0].click().run())
     assert "No module named 'torch'" in words(app)
+
+
+def test_pages_stand_where_questions_are_not_embedded(page: Any, database: str) -> None:
+    key = study_key("mine-anls@12345678")
+    with open_store(database) as store:
+        fill(store, key, searched(30))
+        asked = QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls", ((3, "lacks 'answer'"),))
+        store.set_questions(store.study(key), asked)
+    app = page("--storage", database, title="Trial")
+    checked(app.button[0].click().run())
+    assert "nly embedded questions can be shown here" in words(app)
+    app = page("--storage", database, title="Export")
+    assert "--data mine.jsonl --metric anls --out presets/" in words(checked(app))
 
 
 def test_the_export_page_tells_estimates_from_confirmed(page: Any, searched_store: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import shlex
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+import yaml
 from generated_store import confirmation, failed, searched, stopped, study_key
 
 from dashboard import export_page, paper, transfer, zoom
@@ -15,6 +17,8 @@ from dashboard.filters import Filter, choices
 from dashboard.fronts_page import narrowed
 from dashboard.queries import build_view, promised, suggested
 from dashboard.words import provenance
+from storage import QuestionSource
+from storage.presets import preset_yaml
 
 
 def test_a_borrowed_setting_is_looked_up_and_never_guessed() -> None:
@@ -130,6 +134,18 @@ def test_the_confirming_command_has_no_password_and_is_quoted() -> None:
     assert "secret" not in command
     assert "'pope; rm -rf x'" in command
     assert command.startswith("python -m search.export --storage postgresql://u:PASSWORD@h/d")
+
+
+def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> None:
+    asked = QuestionSource("my data.jsonl", "--data 'my data.jsonl' --metric anls")
+    view = build_view(study_key("mine-anls@12345678"), searched(5), questions=asked)
+    command = export_page.command("sqlite:///himap.db", view)
+    assert "--data 'my data.jsonl' --metric anls --out presets/" in command
+    assert "--benchmark" not in command
+    preset = preset_yaml(view.key, view.complete[0], sources=view.sources)
+    assert yaml.safe_load(preset)["measured"][0]["questions"] == asked.options
+    nasty = build_view(study_key("m@1"), searched(5), questions=QuestionSource("x", "--data 'x; rm -rf y"))
+    assert shlex.split(export_page.command("sqlite:///himap.db", nasty))[-3] == "--data 'x; rm -rf y"
 
 
 def test_places_are_named_members_of_the_front() -> None:

@@ -136,6 +136,16 @@ def test_questions_and_survivors_are_read_from_other_processes(monkeypatch: pyte
     assert study_key().weights_digest in asked[0]
 
 
+def test_questions_that_are_not_embedded_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, 0, "[]")
+    key = study_key("mine-anls@12345678")
+    with pytest.raises(outside.OutsideError, match="only embedded questions can be shown here; mine-anls@1"):
+        outside.questions(key, [1])
+    with pytest.raises(outside.OutsideError, match="only embedded questions"):
+        outside.survivors(key, searched(3)[2], 1)
+    assert not asked
+
+
 @pytest.mark.parametrize(
     ("code", "out", "error", "said"),
     [

@@ -18,6 +18,7 @@ from objectives.data.errors import DataError
 from objectives.data.source import Source
 from search import export, session, verify
 from search.asked import Library, ask, options_of
+from search.confirm import open_bench
 from search.errors import UsageError
 from search.launch import main
 from search.measure import Bench
@@ -179,7 +180,7 @@ def test_what_cannot_be_searched_is_one_line(
     [
         ([row(0)], "{\n", "line 2 of mine.jsonl cannot be used (not JSON"),
         ([row(0), row(1, image=["0.png", "1.png"])], "", "question '1' has 2 images"),
-        ([row(0, image="tall.png")], "", "qwenvl cannot take the image"),
+        ([row(0, image="tall.png")], "", "the model cannot take the image"),
         ([], "", "mine.jsonl is empty"),
     ],
 )
@@ -241,6 +242,15 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
     assert f"on {key()} with these weights" in said and searched in said
 
 
+def test_an_image_that_the_model_cannot_take_is_told_before_it_is_loaded(here: Path) -> None:
+    Image.new("RGB", (1, 600)).save("tall.png")
+    write([row(i, image="tall.png") if i > 90 else row(i) for i in range(100)])
+    mini = resolve("qwenvl", "mini").source
+    with pytest.raises(UsageError, match=r"cannot take the image .*tall.png of question '9\d'"):
+        for split in ("validation", "test"):
+            open_bench(mini, split, 500, Library([own()]))
+
+
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,3 +275,39 @@ def test_too_few_test_questions_are_refused(
     with pytest.raises(DataError, match="none of its 1 questions is in the"):
         for split in ("validation", "test"):
             ask(own(), split, 20)
+
+
+def test_official_files_are_searched_and_confirmed_by_pairs(
+    tiny: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """POPE as released, 50 pairs; export finds by itself which benchmarks were searched on such files."""
+    labels = [
+        {
+            "question_id": i,
+            "image": f"{i // 2}.png",
+            "text": f"Is there a {i % 2}?",
+            "label": ("yes", "no")[i % 2],
+        }
+        for i in range(100)
+    ]
+    Path("coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))
+    (here / "images").mkdir()
+    for path in here.glob("*.png"):
+        path.rename(here / "images" / path.name)
+    asked = ask(Source("pope", data_root=here), "validation", 21)
+    assert asked.n == len(asked.found.questions) == 20  # no half of a pair
+    assert options_of([asked]) == f"--benchmark pope --data-root {here}"
+    with open_store("sqlite:///himap.db") as store:
+        (pair,) = open_pairs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
+        assert pair.key.benchmark.startswith("pope@")
+        store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+        spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
+        store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+    joint = ["--model", str(tiny), "--questions", "20", "--data-root", ".", "--joint"]
+    assert export.main(joint) == 0
+    capsys.readouterr()
+    preset = himap.read_preset("presets/tiny-joint.yaml")
+    assert preset.measured[0].questions == "--benchmark pope --data-root ."
+    assert verify.main(["presets/tiny-joint.yaml", "--model", str(tiny), "--data-root", "."]) in (0, 1)
+    said = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
+    assert "found no MME questions in" in said
