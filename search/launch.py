@@ -46,15 +46,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db"
     )
-    made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
-    made.add_argument(
-        "--address", metavar="HOST:PORT",
-        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
-    )  # fmt: skip
-    made.add_argument(
-        "--gpus-per-worker", type=float, metavar="N",
-        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
-    )  # fmt: skip
+    _add_workers(made)
     made.add_argument(
         "--questions",
         type=int,
@@ -77,15 +69,28 @@ def parser() -> argparse.ArgumentParser:
         help="answer all questions also where a configuration surely loses to one that costs no more",
     )  # fmt: skip
     made.add_argument(
-        "--prefix-mb", type=int, default=1024, metavar="MB",
-        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
-    )  # fmt: skip
-    made.add_argument(
         "--seed", type=int, default=0, help="of the sampler and the random criterion (default 0)"
     )
     made.add_argument("--presets", type=Path, default=Path("presets"), metavar="DIR", help="default presets/")
     made.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     return made
+
+
+def _add_workers(made: argparse.ArgumentParser) -> None:
+    """How many workers there are, where, and what each may use."""
+    made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
+    made.add_argument(
+        "--address", metavar="HOST:PORT",
+        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
+    )  # fmt: skip
+    made.add_argument(
+        "--gpus-per-worker", type=float, metavar="N",
+        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
+    )  # fmt: skip
+    made.add_argument(
+        "--prefix-mb", type=int, default=1024, metavar="MB",
+        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
+    )  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
