@@ -1,0 +1,120 @@
+"""Ray Tune for real: the same trials as the driver's, into the same store, also after a kill."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from search_helpers import ROOT, launch, stored, wait_for
+from test_repeatable import clockless
+
+from objectives.data.source import Source
+from search.errors import UsageError
+from search.goals import Goals
+from search.tune_study import Plan
+from storage import StoreMissingError, Trial
+
+RUN = """
+import sys
+from pathlib import Path
+import ray
+from objectives.data.source import Source
+from search.tune_adapter import Plan, trainable, tuner
+from ray import tune
+
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+model, budget = sys.argv[1], int(sys.argv[2])
+folder = Path("tune").resolve()
+if tune.Tuner.can_restore(str(folder / "himap")):
+    found = tune.Tuner.restore(str(folder / "himap"), trainable())
+else:
+    plan = Plan(model, Source("pope"), budget, questions=20, sampler="tpe")
+    found = tuner(plan, folder=folder)
+results = found.fit()
+print("rows", len(results), "errors", results.num_errors)
+"""
+
+
+def start(folder: Path, model: Path, budget: int) -> subprocess.Popen[str]:
+    """The Tuner in a process of its own; its output piped."""
+    environment = {
+        **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TUNE_GLOBAL_CHECKPOINT_S": "1",
+    }  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(model), str(budget)],
+        cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out[-2000:] + err[-4000:]
+    return out
+
+
+def same(trials: list[Trial], others: list[Trial]) -> bool:
+    """Whether they are the same but for what a clock says; only a launch measures latencies."""
+    return clockless(trials) == [
+        replace(trial, created_at=trials[0].created_at) for trial in clockless(others)
+    ]
+
+
+def count(folder: Path) -> int:
+    try:
+        return len(stored(folder))
+    except (StoreMissingError, IndexError):
+        return 0
+
+
+def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
+    """With one worker and one seed: configurations, measurements, and what the race stopped."""
+    ours, theirs = tmp_path / "launch", tmp_path / "tune"
+    ours.mkdir()
+    theirs.mkdir()
+    given = [
+        "--model",
+        tiny,
+        "--benchmark",
+        "pope",
+        "--questions",
+        "20",
+        "--workers",
+        "1",
+        "--sampler",
+        "tpe",
+    ]
+    ended(launch(ours, *given, "--budget", "26"))
+    said = ended(start(theirs, tiny, 26))
+    assert "rows 26 errors 0" in said
+    assert same(stored(theirs), stored(ours))
+    assert sum(trial.origin == "sampler" for trial in stored(ours)) >= 15
+    # A launch goes on from there: it has nothing to do but the front's latencies.
+    said = ended(launch(theirs, *given, "--budget", "26"))
+    assert "26 of 26 already stored" in said
+    assert same(stored(theirs), stored(ours))
+
+
+def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path) -> None:
+    process = start(tmp_path, tiny, 20)
+    wait_for(lambda: count(tmp_path) >= 6, 300)
+    process.kill()
+    process.communicate(timeout=60)
+    before = stored(tmp_path)
+    assert len(before) < 20
+    ended(start(tmp_path, tiny, 20))
+    trials = stored(tmp_path)
+    assert [trial.number for trial in trials] == list(range(20))
+    assert trials[: len(before)] == before
+    assert not [trial.reason for trial in trials if trial.failed]
+    configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
+    assert len(set(configs)) == 20
+
+
+def test_a_plan_that_needs_quiet_is_refused() -> None:
+    with pytest.raises(UsageError, match="Ray Tune gives no quiet device"):
+        Plan("qwenvl", Source("pope"), 10, goals=Goals(max_latency=5.0))
