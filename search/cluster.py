@@ -15,6 +15,7 @@ from search.errors import UsageError, WorkersLostError
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 _CONNECT_SECONDS = 5.0
+_STARTS = 3  # of Ray, before it is given up
 
 
 @dataclass
@@ -84,12 +85,26 @@ class Cluster:
     def start(self, workers: int) -> None:
         """Starts Ray on this machine, unless a cluster was joined."""
         logging.getLogger("ray").setLevel(logging.ERROR)
-        if self.address is None:
+        for left in range(_STARTS if self.address is None else 0, 0, -1):
             self._connected = True
-            ray.init(
-                address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
-                configure_logging=False, object_store_memory=_OBJECT_STORE_BYTES,
-            )  # fmt: skip
+            try:
+                ray.init(
+                    address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
+                    configure_logging=False, object_store_memory=_OBJECT_STORE_BYTES,
+                )  # fmt: skip
+                return
+            except Exception:  # Ray gives its processes half a minute, too little on a machine in a rush
+                ray.shutdown()
+                if left == 1:
+                    raise
+
+    @property
+    def broken(self) -> bool:
+        """Whether Ray's own processes on this machine died, of a Ray that was started here."""
+        node = getattr(ray._private.worker, "_global_node", None)  # Ray has no public word for it
+        if self.address is not None or node is None:
+            return False
+        return any(kind in ("raylet", "gcs_server") for kind, _ in node.dead_processes())
 
     def leave(self) -> None:
         """Stops what was started, or leaves what was joined; nothing where that was done."""

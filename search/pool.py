@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
+import torch
 from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
 from objectives.data.source import QuestionSet
 from search.cluster import Cluster
 from search.errors import WorkersLostError
+from search.limits import Limits
 from search.race import Rival
 
 _QUEUED = 2  # one running and one waiting, so that no actor waits for the driver
 _STARTS = 3  # of a worker, before it is given up
+_REBUILDS = 3  # of Ray, without a result in between
 _LOOK_SECONDS = 5.0  # between looks for new nodes
 
 
@@ -40,7 +45,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished job: its fields, or why it failed. `lost` says that the actor died with it."""
+    """A finished job: its fields, or why it failed. `lost` says that the actor died with it, or had to."""
 
     job: Job
     fields: dict[str, Any] | None
@@ -61,8 +66,9 @@ class _Evaluator:
 
         self._bench = Bench(source, split, n_questions, prefix_bytes, asked)
 
-    def ready(self) -> None:
-        """Returns once the model is loaded."""
+    def ready(self) -> tuple[str, int]:
+        """Node and process, once the model is loaded."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
 
     def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...]) -> dict[str, Any]:
         return self._bench.measure(benchmark, config, rivals)
@@ -76,7 +82,8 @@ class Pool:
 
     A worker whose node is gone waits for room elsewhere while the others go on. Each benchmark belongs to the
     worker that had it first, whose caches serve it best: `prefers` tells, and `submit` follows where that
-    costs no waiting.
+    costs no waiting. A worker that takes longer than `limits` allow is killed and replaced; if Ray itself
+    dies on this machine it is started again.
 
     Args:
         asked: questions of benchmarks that are not embedded, which have `n_questions` of `split`.
@@ -91,7 +98,11 @@ class Pool:
         prefix_bytes: int = 0,
         asked: Mapping[str, QuestionSet] | None = None,
         cluster: Cluster | None = None,
+        limits: Limits | None = None,
     ) -> None:
+        self._limits = limits or Limits()
+        self._places: dict[int, tuple[str, int]] = {}
+        self._rebuilt = 0
         self._workers, self._cluster = workers, cluster or Cluster()
         place = str(Path(source).resolve()) if Path(source).is_dir() else source  # workers start elsewhere
         self._arguments = (place, split, n_questions, prefix_bytes, asked or {})
@@ -111,7 +122,7 @@ class Pool:
         try:
             self._cluster.start(self._workers)
             self._actors = [self._make() for _ in range(self._workers)]
-            ray.get([actor.ready.remote() for actor in self._actors])
+            self._places = dict(enumerate(ray.get([actor.ready.remote() for actor in self._actors])))
         except Exception as error:  # Ray raises a bare one where its processes are slow to start
             self._cluster.leave()
             raise WorkersLostError(f"the workers do not start: {_reason(error)}") from error
@@ -144,8 +155,9 @@ class Pool:
         for reference in started:
             index = self._starting.pop(reference)
             try:
-                ray.get(reference)
+                self._places[index] = ray.get(reference)
                 self._failed.pop(index, None)
+                self._limits.begin(index)
             except RayError:
                 self._failed[index] = self._failed.get(index, 0) + 1
                 if self._failed[index] < _STARTS:
@@ -193,6 +205,8 @@ class Pool:
 
     def _hand(self, job: Job, index: int) -> None:
         actor = self._actors[index]
+        if all(at != index for at, _ in self._running.values()):
+            self._limits.begin(index)
         if job.timed:
             reference = actor.time.remote(job.benchmark, job.config)
         else:
@@ -200,7 +214,11 @@ class Pool:
         self._running[reference] = (index, job)
 
     def finished(self, timeout: float) -> Iterator[Outcome]:
-        """Outcomes that are there within `timeout` seconds; a dead actor is replaced."""
+        """Outcomes that are there within `timeout` seconds; a dead or hung actor is replaced.
+
+        Raises:
+            WorkersLostError: Ray cannot be kept alive.
+        """
         self._settle()
         if not self._running:
             return
@@ -214,13 +232,57 @@ class Pool:
                 yield from self._replace(index)
             else:
                 del self._running[reference]
+                self._limits.end(index, _kind(job))
+                self._rebuilt = 0
                 yield outcome
+        yield from self._hung()
 
-    def _replace(self, index: int) -> Iterator[Outcome]:
+    def _hung(self) -> Iterator[Outcome]:
+        """Replaces workers that are at a job for longer than its limit."""
+        heads: dict[int, Job] = {}
+        for at, job in self._running.values():
+            heads.setdefault(at, job)
+        for index, job in heads.items():
+            if index not in self._starting.values() and self._limits.over(index, _kind(job)):
+                limit = self._limits.of(_kind(job))
+                yield from self._replace(index, f"no result within {limit:.0f} s, so the worker was killed")
+
+    def _kill(self, index: int) -> None:
+        """Ends the worker, on this machine even if it answers nobody."""
+        node, process = self._places.pop(index, ("", 0))
+        if node == ray.get_runtime_context().get_node_id():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        ray.kill(self._actors[index])
+
+    def _rebuild(self) -> Iterator[Outcome]:
+        """Ray anew, after its own processes died; jobs without a result are handed out again."""
+        self._rebuilt += 1
+        if self._rebuilt > _REBUILDS:
+            raise WorkersLostError(f"Ray died {self._rebuilt} times in a row; see its logs in /tmp/ray")
+        outcomes, again = [], []
+        for reference, (_, job) in self._running.items():
+            outcome = _outcome(reference, job) if ray.wait([reference], timeout=0)[0] else None
+            if outcome is None or outcome.lost:
+                again.append(job)
+            else:
+                outcomes.append(outcome)
+        for held in (self._running, self._starting, self._failed):
+            held.clear()
+        self._cluster.leave()
+        self.__enter__()
+        for job in again:
+            self.submit(job)
+        yield from outcomes
+
+    def _replace(self, index: int, hung: str = "") -> Iterator[Outcome]:
         """A new actor at `index`. An actor works in order, so the first job without a result died with it;
         those behind it had not begun and go to the new one."""
+        if self._cluster.broken:
+            yield from self._rebuild()
+            return
         held = [(reference, job) for reference, (at, job) in self._running.items() if at == index]
-        ray.kill(self._actors[index])
+        self._kill(index)
         self._starting = {reference: at for reference, at in self._starting.items() if at != index}
         self._start(index)
         blamed = False
@@ -231,16 +293,21 @@ class Pool:
                 self._hand(job, index)
             else:
                 blamed = blamed or outcome.lost
-                yield outcome
+                yield replace(outcome, reason=hung) if hung and outcome.lost else outcome
 
 
 def _outcome(reference: Any, job: Job) -> Outcome:
     try:
         return Outcome(job, ray.get(reference))
-    except RayTaskError as error:
-        return Outcome(job, None, _reason(error))
+    except RayTaskError as error:  # of the kind of what was raised there, too
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        return Outcome(job, None, f"out of memory: {_reason(error)}" if full else _reason(error), lost=full)
     except RayError as error:
         return Outcome(job, None, f"the worker died: {_reason(error)}", lost=True)
+
+
+def _kind(job: Job) -> str:
+    return f"{job.benchmark}, timed" if job.timed else job.benchmark
 
 
 def _reason(error: Exception) -> str:

@@ -113,7 +113,12 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
+def evaluators(pid: int) -> list[int]:
+    """The evaluators below `pid`."""
+    return [child for child, title in descendants(pid).items() if title.startswith("ray::_Evaluator")]
+
+
 def kill_evaluator(pid: int) -> None:
     """SIGKILL for the one evaluator below `pid`."""
-    (evaluator,) = [child for child, title in descendants(pid).items() if title.startswith("ray::_Evaluator")]
+    (evaluator,) = evaluators(pid)
     os.kill(evaluator, signal.SIGKILL)

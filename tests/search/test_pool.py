@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from search_helpers import kill_evaluator
+import ray
+import torch
+from search_helpers import descendants, evaluators, kill_evaluator
 
 from himap import PruningConfig
 from search.errors import WorkersLostError
-from search.pool import Job, Outcome, Pool
+from search.limits import Limits
+from search.pool import Job, Outcome, Pool, _outcome
 
 DENSE, PAPER = PruningConfig.dense(), PruningConfig.paper()
 
@@ -28,6 +33,13 @@ def outcomes(pool: Pool) -> list[Outcome]:
     while pool.running:
         found += pool.finished(timeout=60)
     return found
+
+
+def first(pool: Pool) -> Outcome:
+    """What comes next, looked for once a second."""
+    while not (found := list(pool.finished(timeout=1))):
+        pass
+    return found[0]
 
 
 def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None:
@@ -74,13 +86,56 @@ def test_a_result_that_was_there_survives_the_death_of_its_worker(pool: Pool) ->
     pool.submit(Job("pope", PAPER, 2))
     first = next(iter(pool.finished(timeout=60)))
     assert first.job.tag == 1
-    import ray
-
     ray.wait(list(pool._running), timeout=60)
     kill_evaluator(os.getpid())
     pool.submit(Job("pope", DENSE, 3))
     rest = outcomes(pool)
     assert [(o.job.tag, o.lost) for o in rest] == [(2, False), (3, True)]
+
+
+def test_a_hung_worker_is_killed_and_its_job_comes_back_as_lost(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool.submit(Job("pope", DENSE, 0))
+    outcomes(pool)  # so that the worker is up
+    monkeypatch.setattr(pool, "_limits", Limits(first=4.0))
+    for tag in (1, 2):
+        pool.submit(Job("pope", DENSE, tag))
+    (stopped,) = evaluators(os.getpid())
+    os.kill(stopped, signal.SIGSTOP)
+    lost = first(pool)
+    assert (lost.job.tag, lost.lost, lost.fields) == (1, True, None)
+    assert lost.reason == "no result within 4 s, so the worker was killed"
+    assert stopped not in evaluators(os.getpid())
+    monkeypatch.setattr(pool, "_limits", Limits())
+    pool._limits.begin(0)
+    (measured,) = outcomes(pool)
+    assert (measured.job.tag, measured.lost) == (2, False)
+    assert measured.fields is not None
+
+
+def test_ray_is_started_again_when_it_dies_and_no_job_is_blamed(pool: Pool) -> None:
+    before = dict(pool._places)
+    (raylet,) = [pid for pid, title in descendants(os.getpid()).items() if "raylet/raylet " in title]
+    os.kill(raylet, signal.SIGKILL)
+    found: list[Outcome] = []
+    while pool._places == before:  # workers outlive their raylet for some seconds
+        pool.submit(Job("pope", DENSE, len(found)))
+        found += outcomes(pool)
+    assert [o.job.tag for o in found] == list(range(len(found)))
+    assert all(o.fields is not None and not o.lost for o in found)
+
+
+@pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
+def test_a_job_that_ran_out_of_memory_counts_as_lost_with_its_worker(pool: Pool, kind: Any) -> None:
+    def full() -> None:
+        raise kind("tried to allocate 9 GiB")
+
+    reference = ray.remote(num_cpus=0)(full).remote()
+    outcome = _outcome(reference, Job("pope", DENSE, 1))
+    assert outcome.lost
+    assert outcome.reason.startswith("out of memory: ")
+    assert "9 GiB" in outcome.reason
 
 
 def test_workers_that_cannot_load_the_model_say_why(tmp_path: Path, pool: Pool) -> None:
