@@ -151,9 +151,11 @@ def _below(pid: int) -> float:
         parent = waiting.pop()
         try:
             tasks = list(Path(f"/proc/{parent}/task").iterdir())
+            children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
         except OSError:
-            return float("nan") if parent == pid else total
-        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+            if parent == pid:
+                return float("nan")
+            continue
         for child in children:
             waiting.append(child)
             total += _proportional(child)
