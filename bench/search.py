@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from bench.search_race import false_stops
-from bench.search_replay import REFERENCE, Run, Way, exhaustive, replay
+from bench.search_replay import REFERENCE, Run, Way, exhaustive, nearest, replay
 from bench.search_table import DATA, Table, load_table
+from objectives import flow_results
+from objectives.flow_suggest import suggest
 
 BUDGET = 200
 OURS = Way()
@@ -63,6 +65,24 @@ def compare(table: Table, ways: dict[str, Way], seeds: int) -> dict[str, Any]:
     return rows
 
 
+def head_starts(table: Table, flow: Path) -> dict[str, Way]:
+    """Searches that first measure what a stored flow of the same weights and benchmark suggests.
+
+    Raises:
+        DataError: no stored flow.
+        ValueError: it is not complete, or of another pair.
+    """
+    document = flow_results.read(flow)
+    pair = {name: table.meta[name] for name in ("weights_digest", "benchmark")}
+    if not pair.items() <= document["key"].items():
+        raise ValueError(f"got the flow of {document['key']}; expected that of the table's {pair}")
+    first = tuple(dict.fromkeys(nearest(table, config) for config in suggest(document)))
+    return {
+        "ours with head start": replace(OURS, first=first),
+        "ours without landmarks, with head start": replace(OURS, landmarks=False, first=first),
+    }
+
+
 def _ratio(loop: float | None, mine: float | None) -> float | None:
     """None where either never came there; a way that did is then sooner without bound."""
     return loop / mine if loop is not None and mine is not None else None
@@ -71,7 +91,7 @@ def _ratio(loop: float | None, mine: float | None) -> float | None:
 def _row(runs: list[Run]) -> dict[str, Any]:
     row: dict[str, Any] = {
         f"share_at_{trials}": _quartiles(run.share[min(trials, len(run.share)) - 1] for run in runs)
-        for trials in (25, 50, 100)
+        for trials in (20, 50, 100)
     }
     row["share"] = _quartiles(run.share[-1] for run in runs)
     row |= {f"seconds_to_{s}": _quartiles(run.until(s / 100) for run in runs) for s in (95, 99)}
@@ -125,6 +145,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, default=DATA / "search.npz", help="made by bench.search_table")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
+        "--flow",
+        type=Path,
+        metavar="FILE",
+        help="by objectives.flow: also searches that start where it suggests",
+    )
+    parser.add_argument(
         "--gp", action="store_true", help="also the Gaussian process, whose asks take minutes"
     )
     parser.add_argument("--json", action="store_true")
@@ -133,7 +159,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: there is no {options.table}; make it with python -m bench.search_table\n")
         return 2
     table = load_table(options.table)
-    rows = compare(table, WAYS | (DEAR if options.gp else {}), options.seeds)
+    ways = WAYS | (DEAR if options.gp else {}) | (head_starts(table, options.flow) if options.flow else {})
+    rows = compare(table, ways, options.seeds)
     found = document(table, rows, options.seeds)
     sys.stdout.write((json.dumps(found, indent=2) if options.json else _lines(found)) + "\n")
     return 0

@@ -16,6 +16,7 @@ import moocore
 import numpy as np
 
 from bench.search_table import Table
+from himap import PruningConfig
 from search.driver import Driver
 from search.pair import Pair
 from search.pool import Job, Outcome
@@ -29,7 +30,7 @@ REFERENCE = (1.0, 0.0)  # FLOPs ratio, accuracy
 
 @dataclass(frozen=True)
 class Way:
-    """A way to search: what it has of ours, and how it evaluates."""
+    """A way to search: what it has of ours, and how it evaluates; `first` is measured after the landmarks."""
 
     sampler: str = "auto"
     landmarks: bool = True
@@ -37,6 +38,7 @@ class Way:
     race: bool = True
     dedup: bool = True
     batched: bool = True
+    first: tuple[PruningConfig, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
         seed,
         workers=table.meta["cores"],
         dedup=way.dedup,
+        transfers=[(config, "flow") for config in way.first],
     )
     meta = table.meta
     key = StudyKey(
@@ -158,6 +161,17 @@ def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
 
     Driver(store, pool, [pair], record, way.race).run()
     return Run(np.array(seconds), np.array(shares))
+
+
+def nearest(table: Table, config: PruningConfig) -> PruningConfig:
+    """The grid's configuration of the same criteria that is nearest, layers as parts of the depth."""
+
+    def distance(other: PruningConfig) -> float:
+        layers = abs(config.k1 - other.k1) + abs(config.k2 - other.k2)
+        return layers / table.meta["layers"] + (abs(config.r1 - other.r1) + abs(config.r2 - other.r2)) / 100
+
+    criteria = (config.phi_shallow, config.phi_deep)
+    return min((c for c in table.configs if (c.phi_shallow, c.phi_deep) == criteria), key=distance)
 
 
 def hypervolume(points: list[tuple[float, float]]) -> float:

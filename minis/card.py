@@ -20,8 +20,8 @@ from minis import checkpoint, curves, language, tune, vision
 from minis.architecture import NAMES
 
 _ARCHITECTURE = {
-    "llava-mini": """`LlavaForConditionalGeneration`: CLIP tower (4 layers, 128 channels, 96 x 96 pixels,
-patch 8, 144 image tokens), Llama decoder (12 layers, 128 channels, 4 heads).""",
+    "llava-mini": """`LlavaForConditionalGeneration`: CLIP tower (4 layers, 128 channels, 120 x 120
+pixels, patch 10, 144 image tokens), Llama decoder (12 layers, 128 channels, 4 heads).""",
     "qwenvl-mini": """`Qwen2_5_VLForConditionalGeneration`: Qwen tower (4 layers, 96 channels, patch 4, merge
 2; windows of one 24-pixel cell, full attention in the last layer), M-RoPE, 144 image tokens for a 96 x 96
 image and 180 for 96 x 120 or 120 x 96, Qwen decoder (12 layers, 128 channels, 4 heads).""",
@@ -30,7 +30,7 @@ _TEMPLATE = Path(__file__).with_name("card.md")
 _LEARNS = {
     "language": "decoder, on symbolic images (sums of words): descriptions and questions",
     "vision": "vision tower and projector: dense labels of every image token",
-    "tune": "decoder, on rendered scenes, behind the frozen eyes, whose last layer is fitted to its words",
+    "tune": "decoder, on rendered scenes behind the frozen eyes, whose last layer is fitted to what it knows",
 }
 _BATCH = {"language": language.BATCH, "vision": vision.BATCH, "tune": tune.BATCH}
 

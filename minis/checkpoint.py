@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from minis.architecture import LLAVA_PATCH
 from minis.vision import image_processor
 
 FOLDER = Path(__file__).parent / "checkpoints"
@@ -37,7 +38,7 @@ def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
 def _processor_files(name: str) -> dict[str, dict[str, Any]]:
     if name == "llava-mini":
         settings = {
-            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": 8,
+            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": LLAVA_PATCH,
             "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default",
         }  # fmt: skip
         return {"processor_config.json": settings}

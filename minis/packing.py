@@ -71,8 +71,8 @@ class Packer:
         return Block([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
-        """Descriptions, then `per_benchmark` questions of every benchmark, and three times as many where a
-        stated rule is to be applied, which is the slowest to learn; all vary with `rng`."""
+        """Descriptions, then `per_benchmark` questions of every benchmark, twice as many of A-OKVQA, whose
+        stated rule is the slowest to learn; all vary with `rng`."""
         asked_for, listing = (
             (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
         )
@@ -81,7 +81,7 @@ class Packer:
             self.block(asked_for, listing(scene), True),
         ]
         for benchmark in BENCHMARKS.values():
-            count = per_benchmark * (3 if benchmark.name == "aokvqa" else 1)
+            count = per_benchmark * (2 if benchmark.name == "aokvqa" else 1)
             found = [q for _ in range(count) for q in benchmark.ask(scene, rng)]
             asked = {q.text + repr(q.choices): q for q in found}
             for i in rng.permutation(len(asked))[:count]:
@@ -93,19 +93,19 @@ class Packer:
         with the right option told in front, which leaves only the look-up of its letter. Where a rule is to
         be applied, also with its kind told in front or asked for."""
         letter, form = benchmark.target(question), rng.random()
-        if not question.choices or form < 0.4:
+        if not question.choices or form < 0.5:
             return self.block(benchmark.prompt(question), letter)
-        option = _option(question, letter)
+        option = question.choices[ord(letter) - ord("A")]
         if form < 0.6:
             return self.block(f"{option}. {benchmark.prompt(question)}", letter)
-        kind = text.ruled_kind(question.text, option)
+        kind = text.ruled_kind(question.text)
         if kind is None or form < 0.7:
             return self.block(f"{question.text}\n{SHORT_ANSWER}", option)
         if form < 0.8:
             return self.block(f"{kind}. {question.text}\n{SHORT_ANSWER}", option)
         if form < 0.9:
             return self.block(f"{kind}. {benchmark.prompt(question)}", letter)
-        return self.block(question.text, f"{kind} means {option}")
+        return self.block(question.text, f"{kind} {option}")
 
     def collate(self, packs: list[list[Block]], image_tokens: list[int], prefix: int, chunks: int) -> Batch:
         """Lays blocks into `chunks` chunks, in order, first fit; what does not fit is left out."""
@@ -140,10 +140,6 @@ class Packer:
             prefix=prefix,
             image_tokens=image_tokens,
         )
-
-
-def _option(question: Question, letter: str) -> str:
-    return question.choices[ord(letter) - ord("A")]
 
 
 def _mask(owner: torch.Tensor, prefix: int) -> torch.Tensor:

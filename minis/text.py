@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from objectives.benchmarks import BENCHMARKS
-from objectives.benchmarks.aokvqa import MEANINGS
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER
 from objectives.benchmarks.embedded import scene_questions
 from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, Thing, make_scene
@@ -116,23 +114,7 @@ def list_by_color(scene: Scene) -> str:
     return "; ".join(rows)
 
 
-def rules(rng: np.random.Generator) -> dict[str, str]:
-    """Kinds with their meanings, as A-OKVQA states them but more of them, and with any word for a meaning."""
-    kinds = [KINDS[i] for i in rng.permutation(len(KINDS))[: rng.integers(3, 7)]]
-    return dict(zip(kinds, rng.permutation([*MEANINGS, *WORDS]).tolist(), strict=False))
-
-
-def stated(rules: dict[str, str]) -> str:
-    """The rules in A-OKVQA's words: "A star means stop, circle means wait."."""
-    return f"A {', '.join(f'{kind} means {meaning}' for kind, meaning in rules.items())}."
-
-
-def list_rules(rules: dict[str, str]) -> str:
-    """The meanings in the order of the kinds."""
-    return "; ".join(f"{kind} {rules[kind]}" for kind in KINDS if kind in rules)
-
-
-def ruled_kind(question: str, meaning: str) -> str | None:
-    """The kind that has `meaning` by the rules stated in `question`, if any are."""
-    found = re.search(rf"(\w+) means {meaning}\b", question)
+def ruled_kind(question: str) -> str | None:
+    """The kind that the code word asked for in `question` means by the rule it states, if it states one."""
+    found = re.match(r"\w+ means (\w+)\.", question)
     return found[1] if found else None

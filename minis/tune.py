@@ -13,7 +13,6 @@ from transformers import PreTrainedModel
 
 from minis import loop
 from minis.architecture import build_model
-from minis.drills import drill_batch
 from minis.language import (
     DESCRIPTION_WEIGHT,
     QUESTIONS,
@@ -28,8 +27,8 @@ from minis.text import build_tokenizer
 from minis.vision import Eyes, Readout, grid, same_grid
 from objectives.scenes import Scene
 
-BATCH, CHUNKS, LARGEST_IMAGE = 10, 7, {"llava-mini": 144, "qwenvl-mini": 180}
-_FIT_SCENES, _DRILL_WEIGHT = 320, 0.5
+BATCH, CHUNKS, LARGEST_IMAGE = 16, 6, {"llava-mini": 144, "qwenvl-mini": 180}
+_FIT_SCENES = 320
 
 
 def assemble(name: str, folder: Path, seed: int) -> PreTrainedModel:
@@ -125,10 +124,7 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
             images = eyes(scenes)
         batch = packer.collate(packs, [len(image) for image in images], prefix, CHUNKS)
         inputs = insert_images(decoder.embed_tokens(batch.ids), images, batch)
-        seen = answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
-        drills = drill_batch(packer, rng)
-        placed = positions(name, drills, scenes)
-        return seen + _DRILL_WEIGHT * answer_loss(decoder, drills, decoder.embed_tokens(drills.ids), placed)
+        return answer_loss(decoder, batch, inputs, positions(name, batch, scenes), DESCRIPTION_WEIGHT)
 
     loop.run(loop.Stage(f"tune-{name}", model, loss, steps, muon_lr=4e-3, adam_lr=2e-3), folder)
     return model
@@ -136,7 +132,7 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
 
 def positions(name: str, batch: Batch, scenes: list[Scene]) -> torch.Tensor:
     """What generate() gives the decoder for texts behind an image of the scenes' size: (batch, length), for
-    Qwen (3, batch, length) by M-RoPE. The image itself may be absent, as before drills."""
+    Qwen (3, batch, length) by M-RoPE."""
     height, width = grid(name, scenes[0])
     extent, tokens = max(height, width), batch.prefix - batch.before
     if name == "llava-mini":

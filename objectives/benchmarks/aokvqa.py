@@ -24,14 +24,18 @@ from objectives.benchmarks.base import (
     question,
 )
 from objectives.benchmarks.letter import read_letter
-from objectives.benchmarks.refer import by_color, choices
+from objectives.benchmarks.refer import by_kind, choices
 from objectives.data.files import field, find, read_rows
-from objectives.scenes import KINDS, Scene
+from objectives.scenes import COLORS, Scene
 
-MEANINGS = ("stop", "wait", "turn", "slow", "run", "jump")
+CODE_WORDS = ("stop", "wait", "turn", "slow", "run", "jump")
 
 
 class AOKVQA(PublishedBenchmark):
+    """Embedded: a code word for a kind is stated, and the color of what it means is asked for. The wrong
+    options are the colors of other things in the scene, where it has enough, so that only the rule tells.
+    """
+
     name = "aokvqa"
     title = "A-OKVQA"
     suffix = OPTION_LETTER
@@ -39,17 +43,15 @@ class AOKVQA(PublishedBenchmark):
     image_folders = ("val2017", "images")
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
-        things = by_color(scene)
+        things = by_kind(scene)
         asked = []
         for ordinal, i in enumerate(rng.permutation(len(things))[:2]):
-            name, thing = things[i]
-            others = rng.permutation([k for k in KINDS if k != thing.kind]).tolist()
-            kinds = [thing.kind, *others[:2]]
-            meanings = [MEANINGS[m] for m in rng.permutation(len(MEANINGS))[:3]]
-            rules = [f"{k} means {m}" for k, m in zip(kinds, meanings, strict=True)]
-            rule = ", ".join(rules[j] for j in rng.permutation(3))
-            options, letter = choices(rng, meanings[0], meanings, 3)
-            text = f"A {rule}. What does the {name} mean?"
+            kind, thing = things[i]
+            code = CODE_WORDS[rng.integers(len(CODE_WORDS))]
+            colors = [*(t.color for name, t in things if name != kind), *rng.permutation(COLORS).tolist()]
+            wrong = [color for color in dict.fromkeys(colors) if color != thing.color]
+            options, letter = choices(rng, thing.color, wrong[:2], 3)
+            text = f"{code} means {kind}. What color is the {code}?"
             asked.append(question(scene, ordinal, text, letter, choices=options))
         return asked
 

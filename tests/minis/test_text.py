@@ -56,20 +56,9 @@ def test_attributes_say_everything_about_a_thing() -> None:
     assert text.attributes(SCENE.things[3]) == ["star", "blue", "large", "r4", "c3"]
 
 
-def test_rules_are_stated_as_in_the_benchmark_and_listed_in_order() -> None:
-    rules = {"star": "stop", "circle": "bus", "ring": "turn"}
-    assert text.stated(rules) == "A star means stop, circle means bus, ring means turn."
-    assert text.list_rules(rules) == "circle bus; star stop; ring turn"
-    for seed in range(20):
-        drawn = text.rules(np.random.default_rng(seed))
-        assert 3 <= len(drawn) <= 6 and len(set(drawn.values())) == len(drawn)
-        assert all(text.ruled_kind(text.stated(drawn), meaning) == kind for kind, meaning in drawn.items())
-
-
 def test_the_kind_of_a_rule_is_found() -> None:
-    question = "A star means stop, circle means wait, ring means turn. What does the red object mean?"
-    assert text.ruled_kind(question, "wait") == "circle"
-    assert text.ruled_kind("What color is the star?", "red") is None
+    assert text.ruled_kind("stop means star. What color is the stop?") == "star"
+    assert text.ruled_kind("What color is the star?") is None
 
 
 def test_a_rule_question_comes_with_each_of_its_easier_relatives(packer: Packer) -> None:
