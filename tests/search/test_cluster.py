@@ -65,9 +65,8 @@ def test_nobody_there_is_one_line_at_once() -> None:
 
 
 @pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def nodes() -> Iterator[Any]:
     """A cluster of one node with one CPU and what passes for a GPU; its processes are real ones."""
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # a busy machine takes its time
     started = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 1})
     yield started
     started.shutdown()
