@@ -67,7 +67,7 @@ def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
 def _words() -> list[str]:
     """Every word that questions, answers and descriptions can contain, in a stable order."""
     words = {"user", "assistant", "system", "small", "large", *KINDS, *COLORS, *LETTERS, *WORDS}
-    words |= set("0123456789:;")
+    words |= set(",0123456789:;")
     words |= {f"{axis}{i}" for axis in "rc" for i in range(1, 6)}
     split = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     for index in range(600):
