@@ -16,7 +16,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from minis import checkpoint, curves, language, tune, vision
+from minis import checkpoint, curves
 from minis.architecture import NAMES
 
 _ARCHITECTURE = {
@@ -32,7 +32,6 @@ _LEARNS = {
     "vision": "vision tower and projector: dense labels of every image token",
     "tune": "decoder, on rendered scenes behind the frozen eyes, whose last layer is fitted to what it knows",
 }
-_BATCH = {"language": language.BATCH, "vision": vision.BATCH, "tune": tune.BATCH}
 
 
 def stages(name: str, runs: Path) -> str:
@@ -40,7 +39,7 @@ def stages(name: str, runs: Path) -> str:
     rows = [json.loads(line) for line in (runs / "curves.jsonl").read_text().splitlines()]
     last = {row["stage"].removesuffix(f"-{name}"): row for row in rows}
     return "\n".join(
-        f"| {stage} | {what} | {last[stage]['step']} x {_BATCH[stage]} | {last[stage]['seconds'] / 60:.0f} |"
+        f"| {stage} | {what} | {last[stage]['step']} | {last[stage]['seconds'] / 60:.0f} |"
         for stage, what in _LEARNS.items()
     )
 
