@@ -21,8 +21,11 @@ def false_stops(table: Table, seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     accuracy, flops, paper = table.scores.mean(1), table.spent["flops"], table.spent["paper_flops"]
     n = table.scores.shape[1]
-    sizes = [len(chunk) for chunk in table.meta["chunks"]]
-    ends = np.cumsum(sizes)[:-1]
+    members: dict[str | int, list[int]] = {}
+    for question, group in enumerate(table.groups):
+        members.setdefault(group, []).append(question)
+    units = list(members.values())
+    chunks = np.cumsum([len(chunk) for chunk in table.meta["chunks"]])[:-1]
     fair = wrong = beaten = stopped = asked = 0
     for _ in range(_DRAWS):
         row, *others = rng.choice(len(accuracy), min(_RIVALS + 1, len(accuracy)), replace=False)
@@ -30,8 +33,10 @@ def false_stops(table: Table, seed: int = 0) -> dict[str, Any]:
         if not able:
             continue
         rivals = [Rival(int(o), flops[o], paper[o], tuple(table.scores[o])) for o in able]
-        race = Race(rivals, flops[row], paper[row])
-        order = rng.permutation(n)
+        race = Race(rivals, flops[row], paper[row], table.groups)
+        drawn = [units[i] for i in rng.permutation(len(units))]
+        order, whole = np.concatenate(drawn), np.cumsum([len(unit) for unit in drawn])
+        ends = whole[np.searchsorted(whole, chunks)]
         end = next((e for e in ends if race(order[:e].tolist(), table.scores[row][order[:e]].tolist())), None)
         if accuracy[row] >= max(accuracy[o] for o in able):
             fair, wrong = fair + 1, wrong + (end is not None)

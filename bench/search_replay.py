@@ -116,7 +116,7 @@ class ReplayPool:
         whole = table.seconds("batched" if self._way.batched else "alone", row, kept)
         spent = {name: float(values[row]) for name, values in table.spent.items()}
         scores, n = table.scores[row], table.scores.shape[1]
-        race, asked = Race(job.rivals, spent["flops"], spent["paper_flops"]), []
+        race, asked = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups), []
         for chunk in table.meta["chunks"]:
             if asked and race(asked, scores[asked].tolist()):
                 break

@@ -78,6 +78,12 @@ class Table:
     def landmarks(self) -> list[Landmark]:
         return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["landmarks"]]
 
+    @property
+    def groups(self) -> list[str | int]:
+        """What each question belongs to: itself, where it stands alone."""
+        found: list[str | int] = self.meta.get("groups") or list(range(self.scores.shape[1]))
+        return found
+
     def seconds(self, way: str, row: int, kept_layers: int = 0) -> float:
         """Of one whole evaluation; `kept_layers` need not run."""
         base, slope = self.meta["costs"][way]
@@ -183,6 +189,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         "n": len(worker.questions), "layers": target.shape.layers, "steps": STEPS,
         "landmarks": [(origin, config.as_dict()) for origin, config in target.landmarks],
         "image_tokens": sorted(set(image)), "chunks": worker.evaluator._chunks,
+        "groups": [question.group or i for i, question in enumerate(worker.questions)],
         "layer_flops": (dense - 2 * target.shape.hidden * target.shape.vocabulary) / target.shape.layers,
         **fitted, "device": device_name(worker.loaded.device), "cores": workers, "commit": commit(),
         "versions": versions(), "date": utc_now().isoformat(timespec="seconds"),

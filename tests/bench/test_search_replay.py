@@ -93,6 +93,22 @@ def test_the_race_on_the_table_stops_few_wrongly(table: Table) -> None:
     assert found["asked_of_beaten"] < 1
 
 
+def test_pairs_race_as_pairs(table: Table) -> None:
+    """Both questions of a pair are right or wrong together: half as much is known as their number says."""
+    order = [i for pair in np.random.default_rng(1).permutation(N // 2) for i in (2 * pair, 2 * pair + 1)]
+    chunks = [[int(i) for i in order[begin : begin + 20]] for begin in range(0, N, 20)]
+    scores = np.repeat(table.scores[:, ::2], 2, axis=1)
+    paired, single = (
+        Table({**table.meta, "chunks": chunks, "groups": groups}, table.configs, scores, table.spent)
+        for groups in ([i // 2 for i in range(N)], list(range(N)))
+    )
+    found = false_stops(paired)
+    assert found["rate"] <= FALSE_STOPS
+    assert found["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
+    seconds = [float(replay(each, Way("random"), 3, 60).seconds[-1]) for each in (paired, single)]
+    assert seconds[0] > 1.01 * seconds[1]  # a pair weighs less, so the race needs more of them
+
+
 def test_the_command_says_what_is_missing_and_compares(
     table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
