@@ -87,7 +87,8 @@ class StudySearcher(Searcher):
         self._numbers: dict[str, int] = {}
         self._study: OpenStudy | None = None
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> Any:
+        """What the trial is to measure, or FINISHED, a string that Ray's own annotation leaves out."""
         given = self._opened().hand()
         if given is None:
             return Searcher.FINISHED
@@ -153,7 +154,7 @@ def _absolute(plan: Plan) -> Plan:
     places = {name: place.resolve() for name in ("data", "data_root") if (place := getattr(asked, name))}
     words = {*KNOWN, "auto", "mini", "full"}
     given = {"model": plan.model, "weights": plan.weights}
-    local = {
+    local: dict[str, Any] = {
         name: str(Path(place).resolve())
         for name, place in given.items()
         if place not in words and Path(place).is_dir()
