@@ -1,0 +1,52 @@
+"""Launches that meet another one, or an impatient user: real processes on one store."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from search_helpers import launch, stored, wait_for
+
+from storage import StorageError
+
+
+def command(tiny: Path) -> list[str | Path]:
+    return ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--workers", "1", "--budget", "400"]
+
+
+def count(folder: Path) -> int:
+    """Trials in the folder's store, which may not be there yet."""
+    try:
+        return len(stored(folder))
+    except (StorageError, IndexError):
+        return 0
+
+
+def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(
+    tiny: Path, tmp_path: Path
+) -> None:
+    first = launch(tmp_path, *command(tiny))
+    wait_for(lambda: count(tmp_path) >= 3, 300)
+
+    second = launch(tmp_path, *command(tiny))
+    said, error = second.communicate(timeout=240)
+    assert second.returncode == 2, said + error
+    assert f"is searched by process {first.pid} on " in error
+    assert len(error.splitlines()) == 1
+
+    os.killpg(first.pid, signal.SIGINT)
+    wait_for(lambda: first.stdout is not None and "once more to end at once" in first.stdout.readline())
+    os.killpg(first.pid, signal.SIGINT)
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == 130
+    assert error == "stopped; everything measured is stored, the same command goes on from here\n"
+    before = stored(tmp_path)
+
+    third = launch(tmp_path, *command(tiny))  # nothing is held any more, and nothing is torn
+    wait_for(lambda: count(tmp_path) > len(before), 300)
+    third.kill()
+    third.communicate(timeout=60)
+    trials = stored(tmp_path)
+    assert trials[: len(before)] == before
+    assert [t.number for t in trials] == list(range(len(trials)))
