@@ -53,9 +53,7 @@ def search_table(storage: str) -> str:
     head = [*_ORIGINS, "preset: cheapest within 1 point of dense", "front", "distinct", "hypervolume"]
     rows = [["benchmark", *head], ["---"] * (1 + len(head))]
     with open_store(storage, readonly=True) as store:
-        studies = [
-            (s.key, [t for t in store.trials(s.id) if t.complete]) for s in store.studies() if s.complete
-        ]
+        studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
     for key, trials in studies:
         by_origin = {t.origin: t for t in trials if t.complete}
         members = front(trials)
