@@ -127,7 +127,7 @@ class Store:
                     self._touch(connection, study_id)
                     connection.execute(insert(TrialRow), rows)
                     query = select(TrialRow.number, TrialRow.id).where(TrialRow.study_id == study_id)
-                    ids = dict(connection.execute(query).tuples().all())
+                    ids = dict(connection.execute(query).all())
                     packed = [
                         {"trial_id": ids[trial.number], "packed": pack_scores(trial.scores)}
                         for trial in trials

@@ -17,6 +17,6 @@ class Gemma3(BidirectionalPrompt):
 
 
 class PaliGemma(BidirectionalPrompt):
-    """PaliGemma 1 and 2: the whole prompt sees itself, the answer is causal."""
+    """PaliGemma 1: the whole prompt sees itself, the answer is causal. Version 2 is refused."""
 
     model_class: ClassVar[str] = "PaliGemmaForConditionalGeneration"
