@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from bench import search
+from bench import search, search_replay
 from bench.search_race import false_stops
 from bench.search_replay import Way, exhaustive, hypervolume, replay
 from bench.search_table import Table, grid, load_table, save_table
@@ -43,6 +44,12 @@ def table() -> Table:
     }  # fmt: skip
     return Table(meta, configs, scores, {k: np.array([s[k] for s in spent]) for k in
                  ("flops", "flops_ratio", "paper_flops")})  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's own time, which a replay counts too, is none: a loaded machine changes no result here."""
+    monkeypatch.setattr(search_replay, "time", SimpleNamespace(perf_counter=lambda: 0.0))
 
 
 def test_a_table_survives_its_file(table: Table, tmp_path: Path) -> None:
@@ -106,7 +113,7 @@ def test_pairs_race_as_pairs(table: Table) -> None:
     assert found["rate"] <= FALSE_STOPS
     assert found["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
     seconds = [float(replay(each, Way("random"), 3, 60).seconds[-1]) for each in (paired, single)]
-    assert seconds[0] > 1.01 * seconds[1]  # a pair weighs less, so the race needs more of them
+    assert seconds[0] > seconds[1]  # a pair weighs less, so the race needs more of them
 
 
 def test_the_command_says_what_is_missing_and_compares(
