@@ -17,6 +17,8 @@ from storage import StudyKey, Trial, open_store
 
 ROOT = Path(__file__).parents[2]
 LAYERS, IMAGE_TOKENS = 12, (144,)
+# Ray's workers step back behind whatever else runs, so far that on a busy machine they hardly run at all.
+EVEN = {"RAY_worker_niceness": "0"}
 KEY = StudyKey("tiny", "0" * 64, "pope", "validation", 20, 0, "two-cuts-2")
 
 
@@ -68,14 +70,24 @@ class ScriptedPool:
         yield self._answer(self.jobs.pop(0))
 
 
+started: list[subprocess.Popen[str]] = []
+
+
 def launch(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     """`python -m search.launch` in `folder`, in a process group of its own, its output piped."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "search.launch", *map(str, arguments)],
+    return start(folder, "-m", "search.launch", *arguments)
+
+
+def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
+    """Python in `folder`, as `launch`; what a failed test leaves running ends with it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **EVEN}
+    process = subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
         cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True,
     )  # fmt: skip
+    started.append(process)
+    return process
 
 
 def stored(folder: Path) -> list[Trial]:
@@ -84,7 +96,7 @@ def stored(folder: Path) -> list[Trial]:
         return store.trials(store.studies()[0].id)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """The condition's first true value."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

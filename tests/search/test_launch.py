@@ -28,7 +28,7 @@ def command(tiny: Path, budget: int) -> list[str | Path]:
 
 def output(process: subprocess.Popen[str], code: int = 0) -> str:
     """What it said on stdout, once it has ended with this code and nothing on stderr."""
-    out, err = process.communicate(timeout=240)
+    out, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (code, ""), out + err
     return out
 
@@ -133,7 +133,7 @@ def test_interrupted_and_killed_it_goes_on_to_exactly_the_budget(tiny: Path, fol
     assert len(below) >= 3
     process.kill()
     process.communicate(timeout=60)
-    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 60)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in below), 120)
     killed = stored(folder)
     assert timeless(killed)[: len(interrupted)] == timeless(interrupted)
     assert len(killed) < 24

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from search_helpers import launch, stored
@@ -17,8 +18,8 @@ CLOCK = ("seconds", "latency_ms", "latency_low_ms", "latency_high_ms")
 
 
 def clockless(trials: list[Trial]) -> list[Trial]:
-    """The trials without what a clock says."""
-    same = dict.fromkeys(CLOCK, 1.0)
+    """The trials without what a clock says, and the commit of the moment, which may change during a test."""
+    same: dict[str, Any] = dict.fromkeys(CLOCK, 1.0) | {"commit": ""}
     return [replace(trial, created_at=trials[0].created_at, **same) for trial in trials]
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import ROOT, launch, stored, wait_for
+from search_helpers import launch, start, stored, wait_for
 from test_repeatable import clockless
 
 from objectives.data.source import Source
@@ -19,6 +17,7 @@ from search.tune_study import Plan
 from storage import StoreMissingError, Trial
 
 RUN = """
+import os
 import sys
 from pathlib import Path
 import ray
@@ -26,6 +25,7 @@ from objectives.data.source import Source
 from search.tune_adapter import Plan, trainable, tuner
 from ray import tune
 
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
 ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
 model, budget = sys.argv[1], int(sys.argv[2])
 folder = Path("tune").resolve()
@@ -39,16 +39,9 @@ print("rows", len(results), "errors", results.num_errors)
 """
 
 
-def start(folder: Path, model: Path, budget: int) -> subprocess.Popen[str]:
-    """The Tuner in a process of its own; its output piped."""
-    environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TUNE_GLOBAL_CHECKPOINT_S": "1",
-    }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(model), str(budget)],
-        cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
+def tuned(folder: Path, model: Path, budget: int) -> subprocess.Popen[str]:
+    """The Tuner in a process of its own, which notes its state every second."""
+    return start(folder, "-c", RUN, model, str(budget))
 
 
 def ended(process: subprocess.Popen[str]) -> str:
@@ -76,37 +69,27 @@ def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "launch", tmp_path / "tune"
     ours.mkdir()
     theirs.mkdir()
-    given = [
-        "--model",
-        tiny,
-        "--benchmark",
-        "pope",
-        "--questions",
-        "20",
-        "--workers",
-        "1",
-        "--sampler",
-        "tpe",
-    ]
-    ended(launch(ours, *given, "--budget", "26"))
-    said = ended(start(theirs, tiny, 26))
+    asked = ("--model", tiny, "--benchmark", "pope", "--questions", "20")
+    given = (*asked, "--workers", "1", "--sampler", "tpe", "--budget", "26")
+    side_by_side = launch(ours, *given), tuned(theirs, tiny, 26)
+    _, said = map(ended, side_by_side)
     assert "rows 26 errors 0" in said
     assert same(stored(theirs), stored(ours))
     assert sum(trial.origin == "sampler" for trial in stored(ours)) >= 15
     # A launch goes on from there: it has nothing to do but the front's latencies.
-    said = ended(launch(theirs, *given, "--budget", "26"))
+    said = ended(launch(theirs, *given))
     assert "26 of 26 already stored" in said
     assert same(stored(theirs), stored(ours))
 
 
 def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path) -> None:
-    process = start(tmp_path, tiny, 20)
+    process = tuned(tmp_path, tiny, 20)
     wait_for(lambda: count(tmp_path) >= 6, 300)
     process.kill()
     process.communicate(timeout=60)
     before = stored(tmp_path)
     assert len(before) < 20
-    ended(start(tmp_path, tiny, 20))
+    ended(tuned(tmp_path, tiny, 20))
     trials = stored(tmp_path)
     assert [trial.number for trial in trials] == list(range(20))
     assert trials[: len(before)] == before
