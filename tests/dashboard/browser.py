@@ -56,7 +56,7 @@ def opened(address: str, **options: Any) -> Iterator[Any]:
         errors: list[str] = []
         tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         tab.on("requestfailed", lambda request: errors.append(f"failed to load {request.url}"))
-        tab.set_default_timeout(90_000)
+        tab.set_default_timeout(240_000)  # a chart takes minutes to come on a machine under full load
         tab.goto(address)
         yield tab
         assert errors == []
