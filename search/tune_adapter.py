@@ -82,7 +82,7 @@ class StudySearcher(Searcher):
     """
 
     def __init__(self, plan: Plan) -> None:
-        super().__init__(metric="accuracy", mode="max")
+        super().__init__()  # with a metric Tune would end the experiment at the first failed measurement
         self._plan = plan
         self._numbers: dict[str, int] = {}
         self._study: OpenStudy | None = None

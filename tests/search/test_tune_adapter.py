@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from search_helpers import launch, start, stored, wait_for
 from test_repeatable import clockless
 
+from himap import PruningConfig
 from objectives.data.source import Source
 from search.errors import UsageError
 from search.goals import Goals
+from search.tune_adapter import Assignment, Measured, Measurement, StudySearcher
 from search.tune_study import Plan
 from storage import StoreMissingError, Trial
 
@@ -96,6 +100,22 @@ def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path
     assert not [trial.reason for trial in trials if trial.failed]
     configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
     assert len(set(configs)) == 20
+
+
+def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
+    def corrupt(*_: object) -> None:
+        raise ValueError("first line\nthe image is corrupt")
+
+    worker: Any = SimpleNamespace(
+        _assignment=Assignment(3, PruningConfig.dense(), ()),
+        _bench=SimpleNamespace(measure=corrupt),
+        _key="pope",
+    )
+    result = Measurement.step(worker)
+    assert (result["number"], result["done"]) == (3, True)
+    assert result["measured"] == Measured(None, "ValueError: the image is corrupt")
+    searcher = StudySearcher(Plan("qwenvl", Source("pope"), 10))
+    assert searcher.metric is None  # Tune ends everything where a result lacks a searcher's metric
 
 
 def test_a_plan_that_needs_quiet_is_refused() -> None:
