@@ -82,7 +82,7 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
     front = full.pop("front")
     assert full == {
         "model": "tiny", "benchmark": "pope", "trials": 5, "failed": 1, "stopped": 0, "reused": 0,
-        "seconds": 2.0, "hypervolume": pytest.approx(0.525),
+        "seconds": 2.0, "hypervolume": pytest.approx(0.525), "questions": None,
     }  # fmt: skip
     assert [member["r1"] for member in front] == [31, 32, 30]
     assert all(set(member) == FRONT_FIELDS for member in front)
