@@ -26,6 +26,7 @@ from bench.search_race import false_stops
 from bench.search_replay import REFERENCE, Run, Way, exhaustive, nearest, replay
 from bench.search_table import DATA, Table, load_table
 from objectives import flow_results
+from objectives.data.errors import DataError
 from objectives.flow_suggest import suggest
 
 BUDGET = 200
@@ -159,7 +160,12 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: there is no {options.table}; make it with python -m bench.search_table\n")
         return 2
     table = load_table(options.table)
-    ways = WAYS | (DEAR if options.gp else {}) | (head_starts(table, options.flow) if options.flow else {})
+    try:
+        starts = head_starts(table, options.flow) if options.flow else {}
+    except (DataError, ValueError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    ways = WAYS | (DEAR if options.gp else {}) | starts
     rows = compare(table, ways, options.seeds)
     found = document(table, rows, options.seeds)
     sys.stdout.write((json.dumps(found, indent=2) if options.json else _lines(found)) + "\n")

@@ -28,8 +28,8 @@ from dashboard import (  # noqa: E402 - after the path is set
     text,
     trial_page,
 )
-from dashboard.context import Context  # noqa: E402
-from storage import StudySummary  # noqa: E402
+from dashboard.context import Context  # noqa: E402 - the same
+from storage import StudySummary  # noqa: E402 - the same
 
 DEFAULT_STORAGE = "sqlite:///himap.db"
 SECONDS_BETWEEN_LOOKS = 2

@@ -3,7 +3,7 @@
     python -m minis.train --model llava-mini
 
 Every stage goes on from its last checkpoint when the command is repeated; curves go to RUNS/curves.jsonl.
-The shipped minis come from an earlier recipe; their model cards say which, and what it took.
+The shipped minis were trained in several phases; their model cards say which, and what it took.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from minis.language import (
     QUESTIONS,
     answer_loss,
     embed_words,
+    flat_positions,
     insert_images,
     set_for_packing,
 )
@@ -131,18 +132,13 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
 
 
 def positions(name: str, batch: Batch, scenes: list[Scene]) -> torch.Tensor:
-    """What generate() gives the decoder for texts behind an image of the scenes' size: (batch, length), for
-    Qwen (3, batch, length) by M-RoPE."""
+    """What generate() gives the decoder: (batch, length), for Qwen (3, batch, length) by M-RoPE."""
+    if name == "llava-mini":
+        return flat_positions(batch)
     height, width = grid(name, scenes[0])
-    extent, tokens = max(height, width), batch.prefix - batch.before
-    if name == "llava-mini":
-        extent = height * width
-    placed = batch.before + extent + batch.offset
-    placed[:, : batch.prefix] = torch.arange(batch.prefix)
-    if name == "llava-mini":
-        return placed
-    rows, columns = np.divmod(np.arange(tokens), width)
+    rows, columns = np.divmod(np.arange(height * width), width)
     image = torch.from_numpy(np.stack([0 * rows, rows, columns])) + batch.before
-    placed = placed.expand(3, -1, -1).clone()
-    placed[:, :, batch.before : batch.prefix] = image[:, None]
+    placed = (batch.before + max(height, width) + batch.offset).expand(3, -1, -1).clone()
+    placed[:, :, : batch.before] = torch.arange(batch.before)
+    placed[:, :, batch.before : batch.before + height * width] = image[:, None]
     return placed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,17 +18,23 @@ from objectives.flops import DecoderShape
 from search.measure import costs
 from search.race import FALSE_STOPS
 from search.space import SearchSpace
+from search.study import Landmark
 
 LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
-STEPS = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
-LANDMARKS = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+STEPS: dict[str, Any] = {
+    "layer_step": 3,
+    "percent_step": 25,
+    "shallow": ("instruction",),
+    "deep": ("intra_column",),
+}
+LANDMARKS: list[Landmark] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
 @pytest.fixture(scope="module")
 def table() -> Table:
     """Questions of rising difficulty: the more is computed, the more of them are right."""
-    configs = grid(SearchSpace(LAYERS, **STEPS), LANDMARKS, [TOKENS])  # type: ignore[arg-type]
+    configs = grid(SearchSpace(LAYERS, **STEPS), LANDMARKS, [TOKENS])
     spent = [costs(SHAPE, [TOKENS], [TEXT], config) for config in configs]
     noise = np.random.default_rng(0).normal(0, 0.08, (len(configs), N))
     ratio = np.array([each["flops_ratio"] for each in spent])

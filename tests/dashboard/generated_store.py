@@ -46,7 +46,7 @@ def measured(
     half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / QUESTIONS)
     latency = 4 + 30 * flops / dense + draw.random()
     return Trial(
-        number, "complete", origin, k1, r1, k2, r2, shallow, deep, 0,  # type: ignore[arg-type]
+        number, "complete", origin, k1, r1, k2, r2, shallow, deep, 0,  # type: ignore[arg-type]  # origins are names
         image_tokens=TOKENS, tokens_after_k1=first, tokens_after_k2=second, text_tokens=TEXT,
         paper_flops=paper, flops=flops, flops_ratio=flops / dense,
         accuracy=accuracy, accuracy_low=accuracy - half, accuracy_high=min(1, accuracy + half), n=QUESTIONS,
