@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import statistics
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import psutil
 import ray
 
 from himap import PruningConfig
@@ -139,33 +141,16 @@ def median_of(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _own_peak() -> float:
-    """The most memory that this process ever held, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """The most memory that this process ever held, in MiB; NaN where the system does not tell."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 or math.nan
 
 
 def _below(pid: int) -> float:
-    """Memory of all processes below this one, shared pages counted once, in MiB; NaN without /proc."""
-    total = 0.0
-    waiting = [pid]
-    while waiting:
-        parent = waiting.pop()
+    """Memory of all processes below this one, shared pages counted once, in MiB; NaN where not told."""
+    total = 0
+    for child in psutil.Process(pid).children(recursive=True):
         try:
-            tasks = list(Path(f"/proc/{parent}/task").iterdir())
-            children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-        except OSError:
-            if parent == pid:
-                return float("nan")
-            continue
-        for child in children:
-            waiting.append(child)
-            total += _proportional(child)
-    return total
-
-
-def _proportional(pid: int) -> float:
-    """A process's share of the memory it uses, in MiB; 0 once it is gone."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    return int(rollup.partition("\nPss:")[2].split()[0]) / 1024
+            total += child.memory_full_info().pss
+        except (psutil.Error, OSError, AttributeError):
+            continue  # gone since, or a system without proportional shares
+    return total / 2**20 or math.nan
