@@ -30,7 +30,9 @@ def one_by_one(loaded: LoadedModel, asked: QuestionSet) -> list[str]:
     """Each question by itself: processor, vision tower, generate, decode."""
     answers = []
     for question in asked.questions:
-        inputs = loaded.inputs([asked.benchmark.prompt(question)], [load_image(question.image)])
+        inputs = loaded.inputs(
+            [asked.benchmark.prompt(question)], [[load_image(image) for image in question.images]]
+        )
         inputs = {key: value.to(loaded.device) for key, value in inputs.items()}
         limit = asked.benchmark.max_new_tokens
         ids = loaded.model.generate(**inputs, max_new_tokens=limit, do_sample=False)

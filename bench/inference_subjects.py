@@ -106,7 +106,7 @@ def mini(name: str, device: torch.device) -> Subject:
     loaded = models.load(checkpoint.path(name), str(device))
     pope = benchmark("pope")
     question = embedded_questions(pope, "validation", 2)[0]
-    row = loaded.inputs([pope.prompt(question)], [embedded_image(question.image)])
+    row = loaded.inputs([pope.prompt(question)], [[embedded_image(question.image)]])
     row.pop("attention_mask")  # all ones: one row has no padding
     row = {key: value.to(device) for key, value in row.items()}
     row["pixel_values"] = row["pixel_values"].to(loaded.model.dtype)

@@ -151,7 +151,7 @@ class _Worker:
     def alone(self, config: PruningConfig) -> None:
         """A plain loop: one question at a time, its image seen anew."""
         for question in self.questions:
-            inputs = self.loaded.inputs([self.benchmark.prompt(question)], [embedded_image(question.image)])
+            inputs = self.loaded.inputs([self.benchmark.prompt(question)], [[embedded_image(question.image)]])
             with himap.prune(self.loaded.model, config):
                 self.loaded.model.generate(
                     **inputs, max_new_tokens=self.benchmark.max_new_tokens, do_sample=False

@@ -13,7 +13,7 @@ from dashboard.depth import decoder_depth
 from dashboard.paired import Paired, compare
 from dashboard.queries import LANDMARKS, View
 from dashboard.show import picture, trial_table
-from storage import StudyKey, StudySummary
+from storage import QuestionSource, StudyKey, StudySummary
 from storage.records import Trial
 
 SHOWN = 6  # questions at once
@@ -38,9 +38,9 @@ def show(here: Context, study: StudySummary) -> None:
     if dense is None or compared is None:
         st.markdown(_why_not(dense, trial))
     else:
-        _differences(view.key, compared)
+        _differences(view, compared)
     st.subheader("Which image tokens survive", anchor=False)
-    _tokens(view.key, trial, compared)
+    _tokens(view, trial, compared)
 
 
 def _choose(view: View) -> Trial | None:
@@ -91,7 +91,7 @@ def _why_not(dense: Trial | None, trial: Trial) -> str:
     return "No per-question scores are stored for both."
 
 
-def _differences(key: StudyKey, found: Paired) -> None:
+def _differences(view: View, found: Paired) -> None:
     columns = st.columns(4)
     quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
     interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}, n = {found.asked}"
@@ -103,24 +103,25 @@ def _differences(key: StudyKey, found: Paired) -> None:
         title = f"{name} questions ({len(numbers)})"
         with st.expander(title, key=f"open {name}", on_change="rerun") as folded:
             if folded.open and numbers:
-                _gallery(key, name, numbers)
+                _gallery(view, name, numbers)
             elif not numbers:
                 st.markdown("None.")
 
 
-def _gallery(key: StudyKey, name: str, numbers: Sequence[int]) -> None:
+def _gallery(view: View, name: str, numbers: Sequence[int]) -> None:
     """Some of the questions with their images, a page at a time."""
     pages = -(-len(numbers) // SHOWN)
     page = st.number_input("Page", 1, pages, key=f"page {name}", width=160) if pages > 1 else 1
     part = tuple(numbers[(page - 1) * SHOWN : page * SHOWN])
     try:
-        shown = _questions(key, part)
+        shown = _questions(view.key, view.questions, part)
     except outside.OutsideError as error:
         st.warning(text.plain(text.sentence(str(error))))
         return
     for column, one in zip(st.columns(SHOWN), shown, strict=False):
         with column:
-            st.image(one.png, width="stretch")
+            for png in one.pngs:
+                st.image(png, width="stretch")
             _asked(one)
 
 
@@ -133,7 +134,8 @@ def _right(one: outside.Shown) -> str:
     return f"{answers} (of {', '.join(one.choices)})" if one.choices else answers
 
 
-def _tokens(key: StudyKey, trial: Trial, compared: Paired | None) -> None:
+def _tokens(view: View, trial: Trial, compared: Paired | None) -> None:
+    key = view.key
     first, second = st.columns([1, 3], vertical_alignment="bottom")
     usual = next(iter((*compared.lost, *compared.won)), 0) if compared else 0
     last = key.n_questions - 1
@@ -144,7 +146,7 @@ def _tokens(key: StudyKey, trial: Trial, compared: Paired | None) -> None:
         st.caption("Runs the model on this question in a process of its own; a few seconds for a mini.")
         return
     try:
-        found = _survivors(key, trial, number)
+        found = _survivors(key, view.questions, trial, number)
     except outside.OutsideError as error:
         st.error(text.plain(text.sentence(str(error))), icon=":material/error:")
         return
@@ -152,17 +154,10 @@ def _tokens(key: StudyKey, trial: Trial, compared: Paired | None) -> None:
 
 
 def _overlays(trial: Trial, found: outside.Survivors) -> None:
-    total = found.grid[0] * found.grid[1]
-    steps = [
-        ("All image tokens", None, total),
-        (f"After K1 = {trial.k1} by {trial.phi_shallow}", found.after_k1, len(found.after_k1)),
-        (f"After K2 = {trial.k2} by {trial.phi_deep}", found.after_k2, len(found.after_k2)),
-    ]
-    columns = st.columns([1, 1, 1, 1])
-    for column, (name, kept, left) in zip(columns, steps, strict=False):
-        column.image(trial_figures.survivors(found.image, found.grid, kept), width="stretch")
-        column.caption(text.plain(f"{name}: {left} of {total}"))
-    with columns[3]:
+    pictures, words_beside = st.columns([3, 1])
+    for one in found.seen:
+        _overlay(pictures, trial, one)
+    with words_beside:
         _asked(found.question)
         st.markdown(
             f"| | Answer |\n|---|---|\n| Dense | {text.plain(found.dense_answer)} |\n"
@@ -170,11 +165,23 @@ def _overlays(trial: Trial, found: outside.Survivors) -> None:
         )
 
 
+def _overlay(place: Any, trial: Trial, seen: outside.Seen) -> None:
+    total = seen.grid[0] * seen.grid[1]
+    steps = [
+        ("All image tokens", None, total),
+        (f"After K1 = {trial.k1} by {trial.phi_shallow}", seen.after_k1, len(seen.after_k1)),
+        (f"After K2 = {trial.k2} by {trial.phi_deep}", seen.after_k2, len(seen.after_k2)),
+    ]
+    for column, (name, kept, left) in zip(place.columns(3), steps, strict=True):
+        column.image(trial_figures.survivors(seen.image, seen.grid, kept), width="stretch")
+        column.caption(text.plain(f"{name}: {left} of {total}"))
+
+
 @st.cache_data(show_spinner="Drawing questions", max_entries=64)
-def _questions(key: StudyKey, numbers: tuple[int, ...]) -> list[outside.Shown]:
-    return outside.questions(key, numbers)
+def _questions(key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]) -> list[outside.Shown]:
+    return outside.questions(key, source, numbers)
 
 
 @st.cache_data(show_spinner="Running the model on this question", max_entries=64)
-def _survivors(key: StudyKey, trial: Trial, number: int) -> outside.Survivors:
-    return outside.survivors(key, trial, number)
+def _survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> outside.Survivors:
+    return outside.survivors(key, source, trial, number)

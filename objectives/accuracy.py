@@ -101,17 +101,22 @@ class Evaluator:
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
         asked = {i: self.questions[i] for i in chunk}
-        shapes = {i: (image_size(q.image), len(self.benchmark.prompt(q))) for i, q in asked.items()}
+        shapes = {
+            i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q)))
+            for i, q in asked.items()
+        }
         order = sorted(chunk, key=lambda i: shapes[i])
         return [self._batch(part) for part in parts(order, batch_size)]
 
     def _batch(self, order: list[int]) -> _Batch:
         asked = [self.questions[i] for i in order]
-        images = [load_image(q.image) for q in asked]
+        images = [[load_image(image) for image in q.images] for q in asked]
         inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in asked], images)
         inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
         is_image = inputs["input_ids"] == self.loaded.model.config.image_token_id
-        rest, features = self._features.instead_of_pixels([q.image for q in asked], inputs)
+        rest, features = self._features.instead_of_pixels(
+            [image for q in asked for image in q.images], inputs
+        )
         return _Batch(
             order,
             rest,
@@ -193,14 +198,13 @@ class Evaluator:
 
 
 def check_askable(questions: Sequence[Question]) -> None:
-    """Raises ValueError where there are none, DataError where one has no image or several."""
+    """Raises ValueError where there are none, DataError where one has no image."""
     if not questions:
         raise ValueError("got no questions; an evaluation needs at least one")
-    odd = [q for q in questions if len(q.images) != 1]
-    if odd:
-        also = f" (so it is with {len(odd)} of {len(questions)})" if len(odd) > 1 else ""
+    if blind := [q for q in questions if not q.images]:
         raise DataError(
-            f"question {odd[0].id!r} has {len(odd[0].images)} images{also}; expected one for each question"
+            f"question {blind[0].id!r} has no image, and so {len(blind)} of {len(questions)}; "
+            "expected at least one for each question"
         )
 
 

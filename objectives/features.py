@@ -42,26 +42,26 @@ class Features:
         """Inputs without pixels, and features for `as_arguments`; pixels and none if the model needs pixels.
 
         Args:
-            images: names of the images, one a row of the batch; of those with the same name only one is seen.
+            images: names of the images in the order of the prompts; of those with the same name one is seen.
             inputs: of the model's forward, on its device.
         """
         if not self._takes:
             pixels = inputs["pixel_values"].to(self._model.dtype)
             return {**inputs, "pixel_values": pixels}, ()
-        if new := {name: row for row, name in enumerate(images) if name not in self._kept}:
+        if new := {name: place for place, name in enumerate(images) if name not in self._kept}:
             self._kept.update(zip(new, self._seen(list(new.values()), inputs), strict=True))
         rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
         return rest, tuple(self._kept[name] for name in images)
 
-    def _seen(self, rows: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def _seen(self, places: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
         pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
         if grids is None:
-            vision: dict[str, Any] = {"pixel_values": pixels[rows]}
+            vision: dict[str, Any] = {"pixel_values": pixels[places]}
         else:  # patches of all images in one list
             patches = pixels.split(grids.prod(1).tolist())
             vision = {
-                "pixel_values": torch.cat([patches[row] for row in rows]),
-                "image_grid_thw": grids[rows],
+                "pixel_values": torch.cat([patches[place] for place in places]),
+                "image_grid_thw": grids[places],
             }
         config = self._model.config
         for name in ("vision_feature_layer", "vision_feature_select_strategy"):

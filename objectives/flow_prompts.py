@@ -13,7 +13,7 @@ from objectives.benchmarks import Benchmark, Question
 from objectives.data.errors import DataError
 from objectives.data.images import image_size, load_image
 from objectives.features import Features, as_arguments
-from objectives.models import LoadedModel
+from objectives.models import LoadedModel, user_turn
 
 IGNORED = -100
 _PROMPTS, _TOKENS = 24, 16_384  # a batch has at most so many
@@ -68,7 +68,7 @@ class Prompts:
     @torch.no_grad()
     def _batch(self, order: list[int]) -> Batch:
         asked = [self.questions[i] for i in order]
-        images = [load_image(question.image) for question in asked]
+        images = [[load_image(question.image)] for question in asked]
         inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in asked], images)
         there = {name: value.to(self.loaded.device) for name, value in inputs.items()}
         return Batch(order, *self._features.instead_of_pixels([q.image for q in asked], there))
@@ -106,8 +106,7 @@ class Prompts:
             DataError: the tokenizer makes nothing of the answer.
         """
         processor, answer = self.loaded.processor, self.benchmark.target(question)
-        content = [{"type": "image"}, {"type": "text", "text": self.benchmark.prompt(question)}]
-        user = {"role": "user", "content": content}
+        user = user_turn(self.benchmark.prompt(question))
         reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
         prompt = processor.apply_chat_template([user], add_generation_prompt=True)
         whole = processor.apply_chat_template([user, reply])

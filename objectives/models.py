@@ -51,14 +51,20 @@ class LoadedModel:
         device: torch.device = self.model.device
         return device
 
-    def inputs(self, prompts: Sequence[str], images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
-        """Left-padded model inputs for one user turn each: its image, then its text."""
-        contents = [[{"type": "image"}, {"type": "text", "text": prompt}] for prompt in prompts]
-        turns = [[{"role": "user", "content": content}] for content in contents]
-        texts = [self.processor.apply_chat_template(turn, add_generation_prompt=True) for turn in turns]
-        rows = [[image] for image in images]
+    def inputs(
+        self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]
+    ) -> dict[str, torch.Tensor]:
+        """Left-padded model inputs for one user turn each: its images, at least one, then its text."""
+        rows = [list(row) for row in images]
+        turns = [user_turn(prompt, len(row)) for prompt, row in zip(prompts, rows, strict=True)]
+        texts = [self.processor.apply_chat_template([turn], add_generation_prompt=True) for turn in turns]
         batch = self.processor(images=rows, text=texts, padding=True, return_tensors="pt")
         return dict(batch)
+
+
+def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
+    """What a user says, as chat templates take it: images, then text."""
+    return {"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}
 
 
 def load(source: str | Path, device: str | None = None) -> LoadedModel:
@@ -144,19 +150,18 @@ def weights_digest(source: str | Path) -> str:
 
 
 def image_token_counts(source: str | Path, questions: Sequence[Question]) -> list[int]:
-    """How many image tokens the checkpoint makes of each question's image; loads no weights."""
+    """How many image tokens the checkpoint makes of each question's images; loads no weights."""
     processor = load_processor(source)
     token_id = AutoConfig.from_pretrained(source).image_token_id
-    counts: dict[tuple[int, int], int] = {}
-    for question in questions:
-        size = image_size(question.image)
+    counts: dict[tuple[tuple[int, int], ...], int] = {}
+    sizes = [tuple(map(image_size, question.images)) for question in questions]
+    for question, size in zip(questions, sizes, strict=True):
         if size not in counts:
-            image = load_image(question.image)
-            turn = [{"role": "user", "content": [{"type": "image"}]}]
-            text = processor.apply_chat_template(turn)
-            ids = processor(images=[[image]], text=[text], return_tensors="pt")["input_ids"]
+            images = [load_image(image) for image in question.images]
+            text = processor.apply_chat_template([user_turn("", len(images))])
+            ids = processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
             counts[size] = int((ids == token_id).sum())
-    return [counts[image_size(question.image)] for question in questions]
+    return [counts[size] for size in sizes]
 
 
 def _first_line(error: Exception) -> str:

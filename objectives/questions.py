@@ -1,9 +1,10 @@
-"""Some questions of an embedded benchmark with their images, as JSON, for programs that show them.
+"""Some questions of a study with their images, as JSON, for programs that show them.
 
 python -m objectives.questions --benchmark pope --split validation --questions 120 --numbers 3 17
+python -m objectives.questions --data mine.jsonl --metric anls --questions 80 --numbers 3
 
-Loads no model library. Prints a list with one object a number: number, id, text, choices, answers, image (a
-PNG in base64).
+Loads no model library. Prints a list with one object a number: number, id, text, choices, answers, images
+(PNGs in base64).
 """
 
 from __future__ import annotations
@@ -17,10 +18,38 @@ from collections.abc import Iterable
 from typing import Any
 
 from objectives.benchmarks import Question, benchmark
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.errors import DataError
 from objectives.data.images import load_image
+from objectives.data.options import add_source_options, source_of
+from objectives.data.source import QuestionSet, load_questions
 from objectives.errors import UnknownBenchmarkError
 from objectives.scenes import SPLITS
+
+
+def add_study_options(parser: argparse.ArgumentParser) -> None:
+    """What names the questions of a study, for `study_questions`."""
+    parser.add_argument("--benchmark", default="", help="unless the questions are your own (--data)")
+    add_source_options(parser)
+    parser.add_argument("--split", choices=SPLITS, default="validation")
+    parser.add_argument("--questions", type=int, required=True, help="how many the study asks")
+    parser.add_argument("--key", default="", help="what the study calls its questions; others are refused")
+
+
+def study_questions(options: argparse.Namespace) -> QuestionSet:
+    """The questions that `add_study_options` name.
+
+    Raises:
+        DataError: they cannot be loaded, or are no longer those of the study.
+        UnknownBenchmarkError: no benchmark has this name.
+    """
+    name = benchmark(options.benchmark).name if options.benchmark else ""
+    found = load_questions(source_of(options, name), options.split, options.questions)
+    if options.key and found.key != options.key:
+        raise DataError(
+            f"the study asked {options.key}, but {found.origin} holds {found.key} now; "
+            "put the files back as they were"
+        )
+    return found
 
 
 def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, Any]]:
@@ -29,7 +58,7 @@ def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, An
         {
             "number": number, "id": questions[number].id, "text": questions[number].text,
             "choices": list(questions[number].choices), "answers": list(questions[number].answers),
-            "image": encoded(questions[number].image),
+            "images": [encoded(image) for image in questions[number].images],
         }
         for number in numbers
         if 0 <= number < len(questions)
@@ -44,19 +73,17 @@ def encoded(key: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the questions asked for; 2 and one line for a benchmark that is not embedded."""
+    """Print the questions asked for; 2 and one line where they are not to be had."""
     parser = argparse.ArgumentParser(prog="python -m objectives.questions", description="Questions as JSON.")
-    parser.add_argument("--benchmark", required=True)
-    parser.add_argument("--split", choices=SPLITS, default="validation")
-    parser.add_argument("--questions", type=int, required=True, help="how many the study asks")
+    add_study_options(parser)
     parser.add_argument("--numbers", type=int, nargs="+", required=True, help="which of them, from 0")
     options = parser.parse_args(arguments)
     try:
-        questions = embedded_questions(benchmark(options.benchmark), options.split, options.questions)
-    except UnknownBenchmarkError as error:
+        found = study_questions(options)
+    except (DataError, UnknownBenchmarkError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    json.dump(told(questions, options.numbers), sys.stdout)
+    json.dump(told(found.questions, options.numbers), sys.stdout)
     return 0
 
 

@@ -71,7 +71,7 @@ def ask(source: Source, split: str, n: int) -> Asked:
     """The first `n` questions of a split, or as many as there are.
 
     Raises:
-        DataError: the data cannot be used, or ask about several images at once.
+        DataError: the data cannot be used.
     """
     found = load_questions(source, split, n)
     check_askable(found.questions)
@@ -79,7 +79,7 @@ def ask(source: Source, split: str, n: int) -> Asked:
 
 
 def image_tokens(model: str, asked: Asked) -> list[int]:
-    """How many image tokens the model makes of each question's image.
+    """How many image tokens the model makes of each question's images.
 
     Raises:
         UsageError: it cannot take one of the images.
@@ -92,8 +92,8 @@ def image_tokens(model: str, asked: Asked) -> list[int]:
                 image_token_counts(model, [question])
             except _UNFIT as reason:
                 raise UsageError(
-                    f"the model cannot take the image {question.image} of question {question.id!r} "
-                    f"({' '.join(str(reason).split())}); leave that question out, or make another image of it"
+                    f"the model cannot take {' and '.join(question.images)} of question {question.id!r} "
+                    f"({' '.join(str(reason).split())}); leave that question out, or make other images of it"
                 ) from reason
         raise UsageError(f"the model cannot take the images of {asked.found.origin} ({error})") from error
 

@@ -9,6 +9,7 @@ from typing import Any
 from transformers.utils import logging
 
 from himap import PruningConfig, families
+from objectives.data.subsets import shared_images
 from objectives.provenance import commit, versions
 from search.asked import Library
 from search.intervals import accuracy_interval, difference_interval
@@ -111,7 +112,7 @@ def measured_again(
     both side by side."""
     fields = bench.measure(benchmark, config)
     evaluator = bench.evaluator(benchmark)
-    graded, groups = evaluator.benchmark.graded, [q.image or q.id for q in evaluator.questions]
+    graded, groups = evaluator.benchmark.graded, shared_images(evaluator.questions)
     accuracy = accuracy_interval(fields["scores"], groups, graded=graded)
     difference = (0.0, 0.0, 0.0)
     if dense is not None:

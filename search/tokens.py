@@ -2,8 +2,9 @@
 
 python -m search.tokens --model qwenvl --benchmark pope --questions 99 --question 17 --config '{"k1": 2, ...}'
 
-Runs the model on that question, dense and pruned. Prints one object: rows and columns of image tokens, the
-tokens left after_k1 and after_k2 (from 0, row by row), the answers, the question and its image.
+Runs the model on that question, dense and pruned. Prints one object: the grid of image tokens of each image
+(rows, columns, tokens), the tokens left after_k1 and after_k2 (from 0, row by row, image after image), the
+answers, the question and its images.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ import torch
 import himap
 from himap import HimapError, PruningConfig
 from himap.families import find
-from objectives.benchmarks import Question, benchmark
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.benchmarks import Question
+from objectives.data.errors import DataError
 from objectives.data.images import load_image
 from objectives.errors import ModelLoadError, UnknownBenchmarkError
 from objectives.models import LoadedModel, load
-from objectives.questions import told
-from objectives.scenes import SPLITS
+from objectives.questions import add_study_options, study_questions, told
 from search.errors import UsageError
 from search.targets import resolve
 
@@ -34,16 +34,14 @@ from search.targets import resolve
 def survivors(
     loaded: LoadedModel, prompt: str, question: Question, config: PruningConfig, new_tokens: int
 ) -> dict[str, Any]:
-    """Grid, tokens left and answers of one question.
+    """Grids, tokens left and answers of one question.
 
     What the first cut keeps is read from a run without the second, which comes after it.
     """
-    inputs = loaded.inputs([prompt], [load_image(question.image)])
+    inputs = loaded.inputs([prompt], [[load_image(image) for image in question.images]])
     inputs = {name: value.to(loaded.device) for name, value in inputs.items()}
     image = (inputs["input_ids"][0] == loaded.model.config.image_token_id).nonzero().flatten().tolist()
     order = {slot: number for number, slot in enumerate(image)}
-    grids = find(loaded.model).grids(inputs)
-    columns = math.ceil(math.sqrt(len(image))) if grids is None else int(grids[0, 1])
 
     def run(one: PruningConfig) -> tuple[list[int], str]:
         with himap.prune(loaded.model, one) as pruning:
@@ -55,9 +53,22 @@ def survivors(
     shallow, _ = run(PruningConfig(config.k1, config.r1, config.k2, 0, config.phi_shallow, seed=config.seed))
     deep, answer = run(config)
     return {
-        "rows": math.ceil(len(image) / columns), "columns": columns, "after_k1": shallow, "after_k2": deep,
-        "answer": answer, "dense_answer": run(PruningConfig.dense())[1],
-    }  # fmt: skip
+        "grids": _grids(loaded, inputs, len(image), len(question.images)),
+        "after_k1": shallow,
+        "after_k2": deep,
+        "answer": answer,
+        "dense_answer": run(PruningConfig.dense())[1],
+    }
+
+
+def _grids(loaded: LoadedModel, inputs: dict[str, Any], tokens: int, images: int) -> list[dict[str, int]]:
+    """Rows, columns and tokens of each image: as the family tells, else equal shares, nearly square."""
+    told = find(loaded.model).grids(inputs)
+    if told is not None:
+        return [{"rows": r, "columns": c, "tokens": r * c} for r, c in told.tolist()]
+    share = tokens // images
+    columns = math.ceil(math.sqrt(share))
+    return [{"rows": math.ceil(share / columns), "columns": columns, "tokens": share}] * images
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,14 +77,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="as for search.launch")
     parser.add_argument("--weights", default="auto", help="as for search.launch")
     parser.add_argument("--digest", default="", help="weights that the study measured; others are refused")
-    parser.add_argument("--benchmark", required=True)
-    parser.add_argument("--split", choices=SPLITS, default="validation")
-    parser.add_argument("--questions", type=int, required=True, help="how many the study asks")
+    add_study_options(parser)
     parser.add_argument("--question", type=int, required=True, help="which of them, from 0")
     parser.add_argument("--config", required=True, help="a himap.PruningConfig as JSON")
     try:
         answer = _answer(parser.parse_args(arguments))
-    except (UsageError, HimapError, ModelLoadError, UnknownBenchmarkError, ValueError) as error:
+    except (UsageError, HimapError, ModelLoadError, DataError, UnknownBenchmarkError, ValueError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     json.dump(answer, sys.stdout)
@@ -82,8 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answer(options: argparse.Namespace) -> dict[str, Any]:
     config = PruningConfig.from_dict(json.loads(options.config))
-    chosen = benchmark(options.benchmark)
-    questions = embedded_questions(chosen, options.split, options.questions)
+    asked = study_questions(options)
+    chosen, questions = asked.benchmark, asked.questions
     if not 0 <= options.question < len(questions):
         raise UsageError(f"got question {options.question}; expected 0 to {len(questions) - 1}")
     target = resolve(options.model, options.weights)

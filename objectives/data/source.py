@@ -6,7 +6,7 @@ import hashlib
 import re
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from objectives.data.errors import DataError
 from objectives.data.hub import hub_questions, keep_images
 from objectives.data.metrics import OwnBenchmark, metric, metric_name
 from objectives.data.own import BadRow, BadRowsError, read_own
-from objectives.data.subsets import SPLITS, split_of, subset
+from objectives.data.subsets import SPLITS, splits_of, subset
 
 _MISSING_SHOWN = 5
 _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
@@ -113,19 +113,24 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
     questions, bad = read_own(path, source.metric, source.data_root)
     if bad and (not source.skip_bad or not questions):
         raise BadRowsError(path, bad, len(bad) + len(questions))
-    root = str((source.data_root or path.parent).resolve())
-    portable = [
-        replace(
-            q, image=q.image.removeprefix(root), more_images=tuple(i.removeprefix(root) for i in q.images[1:])
-        )
+    portable = _by_contents(questions)
+    where = dict(zip((q.id for q in questions), questions, strict=True))
+    name = metric_name(source.metric)
+    key = f"{_UNFIT.sub('-', path.stem)}-{name}@{_digest(portable)}"
+    own = OwnBenchmark(key, f"{path.stem} ({name})", measured)
+    asked = [where[q.id] for q in subset(portable, split, n)]
+    return QuestionSet(own, asked, key, str(path), tuple(bad), _sizes(portable))
+
+
+def _by_contents(questions: list[Question]) -> list[Question]:
+    """The questions with digests of images for names: the same wherever files lie, and an image that lies
+    there twice is one."""
+    images = {image for q in questions for image in q.images}
+    seen = {image: hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images}
+    return [
+        replace(q, image=seen[q.image], more_images=tuple(seen[image] for image in q.more_images))
         for q in questions
     ]
-    images = sorted({image for q in questions for image in q.images})
-    seen = [hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images]
-    name = metric_name(source.metric)
-    key = f"{_UNFIT.sub('-', path.stem)}-{name}@{_digest(portable, seen)}"
-    own = OwnBenchmark(key, f"{path.stem} ({name})", measured)
-    return QuestionSet(own, subset(questions, split, n), key, str(path), tuple(bad), _sizes(questions))
 
 
 def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None) -> QuestionSet:
@@ -164,15 +169,14 @@ def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> Question
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:
-    counted = Counter(split_of(question) for question in questions)
+    counted = Counter(splits_of(questions))
     return {split: counted[split] for split in SPLITS}
 
 
-def _digest(questions: list[Question], images: Sequence[str] = ()) -> str:
-    """Eight letters that change with anything that a question holds, and with the digests of images."""
+def _digest(questions: list[Question]) -> str:
+    """Eight letters that change with anything that a question holds."""
     digest = hashlib.sha256()
     for q in questions:
         told = (q.id, q.images, q.text, q.answers, q.choices, q.category, q.group)
         digest.update(repr(told).encode("utf-8", "backslashreplace"))
-    digest.update("".join(images).encode())
     return digest.hexdigest()[:8]

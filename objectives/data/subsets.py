@@ -28,10 +28,26 @@ def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:
     return taken
 
 
-def split_of(question: Question) -> str:
-    """ "validation" or "test" by a hash of the image (of the question itself where it has none), so that an
-    image is in one of them only, whatever else the data holds."""
-    return SPLITS[_hash("split", question.image or question.group or question.id) % 2]
+def splits_of(questions: Sequence[Question]) -> list[str]:
+    """ "validation" or "test" of each, by a hash of what `shared_images` names, so that an image is in one of
+    them only."""
+    return [SPLITS[_hash("split", name) % 2] for name in shared_images(questions)]
+
+
+def shared_images(questions: Sequence[Question]) -> list[str]:
+    """For each question an image that stands for all that it shares with others: the least of its images and
+    of those that questions join to them; its group or id where it has none."""
+    least: dict[str, str] = {}
+
+    def root(image: str) -> str:
+        while least.setdefault(image, image) != image:
+            least[image] = image = least[least[image]]
+        return image
+
+    for question in questions:
+        first, *others = sorted({root(image) for image in question.images}) or [""]
+        least.update(dict.fromkeys(others, first))
+    return [root(q.images[0]) if q.images else q.group or q.id for q in questions]
 
 
 def ordered(questions: Sequence[Question]) -> list[Question]:
@@ -56,7 +72,8 @@ def ordered(questions: Sequence[Question]) -> list[Question]:
 
 def subset(questions: Sequence[Question], split: str, n: int | None) -> list[Question]:
     """The first `n` questions (None: all) of "validation", "test" or "all"."""
-    chosen = ordered([q for q in questions if split in ("all", split_of(q))])
+    placed = zip(questions, splits_of(questions), strict=True)
+    chosen = ordered([question for question, its in placed if split in ("all", its)])
     return chosen if n is None or not chosen else whole_groups(chosen, n)
 
 

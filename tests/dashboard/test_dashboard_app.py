@@ -234,13 +234,16 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
 def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def survivors(key: StudyKey, trial: Trial, number: int) -> outside.Survivors:
+    def survivors(
+        key: StudyKey, source: QuestionSource | None, trial: Trial, number: int
+    ) -> outside.Survivors:
         if number == 1:
             raise outside.OutsideError("python -m search.tokens failed: No module named 'torch'")
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
-        question = outside.Shown(number, "Is *it*?", (), ("no",), file.getvalue())
-        return outside.Survivors(question, (2, 2), frozenset({0, 3}), frozenset({3}), "no", "yes")
+        question = outside.Shown(number, "Is *it*?", (), ("no",), (file.getvalue(),))
+        seen = outside.Seen(Image.open(file), (2, 2), frozenset({0, 3}), frozenset({3}))
+        return outside.Survivors(question, (seen,), "no", "yes")
 
     monkeypatch.setattr(outside, "survivors", survivors)
     app = page("--storage", searched_store, title="Trial")
@@ -263,7 +266,7 @@ def test_pages_stand_where_questions_are_not_embedded(page: Any, database: str) 
         store.set_questions(store.study(key), asked)
     app = page("--storage", database, title="Trial")
     checked(app.button[0].click().run())
-    assert "nly embedded questions can be shown here" in words(app)
+    assert "cannot read mine.jsonl" in words(app)
     app = page("--storage", database, title="Export")
     assert "--data mine.jsonl --metric anls --out presets/" in words(checked(app))
 

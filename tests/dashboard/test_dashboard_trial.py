@@ -8,6 +8,7 @@ import json
 import math
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from dashboard.depth import Depth, decoder_depth
 from dashboard.paired import compare, mcnemar
 from dashboard.queries import build_view
 from dashboard.trial_figures import survivors, tokens_figure
+from objectives.data.source import Source, load_questions
+from storage import QuestionSource
 
 
 def test_the_depth_follows_from_the_paper_flops() -> None:
@@ -116,34 +119,48 @@ def answering(monkeypatch: pytest.MonkeyPatch, code: int, out: str, error: str =
 
 
 def test_questions_and_survivors_are_read_from_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    question = {"number": 3, "text": "Is it?", "choices": [], "answers": ["no"], "image": png()}
+    question = {"number": 3, "text": "Is it?", "choices": [], "answers": ["no"], "images": [png(), png()]}
     answering(monkeypatch, 0, json.dumps([question]))
-    (shown,) = outside.questions(study_key(), [3])
-    assert (shown.number, shown.answers) == (3, ("no",))
-    assert outside.questions(study_key(), []) == []
+    (shown,) = outside.questions(study_key(), None, [3])
+    assert (shown.number, shown.answers, len(shown.pngs)) == (3, ("no",), 2)
+    assert outside.questions(study_key(), None, []) == []
     told = {
-        "rows": 2,
-        "columns": 3,
-        "after_k1": [0, 5],
-        "after_k2": [5],
-        "answer": "no",
-        "dense_answer": "yes",
-    }
+        "grids": [{"rows": 2, "columns": 3, "tokens": 6}, {"rows": 1, "columns": 2, "tokens": 2}],
+        "after_k1": [0, 5, 7], "after_k2": [5], "answer": "no", "dense_answer": "yes",
+    }  # fmt: skip
     asked = answering(monkeypatch, 0, json.dumps({**question, **told}))
-    found = outside.survivors(study_key(), searched(3)[2], 3)
-    assert (found.grid, found.after_k2, found.image.size) == ((2, 3), {5}, (4, 4))
+    first, second = outside.survivors(study_key(), None, searched(3)[2], 3).seen
+    assert (first.grid, first.after_k1, first.after_k2, first.image.size) == ((2, 3), {0, 5}, {5}, (4, 4))
+    assert (second.grid, second.after_k1, second.after_k2) == ((1, 2), {1}, set())
     assert json.loads(asked[0][-1])["k2"] == 8
     assert study_key().weights_digest in asked[0]
 
 
-def test_questions_that_are_not_embedded_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = answering(monkeypatch, 0, "[]")
-    key = study_key("mine-anls@12345678")
-    with pytest.raises(outside.OutsideError, match="only embedded questions can be shown here; mine-anls@1"):
-        outside.questions(key, [1])
-    with pytest.raises(outside.OutsideError, match="only embedded questions"):
-        outside.survivors(key, searched(3)[2], 1)
-    assert not asked
+def test_questions_of_a_file_are_asked_for_where_they_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real command, in the folder where the dashboard was started; a changed file is refused."""
+    for color in range(40):
+        Image.new("RGB", (8, 6), (color, 0, 0)).save(tmp_path / f"{color}.png")
+    rows = [
+        {"id": i, "image": [f"{i}.png", f"{i}.png"], "question": f"What is {i}?", "answer": i}
+        for i in range(40)
+    ]
+    file = tmp_path / "mine.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.chdir(tmp_path)
+    source = QuestionSource("mine.jsonl", "--data mine.jsonl --metric exact_match")
+    found = load_questions(Source(data=file, metric="exact_match"), "validation", 5)
+    key = replace(study_key(found.key), n_questions=5)
+    (shown,) = outside.questions(key, source, [4])
+    asked = found.questions[4]
+    assert (shown.text, shown.answers, len(shown.pngs)) == (asked.text, asked.answers, 2)
+    assert Image.open(io.BytesIO(shown.pngs[0])).getpixel((0, 0)) == (int(asked.id), 0, 0)
+    file.write_text("\n".join(map(json.dumps, rows[:30])))
+    with pytest.raises(
+        outside.OutsideError, match=f"the study asked {key.benchmark}, but .*mine.jsonl holds"
+    ):
+        outside.questions(key, source, [4])
 
 
 @pytest.mark.parametrize(
@@ -160,4 +177,4 @@ def test_what_goes_wrong_outside_is_one_line(
 ) -> None:
     answering(monkeypatch, code, out, error)
     with pytest.raises(outside.OutsideError, match=said):
-        outside.questions(study_key(), [1])
+        outside.questions(study_key(), None, [1])

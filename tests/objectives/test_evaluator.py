@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,7 +42,9 @@ def evaluator(request: pytest.FixtureRequest, evaluators: dict[str, Evaluator]) 
 
 def answer_alone(mini: LoadedModel, question: Question, config: PruningConfig) -> str:
     """Plain `generate` on one question, the image given as pixels."""
-    inputs = mini.inputs([benchmark(MIXED).prompt(question)], [embedded_image(question.image)])
+    inputs = mini.inputs(
+        [benchmark(MIXED).prompt(question)], [[embedded_image(image) for image in question.images]]
+    )
     with torch.inference_mode(), himap.prune(mini.model, config):
         ids = mini.model.generate(**inputs, max_new_tokens=benchmark(MIXED).max_new_tokens, do_sample=False)
     new = ids[0, inputs["input_ids"].shape[1] :]
@@ -63,6 +66,23 @@ def test_batched_answers_are_those_of_each_question_alone(
     assert batched == tuple(answer_alone(evaluator.loaded, q, config) for q in evaluator.questions)
 
 
+@pytest.mark.parametrize("config", [CONFIGS["dense"], CONFIGS["hard"]], ids=["dense", "hard"])
+def test_questions_about_several_images(mini: LoadedModel, config: PruningConfig) -> None:
+    """Of one, two and three images, one of them twice, in one batch: each as alone, with its own counts."""
+    one, *_ = several = asked(4)
+    pictures = [q.image for q in asked(10)]
+    several[1:] = [
+        replace(several[1], more_images=(one.image,)),
+        replace(several[2], more_images=tuple(pictures[4:6])),
+        replace(several[3], more_images=(several[3].image, pictures[7])),
+    ]
+    found = Evaluator(mini, benchmark(MIXED), several, batch_size=4).evaluate(config)
+    assert found.answers == tuple(answer_alone(mini, q, config) for q in several)
+    alone = Evaluator(mini, benchmark(MIXED), [Question(p, p, "?", ("a",)) for p in pictures])
+    tokens = dict(zip(pictures, alone.tokens()[0], strict=True))
+    assert found.image_tokens == tuple(sum(tokens[image] for image in q.images) for q in several)
+
+
 def test_pruning_changes_answers(evaluator: Evaluator) -> None:
     assert evaluator.evaluate(CONFIGS["hard"]).answers != evaluator.evaluate(CONFIGS["dense"]).answers
 
@@ -72,7 +92,7 @@ def test_token_counts_are_the_engines(evaluator: Evaluator) -> None:
     result = evaluator.evaluate(config)
     for i, question in enumerate(evaluator.questions):
         inputs = evaluator.loaded.inputs(
-            [evaluator.benchmark.prompt(question)], [embedded_image(question.image)]
+            [evaluator.benchmark.prompt(question)], [[embedded_image(image) for image in question.images]]
         )
         with torch.inference_mode(), himap.prune(evaluator.loaded.model, config) as pruning:
             evaluator.loaded.model(**inputs)

@@ -29,7 +29,7 @@ def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
     found = said(prompts)
     for i, question in enumerate(prompts.questions):
-        inputs = mini.inputs([prompts.benchmark.prompt(question)], [embedded_image(question.image)])
+        inputs = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
         with torch.no_grad():
             ids = mini.model.generate(**inputs, max_new_tokens=4, do_sample=False)
             first = mini.model(**inputs).logits[0, -1].softmax(-1)
@@ -53,7 +53,7 @@ def test_answers_follow_their_prompts_as_the_chat_form_has_it(mini: LoadedModel)
         tokenizer = mini.processor.tokenizer
         assert tokenizer.decode(ids).replace(" ,", ",") == prompts.benchmark.target(question)
         assert targets[row][targets[row] != IGNORED].tolist() == ids
-        alone = mini.inputs([prompts.benchmark.prompt(question)], [embedded_image(question.image)])
+        alone = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
         start = alone["input_ids"].shape[1]
         more = torch.tensor([ids])
         whole: dict[str, Any] = alone | {"input_ids": torch.cat([alone["input_ids"], more], 1)}

@@ -52,7 +52,7 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
     assert sum(file.stat().st_size for file in folder.rglob("*")) <= MAX_BYTES + 500_000
     pope = benchmark("pope")
     asked = embedded_questions(pope, "validation", 4)
-    inputs = loaded.inputs([pope.prompt(q) for q in asked], [embedded_image(q.image) for q in asked])
+    inputs = loaded.inputs([pope.prompt(q) for q in asked], [[embedded_image(q.image)] for q in asked])
     new = loaded.model.generate(**inputs, max_new_tokens=2)[:, inputs["input_ids"].shape[1] :]
     answers = loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
     assert {answer.strip() for answer in answers} <= {"yes", "no"}
@@ -72,26 +72,26 @@ def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
 def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     asked = embedded_questions(benchmark("vqav2"), "validation", 10)
     prompts = [benchmark("vqav2").prompt(q) for q in asked]
-    inputs = mini.inputs(prompts, [embedded_image(q.image) for q in asked])
+    inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
     assert image_token_counts(mini.source, asked) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
     image = embedded_image("validation-0")
-    inputs = mini.inputs(["What is the star?", "star"], [image, image])
+    inputs = mini.inputs(["What is the star?", "star"], [[image], [image]])
     long, short = inputs["attention_mask"].tolist()
     gap = len(short) - sum(short)
     assert all(long) and gap > 0
     assert short == [0] * gap + [1] * sum(short)
     pad = mini.processor.tokenizer.pad_token_id
     assert inputs["input_ids"][1, :gap].tolist() == [pad] * gap
-    alone = mini.inputs(["star"], [image])
+    alone = mini.inputs(["star"], [[image]])
     assert inputs["input_ids"][1, gap:].tolist() == alone["input_ids"][0].tolist()
 
 
 def test_the_turn_is_the_image_then_the_text_then_the_answers_place(mini: LoadedModel) -> None:
-    inputs = mini.inputs(["What is the star?"], [embedded_image("validation-0")])
+    inputs = mini.inputs(["What is the star?"], [[embedded_image("validation-0")]])
     ids, image = inputs["input_ids"][0], mini.model.config.image_token_id
     after = ids[int((ids == image).nonzero().max()) + 1 :]
     said = mini.processor.tokenizer.decode(after).split()

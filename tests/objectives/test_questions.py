@@ -27,7 +27,7 @@ def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(
     assert [one["number"] for one in told] == [7, 3]
     assert (told[0]["text"], told[0]["answers"]) == (expected[7].text, list(expected[7].answers))
     assert told[0]["choices"] == list(expected[7].choices)
-    image = Image.open(io.BytesIO(base64.b64decode(told[0]["image"])))
+    image = Image.open(io.BytesIO(base64.b64decode(told[0]["images"][0])))
     assert image.tobytes() == load_image(expected[7].image).tobytes()
 
 

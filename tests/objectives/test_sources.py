@@ -17,7 +17,7 @@ from objectives.data import hub
 from objectives.data.errors import DataError
 from objectives.data.images import load_image
 from objectives.data.source import Source, load_questions
-from objectives.data.subsets import ordered, split_of, subset, whole_groups
+from objectives.data.subsets import ordered, shared_images, splits_of, subset, whole_groups
 
 N = 24  # images of each hand-made benchmark
 
@@ -240,8 +240,47 @@ def test_an_order_does_not_depend_on_that_of_the_file() -> None:
 
 def test_an_image_stays_in_its_split_whatever_else_there_is() -> None:
     asked = many({"a": 400})
-    assert [split_of(q) for q in asked[:10]] == [split_of(q) for q in many({"a": 5})]
-    assert 0.4 < sum(split_of(q) == "test" for q in asked) / len(asked) < 0.6
+    assert splits_of(asked)[:10] == splits_of(many({"a": 5}))
+    assert 0.4 < splits_of(asked).count("test") / len(asked) < 0.6
+
+
+def test_questions_that_share_an_image_are_in_one_split() -> None:
+    """Ten chains of five questions, linked by images that neighbors share; each question in the chain has an
+    image of its own, too, so that by first images alone half of them would be elsewhere."""
+    chains = [
+        [
+            Question(f"{c}-{i}", f"{c}-own-{i}", "?", ("a",), more_images=(f"{c}-{i}", f"{c}-{i + 1}"))
+            for i in range(5)
+        ]
+        for c in range(10)
+    ]
+    asked = [chain[i] for i in (3, 0, 4, 2, 1) for chain in chains]
+    found = dict(zip((q.id for q in asked), splits_of(asked), strict=True))
+    assert all(len({found[q.id] for q in chain}) == 1 for chain in chains)
+    assert set(found.values()) == {"validation", "test"}
+    assert shared_images(asked) == shared_images(asked[::-1])[::-1]
+
+
+def test_own_questions_are_split_the_same_wherever_they_lie(tmp_path: Path) -> None:
+    """By contents: under another folder and other names, and twice there, an image stays in its split."""
+    rows = [{"id": i, "image": f"{i}.png", "question": "?", "answer": "a"} for i in range(12)]
+    for folder, name in (("here", "{}.png"), ("there", "moved/{}.png")):
+        (tmp_path / folder / "moved").mkdir(parents=True)
+        for i in range(12):
+            Image.new("RGB", (8, 6), (i // 2, 0, 0)).save(tmp_path / folder / name.format(i))
+        told = [json.dumps(row | {"image": name.format(row["id"])}) for row in rows]
+        (tmp_path / folder / "mine.jsonl").write_text("\n".join(told))
+    here, there = (
+        Source(data=tmp_path / name / "mine.jsonl", metric="exact_match") for name in ("here", "there")
+    )
+    halves = [
+        [[q.id for q in load_questions(source, split, None).questions] for split in ("validation", "test")]
+        for source in (here, there)
+    ]
+    assert halves[0] == halves[1] and all(halves[0])
+    twins = [{str(int(i) ^ 1) for i in half} for half in halves[0]]
+    assert twins == [set(half) for half in halves[0]]
+    assert load_questions(here, "all", None).key == load_questions(there, "all", None).key
 
 
 def test_whole_groups() -> None:
