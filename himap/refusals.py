@@ -58,10 +58,10 @@ def check_prompt(inputs: Mapping[str, Any], layers: list[nn.Module]) -> None:
         InputError: with the reason.
     """
     mask, cache = inputs.get("attention_mask"), inputs.get("past_key_values")
+    if getattr(cache, "is_compileable", False):  # first, for `generate` also prepares a mask of its own then
+        raise InputError("a static cache has one length for all layers; use the default dynamic cache")
     if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):
         raise InputError("pruning needs a two-dimensional attention_mask (batch, tokens), got another form")
-    if getattr(cache, "is_compileable", False):
-        raise InputError("a static cache has one length for all layers; use the default dynamic cache")
     if any(layer.training and getattr(layer, "gradient_checkpointing", False) for layer in layers):
         raise InputError("gradient checkpointing runs layers again after the cut is over; switch it off")
 

@@ -41,6 +41,15 @@ def test_options_of_generate(llava: Subject, option: str, value: Any, message: s
         model.generation_config = own
 
 
+def test_a_static_cache_is_named_whatever_generate_makes_of_the_mask(subject: Subject) -> None:
+    prompt = subject.prompts[0]
+    mask = torch.ones_like(prompt["input_ids"])
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="a static cache has one length"):
+        subject.model.generate(
+            **{**prompt, "attention_mask": mask}, max_new_tokens=2, cache_implementation="static"
+        )
+
+
 def test_an_assistant_model_and_continuous_batching(llava: Subject) -> None:
     with himap.prune(llava.model, CONFIG):
         with pytest.raises(InputError, match="assistant_model does not work with pruning"):
