@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +15,7 @@ from objectives.provenance import commit, versions
 from search.asked import Library
 from search.intervals import accuracy_interval, difference_interval
 from search.measure import Bench
+from search.race import Rival
 from search.targets import Target
 from storage import Confirmation, Store, StudyKey, StudySummary
 from storage.confirmation import HELD_OUT
@@ -41,6 +43,8 @@ class Confirmer:
     Args:
         on_step: called before each measurement with what it is.
         library: questions of the benchmarks that are not embedded.
+        floor: a configuration that surely loses more than this (of 1) against dense is given up early; its
+            confirmation then has fewer questions, and NaN for the scores of the others.
     """
 
     def __init__(
@@ -51,9 +55,10 @@ class Confirmer:
         split: str = HELD_OUT,
         on_step: Callable[[str], None] = lambda said: None,
         library: Library | None = None,
+        floor: float | None = None,
     ) -> None:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
-        self._library = library
+        self._library, self._floor = library, floor
         self._on_step = on_step
         self._bench: Bench | None = None
         self._known: dict[tuple[Any, ...], tuple[int, Confirmation]] = {}
@@ -91,7 +96,7 @@ class Confirmer:
         self._on_step(f"{asked.benchmark}: {described(asked.config)}")
         if self._bench is None:
             self._bench = open_bench(self._target.source, self._split, self._n, self._library)
-        fields = measured_again(self._bench, asked.benchmark, asked.config, dense)
+        fields = measured_again(self._bench, asked.benchmark, asked.config, dense, self._floor)
         return Confirmation(
             **asked.config.as_dict(), **fields, trial=asked.trial, split=self._split, n_questions=self._n
         )
@@ -106,17 +111,26 @@ def open_bench(source: str, split: str, n_questions: int, library: Library | Non
 
 
 def measured_again(
-    bench: Bench, benchmark: str, config: PruningConfig, dense: Confirmation | None
+    bench: Bench,
+    benchmark: str,
+    config: PruningConfig,
+    dense: Confirmation | None,
+    floor: float | None = None,
 ) -> dict[str, Any]:
     """Fields of a `Confirmation`: accuracy and difference to `dense` (None: this is dense), costs, latency of
-    both side by side."""
-    fields = bench.measure(benchmark, config)
+    both side by side; `floor` as for a `Confirmer`."""
+    fields = bench.measure(benchmark, config, _floors(dense, floor))
+    for name in ("state", "reason"):
+        fields.pop(name, None)
     evaluator = bench.evaluator(benchmark)
-    graded, groups = evaluator.benchmark.graded, shared_images(evaluator.questions)
-    accuracy = accuracy_interval(fields["scores"], groups, graded=graded)
+    asked = [i for i, score in enumerate(fields["scores"]) if not math.isnan(score)]
+    shared = shared_images(evaluator.questions)
+    graded, groups = evaluator.benchmark.graded, [shared[i] for i in asked]
+    scores = [fields["scores"][i] for i in asked]
+    accuracy = accuracy_interval(scores, groups, graded=graded)
     difference = (0.0, 0.0, 0.0)
     if dense is not None:
-        found = difference_interval(fields["scores"], dense.scores, groups, graded=graded)
+        found = difference_interval(scores, [dense.scores[i] for i in asked], groups, graded=graded)
         difference = found.mean, found.low, found.high
     timed = bench.time(benchmark, config)
     family = families.find(bench.loaded.model)
@@ -130,6 +144,13 @@ def measured_again(
         "family": family.model_class, "layers": len(family.layers),
         "commit": commit(), "versions": versions(), "created_at": utc_now(),
     }  # fmt: skip
+
+
+def _floors(dense: Confirmation | None, floor: float | None) -> tuple[Rival, ...]:
+    """Dense less `floor`, as something that costs nothing to race against."""
+    if dense is None or floor is None:
+        return ()
+    return (Rival(-1, 0.0, 0.0, tuple(score - floor for score in dense.scores)),)
 
 
 def described(config: PruningConfig) -> str:

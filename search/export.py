@@ -2,9 +2,10 @@
 
     python -m search.export --storage sqlite:///himap.db --model qwenvl --benchmark all --out presets/
 
-The best of hundreds of noisy estimates flatters itself. So this takes members from useful places of each
-front (the knee; the cheapest within 0.5, 1 and 2 points of dense; the cheapest not worse than dense) and
-measures them and dense again on the test split, question by question. It writes what that says: held-out
+The best of hundreds of noisy estimates flatters itself. So the likely configurations of each search first
+answer --screen further validation questions, from the cheapest on, to find useful places (the cheapest that
+surely stays within 0.5, 1 and 2 points of dense, or else is likely to; the cheapest not worse than dense; the
+front's knee). Those and dense then answer test questions, one by one. It writes what that says: held-out
 accuracy, the difference to dense with its 95 % paired interval, both FLOPs, latency, device and a verdict.
 "confirmed within 1 point" means that the whole interval lies above -1 point; anything else is "not
 confirmed", with the figures. MODEL-BENCHMARK.yaml is the cheapest within 1 point; the others carry their
@@ -51,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--questions", type=int, default=500,
         help="test questions (default 500); a loss of 1 point can hardly be told from none with fewer",
+    )  # fmt: skip
+    made.add_argument(
+        "--screen", type=int, default=500, metavar="N",
+        help="further validation questions by which places are chosen (default 500; 0: by the search's own)",
     )  # fmt: skip
     made.add_argument(
         "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search"

@@ -16,23 +16,18 @@ from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.options import EVERYTHING, source_of, sources
 from objectives.errors import ObjectiveError
-from search.asked import Library
+from search.asked import LEAST, Library
+from search.chooser import JOINT, Chooser, Chosen
 from search.confirm import Asked, Confirmer, studies_of
 from search.errors import SearchError, UsageError
-from search.joint import Candidate, best, candidates
-from search.places import Place, pick
+from search.places import Place
 from search.study import configuration
 from search.targets import Target, resolve
-from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, Trial, open_store
-from storage.confirmation import HELD_OUT, WITHIN
-from storage.pareto import front
+from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, open_store
+from storage.confirmation import HELD_OUT
 from storage.presets import Promise, preset_filename, write_preset
 
 _LARGEST = 2**31 - 1  # what a column of the store holds
-_LEAST = 20
-JOINT = Place("joint", "smallest worst loss on several benchmarks", WITHIN)
-
-Chosen = tuple[StudySummary, Place, Trial]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,10 +48,11 @@ def _export(options: argparse.Namespace, console: Console) -> int:
         library, names = _asked_for(options, store, target)
         studies = _studies(store, target, names, console)
         console.print(f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}", markup=False)
+        chooser = Chooser(store, target, library, lambda line: console.print(line, markup=False))
         if options.joint:
-            chosen = [_joint(store, target, studies, options.max_flops / 100, console, library)]
+            chosen = [chooser.joint(studies, options.max_flops / 100)]
         else:
-            chosen = [each for study in studies.values() for each in _places(store, study, console)]
+            chosen = [each for study in studies.values() for each in chooser.places(study, options.screen)]
         written = _confirmed(options, console, store, target, studies, chosen, library)
     if not written:
         raise UsageError(
@@ -66,9 +62,13 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if not _LEAST <= options.questions <= _LARGEST:
+    if not LEAST <= options.questions <= _LARGEST:
         raise UsageError(
-            f"got --questions {options.questions}; expected a whole number from {_LEAST} to {_LARGEST}"
+            f"got --questions {options.questions}; expected a whole number from {LEAST} to {_LARGEST}"
+        )
+    if options.screen and not LEAST <= options.screen <= _LARGEST:
+        raise UsageError(
+            f"got --screen {options.screen}; expected 0 (none) or a whole number from {LEAST} to {_LARGEST}"
         )
     if not 0 < options.max_flops <= 100:
         raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
@@ -115,46 +115,6 @@ def _studies(store: Store, target: Target, asked: list[str], console: Console) -
         why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
-
-
-def _places(store: Store, study: StudySummary, console: Console) -> list[Chosen]:
-    trials = [t for t in store.trials(study.id, scores=False) if t.complete]
-    dense = next((t for t in trials if t.origin == "dense"), None)
-    if dense is None:
-        console.print(f"{study.key.benchmark}: left out, its search has not measured dense", markup=False)
-        return []
-    return [(study, place, trial) for place, trial in pick(front(trials), dense)]
-
-
-def _joint(
-    store: Store,
-    target: Target,
-    studies: dict[str, StudySummary],
-    ratio: float,
-    console: Console,
-    library: Library,
-) -> Chosen:
-    """The member that is best for all benchmarks together; what the studies do not know of it is measured
-    on their own questions, so that the choice stays blind to the test split."""
-    trials = {
-        name: [t for t in store.trials(study.id, scores=False) if t.complete]
-        for name, study in studies.items()
-    }
-    found = candidates(trials, ratio)
-    confirmers: dict[int, Confirmer] = {}
-
-    def drop(candidate: Candidate, name: str) -> float:
-        key = studies[name].key
-        if key.n_questions not in confirmers:
-            confirmers[key.n_questions] = Confirmer(
-                store, target, key.n_questions, key.split,
-                lambda said: console.print(f"trying     {said}"), library,
-            )  # fmt: skip
-        asked = Asked(studies[name].id, name, candidate.config)
-        return -confirmers[key.n_questions].confirm(asked).difference
-
-    winner = best(found, list(studies), drop)
-    return studies[winner.benchmark], JOINT, winner.trial
 
 
 def _confirmed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,11 +15,13 @@ from search_helpers import trial
 import himap
 from himap import PruningConfig
 from search import export, verify
+from search.confirm import Asked, Confirmer
 from search.measure import Bench
 from search.space import VERSION
 from search.targets import resolve
 from storage import Confirmation, StudyKey, Trial, open_store
 
+DENSE = PruningConfig.dense()
 CHEAP, DEAR = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
 N = 20
 
@@ -59,7 +62,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]
 
 
 def run(tiny: Path, *more: str) -> int:
-    return export.main(["--model", str(tiny), "--questions", str(N), *more])
+    return export.main(["--model", str(tiny), "--questions", str(N), "--screen", "0", *more])
 
 
 def confirmations(name: str, split: str = "test") -> list[Confirmation]:
@@ -96,6 +99,39 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
     assert preset.promise.verdict == found.verdict(0.01)
     assert preset.provenance.trial == 3
     assert "measuring  pope: 90 % at 1" in capsys.readouterr().out
+
+
+def test_places_are_chosen_by_further_validation_questions(
+    tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """40 of them behind the 20 of the search; dense and both winners answer them before test questions."""
+    assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
+    screened = confirmations("mme", "validation")
+    assert {(each.n_questions, each.trial) for each in screened} >= {(N + 40, 0), (N + 40, 3)}
+    assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", DEAR)][: len(screened)]
+    assert [each.split for each in confirmations("mme")] == ["test"] * (len(measured) - len(screened))
+    assert "screening  mme: dense" in capsys.readouterr().out
+    again = len(measured)
+    assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
+    assert len(measured) == again
+
+
+def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) -> None:
+    """A stand-in for dense that is always right: the tiny checkpoint, which guesses, is far below."""
+    target = resolve(str(tiny), "auto")
+    with open_store("sqlite:///himap.db") as store:
+        study = next(s for s in store.studies() if s.key.benchmark == "pope")
+        confirmer = Confirmer(store, target, 200, "validation", floor=0.02)
+        dense = confirmer.confirm(Asked(study.id, "pope", DENSE))
+        right = replace(dense, scores=(1.0,) * dense.n, accuracy=1.0, accuracy_high=1.0)
+        store.confirm(study.id, right)
+        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(
+            Asked(study.id, "pope", CHEAP)
+        )
+        again = Confirmer(store, target, 200, "validation").confirm(Asked(study.id, "pope", CHEAP))
+    assert 0 < found.n < 200 == len(found.scores)
+    assert math.isnan(max(found.scores, key=math.isnan)) and found.difference_high < -0.02
+    assert (again.n, again.created_at) == (found.n, found.created_at)
 
 
 def test_what_is_stored_is_not_measured_again(
@@ -177,6 +213,7 @@ def test_the_verified_promise_decides_the_exit_code(
     [
         (["--questions", "5"], "got --questions 5; expected a whole number from 20 to"),
         (["--max-flops", "0"], "got --max-flops 0; expected a percentage above 0"),
+        (["--screen", "3"], "got --screen 3; expected 0 (none) or a whole number from 20"),
         (["--out", "himap.db"], "got --out himap.db, which is a file"),
         (["--benchmark", "popy"], "unknown benchmark 'popy'; expected one of vqav2"),
         (

@@ -220,7 +220,7 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
         return honest(self, name, *rest)
 
     monkeypatch.setattr(Bench, "measure", watched)
-    exported = ["--model", str(tiny), "--questions", "20", *OWN]
+    exported = ["--model", str(tiny), "--questions", "20", *OWN]  # screened by what validation has left
     assert export.main(exported) == 0
     capsys.readouterr()
     searching = {q.image for q in ask(own(), "validation", 500).found.questions}
