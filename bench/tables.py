@@ -1,8 +1,9 @@
 """Rewrites the README's tables from what was measured.
 
-    python -m bench.tables --storage sqlite:///himap.db
+    python -m bench.tables --storage sqlite:///himap.db --presets presets/
 
-The minis' table comes from their evaluation.json, the search's from the store. A table stands between two
+The minis' table comes from their evaluation.json, the search's from the store, the confirmed one from the
+presets that `search.export` wrote. A table stands between two
 comments that name it; everything else in the README stays.
 """
 
@@ -15,10 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import himap
 from bench.fronts import distinct_steps
+from himap import HimapError
 from minis import checkpoint
 from minis.architecture import NAMES
 from objectives.statistics import Interval
+from search.places import WITHINS
 from search.report import chosen, hypervolume
 from storage import StorageError, Trial, open_store
 from storage.pareto import front
@@ -26,6 +30,7 @@ from storage.pareto import front
 README = Path(__file__).parents[1] / "README.md"
 # What each task of the dense model should reach, in %.
 GOALS = {"vqav2": 85, "textvqa": 93, "pope": 92, "mme": 85, "scienceqa": 90, "aokvqa": 90}
+WITHIN_1 = WITHINS[1]
 _ORIGINS = ("dense", "fastv", "paper", "random")
 
 
@@ -68,6 +73,26 @@ def search_table(storage: str) -> str:
     return f"{_lines(rows)}\n\nMeasured: {origin}."
 
 
+def confirmed_table(folder: Path) -> str:
+    """Each benchmark's preset within 1 point of dense, with what its test questions said."""
+    presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
+    rows = [["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]]
+    rows.append(["---"] * len(rows[0]))
+    chosen_ones = [p for p in presets if p.promise.place == WITHIN_1.name]
+    if not chosen_ones:
+        raise ValueError(f"no preset in {folder} is the {WITHIN_1.name}; run python -m search.export")
+    for preset in chosen_ones:
+        m = preset.measured[0]
+        accuracy = Interval(m.accuracy, m.accuracy_low, m.accuracy_high)
+        difference = Interval(m.difference, m.difference_low, m.difference_high)
+        cells = [f"{100 * m.flops_ratio:.0f}", _percent(accuracy), _percent(difference)]
+        rows.append([m.benchmark, *cells, preset.promise.verdict.partition(":")[0]])
+    kept = sum(p.promise.confirmed for p in presets)
+    first, origin = chosen_ones[0].measured[0], chosen_ones[0].provenance
+    measured = f"n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}"
+    return f"{_lines(rows)}\n\nOf all {len(presets)} presets {kept} are confirmed. Measured: {measured}."
+
+
 def replaced(text: str, name: str, table: str) -> str:
     """`text` with the table called `name` put between its two comments."""
     pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
@@ -100,12 +125,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.tables", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--storage", metavar="URL", help="also the table of the searches in this store")
+    parser.add_argument("--presets", type=Path, metavar="DIR", help="also the table of these presets")
     options = parser.parse_args(arguments)
     try:
         text = replaced(README.read_text(), "minis", minis_table())
         if options.storage:
             text = replaced(text, "search", search_table(options.storage))
-    except (StorageError, ValueError) as error:
+        if options.presets:
+            text = replaced(text, "confirmed", confirmed_table(options.presets))
+    except (StorageError, HimapError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     README.write_text(text)
