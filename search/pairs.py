@@ -14,7 +14,7 @@ from search.study import Key, PairStudy, configuration
 from search.targets import Target
 from search.tenant import Tenant
 from storage import Store, StudyKey, Trial
-from storage.pareto import front
+from storage.pareto import cheapest_within, front
 
 SPLIT = "validation"
 _TRANSFERS = 8  # of each other pair's front
@@ -99,7 +99,9 @@ def measured(
 
 
 def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list[tuple[PruningConfig, str]]:
-    """Of each other benchmark's front, some members spread over its costs, and where they come from."""
+    """What other benchmarks found, and where: first of each the cheapest within one point of its dense, so
+    that settings can be compared across pairs; then some members of each front, spread over its costs."""
+    best: list[tuple[PruningConfig, str]] = []
     found: list[tuple[PruningConfig, str]] = []
     for other, trials in others:
         members = front(trials)
@@ -108,7 +110,10 @@ def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list
         step = max(1, len(members) / _TRANSFERS)
         chosen = [members[int(i * step)] for i in range(min(_TRANSFERS, len(members)))]
         found += [(configuration(trial), _named(other, trial)) for trial in chosen]
-    return found
+        dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
+        cheapest = cheapest_within(members, dense)
+        best += [(configuration(cheapest), _named(other, cheapest))] if cheapest is not None else []
+    return list(dict(best + found).items())
 
 
 def _named(key: StudyKey, trial: Trial) -> str:

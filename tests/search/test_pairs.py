@@ -45,5 +45,13 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     moved = transfers(KEY, [(mme, [*trials, beaten]), (replace(KEY, seed=3), [trial(1, PAPER)])])
     assert [config.r1 for config, _ in moved] == [96, 93, 90, 87, 84, 81, 78, 75]
     assert moved[1][1] == f"study {mme.name}, trial 3"
+    dense = trial(40, PruningConfig.dense(), "dense", accuracy=0.65, accuracy_low=0.5, accuracy_high=0.8)
+    first, *rest = transfers(KEY, [(mme, [*trials, dense])])
+    cheapest = min((t for t in trials if t.accuracy >= 0.64), key=lambda t: t.flops)
+    assert first == (
+        PruningConfig(cheapest.k1, cheapest.r1, 8, 50),
+        f"study {mme.name}, trial {cheapest.number}",
+    )
+    assert first not in rest
     assert transfers(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
     assert transfers(KEY, [(mme, [])]) == []
