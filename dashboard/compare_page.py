@@ -61,8 +61,8 @@ def _transfers(here: Context, views: dict[tuple[str, str], queries.View]) -> Non
     picture(transfer.transfer_figure(transfer.transfers(views), names, dark=here.dark), "transfer")
     st.caption(
         "Accuracy to dense and share of its FLOPs, where a pair has measured the other's cheapest setting "
-        "within one point of dense; ≈ marks an estimate of a stopped trial. Nothing is filled in: a launch with "
-        "a larger --budget measures what is missing first."
+        "within one point of dense; ≈ marks an estimate of a stopped trial. Nothing is filled in: a launch "
+        "with a larger --budget measures what is missing first."
     )
     with st.expander("The settings"):
         for pair, setting in transfer.settings_of(views):
