@@ -48,7 +48,7 @@ def _at(store: Store, size: int, asks: int, sampler: str) -> dict[str, float]:
 def _fill(store: Store, size: int) -> None:
     """Brings the study to that size with configurations drawn at random, none twice."""
     study_id, _, _, stored = open_study(store, "random")
-    space, source = SearchSpace(LAYERS), random.Random(size)
+    space, source = SearchSpace(LAYERS), random.Random(f"{size} rows")  # no study draws the same
     seen = {effective(configuration(trial), (TOKENS,)) for trial in stored}
     rows: list[Trial] = []
     for number in range(len(stored), size):
