@@ -4,7 +4,8 @@ python -m bench.dashboard [--trials 100000] [--studies 20] [--runs 5]
 
 Writes the trials through the storage layer into a file of its own, starts the dashboard on it, and measures
 in a headless Chromium from opening the address until the front's points are drawn: the first visit after the
-start of the server, and further visits. Where optuna-dashboard is installed it is measured beside it, on the
+start of the server, and further visits. A Streamlit page with nothing but a plotly chart of one point says how
+much of that is the browser's and Streamlit's own. Where optuna-dashboard is installed it is measured beside it, on the
 same trials as Optuna studies in SQLite, from opening a study's address until its history is drawn.
 """
 
@@ -27,6 +28,12 @@ from bench.serving import FLAGS, serving
 
 GOAL = 2.0  # seconds
 FRONT = ".js-plotly-plot .scatterlayer .trace path.point"
+BARE = """
+import plotly.graph_objects as go
+import streamlit as st
+
+st.plotly_chart(go.Figure(go.Scatter(x=[1], y=[1], mode="markers")))
+"""
 PEER_FRONT = ".js-plotly-plot .scatterlayer .trace path, .js-plotly-plot .gl-container canvas"
 
 
@@ -82,6 +89,10 @@ def main(arguments: list[str] | None = None) -> int:
         with serving(f"sqlite:///{folder}/himap.db") as address:
             ours = first_drawn(address, FRONT, options.runs)
         say(told("himap dashboard", ours))
+        bare = Path(folder, "bare.py")
+        bare.write_text(BARE)
+        with serving("none", bare) as address:
+            say(told("one point", first_drawn(address, FRONT, options.runs)))
         if PEER is None:
             say("optuna-dashboard is not installed here: pip install optuna-dashboard")
         else:

@@ -45,10 +45,10 @@ def running(command: Sequence[str], address: str, health: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(storage: str) -> Iterator[str]:
-    """The address of our dashboard on that store."""
+def serving(storage: str, app: Path = ROOT / "dashboard" / "app.py") -> Iterator[str]:
+    """The address of our dashboard on that store, or of another Streamlit page."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(ROOT / "dashboard" / "app.py")]
+    command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += ["--server.port", str(port), "--server.headless", "true", "--", "--storage", storage]
     with running(command, f"http://localhost:{port}", "/_stcore/health") as address:
         yield address
