@@ -4,9 +4,9 @@ python -m bench.dashboard [--trials 100000] [--studies 20] [--runs 5]
 
 Writes the trials through the storage layer into a file of its own, starts the dashboard on it, and measures
 in a headless Chromium from opening the address until the front's points are drawn: the first visit after the
-start of the server, and further visits. A Streamlit page with nothing but a plotly chart of one point says how
-much of that is the browser's and Streamlit's own. Where optuna-dashboard is installed it is measured beside it, on the
-same trials as Optuna studies in SQLite, from opening a study's address until its history is drawn.
+start of the server, and further visits. A Streamlit page with nothing but a plotly chart of one point says
+how much of that is the browser's and Streamlit's. Where optuna-dashboard is installed it is measured beside
+it, on the same trials as Optuna studies in SQLite, from opening a study's address until its history is drawn.
 """
 
 from __future__ import annotations
