@@ -41,8 +41,15 @@ def show(here: Context, study: StudySummary) -> None:
 
 
 def places(view: View) -> dict[str, Trial]:
-    """Useful settings by name; several names may mean the same one."""
-    found = {name: cheapest_within(view.front, view.dense, drop) for drop, name in WITHIN.items()}
+    """Useful settings by name, those first that test questions confirmed, by rising FLOPs; several names may
+    mean the same one."""
+    surely = {number for number, one in view.confirmed.items() if one.within()}
+    held = [t for t in view.complete if t.number in surely and t.origin != "dense"]
+    found: dict[str, Trial | None] = {
+        f"Trial {trial.number}, confirmed within 1 point": trial
+        for trial in sorted(held, key=lambda trial: trial.flops)
+    }
+    found |= {name: cheapest_within(view.front, view.dense, drop) for drop, name in WITHIN.items()}
     found["Most accurate"] = view.front[-1] if view.front else None
     chosen = view.trial(context.chosen_number(view))
     if chosen is not None and chosen.complete:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +287,24 @@ def test_the_export_page_tells_estimates_from_confirmed(page: Any, searched_stor
     assert "onfirmed" in (app.success or app.error)[0].value
     document = yaml.safe_load(app.code[0].value)
     assert document["measured"][0]["split"] == "test"
+
+
+def test_confirmed_settings_are_offered_first_and_others_not(page: Any, searched_store: str) -> None:
+    with open_store(searched_store) as store:
+        key = study_key("aokvqa", seed=1)
+        trials = [trial for trial in store.trials(store.study(key)) if trial.complete]
+        found = {trial.number: confirmation(trial, trials[0]) for trial in trials[-3:]}
+        kept = min(found)
+        for number, one in found.items():
+            low = -0.005 if number == kept else -0.5
+            store.confirm(
+                store.study(key), replace(one, difference_low=low, difference=0.0, difference_high=0.1)
+            )
+    app = page("--storage", searched_store, title="Export")
+    (setting,) = [one for one in app.radio if one.label == "Setting"]
+    assert setting.value == f"Trial {kept}, confirmed within 1 point"
+    assert sum("confirmed within" in option for option in setting.options) == 1
+    assert app.success[0].value.startswith("Confirmed within 1 point")
 
 
 def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
