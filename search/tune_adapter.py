@@ -10,7 +10,9 @@ measures them where nothing else runs: the same budget there adds those of the f
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ class Measurement(tune.Trainable):
     """Measures one configuration a trial; a reused actor keeps its model and its caches."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        plan: Plan = config["plan"]
+        plan: Plan = pickle.loads(base64.b64decode(config["plan"]))
         asked = ask(plan.source, SPLIT, plan.questions)
         self._key = asked.key
         weights = resolve(plan.model, plan.weights).source
@@ -130,7 +132,8 @@ def tuner(
     """A Tuner that runs the plan; its own files are in `folder`/`name` (default: where Tune puts them)."""
     return tune.Tuner(
         trainable(gpus_per_worker),
-        param_space={"plan": _absolute(plan)},
+        # as text, for Tune may restore what is no plain value as a placeholder
+        param_space={"plan": base64.b64encode(pickle.dumps(_absolute(plan))).decode()},
         tune_config=tune.TuneConfig(
             search_alg=StudySearcher(plan),
             num_samples=-1,  # the searcher ends it
