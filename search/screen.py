@@ -7,7 +7,6 @@ place is taken.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -43,12 +42,9 @@ class Screened:
 
 def screened(trial: Trial, found: Confirmation, dense: Confirmation, first: int) -> Screened:
     """What `found` and `dense` say of all questions after the `first` ones, which the search asked."""
-    both = zip(found.scores[first:], dense.scores[first:], strict=True)
-    pairs = [(mine, others) for mine, others in both if not math.isnan(mine)]
-    mine, others = zip(*pairs, strict=True) if pairs else ((), ())
-    ended = len(pairs) == len(dense.scores) - first
-    difference = difference_interval(mine, others, graded=True) if ended else Interval(-1.0, -1.0, 1.0)
-    return Screened(trial, difference, ended)
+    if found.n < dense.n:  # given up early
+        return Screened(trial, Interval(-1.0, -1.0, 1.0), ended=False)
+    return Screened(trial, difference_interval(found.scores[first:], dense.scores[first:], graded=True))
 
 
 def likely(trials: Iterable[Trial], dense: Trial, most: int = MOST) -> list[Trial]:
