@@ -35,6 +35,13 @@ def last_token(attention: Tensor, image: slice) -> Tensor:
     return attention[:, -1, image]
 
 
+SCORES: Mapping[str, Score] = {
+    "instruction": instruction_sum,
+    "intra_column": image_sum,
+    "last_token": last_token,
+}
+
+
 @dataclass
 class _Cutter:
     """Drops image tokens in front of some layers, by the whole attention matrix of the layer before."""
@@ -139,10 +146,11 @@ def fastv(decoder: Any, start: int, n_image: int, k: int = 2, percent: float = 5
 def published(decoder: Any, start: int, n_image: int, config: PruningConfig) -> Iterator[None]:
     """HiMAP as published: eager attention in every layer, ranked from whole matrices.
 
-    Call the model with `output_attentions=True` (all matrices are kept), `use_cache=False` and batch 1.
+    Call the model with `output_attentions=True` (all matrices are kept), `use_cache=False` and batch 1. The
+    criteria are among `SCORES`.
     """
-    first, second = config.kept(n_image)
-    kept = {config.k1: (first, instruction_sum), config.k2: (second, image_sum)}
+    left = dict(zip((config.k1, config.k2), config.kept(n_image), strict=True))
+    kept = {cut.layer: (left[cut.layer], SCORES[cut.criterion]) for cut in config.cuts}
     before = decoder.config._attn_implementation
     decoder.config._attn_implementation = "eager"
     try:

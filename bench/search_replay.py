@@ -30,14 +30,15 @@ REFERENCE = (1.0, 0.0)  # FLOPs ratio, accuracy
 
 @dataclass(frozen=True)
 class Way:
-    """A way to search: what it has of ours, and how it evaluates; `first` is measured after the landmarks."""
+    """A way to search: what it has of ours, and how it evaluates (one of the table's costs); `first` is
+    measured after the landmarks."""
 
     sampler: str = "auto"
     landmarks: bool = True
     prefix: bool = True
     race: bool = True
     dedup: bool = True
-    batched: bool = True
+    evaluation: str = "batched"
     first: tuple[PruningConfig, ...] = ()
 
 
@@ -67,8 +68,9 @@ class ReplayPool:
 
     def __init__(self, table: Table, way: Way) -> None:
         self._table, self._way, self._rows = table, way, table.index()
-        self._workers = table.meta["cores"] if way.batched else 1  # a plain loop gives all cores to one trial
-        self._free = [table.meta["prepare"] if way.batched else 0.0] * self._workers
+        batched = way.evaluation == "batched"
+        self._workers = table.meta["cores"] if batched else 1  # a plain loop gives all cores to one trial
+        self._free = [table.meta["prepare"] if batched else 0.0] * self._workers
         self._kept = [0] * self._workers  # layers that a worker holds, from the first one on
         self._queue: list[tuple[float, int, Job, dict[str, Any]]] = []
         self._jobs = 0
@@ -113,7 +115,7 @@ class ReplayPool:
         row = self._rows[effective(job.config, table.meta["image_tokens"])]
         shared = job.config.cuts[0].layer if self._way.prefix and job.config.cuts else 0
         kept, self._kept[worker] = min(shared, self._kept[worker]), max(shared, self._kept[worker])
-        whole = table.seconds("batched" if self._way.batched else "alone", row, kept)
+        whole = table.seconds(self._way.evaluation, row, kept)
         spent = {name: float(values[row]) for name, values in table.spent.items()}
         scores, n = table.scores[row], table.scores.shape[1]
         race, asked = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups), []

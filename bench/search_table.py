@@ -4,8 +4,9 @@
 
 Computed once and kept as data, so that `bench.search` can replay any search in minutes. The grid is the
 search space with coarse steps, plus the landmarks. Costs are measured on a sample and fitted by a line over
-the FLOPs that really run: batched with and without kept layers, and alone, question by question with all
-computed anew, as a plain loop around `generate` does.
+the FLOPs that really run: batched with and without kept layers; and question by question with all computed
+anew, as a plain loop around `generate` does, with this engine (`alone`) and as the method was published
+(`published`). They hold for one machine; `--costs` measures them anew for a table that is there.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ import numpy as np
 import torch
 
 import himap
+from bench.inference_peers import SCORES, published
 from himap import PruningConfig
 from objectives.accuracy import Evaluator
 from objectives.benchmarks import benchmark
@@ -49,7 +51,7 @@ STEPS: dict[str, Any] = {
     "deep": ("intra_column", "instruction"),
 }  # fmt: skip
 _SAMPLE = 24  # configurations whose cost is measured,
-_ALONE = 6  # and of those in a plain loop
+_ALONE = 6  # and of those in plain loops
 _COSTS = ("flops", "flops_ratio", "paper_flops")
 
 
@@ -147,15 +149,29 @@ class _Worker:
     def of(self, cache: PrefixCache) -> Evaluator:
         return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)
 
-    @torch.inference_mode()
     def alone(self, config: PruningConfig) -> None:
         """A plain loop: one question at a time, its image seen anew."""
-        for question in self.questions:
-            inputs = self.loaded.inputs([self.benchmark.prompt(question)], [[embedded_image(question.image)]])
+        for inputs in self._each():
             with himap.prune(self.loaded.model, config):
-                self.loaded.model.generate(
-                    **inputs, max_new_tokens=self.benchmark.max_new_tokens, do_sample=False
-                )
+                self._generate(inputs)
+
+    def published(self, config: PruningConfig) -> None:
+        """The same as the method was published: eager, all attention matrices kept, no KV cache."""
+        model = self.loaded.model
+        for inputs in self._each():
+            is_image = inputs["input_ids"][0] == model.config.image_token_id
+            place = int(is_image.int().argmax()), int(is_image.sum())
+            with published(model.model.language_model, *place, config):
+                self._generate(inputs, use_cache=False, output_attentions=True)
+
+    def _each(self) -> Iterator[dict[str, torch.Tensor]]:
+        for question in self.questions:
+            yield self.loaded.inputs([self.benchmark.prompt(question)], [[embedded_image(question.image)]])
+
+    @torch.inference_mode()
+    def _generate(self, inputs: dict[str, torch.Tensor], **options: bool) -> None:
+        new_tokens = self.benchmark.max_new_tokens
+        self.loaded.model.generate(**inputs, max_new_tokens=new_tokens, do_sample=False, **options)
 
 
 def _start(*arguments: Any) -> None:
@@ -182,7 +198,6 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
     ) as processes:
         scores = [row for rows in processes.map(_score, groups) for row in rows]
     spent = [costs(target.shape, image, text, config) for config in configs]
-    dense = costs(target.shape, image, text, PruningConfig.dense())["flops"]
     fitted = fit(worker, configs, target.shape, image, text)
     meta = {
         "model": target.name, "weights_digest": target.digest, "benchmark": name, "split": "validation",
@@ -190,12 +205,35 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         "landmarks": [(origin, config.as_dict()) for origin, config in target.landmarks],
         "image_tokens": sorted(set(image)), "chunks": worker.evaluator._chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
-        "layer_flops": (dense - 2 * target.shape.hidden * target.shape.vocabulary) / target.shape.layers,
-        **fitted, "device": device_name(worker.loaded.device), "cores": workers, "commit": commit(),
-        "versions": versions(), "date": utc_now().isoformat(timespec="seconds"),
-        "seconds": time.perf_counter() - start,
+        "layer_flops": layer_flops(target.shape, image, text), "cores": workers, **fitted,
+        **_provenance(worker), "seconds": time.perf_counter() - start,
     }  # fmt: skip
     return Table(meta, configs, np.array(scores), {k: np.array([s[k] for s in spent]) for k in _COSTS})
+
+
+def with_costs(table: Table) -> Table:
+    """The same table with its costs measured anew, on this machine.
+
+    Raises:
+        ValueError: the model has other weights now.
+    """
+    meta = table.meta
+    target = resolve(meta["model"], "auto")
+    if target.digest != meta["weights_digest"]:
+        raise ValueError(
+            f"got weights {target.digest[:8]} of {target.name}; expected {meta['weights_digest'][:8]}, "
+            "the table's; make it anew without --costs"
+        )
+    worker = _Worker(target.source, meta["benchmark"], meta["n"])
+    fitted = fit(worker, table.configs, target.shape, *worker.evaluator.tokens())
+    return replace(table, meta=meta | fitted | {"costs_measured": _provenance(worker)})
+
+
+def _provenance(worker: _Worker) -> dict[str, Any]:
+    return {
+        "device": device_name(worker.loaded.device), "commit": commit(), "versions": versions(),
+        "date": utc_now().isoformat(timespec="seconds"),
+    }  # fmt: skip
 
 
 def _drawn(n: int, limit: int) -> set[int]:
@@ -209,26 +247,27 @@ def fit(
     image: Sequence[int],
     text: Sequence[int],
 ) -> dict[str, Any]:
-    """Base seconds and seconds per mean FLOP of a whole evaluation: batched, and alone on all cores.
+    """Base seconds and seconds per mean FLOP of a whole evaluation: batched, and in plain loops on all cores.
 
     `prepare` is what an evaluator spends once on the questions and their images.
     """
     chosen = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
     prepare = _timed(lambda: worker.of(PrefixCache(0)))
     cold, warm = worker.of(PrefixCache(0)), worker.of(PrefixCache(2**30))
-    dense = costs(shape, image, text, PruningConfig.dense())["flops"]
-    layer = (dense - 2 * shape.hidden * shape.vocabulary) / shape.layers
+    flops = {config: costs(shape, image, text, config)["flops"] for config in chosen}
+    layer = layer_flops(shape, image, text)
     batched = []
     for config in chosen:
-        flops = costs(shape, image, text, config)["flops"]
         kept = config.cuts[0].layer if config.cuts else 0
-        batched.append((flops, _timed(lambda c=config: cold.evaluate(c))))
+        batched.append((flops[config], _timed(lambda c=config: cold.evaluate(c))))
         warm.evaluate(config)
-        batched.append((flops - kept * layer, _timed(lambda c=config: warm.evaluate(c))))
-    every = range(0, len(chosen), -(-len(chosen) // _ALONE))
-    points = [(costs(shape, image, text, chosen[i])["flops"], chosen[i]) for i in every]
-    alone = min((_alone(worker, points, threads) for threads in (1, os.cpu_count() or 1)), key=_total)
-    lines = {"batched": _line(batched), "alone": _line(alone)}
+        batched.append((flops[config] - kept * layer, _timed(lambda c=config: warm.evaluate(c))))
+    as_published = [config for config in chosen if all(cut.criterion in SCORES for cut in config.cuts)]
+    lines = {
+        "batched": _line(batched),
+        "alone": _line(_in_a_loop(worker.alone, _some(chosen), flops)),
+        "published": _line(_in_a_loop(worker.published, _some(as_published), flops)),
+    }
     return {
         "costs": {name: line[:2] for name, line in lines.items()},
         "cost_errors": {name: line[2] for name, line in lines.items()},
@@ -236,14 +275,26 @@ def fit(
     }
 
 
-def _alone(
-    worker: _Worker, points: list[tuple[float, PruningConfig]], threads: int
+def layer_flops(shape: DecoderShape, image: Sequence[int], text: Sequence[int]) -> float:
+    """Of one layer without pruning."""
+    dense = costs(shape, image, text, PruningConfig.dense())["flops"]
+    return (dense - 2 * shape.hidden * shape.vocabulary) / shape.layers
+
+
+def _some(configs: list[PruningConfig]) -> list[PruningConfig]:
+    return configs[:: -(-len(configs) // _ALONE)]
+
+
+def _in_a_loop(
+    run: Callable[[PruningConfig], None], configs: list[PruningConfig], flops: dict[PruningConfig, float]
 ) -> list[tuple[float, float]]:
-    """FLOPs and seconds of a plain loop with so many threads; the better number is the loop's."""
-    torch.set_num_threads(threads)
-    found = [(flops, _timed(lambda c=config: worker.alone(c))) for flops, config in points]
+    """FLOPs and seconds of a plain loop, with as many threads as suit it better."""
+    found = []
+    for threads in (1, os.cpu_count() or 1):
+        torch.set_num_threads(threads)
+        found.append([(flops[config], _timed(lambda c=config: run(c))) for config in configs])
     torch.set_num_threads(1)
-    return found
+    return min(found, key=_total)
 
 
 def _total(points: list[tuple[float, float]]) -> float:
@@ -273,7 +324,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, help="only so many configurations, to try it out")
     parser.add_argument("--out", type=Path, default=DATA / "search.npz")
+    parser.add_argument("--costs", action="store_true", help="only measure the costs of --out's table anew")
     options = parser.parse_args(arguments)
+    if options.costs:
+        table = with_costs(load_table(options.out))
+        save_table(options.out, table)
+        errors = ", ".join(f"{name} {100 * error:.0f} %" for name, error in table.meta["cost_errors"].items())
+        sys.stdout.write(f"{options.out}: costs measured; median errors of the fits: {errors}\n")
+        return 0
     table = make(options.model, options.benchmark, options.questions, options.limit, options.workers)
     save_table(options.out, table)
     best = table.scores.mean(1).max()
