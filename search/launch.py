@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument(
         "--sampler", default="auto",
-        help="auto (default: gp where a trial costs far more than an ask, else tpe), gp, tpe, nsga2, random",
+        help="auto (default: ehvi; for three objectives gp where trials cost far more than asks, else tpe), "
+        "ehvi (asks where the front is expected to gain most), gp, tpe, nsga2, random",
     )  # fmt: skip
     made.add_argument(
         "--objectives", nargs="+", default=["accuracy", "flops"], metavar="NAME",

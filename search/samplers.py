@@ -1,16 +1,20 @@
-"""Optuna's samplers by name, and which one suits what an ask costs against what a trial costs."""
+"""Samplers by name, and which one suits what is searched for and what an ask costs against a trial."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import median
+from typing import Any
 
 import optuna
 
+from search.ehvi import EHVISampler
 from search.errors import UsageError
+from search.goals import Goals
+from search.space import SearchSpace
 
-SAMPLERS = ("auto", "gp", "tpe", "nsga2", "random")
+SAMPLERS = ("auto", "ehvi", "gp", "tpe", "nsga2", "random")
 _STARTUP = 20
 _GP_ASK = 0.7  # seconds; until it was measured here
 _SHARE = 0.25
@@ -19,9 +23,34 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler called `name`, one of SAMPLERS; "auto" begins as TPE."""
-    if name in ("tpe", "auto"):
+def check_sampler(name: str, goals: Goals) -> None:
+    """Raises UsageError if there is no such sampler, or it cannot search for these objectives."""
+    if name not in SAMPLERS:
+        raise UsageError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+    if name == "ehvi" and len(goals.objectives) > 2:
+        got = " ".join(goals.objectives)
+        raise UsageError(
+            f"got --sampler ehvi with the objectives {got}; it takes two: leave one out, or use tpe"
+        )
+
+
+def make_sampler(
+    name: str, seed: int, space: SearchSpace, goals: Goals, fresh: Callable[[dict[str, Any]], bool]
+) -> optuna.samplers.BaseSampler:
+    """The sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
+
+    Args:
+        fresh: whether parameters mean a configuration that was not asked for yet.
+
+    Raises:
+        UsageError: as `check_sampler`.
+    """
+    check_sampler(name, goals)
+    if name == "auto":
+        name = "ehvi" if len(goals.objectives) == 2 else "tpe"
+    if name == "ehvi":
+        return EHVISampler(space, goals.objectives.index("accuracy"), seed, fresh)
+    if name == "tpe":
         return optuna.samplers.TPESampler(
             seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP
         )
@@ -29,9 +58,7 @@ def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP)
     if name == "nsga2":
         return optuna.samplers.NSGAIISampler(seed=seed)
-    if name == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    raise UsageError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+    return optuna.samplers.RandomSampler(seed=seed)
 
 
 def affordable(trial_seconds: Sequence[float], ask_seconds: Sequence[float], workers: int) -> bool:

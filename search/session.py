@@ -23,7 +23,7 @@ from search.pairs import SPLIT, Request, open_pairs
 from search.pool import Pool
 from search.progress import Progress, stopper
 from search.quiet import untimed
-from search.samplers import make_sampler
+from search.samplers import check_sampler
 from search.targets import Target, resolve
 from search.tenant import Tenant
 from storage import StorageError, Store, open_store
@@ -65,13 +65,13 @@ def _request(options: argparse.Namespace, workers: int) -> Request:
         if not least <= value <= _LARGEST:
             named = flag.replace("_", "-")
             raise UsageError(f"got --{named} {value}; expected a whole number from {least} to {_LARGEST}")
-    make_sampler(options.sampler, options.seed)
+    objectives = tuple(dict.fromkeys(options.objectives))
+    goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
+    check_sampler(options.sampler, goals)
     if options.json and (options.json.is_dir() or not options.json.resolve().parent.is_dir()):
         raise UsageError(f"got --json {options.json}; expected a file in a folder that exists")
     if options.presets.exists() and not options.presets.is_dir():
         raise UsageError(f"got --presets {options.presets}, which is a file; expected a folder")
-    objectives = tuple(dict.fromkeys(options.objectives))
-    goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
     asked = [ask(source, SPLIT, options.questions) for source in chosen]
     return Request(asked, options.budget, options.questions, options.sampler, options.seed, workers, goals)
 

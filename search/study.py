@@ -98,9 +98,7 @@ class PairStudy:
         self._asks: list[float] = []
         stored = list(stored)
         self._sampler, self._seed = sampler, seed + len(stored)
-        self._study = optuna.create_study(
-            directions=self.goals.directions, sampler=make_sampler(sampler, self._seed)
-        )
+        self._study = optuna.create_study(directions=self.goals.directions, sampler=self._made(sampler))
         self._queue = [(origin, config, "") for origin, config in landmarks]
         self._queue += [("transfer", config, source) for config, source in transfers]
         for trial in sorted(stored, key=lambda t: (t.origin != "dense", t.number)):
@@ -156,16 +154,24 @@ class PairStudy:
         return None
 
     def _choose_sampler(self) -> None:
-        """With "auto": a Gaussian process if trials turn out to be dear, TPE again if its asks become so."""
-        if self._sampler != "auto" or len(self._seconds) < _SETTLED:
+        """With "auto" and three objectives: Optuna's Gaussian process if trials turn out to be dear, and TPE
+        again if its asks become so."""
+        two = len(self.goals.objectives) == 2
+        if self._sampler != "auto" or two or len(self._seconds) < _SETTLED:
             return
         gaussian = isinstance(self._study.sampler, optuna.samplers.GPSampler)
         wanted = affordable(self._seconds, self._asks if gaussian else (), self._workers)
         if gaussian != wanted:
-            self._study.sampler = make_sampler("gp" if wanted else "tpe", self._seed)
+            self._study.sampler = self._made("gp" if wanted else "tpe")
             self._asks.clear()
         if not wanted:
             self._sampler = "tpe"  # for good: to and fro would make a run depend on the clock
+
+    def _made(self, sampler: str) -> optuna.samplers.BaseSampler:
+        return make_sampler(sampler, self._seed, self.space, self.goals, self._fresh)
+
+    def _fresh(self, params: dict[str, Any]) -> bool:
+        return self.key(self.space.config(params)) not in self._seen
 
     def _candidate(
         self, config: PruningConfig, origin: Origin, told: optuna.Trial | None, source: str = ""

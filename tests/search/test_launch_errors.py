@@ -50,7 +50,7 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
         (["--objectives", "flops"], "got the objectives 'flops'; expected accuracy and one or two costs"),
         (["--max-drop", "-1"], "got --max-drop -1.0; expected a number from 0 up"),
         (["--prefix-mb", "-5"], "got --prefix-mb -5; expected a whole number from 0"),
-        (["--sampler", "grid"], "unknown sampler 'grid'; expected one of auto, gp, tpe, nsga2, random"),
+        (["--sampler", "grid"], "unknown sampler 'grid'; expected one of auto, ehvi, gp, tpe, nsga2, random"),
         (["--budget", "0"], "got --budget 0; expected a whole number from 1 to 2147483647"),
         (["--budget", "-3"], "got --budget -3"),
         (["--workers", "0"], f"got --workers 0; this machine has {os.cpu_count()} core(s), expected 1 to"),
@@ -143,7 +143,7 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     for taught in (
         "python -m search.launch --model qwenvl --budget 200", "goes on where it was stopped", "hub id",
-        "vqav2, textvqa, pope, mme, scienceqa, aokvqa", "auto (default: gp where a trial", "--json FILE",
-        "sqlite:///himap.db", "one per core", "auto (default) takes full weights only if",
+        "vqav2, textvqa, pope, mme, scienceqa, aokvqa", "auto (default: ehvi; for three objectives gp",
+        "--json FILE", "sqlite:///himap.db", "one per core", "auto (default) takes full weights only if",
     ):  # fmt: skip
         assert taught in " ".join(shown.stdout.split()), taught

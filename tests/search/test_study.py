@@ -11,7 +11,7 @@ from search_helpers import IMAGE_TOKENS, LAYERS, trial
 from himap import PruningConfig
 from search.errors import UsageError
 from search.goals import Goals
-from search.samplers import SAMPLERS, affordable, make_sampler
+from search.samplers import SAMPLERS, affordable, check_sampler
 from search.space import DEEP, SHALLOW, SearchSpace, effective
 from search.study import Candidate, PairStudy
 from storage import Trial
@@ -226,7 +226,8 @@ def test_auto_turns_to_the_gaussian_process_and_back_for_good() -> None:
     def kind(pair: PairStudy) -> str:
         return type(pair._study.sampler).__name__
 
-    pair = study("auto")
+    goals = Goals(("accuracy", "flops", "paper_flops"))
+    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "auto", 0, goals=goals)
     for _ in range(10):
         step(pair, seconds=100.0)
     assert kind(pair) == "TPESampler"
@@ -240,8 +241,15 @@ def test_auto_turns_to_the_gaussian_process_and_back_for_good() -> None:
     assert kind(pair) == "TPESampler"
 
 
-def test_an_unknown_sampler_is_refused_with_the_names() -> None:
-    with pytest.raises(
-        UsageError, match="unknown sampler 'grid'; expected one of auto, gp, tpe, nsga2, random"
-    ):
-        make_sampler("grid", 0)
+def test_auto_asks_where_two_objectives_gain_most_whatever_a_trial_costs() -> None:
+    pair = study("auto")
+    for _ in range(12):
+        step(pair, seconds=100.0)
+    assert type(pair._study.sampler).__name__ == "EHVISampler"
+
+
+def test_samplers_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UsageError, match="unknown sampler 'grid'; expected one of auto, ehvi, gp, tpe"):
+        check_sampler("grid", Goals())
+    with pytest.raises(UsageError, match="ehvi with the objectives accuracy flops latency; it takes two"):
+        check_sampler("ehvi", Goals(("accuracy", "flops", "latency")))
