@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from search.errors import WorkersLostError
 from search.keeper import Keeper
 from search.pair import Pair
 from search.pool import Job, Outcome, Pool
@@ -16,7 +15,6 @@ from search.tenant import Tenant
 from storage import Store, Trial
 
 _RETRIES = 2
-_FAILURES_IN_A_ROW = 8
 _LEAD = 0.1  # of the budget; by so much a pair may be ahead of the others where caches are warm for it
 _SHORT, _LONG = 0.03, 0.5  # seconds to wait for an ask, and for a result
 
@@ -47,7 +45,6 @@ class Driver:
         self._asker = ThreadPoolExecutor(1, "ask")
         self._asking: tuple[Pair, Future[Candidate | None]] | None = None
         self._untold: list[tuple[Pair, Candidate, Trial]] = []
-        self._failures = 0
         self.stopping = False
 
     def stop(self) -> None:
@@ -55,10 +52,10 @@ class Driver:
         self.stopping = True
 
     def run(self) -> None:
-        """Returns when every budget is spent, or, after `stop`, when what is running is stored.
+        """Returns when every pair has spent its budget or is hopeless, or, after `stop`, when what is running is
+        stored.
 
         Raises:
-            WorkersLostError: measurements fail one after the other, whatever the configuration.
             StoreLostError: the store stayed away for longer than `keeper.PATIENCE`.
             LeaseLostError: another process searches one of the pairs by now.
         """
@@ -142,18 +139,12 @@ class Driver:
     def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
         """Commits a result, then lets it count."""
         self._keeper.add(pair.study_id, trial)
-        pair.trials.append(trial)
+        pair.add(trial)
         if pair.study.goals.timed and trial.complete and not trial.latency_ms > 0:
             pair.untimed.append((candidate, trial))
         else:
             self._tell(pair, candidate, trial)
         self._on_trial(pair, trial)
-        self._failures = self._failures + 1 if trial.failed else 0
-        if self._failures >= _FAILURES_IN_A_ROW:
-            raise WorkersLostError(
-                f"the last {self._failures} measurements failed, the last one with: {trial.reason}; "
-                "what was measured is stored, and the same command goes on from there"
-            )
 
     def _tell(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
         if self._asking is not None and self._asking[0] is pair:

@@ -14,6 +14,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
+from threadpoolctl import ThreadpoolController
 
 from search.axes import Axes
 from search.gain import Steps
@@ -22,9 +23,9 @@ from search.surrogate import Points, Process, Shape, fitted
 
 _STARTUP = 3  # trials, before which proposals are random: as many as a cost has coefficients
 _SHAPES = 3  # hyperparameters tried at each ask
-_MOST = 300  # trials behind the surrogate; an ask's time grows with the square of their number
+_MOST = 128  # trials behind the surrogate; an ask's time grows with the square of their number
 _EXACT = 1e-9
-_DRAWN, _NEAR, _BEST, _ROUNDS = 1000, 500, 20, 2  # candidates: at random, about the front, and about the best
+_DRAWN, _NEAR, _BEST, _ROUNDS = 300, 200, 10, 4  # candidates: at random, about the front, and about the best
 
 
 class EHVISampler(optuna.samplers.BaseSampler):
@@ -41,6 +42,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._axes, self._accuracy, self._fresh = Axes(space), accuracy, fresh
         self._chance = np.random.default_rng(seed)
         self._shape = Shape()
+        self._blas = ThreadpoolController()
         self._rows: dict[int, np.ndarray] = {}
 
     def infer_relative_search_space(
@@ -57,6 +59,10 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The next configuration's parameters."""
+        with self._blas.limit(limits=1, user_api="blas"):  # the workers need the other cores
+            return self._asked(study)
+
+    def _asked(self, study: optuna.Study) -> dict[str, Any]:
         told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if len(told) < _STARTUP:
             return self._axes.params(self._axes.drawn(1, self._chance)[0])

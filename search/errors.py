@@ -13,6 +13,10 @@ class WorkersLostError(SearchError):
     """No evaluator is left to measure anything."""
 
 
+class StudyFailedError(SearchError):
+    """A study was given up, since its measurements failed one after the other."""
+
+
 class StudyTakenError(SearchError):
     """Another process searches the study."""
 

@@ -16,7 +16,7 @@ from search import announce, report
 from search.asked import ask, options_of
 from search.cluster import Cluster
 from search.driver import Driver
-from search.errors import SearchError, UsageError
+from search.errors import SearchError, StudyFailedError, UsageError
 from search.goals import Goals
 from search.pair import Pair
 from search.pairs import SPLIT, Request, open_pairs
@@ -54,6 +54,8 @@ def _search(options: argparse.Namespace, console: Console, cluster: Cluster) -> 
             console.print(line, markup=False, highlight=False)
         stopped = _run(options, request, console, store, tenant, target, pairs, cluster)
         _conclude(options, console, pairs, stopped)
+    if hopeless := [pair.hopeless for pair in pairs if pair.hopeless]:
+        raise StudyFailedError("; ".join(hopeless))
     return 130 if stopped else 0
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from scipy.linalg import cho_solve, cholesky
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 _CURVE = 30.0  # from 1 to 5 % of the tokens is about as far as from 20 to 90 %
 
@@ -77,7 +77,8 @@ class Process:
         matrix[np.diag_indices(len(values))] += shape.noise
         self._factor = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
         ones = np.ones(len(values))
-        of_values, of_ones = self._solve(np.stack([values, ones], 1)).T
+        both = np.stack([values, ones], 1)
+        of_values, of_ones = cho_solve((self._factor, True), both, check_finite=False).T
         self._mean = ones @ of_values / (ones @ of_ones)
         self._weights = of_values - self._mean * of_ones
         self._variance = max(float((values - self._mean) @ self._weights) / len(values), 1e-8)
@@ -85,15 +86,12 @@ class Process:
         # Rasmussen and Williams, Eq. 2.30, at the variance that makes it largest.
         self.likelihood = float(-(len(values) * math.log(self._variance) + determinant) / 2)
 
-    def _solve(self, right: np.ndarray) -> np.ndarray:
-        solved: np.ndarray = cho_solve((self._factor, True), right, check_finite=False)
-        return solved
-
     def at(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of the accuracy, (N,) each."""
         near = _kernel(_features(points, self.shape), self._features)
-        left = 1 - np.einsum("ij,ji->i", near, self._solve(near.T))
-        return self._mean + near @ self._weights, np.sqrt(self._variance * np.maximum(left, 1e-9))
+        seen = solve_triangular(self._factor, near.T, lower=True, check_finite=False)
+        left = np.maximum(1 - (seen**2).sum(0), 1e-9)
+        return self._mean + near @ self._weights, np.sqrt(self._variance * left)
 
 
 def _features(points: Points, shape: Shape) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from objectives.data.source import Source
 from search.asked import ask
-from search.errors import UsageError, WorkersLostError
+from search.errors import StudyFailedError, UsageError
 from search.goals import Goals
 from search.keeper import Keeper
 from search.pair import Pair
@@ -20,8 +20,6 @@ from search.study import Candidate
 from search.targets import resolve
 from search.tenant import Tenant
 from storage import Trial, open_store
-
-_FAILURES_IN_A_ROW = 8
 
 Given = tuple[Candidate, tuple[Rival, ...]]
 
@@ -75,7 +73,6 @@ class OpenStudy:
         (self._pair,) = open_pairs(self._store, resolve(plan.model, plan.weights), request, self._tenant)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Given] = deque()
-        self._failures = 0
         for _ in self._store.running(self._pair.study_id):  # these are asked first
             given = self._ask()
             if given and given[0].number in resumed:
@@ -100,7 +97,7 @@ class OpenStudy:
         a kill.
 
         Raises:
-            WorkersLostError: measurements fail one after the other.
+            StudyFailedError: measurements fail one after the other.
         """
         candidate = self._live.pop(number, None)
         if candidate is None:
@@ -128,11 +125,7 @@ class OpenStudy:
         pair: Pair = self._pair
         self._tenant.check()
         self._keeper.add(pair.study_id, trial)
-        pair.trials.append(trial)
+        pair.add(trial)
         pair.study.tell(candidate, trial)
-        self._failures = self._failures + 1 if trial.failed else 0
-        if self._failures >= _FAILURES_IN_A_ROW:
-            raise WorkersLostError(
-                f"the last {self._failures} measurements failed, the last one with: {trial.reason}; "
-                "what was measured is stored, and a new run goes on from there"
-            )
+        if pair.hopeless:
+            raise StudyFailedError(pair.hopeless)

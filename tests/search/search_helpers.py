@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from himap import PruningConfig
-from search.pool import Job, Outcome
+from search.pool import Job, Outcome, Pool
 from storage import StudyKey, Trial, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +134,11 @@ def kill_evaluator(pid: int) -> None:
     """SIGKILL for the one evaluator below `pid`."""
     (evaluator,) = evaluators(pid)
     os.kill(evaluator, signal.SIGKILL)
+
+
+def outcomes(pool: Pool) -> list[Outcome]:
+    """Everything that comes until nothing runs."""
+    found: list[Outcome] = []
+    while pool.running:
+        found += pool.finished(timeout=60)
+    return found

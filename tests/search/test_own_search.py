@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from search_helpers import ROOT, launch, trial
+from search_helpers import ROOT, launch, outcomes, trial
 
 import himap
 from himap import PruningConfig
@@ -23,6 +23,7 @@ from search.errors import UsageError
 from search.launch import main
 from search.measure import Bench
 from search.pairs import Request, open_pairs
+from search.pool import Job, Pool
 from search.targets import resolve
 from storage import Store, open_store
 
@@ -65,6 +66,27 @@ def refused(capsys: pytest.CaptureFixture[str], call: Callable[[list[str]], int]
     assert "Traceback" not in out + err
     assert err.startswith("error: ") and err.count("\n") == 1
     return err
+
+
+def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others(
+    tiny: Path, here: Path
+) -> None:
+    """On real Ray: the questions were checked, and then a file changes before a worker reads it."""
+    asked = ask(own(), "validation", 20)
+    damaged = Path(asked.found.questions[3].images[0])
+    whole = damaged.read_bytes()
+    with Pool(1, str(tiny), "validation", 20, asked={asked.key: asked.found}) as pool:
+        damaged.write_bytes(whole[: len(whole) // 2])
+        for benchmark in (asked.key, "pope"):
+            pool.submit(Job(benchmark, CHEAP, benchmark))
+        failed, fine = outcomes(pool)
+        assert (failed.fields, failed.lost) == (None, False)
+        assert damaged.name in failed.reason and "truncated or damaged" in failed.reason
+        assert fine.fields is not None
+        damaged.write_bytes(whole)
+        pool.submit(Job(asked.key, CHEAP, "again"))
+        (again,) = outcomes(pool)
+        assert again.fields is not None
 
 
 def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:

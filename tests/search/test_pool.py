@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import ray
 import torch
-from search_helpers import descendants, evaluators, kill_evaluator
+from search_helpers import descendants, evaluators, kill_evaluator, outcomes
 
 from himap import PruningConfig
 from search.errors import WorkersLostError
@@ -25,14 +25,6 @@ DENSE, PAPER = PruningConfig.dense(), PruningConfig.paper()
 def pool(tiny: Path) -> Iterator[Pool]:
     with Pool(1, str(tiny), "validation", 20) as started:
         yield started
-
-
-def outcomes(pool: Pool) -> list[Outcome]:
-    """Everything that comes until nothing runs."""
-    found: list[Outcome] = []
-    while pool.running:
-        found += pool.finished(timeout=60)
-    return found
 
 
 def first(pool: Pool) -> Outcome:
