@@ -52,8 +52,8 @@ class Driver:
         self.stopping = True
 
     def run(self) -> None:
-        """Returns when every pair has spent its budget or is hopeless, or, after `stop`, when what is running is
-        stored.
+        """Returns when every pair has spent its budget or is hopeless, or, after `stop`, when what is running
+        is stored.
 
         Raises:
             StoreLostError: the store stayed away for longer than `keeper.PATIENCE`.
