@@ -24,12 +24,18 @@ from search.surrogate import Points, Process, Shape, fitted
 _STARTUP = 3  # trials, before which proposals are random: as many as a cost has coefficients
 _SHAPES = 3  # hyperparameters tried at each ask
 _MOST = 128  # trials behind the surrogate; an ask's time grows with the square of their number
+_EARLY, _EVERY = 20, 3  # after so many trials every third ask is for a random cost
+_ABOUT = 0.85  # of that cost
 _EXACT = 1e-9
 _DRAWN, _NEAR, _BEST, _ROUNDS = 300, 200, 10, 4  # candidates: at random, about the front, and about the best
 
 
 class EHVISampler(optuna.samplers.BaseSampler):
     """For accuracy against one cost. What is running counts as if it had found what is expected of it.
+
+    Where a front is flat nothing is expected to gain. But what seems as good as dense by the few questions of
+    a search may not be, so every third ask is for the most accurate configuration of a random cost:
+    `search.export` chooses from these, too.
 
     Args:
         accuracy: which of both objectives it is.
@@ -41,7 +47,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
     ) -> None:
         self._axes, self._accuracy, self._fresh = Axes(space), accuracy, fresh
         self._chance = np.random.default_rng(seed)
-        self._shape = Shape()
+        self._shape, self._asks = Shape(), 0
         self._blas = ThreadpoolController()
         self._rows: dict[int, np.ndarray] = {}
 
@@ -82,14 +88,27 @@ class EHVISampler(optuna.samplers.BaseSampler):
         spent, allowed = bills.of(self._axes.points(rows))
         kept = np.flatnonzero(allowed & (accuracy >= floor))
         front = Steps(spent[kept], accuracy[kept], cost.max(), floor, max(1.0, accuracy.max()))
+        target = self._target(len(told), spent[kept])
 
-        def gain(candidates: np.ndarray) -> np.ndarray:
+        def worth(candidates: np.ndarray) -> np.ndarray:
             points = self._axes.points(candidates)
             costs, within = bills.of(points)
-            return np.where(within, front.expected_gain(costs, *process.at(points)), -1.0)
+            mean, deviation = process.at(points)
+            if target is None:
+                found = front.expected_gain(costs, mean, deviation)
+            else:
+                found = np.where((costs <= target) & (costs >= _ABOUT * target), mean, -1.0)
+            return np.where(within, found, -2.0)
 
         members = rows[kept[front.members]]
-        return self._best(gain, members if len(members) else rows)
+        return self._best(worth, members if len(members) else rows)
+
+    def _target(self, told: int, cost: np.ndarray) -> float | None:
+        """At every third ask a random cost, for the most accurate configuration there; else None."""
+        self._asks += 1
+        if told < _EARLY or self._asks % _EVERY or not len(cost):
+            return None
+        return float(np.exp(self._chance.uniform(*np.log(np.maximum([cost.min(), cost.max()], _EXACT)))))
 
     def _some(self, told: list[FrozenTrial]) -> list[FrozenTrial]:
         """As many as a process can take: the front and a part of the rest."""
@@ -111,17 +130,18 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._shape = process.shape
         return process
 
-    def _best(self, gain: Callable[[np.ndarray], np.ndarray], members: np.ndarray) -> dict[str, Any]:
-        """The fresh configuration of most gain: among random ones and some about the front, then among
+    def _best(self, worth: Callable[[np.ndarray], np.ndarray], members: np.ndarray) -> dict[str, Any]:
+        """The fresh configuration that is worth most: among random ones and some about the front, then among
         neighbors of the best."""
         about = members[self._chance.integers(0, len(members), _NEAR)]
         found = np.concatenate([self._axes.drawn(_DRAWN, self._chance), self._axes.near(about, self._chance)])
-        gains = gain(found)
+        worths = worth(found)
         for _ in range(_ROUNDS):
-            best = np.argsort(-gains)[:_BEST]
+            best = np.argsort(-worths)[:_BEST]
             more = self._axes.near(np.repeat(found[best], _BEST, 0), self._chance)
-            found, gains = np.concatenate([found[best], more]), np.concatenate([gains[best], gain(more)])
-        ordered = (self._axes.params(row) for row in found[np.argsort(-gains)])
+            found = np.concatenate([found[best], more])
+            worths = np.concatenate([worths[best], worth(more)])
+        ordered = (self._axes.params(row) for row in found[np.argsort(-worths)])
         return next(filter(self._fresh, ordered), self._axes.params(found[0]))
 
 

@@ -19,7 +19,7 @@ from storage import Confirmation, Trial
 from storage.pareto import front
 
 SLACK = max(place.within for place in WITHINS)  # of accuracy: a larger loss fits no place
-MOST = 16  # configurations of a study that are screened
+MOST = 16  # configurations of a study that are screened, beside its landmarks
 
 
 @dataclass(frozen=True)
@@ -50,14 +50,16 @@ def screened(trial: Trial, found: Confirmation, dense: Confirmation, first: int)
 def likely(trials: Iterable[Trial], dense: Trial, most: int = MOST) -> list[Trial]:
     """Those that may fit a place, by rising FLOPs: cheaper than dense, and by the upper end of their interval
     not more than `SLACK` below it. Of each `most`-th part of their range of FLOPs, on a log scale, only the
-    most accurate is taken."""
+    most accurate is taken, and the settings beside which every front stands."""
     floor = dense.accuracy - SLACK
     able = [t for t in trials if t.complete and t.flops < dense.flops and t.accuracy_high >= floor]
     edges = np.geomspace(min((t.flops for t in able), default=1.0), dense.flops, most + 1)
     parts: dict[int, Trial] = {}
     for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
         parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
-    return [parts[part] for part in sorted(parts)]
+    landmarks = [t for t in able if t.origin not in ("sampler", "transfer")]
+    chosen = {trial.number: trial for trial in [*parts.values(), *landmarks]}
+    return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
 
 
 def screened_places(

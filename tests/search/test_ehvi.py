@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import moocore
@@ -204,6 +205,18 @@ def test_what_runs_is_not_asked_for_again_nor_its_neighbors_first() -> None:
     assert len({pair.key(config) for config in configs}) == 8
     spread = [flops_ratio(config) for config in configs]
     assert max(spread) - min(spread) > 0.1  # they do not crowd about one place
+
+
+def test_it_also_asks_where_the_front_is_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a benchmark is answered from 40 % of the FLOPs on, so that nothing gains above."""
+    monkeypatch.setattr(sys.modules[__name__], "accuracy_of", lambda c: min(1.0, 2.5 * flops_ratio(c)))
+
+    def above() -> int:
+        return sum(t.flops_ratio > 0.5 for t in searched("ehvi", 80)[25:])
+
+    spread = above()
+    monkeypatch.setattr(ehvi, "_EVERY", 10**9)
+    assert spread >= above() + 4
 
 
 def test_a_long_study_is_thinned_and_keeps_its_front(monkeypatch: pytest.MonkeyPatch) -> None:
