@@ -41,7 +41,9 @@ def details(trial: Trial) -> list[tuple[str, str]]:
     known = math.isfinite(trial.accuracy_low) and math.isfinite(trial.accuracy_high)
     accuracy = f"{text.percent(trial.accuracy)}" + (f" ({interval})" if known else "")
     estimate = "" if trial.complete else ", an estimate: stopped early"
+    latency = text.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
     device = f" on {trial.device}" if trial.device else ""
+    timed = math.isfinite(trial.latency_ms)
     seeded = [("Seed", str(trial.seed))] if "random" in (trial.phi_shallow, trial.phi_deep) else []
     return [
         ("K1", f"layer {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"),
@@ -51,10 +53,7 @@ def details(trial: Trial) -> list[tuple[str, str]]:
         ("Accuracy", f"{accuracy}, n = {trial.n}{estimate}"),
         ("True FLOPs", f"{text.amount(trial.flops, 'FLOPs')}, {text.percent(trial.flops_ratio)} of dense"),
         ("Paper FLOPs", text.amount(trial.paper_flops, " multiply-adds")),
-        (
-            "Latency",
-            text.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms) + device,
-        ),
+        ("Latency", latency + device if timed else "not measured: the search times its front"),
     ]
 
 

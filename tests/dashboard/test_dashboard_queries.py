@@ -100,7 +100,7 @@ def test_details_of_what_was_not_measured() -> None:
     bare = Trial(0, "complete", "sampler", 1, 0, 2, 0, accuracy=0.5)
     told = dict(words.details(bare))
     assert told["Accuracy"] == "50.0 %, n = 0"
-    assert told["Latency"] == "–"
+    assert told["Latency"] == "not measured: the search times its front"
     assert told["Tokens"] == "– → – → –"
 
 
