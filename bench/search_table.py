@@ -40,7 +40,7 @@ from objectives.models import load
 from objectives.prefix import PrefixCache
 from objectives.provenance import commit, versions
 from search.measure import costs
-from search.space import SearchSpace, effective
+from search.space import SearchSpace, choices, effective
 from search.study import Landmark
 from search.targets import resolve
 from storage.records import utc_now
@@ -122,17 +122,11 @@ def grid(space: SearchSpace, landmarks: Sequence[Landmark], tokens: Sequence[int
     """Every configuration of a coarse space and the landmarks, each effect once, ordered so that neighbors
     share layers."""
     names = list(space.distributions)
-    choices = [_values(bounds) for bounds in space.distributions.values()]
+    values = [choices(bounds) for bounds in space.distributions.values()]
     every = [config for _, config in landmarks]
-    every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*choices)]
+    every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
     different = {effective(config, tokens): config for config in reversed(every)}
     return sorted(different.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
-
-
-def _values(bounds: Any) -> list[Any]:
-    if hasattr(bounds, "choices"):
-        return list(bounds.choices)
-    return list(range(bounds.low, bounds.high + 1, bounds.step))
 
 
 class _Worker:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.distributions import IntDistribution
 
-from search.space import SearchSpace
+from search.space import SearchSpace, choices
 from search.surrogate import Points
 
 _STEP = 0.15  # of a range, by about which a neighbor differs in a parameter
@@ -21,7 +21,7 @@ class Axes:
     def __init__(self, space: SearchSpace) -> None:
         self.distributions = space.distributions
         self._layers = space.layers
-        self._choices = {name: _choices(bounds) for name, bounds in self.distributions.items()}
+        self._choices = {name: choices(bounds) for name, bounds in self.distributions.items()}
         self._sizes = np.array([len(each) for each in self._choices.values()])
         self._ordered = np.array([isinstance(d, IntDistribution) for d in self.distributions.values()])
 
@@ -63,10 +63,3 @@ class Axes:
 
     def _one_hot(self, rows: np.ndarray, name: str) -> np.ndarray:
         return np.eye(len(self._choices[name]))[self._column(rows, name)]
-
-
-def _choices(bounds: BaseDistribution) -> list[Any]:
-    if isinstance(bounds, IntDistribution):
-        return list(range(bounds.low, bounds.high + 1, bounds.step))
-    assert isinstance(bounds, CategoricalDistribution), "the space has no other kind"
-    return list(bounds.choices)

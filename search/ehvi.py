@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from threadpoolctl import ThreadpoolController
 
 from search.axes import Axes
-from search.gain import Steps
+from search.gain import Steps, steps
 from search.space import SearchSpace
 from search.surrogate import Points, Process, Shape, fitted
 
@@ -57,9 +57,11 @@ class EHVISampler(optuna.samplers.BaseSampler):
         """All parameters: they are sampled together."""
         return self._axes.distributions
 
-    def sample_independent(self, *_: Any) -> Any:
-        """Never asked for."""
-        raise NotImplementedError("every parameter is sampled together with the others")
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Raises ValueError: only what lies outside of the space is asked for alone."""
+        raise ValueError(f"got the parameter {param_name!r}; expected only those of the space")
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -76,16 +78,17 @@ class EHVISampler(optuna.samplers.BaseSampler):
         rows, values = self._rows_of(told), np.array([each.values for each in told])
         accuracy, cost = values[:, self._accuracy], values[:, 1 - self._accuracy]
         floor = accuracy[-1] + told[-1].constraints["drop"] if "drop" in told[-1].constraints else 0.0
-        bills = _Bills(self._axes.points(rows), cost, told)
+        points = self._axes.points(rows)
+        bills, process = _Bills(points, cost, told), self._process(points, accuracy)
 
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         waiting = self._rows_of([each for each in running if each.params])
-        process = self._process(rows, accuracy)
         if len(waiting):
             rows = np.concatenate([rows, waiting])
             accuracy = np.concatenate([accuracy, process.at(self._axes.points(waiting))[0]])
-            process = Process(self._axes.points(rows), accuracy, process.shape)
-        spent, allowed = bills.of(self._axes.points(rows))
+            points = self._axes.points(rows)
+            process = Process(points, accuracy, process.shape)
+        spent, allowed = bills.of(points)
         kept = np.flatnonzero(allowed & (accuracy >= floor))
         front = Steps(spent[kept], accuracy[kept], cost.max(), floor, max(1.0, accuracy.max()))
         target = self._target(len(told), spent[kept])
@@ -115,7 +118,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         if len(told) <= _MOST:
             return told
         values = np.array([each.values for each in told])
-        front = Steps(values[:, 1 - self._accuracy], values[:, self._accuracy], 0, 0, 1).members
+        front = steps(values[:, 1 - self._accuracy], values[:, self._accuracy])
         rest = self._chance.permutation(np.setdiff1d(np.arange(len(told)), front))
         return [told[i] for i in np.sort(np.concatenate([front, rest])[:_MOST])]
 
@@ -125,8 +128,8 @@ class EHVISampler(optuna.samplers.BaseSampler):
                 self._rows[trial.number] = self._axes.row(trial.params)
         return np.array([self._rows[trial.number] for trial in trials])
 
-    def _process(self, rows: np.ndarray, accuracy: np.ndarray) -> Process:
-        process = fitted(self._axes.points(rows), accuracy, self._shape, self._chance, _SHAPES)
+    def _process(self, points: Points, accuracy: np.ndarray) -> Process:
+        process = fitted(points, accuracy, self._shape, self._chance, _SHAPES)
         self._shape = process.shape
         return process
 

@@ -8,6 +8,14 @@ import numpy as np
 from scipy.special import ndtr
 
 
+def steps(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
+    """Which of N configurations are on their front, cheapest first."""
+    order = np.lexsort((-accuracy, cost))
+    best = np.maximum.accumulate(accuracy[order])
+    members: np.ndarray = order[np.diff(best, prepend=-np.inf) > 0]
+    return members
+
+
 class Steps:
     """The front of measured configurations as a staircase, with the reference point it is measured against.
 
@@ -24,9 +32,7 @@ class Steps:
     def __init__(
         self, cost: np.ndarray, accuracy: np.ndarray, most: float, floor: float, ceiling: float
     ) -> None:
-        order = np.lexsort((-accuracy, cost))
-        best = np.maximum.accumulate(accuracy[order])
-        self.members = order[np.diff(best, prepend=-np.inf) > 0]
+        self.members = steps(cost, accuracy)
         self._edges = np.concatenate([[-np.inf], cost[self.members], [np.inf]])
         self._levels = np.concatenate([[floor], accuracy[self.members]])
         self._most, self._ceiling = most, ceiling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,10 +70,7 @@ class SearchSpace:
         """A configuration drawn uniformly, without a sampler."""
         params: dict[str, Any] = {}
         for name, bounds in self.distributions.items():
-            if isinstance(bounds, IntDistribution):
-                params[name] = source.randrange(bounds.low, bounds.high + 1, bounds.step)
-            elif isinstance(bounds, CategoricalDistribution):
-                params[name] = source.choice(bounds.choices)
+            params[name] = source.choice(choices(bounds))
         return self.config(params)
 
     def config(self, params: dict[str, Any]) -> PruningConfig:
@@ -92,14 +89,16 @@ class SearchSpace:
             "phi_shallow": config.phi_shallow if config.r1 > 0 else self.shallow[0],
             "phi_deep": config.phi_deep if config.r2 > 0 else self.deep[0],
         }  # fmt: skip
-        inside = all(_holds(bounds, found[name]) for name, bounds in self.distributions.items())
+        inside = all(found[name] in choices(bounds) for name, bounds in self.distributions.items())
         return {name: v if isinstance(v, str) else int(v) for name, v in found.items()} if inside else None
 
 
-def _holds(bounds: BaseDistribution, value: Any) -> bool:
+def choices(bounds: BaseDistribution) -> Sequence[Any]:
+    """Every value of a parameter, in order."""
     if isinstance(bounds, IntDistribution):
-        return value in range(bounds.low, bounds.high + 1, bounds.step)
-    return isinstance(bounds, CategoricalDistribution) and value in bounds.choices
+        return range(bounds.low, bounds.high + 1, bounds.step)
+    assert isinstance(bounds, CategoricalDistribution), "the space has no other kind"
+    return bounds.choices
 
 
 def effective(config: PruningConfig, image_tokens: Iterable[int]) -> tuple[Any, ...]:

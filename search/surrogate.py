@@ -31,10 +31,6 @@ class Points:
     def __len__(self) -> int:
         return len(self.shares)
 
-    def taken(self, rows: np.ndarray) -> Points:
-        """Some of these."""
-        return Points(*(values[rows] for values in vars(self).values()))
-
 
 @dataclass(frozen=True)
 class Shape:

@@ -17,7 +17,7 @@ from objectives.flops import DecoderShape
 from search import ehvi
 from search.axes import Axes
 from search.ehvi import EHVISampler
-from search.gain import Steps
+from search.gain import Steps, steps
 from search.goals import Goals
 from search.measure import costs
 from search.space import SearchSpace
@@ -228,6 +228,6 @@ def test_a_long_study_is_thinned_and_keeps_its_front(monkeypatch: pytest.MonkeyP
     left = sampler._some(told)
     assert len(left) == 20
     values = np.array([each.values for each in told])
-    front = [told[i] for i in Steps(values[:, 1], values[:, 0], 0, 0, 1).members]
+    front = [told[i] for i in steps(values[:, 1], values[:, 0])]
     assert front
     assert all(each in left for each in front)
