@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from himap.attention import OBSERVER, observed
+from himap.caches import kv_cache
 from himap.config import Cut
 from himap.criteria.base import Criterion, Observed
 from himap.errors import InputError
@@ -177,7 +178,7 @@ class ContinuationPass:
             return hidden
         key = stage.layer, self._window(layer)
         if key not in self._masks:
-            self._masks[key] = self._mask(layer, stage, hidden.shape[1], kwargs["past_key_values"])
+            self._masks[key] = self._mask(layer, stage, hidden.shape[1], kv_cache(kwargs))
         kwargs.update(attention_mask=self._masks[key], position_ids=None)
         return hidden
 

@@ -7,6 +7,7 @@ from typing import Any, Never
 
 from torch import Tensor, nn
 
+from himap.caches import kv_cache
 from himap.errors import InputError
 
 _ASSISTED = "assisted decoding would rank its guesses as part of the prompt, and rolls its cache back"
@@ -57,7 +58,7 @@ def check_prompt(inputs: Mapping[str, Any], layers: list[nn.Module]) -> None:
     Raises:
         InputError: with the reason.
     """
-    mask, cache = inputs.get("attention_mask"), inputs.get("past_key_values")
+    mask, cache = inputs.get("attention_mask"), kv_cache(inputs)
     if getattr(cache, "is_compileable", False):  # first, for `generate` also prepares a mask of its own then
         raise InputError("a static cache has one length for all layers; use the default dynamic cache")
     if mask is not None and (not isinstance(mask, Tensor) or mask.ndim != 2):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from himap import refusals
+from himap.caches import kv_cache
 from himap.config import PruningConfig
 from himap.criteria import create
 from himap.errors import InputError
@@ -122,7 +123,7 @@ class Pruning:
         """In front of the backbone."""
         inputs = self._named(module, args, kwargs)
         ids, self._call.ids = self._call.ids, None
-        cache = inputs.get("past_key_values")
+        cache = kv_cache(inputs)
         if cache is not None and cache.get_seq_length() > 0:
             self._call.current = self._continue(cache, inputs)
         else:
@@ -130,7 +131,7 @@ class Pruning:
 
     def _begin(self, inputs: dict[str, Any], ids: Tensor | None) -> PromptPass | None:
         """Read a prompt."""
-        mask, embeds, cache = map(inputs.get, ("attention_mask", "inputs_embeds", "past_key_values"))
+        mask, embeds, cache = inputs.get("attention_mask"), inputs.get("inputs_embeds"), kv_cache(inputs)
         if self._cuts:
             refusals.check_prompt(inputs, list(self._family.layers))
             self._family.check_prompt(inputs)
@@ -158,7 +159,7 @@ class Pruning:
         if self._cuts and self._brings_image(inputs):
             raise InputError(
                 "an image behind the start of a cached prompt is not pruned; pass the whole conversation "
-                "without past_key_values, or, if the turn has no image of its own, without pixel_values"
+                "without a cache, or, if the turn has no image of its own, without pixel_values"
             )
         if config is not None and config != self.config:
             raise InputError("this cache was filled with another pruning configuration; prefill it again")
@@ -192,7 +193,7 @@ class Pruning:
             return None
         hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
         hidden = current.enter(layer, hidden, kwargs)
-        cache = kwargs.get("past_key_values")
+        cache = kv_cache(kwargs)
         if isinstance(current, PromptPass) and cache is not None:
             setattr(cache, _MARK, (self.config, current.stages))
         return (hidden, *rest), kwargs

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from himap import PruningConfig, families
 from himap.attention import OBSERVER
+from himap.caches import kv_cache
 
 Key = tuple[Hashable, ...]
 
@@ -136,7 +137,7 @@ class _Reuse:
         self, index: int, kept: Kept, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
         """A decoder layer's forward: for a prompt from the record, or live and then recorded."""
-        cache = kwargs.get("past_key_values")
+        cache = kv_cache(kwargs)
         if self._batch is None or cache is None or cache.get_seq_length(index):
             return forward(*args, **kwargs)
         key = (*self._batch, *cut, index)

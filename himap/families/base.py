@@ -28,9 +28,9 @@ class Family:
 
     A family is a subclass that names its transformers class and, where it differs, overrides an attribute or
     a method. The engine expects of the decoder that each layer is called as `layer(hidden_states,
-    attention_mask=, position_embeddings=(cos, sin), position_ids=, past_key_values=, ...)`, returns a tensor,
-    and hands further keyword arguments on to its attention function; `DECODERS` are the transformers classes
-    that do.
+    attention_mask=, position_embeddings=(cos, sin), position_ids=, cache=, ...)` (the cache's name differs
+    between versions, see `himap.caches`), returns a tensor, and hands further keyword arguments on to its
+    attention function; `DECODERS` are the transformers classes that do.
 
     Attributes:
         model_class: name of the transformers class.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from himap import families
+from himap.caches import kv_cache
 from himap.criteria.base import Observed
 from himap.criteria.random import Random
 from himap.errors import ConfigError, InputError
@@ -61,7 +62,7 @@ class _Call:
     def begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """In front of the backbone: a prompt is read, a continuation is measured."""
         inputs = dict(zip(self._parameters, args, strict=False)) | kwargs
-        cache = inputs.get("past_key_values")
+        cache = kv_cache(inputs)
         if getattr(cache, "is_compileable", False):
             raise InputError("a static cache has slots that hold nothing; use the default dynamic cache")
         past = cache.get_seq_length() if cache is not None else 0
