@@ -8,6 +8,7 @@ expected hypervolume improvement (EHVI) has a closed form.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,23 @@ from search.space import SearchSpace
 from search.surrogate import Points, Process, Shape, fitted
 
 _STARTUP = 3  # trials, before which proposals are random: as many as a cost has coefficients
-_SHAPES = 3  # hyperparameters tried at each ask
 _MOST = 128  # trials behind the surrogate; an ask's time grows with the square of their number
-_EARLY, _EVERY = 20, 3  # after so many trials every third ask is for a random cost
+_EARLY, _EVERY = 30, 3  # after so many trials every third ask is for a random cost
 _ABOUT = 0.85  # of that cost
 _EXACT = 1e-9
-_DRAWN, _NEAR, _BEST, _ROUNDS = 300, 200, 10, 4  # candidates: at random, about the front, and about the best
+_DRAWN, _NEAR, _BEST, _ROUNDS = 100, 100, 7, 4  # candidates: at random, about the front, and about the best
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A result outside of the space, with what an Optuna trial has of one inside."""
+
+    params: dict[str, Any]
+    values: list[float]
+    constraints: dict[str, float]
+
+
+Told = FrozenTrial | Beside
 
 
 class EHVISampler(optuna.samplers.BaseSampler):
@@ -40,16 +52,22 @@ class EHVISampler(optuna.samplers.BaseSampler):
     Args:
         accuracy: which of both objectives it is.
         fresh: whether parameters mean a configuration that was not asked for yet.
+        beside: results outside of the space, such as controls; it may grow.
     """
 
     def __init__(
-        self, space: SearchSpace, accuracy: int, seed: int, fresh: Callable[[dict[str, Any]], bool]
+        self,
+        space: SearchSpace,
+        accuracy: int,
+        seed: int,
+        fresh: Callable[[dict[str, Any]], bool],
+        beside: Sequence[Beside] = (),
     ) -> None:
-        self._axes, self._accuracy, self._fresh = Axes(space), accuracy, fresh
+        self._axes, self._accuracy, self._fresh, self._beside = Axes(space), accuracy, fresh, beside
         self._chance = np.random.default_rng(seed)
         self._shape, self._asks = Shape(), 0
         self._blas = ThreadpoolController()
-        self._rows: dict[int, np.ndarray] = {}
+        self._places: dict[int, np.ndarray] = {}
 
     def infer_relative_search_space(
         self, study: optuna.Study, trial: FrozenTrial
@@ -71,22 +89,22 @@ class EHVISampler(optuna.samplers.BaseSampler):
             return self._asked(study)
 
     def _asked(self, study: optuna.Study) -> dict[str, Any]:
-        told = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        told: list[Told] = [*self._beside, *study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
         if len(told) < _STARTUP:
             return self._axes.params(self._axes.drawn(1, self._chance)[0])
         told = self._some(told)
-        rows, values = self._rows_of(told), np.array([each.values for each in told])
+        places, values = self._places_of(told), np.array([each.values for each in told])
         accuracy, cost = values[:, self._accuracy], values[:, 1 - self._accuracy]
         floor = accuracy[-1] + told[-1].constraints["drop"] if "drop" in told[-1].constraints else 0.0
-        points = self._axes.points(rows)
+        points = self._axes.points(places)
         bills, process = _Bills(points, cost, told), self._process(points, accuracy)
 
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        waiting = self._rows_of([each for each in running if each.params])
+        waiting = self._places_of([each for each in running if each.params])
         if len(waiting):
-            rows = np.concatenate([rows, waiting])
+            places = np.concatenate([places, waiting])
             accuracy = np.concatenate([accuracy, process.at(self._axes.points(waiting))[0]])
-            points = self._axes.points(rows)
+            points = self._axes.points(places)
             process = Process(points, accuracy, process.shape)
         spent, allowed = bills.of(points)
         kept = np.flatnonzero(allowed & (accuracy >= floor))
@@ -94,7 +112,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         target = self._target(len(told), spent[kept])
 
         def worth(candidates: np.ndarray) -> np.ndarray:
-            points = self._axes.points(candidates)
+            points = self._axes.points(self._axes.places(candidates))
             costs, within = bills.of(points)
             mean, deviation = process.at(points)
             if target is None:
@@ -103,8 +121,8 @@ class EHVISampler(optuna.samplers.BaseSampler):
                 found = np.where((costs <= target) & (costs >= _ABOUT * target), mean, -1.0)
             return np.where(within, found, -2.0)
 
-        members = rows[kept[front.members]]
-        return self._best(worth, members if len(members) else rows)
+        members = places[kept[front.members]]
+        return self._best(worth, self._axes.rows(members if len(members) else places))
 
     def _target(self, told: int, cost: np.ndarray) -> float | None:
         """At every third ask a random cost, for the most accurate configuration there; else None."""
@@ -113,7 +131,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
             return None
         return float(np.exp(self._chance.uniform(*np.log(np.maximum([cost.min(), cost.max()], _EXACT)))))
 
-    def _some(self, told: list[FrozenTrial]) -> list[FrozenTrial]:
+    def _some(self, told: list[Told]) -> list[Told]:
         """As many as a process can take: the front and a part of the rest."""
         if len(told) <= _MOST:
             return told
@@ -122,14 +140,18 @@ class EHVISampler(optuna.samplers.BaseSampler):
         rest = self._chance.permutation(np.setdiff1d(np.arange(len(told)), front))
         return [told[i] for i in np.sort(np.concatenate([front, rest])[:_MOST])]
 
-    def _rows_of(self, trials: Sequence[FrozenTrial]) -> np.ndarray:
-        for trial in trials:
-            if trial.number not in self._rows:
-                self._rows[trial.number] = self._axes.row(trial.params)
-        return np.array([self._rows[trial.number] for trial in trials])
+    def _places_of(self, told: Sequence[Told]) -> np.ndarray:
+        return np.array([self._place(each) for each in told])
+
+    def _place(self, told: Told) -> np.ndarray:
+        if isinstance(told, Beside):
+            return self._axes.place(told.params)
+        if told.number not in self._places:
+            self._places[told.number] = self._axes.place(told.params)
+        return self._places[told.number]
 
     def _process(self, points: Points, accuracy: np.ndarray) -> Process:
-        process = fitted(points, accuracy, self._shape, self._chance, _SHAPES)
+        process = fitted(points, accuracy, self._shape, self._chance)
         self._shape = process.shape
         return process
 
@@ -151,7 +173,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
 class _Bills:
     """What configurations cost, and whether they keep the limits on costs, as trials have shown."""
 
-    def __init__(self, points: Points, cost: np.ndarray, told: Sequence[FrozenTrial]) -> None:
+    def __init__(self, points: Points, cost: np.ndarray, told: Sequence[Told]) -> None:
         names = sorted(told[-1].constraints.keys() - {"drop"})
         excess = [[each.constraints[name] for each in told] for name in names]
         self._prices = np.linalg.lstsq(_basis(points), np.array([cost, *excess]).T, rcond=None)[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import optuna
 
-from search.ehvi import EHVISampler
+from search.ehvi import Beside, EHVISampler
 from search.errors import UsageError
 from search.goals import Goals
 from search.space import SearchSpace
@@ -35,12 +35,18 @@ def check_sampler(name: str, goals: Goals) -> None:
 
 
 def make_sampler(
-    name: str, seed: int, space: SearchSpace, goals: Goals, fresh: Callable[[dict[str, Any]], bool]
+    name: str,
+    seed: int,
+    space: SearchSpace,
+    goals: Goals,
+    fresh: Callable[[dict[str, Any]], bool],
+    beside: Sequence[Beside] = (),
 ) -> optuna.samplers.BaseSampler:
     """The sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
 
     Args:
         fresh: whether parameters mean a configuration that was not asked for yet.
+        beside: results outside of the space; it may grow.
 
     Raises:
         UsageError: as `check_sampler`.
@@ -49,7 +55,7 @@ def make_sampler(
     if name == "auto":
         name = "ehvi" if len(goals.objectives) == 2 else "tpe"
     if name == "ehvi":
-        return EHVISampler(space, goals.objectives.index("accuracy"), seed, fresh)
+        return EHVISampler(space, goals.objectives.index("accuracy"), seed, fresh, beside)
     if name == "tpe":
         return optuna.samplers.TPESampler(
             seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP

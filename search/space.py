@@ -79,18 +79,21 @@ class SearchSpace:
             params["k1"], params["r1"], k2, params["r2"], params["phi_shallow"], params["phi_deep"], self.seed
         )
 
-    def params(self, config: PruningConfig) -> dict[str, Any] | None:
-        """The reverse of `config`; None for a configuration outside of the space, such as a control.
+    def params(self, config: PruningConfig) -> dict[str, Any]:
+        """The reverse of `config`, also of a configuration outside of the space, such as a control.
 
         The criterion of a cut that is switched off says nothing and may be any.
         """
-        found: dict[str, Any] = {
-            "k1": config.k1, "gap": config.k2 - config.k1, "r1": config.r1, "r2": config.r2,
+        r1, r2 = (int(r) if r == int(r) else r for r in (config.r1, config.r2))  # a store has 50.0
+        return {
+            "k1": config.k1, "gap": config.k2 - config.k1, "r1": r1, "r2": r2,
             "phi_shallow": config.phi_shallow if config.r1 > 0 else self.shallow[0],
             "phi_deep": config.phi_deep if config.r2 > 0 else self.deep[0],
         }  # fmt: skip
-        inside = all(found[name] in choices(bounds) for name, bounds in self.distributions.items())
-        return {name: v if isinstance(v, str) else int(v) for name, v in found.items()} if inside else None
+
+    def holds(self, params: dict[str, Any]) -> bool:
+        """Whether parameters lie in the space."""
+        return all(params[name] in choices(bounds) for name, bounds in self.distributions.items())
 
 
 def choices(bounds: BaseDistribution) -> Sequence[Any]:

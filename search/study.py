@@ -13,6 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from himap import PruningConfig
+from search.ehvi import Beside
 from search.goals import Goals
 from search.samplers import affordable, make_sampler
 from search.space import SearchSpace, effective
@@ -94,6 +95,7 @@ class PairStudy:
         self._seen: dict[Key, Trial | None] = {}
         self._known = known or {}
         self._dense: Trial | None = None
+        self._beside: list[Beside] = []
         self._seconds: list[float] = []
         self._asks: list[float] = []
         stored = list(stored)
@@ -168,7 +170,7 @@ class PairStudy:
             self._sampler = "tpe"  # for good: to and fro would make a run depend on the clock
 
     def _made(self, sampler: str) -> optuna.samplers.BaseSampler:
-        return make_sampler(sampler, self._seed, self.space, self.goals, self._fresh)
+        return make_sampler(sampler, self._seed, self.space, self.goals, self._fresh, self._beside)
 
     def _fresh(self, params: dict[str, Any]) -> bool:
         return self.key(self.space.config(params)) not in self._seen
@@ -206,17 +208,18 @@ class PairStudy:
         self._study.tell(asked, values)
 
     def _add(self, trial: Trial) -> None:
-        """Tells what the sampler did not ask for; a control lies outside of what it searches."""
-        params = self.space.params(configuration(trial))
-        values = self.goals.values(trial)
-        if params is None:
-            return
-        self._study.add_trial(
-            optuna.trial.create_trial(
-                params=params,
-                distributions=self.space.distributions,
-                values=values,
-                state=TrialState.COMPLETE if values else TrialState.FAIL,
-                constraints=self.goals.constraints(trial, self._dense) if values else None,
+        """Tells what the sampler did not ask for."""
+        params, values = self.space.params(configuration(trial)), self.goals.values(trial)
+        limits = self.goals.constraints(trial, self._dense) if values else None
+        if self.space.holds(params):
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    params=params,
+                    distributions=self.space.distributions,
+                    values=values,
+                    state=TrialState.COMPLETE if values else TrialState.FAIL,
+                    constraints=limits,
+                )
             )
-        )
+        elif values:
+            self._beside.append(Beside(params, values, limits or {}))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
+_LEAST_SHAPES, _MOST_SHAPES, _SHAPES_OF_ONE = 3, 12, 400  # tried at each fit, by the number of points
 _CURVE = 30.0  # from 1 to 5 % of the tokens is about as far as from 20 to 90 %
 
 
@@ -105,18 +106,22 @@ def _features(points: Points, shape: Shape) -> np.ndarray:
 
 def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """(len(left), len(right)) correlations."""
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1) - 2 * left @ right.T
-    d = np.sqrt(5 * np.maximum(squares, 0))
-    found: np.ndarray = (1 + d + d**2 / 3) * np.exp(-d)
+    d = left @ (-2 * right.T)
+    d += (left**2).sum(1)[:, None]
+    d += (right**2).sum(1)
+    np.maximum(d, 0, out=d)
+    d *= 5
+    np.sqrt(d, out=d)
+    found: np.ndarray = np.exp(-d)
+    found *= 1 + d * (1 + d / 3)
     return found
 
 
-def fitted(
-    points: Points, values: np.ndarray, shape: Shape, chance: np.random.Generator, tries: int
-) -> Process:
-    """The likeliest of a process of this shape and `tries` others, each beside the best so far."""
+def fitted(points: Points, values: np.ndarray, shape: Shape, chance: np.random.Generator) -> Process:
+    """The likeliest of a process of this shape and some others, each beside the best so far: more of them
+    while there are few points, when a process is quickly computed and its shape least known."""
     best = Process(points, values, shape)
-    for _ in range(tries):
+    for _ in range(min(_MOST_SHAPES, max(_LEAST_SHAPES, _SHAPES_OF_ONE // len(values)))):
         other = Process(points, values, best.shape.changed(chance))
         best = max(best, other, key=lambda process: process.likelihood)
     return best

@@ -45,15 +45,28 @@ def test_rows_and_parameters_are_each_other_reversed() -> None:
     axes, rows = some(50)
     for row in rows:
         params = axes.params(row)
-        assert SPACE.params(SPACE.config(params)) is not None
-        assert (axes.row(params) == row).all()
+        assert SPACE.holds(SPACE.params(SPACE.config(params)))
+        assert (axes.rows(axes.place(params)[None])[0] == row).all()
+    assert (axes.places(rows) == [axes.place(axes.params(row)) for row in rows]).all()
+
+
+def test_a_control_has_a_place_of_its_own_beside_the_space() -> None:
+    axes = Axes(SPACE)
+    inside, outside = (
+        axes.place(SPACE.params(PruningConfig(2, 50, 8, 75, *criteria)))
+        for criteria in (("instruction", "intra_column"), ("random", "random"))
+    )
+    one, other = axes.points(inside[None]), axes.points(outside[None])
+    assert (one.shares == other.shares).all()
+    assert (one.shallow != other.shallow).any() and (one.deep != other.deep).any()
+    assert SPACE.holds(axes.params(axes.rows(outside[None])[0]))
+    coarse = Axes(SearchSpace(LAYERS, percent_step=20))
+    assert coarse.params(coarse.rows(inside[None])[0])["r1"] in (40, 60)
 
 
 def test_shares_are_what_a_configuration_leaves_in_each_layer() -> None:
     axes = Axes(SPACE)
-    params = SPACE.params(PruningConfig(2, 50, 8, 75))
-    assert params is not None
-    points = axes.points(np.array([axes.row(params)]))
+    points = axes.points(axes.place(SPACE.params(PruningConfig(2, 50, 8, 75)))[None])
     assert points.shares[0].tolist() == [1.0] * 2 + [0.5] * 6 + [0.125] * 4
     assert points.shallow[0].max() == 1.0  # half is dropped: there is most to choose
     assert 0 < points.deep[0].max() < 1.0
@@ -63,7 +76,7 @@ def test_neighbors_stay_in_the_space_and_differ_little() -> None:
     axes, rows = some(400)
     near = axes.near(rows, np.random.default_rng(1))
     every = [axes.params(row) for row in near]
-    assert all(SPACE.params(SPACE.config(params)) is not None for params in every)
+    assert all(SPACE.holds(SPACE.params(SPACE.config(params))) for params in every)
     assert 0.1 < (near != rows).mean() < 0.3
     assert ((near == rows).all(1)).mean() < 0.4
 
@@ -73,7 +86,8 @@ def test_a_few_trials_tell_what_every_configuration_costs() -> None:
     axes, rows = some(200)
     ratios = np.array([flops_ratio(SPACE.config(axes.params(row))) for row in rows])
     told = [told_trial(axes.params(row), 0.5, ratio) for row, ratio in zip(rows[:6], ratios, strict=False)]
-    cost, allowed = ehvi._Bills(axes.points(rows[:6]), ratios[:6], told).of(axes.points(rows))
+    bills = ehvi._Bills(axes.points(axes.places(rows[:6])), ratios[:6], told)
+    cost, allowed = bills.of(axes.points(axes.places(rows)))
     assert np.abs(cost - ratios).max() < 0.01
     assert allowed.all()
 
@@ -86,19 +100,19 @@ def told_trial(params: dict[str, Any], accuracy: float, cost: float, **constrain
 
 def test_a_process_goes_through_its_points_and_is_unsure_far_off() -> None:
     axes, rows = some(40)
-    points, values = axes.points(rows), np.random.default_rng(2).random(40)
+    points, values = axes.points(axes.places(rows)), np.random.default_rng(2).random(40)
     process = Process(points, values, Shape(length=0.2, shallow=1.0, deep=1.0, noise=1e-8))
     mean, deviation = process.at(points)
     assert mean == pytest.approx(values, abs=1e-3)
     assert deviation.max() < 1e-2
-    far = process.at(axes.points(some(40, seed=3)[1]))[1]
+    far = process.at(axes.points(axes.places(some(40, seed=3)[1])))[1]
     assert far.max() > 10 * deviation.max()
 
 
 def test_the_likelihood_is_that_of_a_normal_distribution() -> None:
     """Up to a constant that every shape shares; at the mean and variance that it was computed for."""
     axes, rows = some(12)
-    points, values = axes.points(rows), np.random.default_rng(2).random(12)
+    points, values = axes.points(axes.places(rows)), np.random.default_rng(2).random(12)
 
     def plain(shape: Shape) -> float:
         process = Process(points, values, shape)
@@ -114,10 +128,12 @@ def test_the_likelihood_is_that_of_a_normal_distribution() -> None:
 
 def test_fitting_finds_a_likelier_shape() -> None:
     axes, rows = some(60)
-    points = axes.points(rows)
+    points = axes.points(axes.places(rows))
     values = points.shares[:, :3].mean(1)  # only the first layers matter
     start = Process(points, values, Shape(reach=10.0, noise=0.1))
-    best = fitted(points, values, start.shape, np.random.default_rng(0), 60)
+    best, chance = start, np.random.default_rng(0)
+    for _ in range(10):
+        best = fitted(points, values, best.shape, chance)
     assert best.likelihood > start.likelihood + 10
     assert best.shape.reach < 10
 
