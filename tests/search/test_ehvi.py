@@ -203,6 +203,24 @@ def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
     assert within > 2 * without > 0
 
 
+def test_results_outside_of_the_space_count() -> None:
+    """Controls show that nothing is lost from half of the FLOPs on, and all at a layer's worth of them."""
+    controls: list[Any] = [
+        ("dense", PruningConfig.dense()),
+        ("random", PruningConfig(2, 50, 8, 75, "random", "random")),
+        ("random", PruningConfig(1, 99, 2, 0, "random", "random")),
+    ]
+    pair = PairStudy(SPACE, controls, TOKENS, "ehvi", 0)
+    for accuracy in (0.95, 0.95, 0.0):
+        candidate = pair.ask()
+        assert candidate is not None
+        ratio = flops_ratio(candidate.config)
+        pair.tell(candidate, trial(candidate.number, candidate.config, accuracy=accuracy, flops_ratio=ratio))
+    low, high = flops_ratio(controls[2][1]), flops_ratio(controls[1][1])
+    asked = [pair.ask() for _ in range(4)]
+    assert all(low < flops_ratio(each.config) < high for each in asked if each is not None)
+
+
 def test_latency_can_be_the_cost() -> None:
     found = searched("ehvi", 30, goals=Goals(("latency", "accuracy")))
     assert volume(found) > volume(searched("random", 30))
