@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from bench.search_race import false_stops
 from bench.search_replay import REFERENCE, Run, Way, exhaustive, nearest, replay
-from bench.search_table import DATA, Table, load_table
+from bench.search_table import DATA, Table, load_table, provenance
 from objectives import flow_results
 from objectives.data.errors import DataError
 from objectives.flow_suggest import suggest
@@ -113,7 +114,7 @@ def _quartiles(values: Iterable[float]) -> dict[str, float | None]:
 
 
 def document(table: Table, rows: dict[str, Any], seeds: int) -> dict[str, Any]:
-    """The result with its provenance."""
+    """The result with its provenance: of the table, and of the replay, whose asks are timed."""
     told = (
         "model",
         "benchmark",
@@ -129,6 +130,7 @@ def document(table: Table, rows: dict[str, Any], seeds: int) -> dict[str, Any]:
     )
     return {
         "table": {name: table.meta.get(name) for name in told} | {"configurations": len(table.configs)},
+        "replayed": provenance(torch.device("cpu")),
         "reference": REFERENCE, "exhaustive_hypervolume": exhaustive(table), "budget": BUDGET,
         "seeds": seeds, "false_stops": false_stops(table), "ways": rows,
     }  # fmt: skip

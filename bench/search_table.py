@@ -200,7 +200,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         "image_tokens": sorted(set(image)), "chunks": worker.evaluator._chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
         "layer_flops": layer_flops(target.shape, image, text), "cores": workers, **fitted,
-        **_provenance(worker), "seconds": time.perf_counter() - start,
+        **provenance(worker.loaded.device), "seconds": time.perf_counter() - start,
     }  # fmt: skip
     return Table(meta, configs, np.array(scores), {k: np.array([s[k] for s in spent]) for k in _COSTS})
 
@@ -220,12 +220,13 @@ def with_costs(table: Table) -> Table:
         )
     worker = _Worker(target.source, meta["benchmark"], meta["n"])
     fitted = fit(worker, table.configs, target.shape, *worker.evaluator.tokens())
-    return replace(table, meta=meta | fitted | {"costs_measured": _provenance(worker)})
+    return replace(table, meta=meta | fitted | {"costs_measured": provenance(worker.loaded.device)})
 
 
-def _provenance(worker: _Worker) -> dict[str, Any]:
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Where, when and with what something was measured."""
     return {
-        "device": device_name(worker.loaded.device), "commit": commit(), "versions": versions(),
+        "device": device_name(device), "commit": commit(), "versions": versions(),
         "date": utc_now().isoformat(timespec="seconds"),
     }  # fmt: skip
 
