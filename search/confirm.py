@@ -154,8 +154,8 @@ def _floors(dense: Confirmation | None, floor: float | None) -> tuple[Rival, ...
 
 
 def described(config: PruningConfig) -> str:
-    """A configuration in a few words: "dense", "50 % at 2, 75 % at 8"."""
-    return ", ".join(f"{cut.percent:g} % at {cut.layer}" for cut in config.cuts) or "dense"
+    """In a few words: "dense", "50 % at 2 by instruction, 75 % at 8 by intra_column"."""
+    return ", ".join(f"{cut.percent:g} % at {cut.layer} by {cut.criterion}" for cut in config.cuts) or "dense"
 
 
 def _key(config: PruningConfig) -> tuple[Any, ...]:
