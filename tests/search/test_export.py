@@ -98,7 +98,7 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
         assert getattr(numbers, name) == pytest.approx(getattr(found, name), abs=1e-6)
     assert preset.promise.verdict == found.verdict(0.01)
     assert preset.provenance.trial == 3
-    assert "measuring  pope: 90 % at 1" in capsys.readouterr().out
+    assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
 
 
 def test_places_are_chosen_by_further_validation_questions(
