@@ -20,8 +20,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.engine_growth import growth
 from bench.engine_run import WORKERS, median_of, overhead, peer
+from objectives.latency import device_name
 from objectives.provenance import commit, versions
 
 GOAL = 15.0  # milliseconds
@@ -56,7 +59,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "goal_ms": GOAL, "met": mine <= GOAL, "workers": WORKERS, "trials": options.trials,
         "runs": options.runs, "overhead": found, "optuna_sqlite_ms_per_trial": optuna_ms,
         "ratio_to_optuna": optuna_ms / mine, "growth": grown,
-        "machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()[0],
+        "device": device_name(torch.device("cpu")), "cores": os.cpu_count(), "load": os.getloadavg()[0],
         "python": platform.python_version(), "versions": versions(), "commit": commit(),
     }  # fmt: skip
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench import search, search_replay
 from bench.search_race import false_stops
@@ -15,6 +17,8 @@ from bench.search_replay import Way, exhaustive, hypervolume, replay
 from bench.search_table import Table, grid, load_table, save_table
 from himap import PruningConfig
 from objectives.flops import DecoderShape
+from objectives.latency import device_name
+from objectives.provenance import commit
 from search.measure import costs
 from search.race import FALSE_STOPS
 from search.space import SearchSpace
@@ -136,3 +140,7 @@ def test_the_command_says_what_is_missing_and_compares(
     assert search.main(["--table", str(tmp_path / "t.npz"), "--seeds", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["ours", "loop"]
+    assert search.main(["--table", str(tmp_path / "t.npz"), "--seeds", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["replayed"]["device"] == device_name(torch.device("cpu"))
+    assert found["replayed"]["commit"] == commit()
