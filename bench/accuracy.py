@@ -16,12 +16,12 @@ import time
 import torch
 
 from himap import PruningConfig
-from objectives.accuracy import Evaluator
 from objectives.benchmarks import benchmark
 from objectives.data.images import load_image
 from objectives.data.source import QuestionSet, Source, load_questions
-from objectives.latency import device_name
-from objectives.models import LoadedModel, load
+from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.latency import device_name
+from objectives.evaluation.models import LoadedModel, load
 from objectives.provenance import commit
 
 

@@ -26,11 +26,10 @@ from typing import Any
 
 import numpy as np
 
-from objectives.statistics import Interval, paired_difference, wilson
-from search.intervals import accuracy_interval, difference_interval
-from search.places import pick
+from objectives.statistics.estimates import Interval, paired_difference, wilson
+from objectives.statistics.intervals import accuracy_interval, difference_interval
 from storage import StorageError, Trial, open_store
-from storage.pareto import front
+from storage.pareto import front, pick
 
 LEVEL = 0.95
 _CREDITS = np.array([0.0, 0.3, 0.6, 0.9, 1.0])

@@ -16,19 +16,11 @@ ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
-from dashboard import (  # noqa: E402 - after the path is set
-    compare_page,
-    context,
-    export_page,
-    flow_page,
-    fronts_page,
-    search_page,
-    source,
-    states,
-    text,
-    trial_page,
-)
+from dashboard import context  # noqa: E402 - the project may not be installed
+from dashboard.access import store  # noqa: E402 - the project may not be installed
 from dashboard.context import Context  # noqa: E402 - the same
+from dashboard.views import compare, empty, export, flow, fronts, search, trial  # noqa: E402 - the project may not be installed
+from dashboard.wording import text  # noqa: E402 - the project may not be installed
 from storage import StudySummary  # noqa: E402 - the same
 
 DEFAULT_STORAGE = "sqlite:///himap.db"
@@ -37,10 +29,10 @@ SHOWN = "shown_stamp"
 OnePair = Callable[[Context, StudySummary], None]
 # what each page draws of the chosen study, and what of all studies
 OF_A_PAIR: dict[str, OnePair] = {
-    "Fronts": fronts_page.show, "Trial": trial_page.show, "Search": search_page.show,
-    "Export": export_page.show,
+    "Fronts": fronts.show, "Trial": trial.show, "Search": search.show,
+    "Export": export.show,
 }  # fmt: skip
-OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show}
+OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare.show}
 TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 
 
@@ -60,7 +52,7 @@ def storage_url(arguments: list[str]) -> str:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def watch(url: str) -> None:
     """Look at the store again and again, and redraw the page only when something changed."""
-    if source.look(url).stamp != st.session_state.get(SHOWN):
+    if store.look(url).stamp != st.session_state.get(SHOWN):
         st.rerun()
 
 
@@ -85,25 +77,25 @@ def _drawn(url: str, title: str) -> Callable[[], None]:
     """The function that draws one page, in whatever state the store is."""
 
     def draw() -> None:
-        seen = source.look(url)
+        seen = store.look(url)
         st.session_state[SHOWN] = seen.stamp
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
         if title == "Flow":  # needs no store
-            flow_page.show(dark=is_dark())
+            flow.show(dark=is_dark())
             return
         if live:
             watch(url)
-        command = states.search_command(url, DEFAULT_STORAGE)
+        command = empty.search_command(url, DEFAULT_STORAGE)
         if seen.store is None:
-            states.missing(seen.problem, command) if seen.missing else states.unreadable(seen.problem)
+            empty.missing(seen.problem, command) if seen.missing else empty.unreadable(seen.problem)
             return
-        studies = source.studies(url, seen.stamp, seen.store)
+        studies = store.studies(url, seen.stamp, seen.store)
         if studies:
             _page(title, Context(url, seen.store, studies, is_dark()))
         else:
-            states.empty(command)
+            empty.empty(command)
 
     return draw
 
@@ -116,9 +108,9 @@ def _page(title: str, here: Context) -> None:
     if study.complete or study.stopped:
         OF_A_PAIR[title](here, study)
     elif study.failed:
-        states.failures_only(here.view(study))
+        empty.failures_only(here.view(study))
     else:
-        states.no_trials()
+        empty.no_trials()
 
 
 def is_dark() -> bool:

@@ -8,13 +8,15 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard import queries, source, words
-from dashboard.queries import View
+from dashboard.access import store as source
+from dashboard.analysis import study_view
+from dashboard.analysis.study_view import View
+from dashboard.wording import words
 from storage import Store, StudySummary, Trial
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
 FIRST: dict[str, Any] = {
-    "cost": "flops", "coloring": "role", "states": list(queries.STATES), "live": True, "over": "Trials",
+    "cost": "flops", "coloring": "role", "states": list(study_view.STATES), "live": True, "over": "Trials",
     "target": "accuracy", "picture cost": "flops_ratio", "picture format": "png",
 }  # fmt: skip
 KEPT = (*FIRST, "criteria", "devices", "least n", "beside", PAIR)
@@ -37,7 +39,7 @@ class Context:
         """One study under one cost, with its confirmations."""
         confirmations = source.confirmations(self.url, study.id, self.store)
         questions = source.questions(self.url, study.id, self.store)
-        return queries.build_view(study.key, self.trials(study), cost, confirmations, questions)
+        return study_view.build_view(study.key, self.trials(study), cost, confirmations, questions)
 
     def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
         """Per-question scores of some trials, by number."""
@@ -57,7 +59,7 @@ def keep_choices() -> None:
 
 def choose_study(studies: list[StudySummary]) -> StudySummary:
     """The selectors of the pair and, where it has several, of its study."""
-    pairs = queries.pairs(studies)
+    pairs = study_view.pairs(studies)
     first, second = st.columns([2, 3])
     if st.session_state.get(PAIR) not in pairs:
         st.session_state.pop(PAIR, None)
@@ -78,7 +80,7 @@ def chosen_number(view: View) -> int | None:
 
 def chosen_trial(view: View) -> Trial | None:
     """The chosen trial, else the one to suggest; None in a study without trials."""
-    return view.trial(chosen_number(view)) or queries.suggested(view)
+    return view.trial(chosen_number(view)) or study_view.suggested(view)
 
 
 def choose(view: View, number: int) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from himap.config import PruningConfig
 from himap.errors import ConfigError, HimapError, InputError, PresetError, UnsupportedModelError
-from himap.preset import Preset, load_preset, read_preset
+from himap.presets.preset import Preset, load_preset, read_preset
 
 if TYPE_CHECKING:
-    from himap.engine import prune
+    from himap.engine.attach import prune
+    from himap.engine.pruning import Pruning
     from himap.families import supported as supported_models
-    from himap.session import Pruning
 
 __all__ = [
     "ConfigError",
@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 _LAZY = {
-    "prune": ("himap.engine", "prune"),
-    "Pruning": ("himap.session", "Pruning"),
+    "prune": ("himap.engine.attach", "prune"),
+    "Pruning": ("himap.engine.pruning", "Pruning"),
     "supported_models": ("himap.families", "supported"),
 }
 

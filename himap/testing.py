@@ -16,9 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from himap.attention import observed
 from himap.criteria.base import Criterion, Observed
-from himap.layout import layout
+from himap.engine.attention import observed
+from himap.engine.layout import layout
 from himap.tokens import IMAGE, TokenSet
 
 HEADS, KV_HEADS, WIDTH, CHANNELS = 6, 2, 8, 12

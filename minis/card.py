@@ -17,7 +17,7 @@ from typing import Any
 from safetensors import safe_open
 
 from minis import checkpoint, curves
-from minis.architecture import NAMES
+from minis.recipe.architecture import NAMES
 
 _ARCHITECTURE = {
     "llava-mini": """`LlavaForConditionalGeneration`: CLIP tower (4 layers, 128 channels, 120 x 120

@@ -8,8 +8,8 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from minis.architecture import LLAVA_PATCH
-from minis.vision import image_processor
+from minis.recipe.architecture import LLAVA_PATCH
+from minis.recipe.vision import image_processor
 
 FOLDER = Path(__file__).parent / "checkpoints"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from minis import checkpoint
-from minis.architecture import NAMES
+from minis.recipe.architecture import NAMES
 
 
 def draw(name: str, runs: Path, out: Path) -> None:

@@ -16,14 +16,14 @@ from tqdm import tqdm
 
 from himap import PruningConfig
 from minis import checkpoint
-from minis.architecture import NAMES
-from objectives.accuracy import Evaluator
+from minis.recipe.architecture import NAMES
 from objectives.benchmarks import BENCHMARKS
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.latency import device_name
+from objectives.evaluation.models import load
 from objectives.flops import DecoderShape, flops_ratio
-from objectives.latency import device_name
-from objectives.models import load
 from objectives.provenance import commit, versions
 
 # Dense; the paper's setting; the same cuts by chance; about 1/4 of the FLOPs by chance and by attention.

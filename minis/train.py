@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from minis import checkpoint, language, tune, vision
-from minis.architecture import NAMES
-from minis.text import build_tokenizer
+from minis import checkpoint
+from minis.recipe import language, tune, vision
+from minis.recipe.architecture import NAMES
+from minis.recipe.text import build_tokenizer
 
 LANGUAGE_STEPS = 700
 STEPS = {"qwenvl-mini": (400, 2400), "llava-mini": (1500, 1000)}  # of stages 2 and 3

@@ -11,3 +11,7 @@ class UnknownBenchmarkError(ObjectiveError):
 
 class ModelLoadError(ObjectiveError):
     """The weights cannot be loaded from where they were said to be."""
+
+
+class DataError(ObjectiveError):
+    """A file of questions, answers or images cannot be used; the message names it, in one line."""

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
-from objectives.benchmarks.ptb import tokenizer_in_use
-from objectives.data.answers import Given, read_answers
-from objectives.data.errors import DataError
-from objectives.data.matching import match
-from objectives.errors import ObjectiveError
-from objectives.statistics import interval
+from objectives.benchmarks.rules.ptb import tokenizer_in_use
+from objectives.errors import DataError, ObjectiveError
+from objectives.statistics.estimates import interval
+from objectives.submissions.answers import Given, read_answers
+from objectives.submissions.matching import match
 
 _BY_CATEGORY = ("pope", "mme")  # their tools score category by category; one without answers is left out
 _NEEDS_ALL = ("pope",)  # whose rule reads an empty answer as yes

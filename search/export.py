@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when presets were written, 2 for what cannot be done, 130 when the user stopped it."""
     options = parser().parse_args(arguments)
     try:
-        from search.exporting import run  # after parsing: torch takes seconds to import
+        from search.certifying.export_run import run  # after parsing: torch takes seconds to import
 
         return run(options)
     except KeyboardInterrupt:

@@ -98,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when every budget is spent, 2 for what cannot be done, 130 when the user stopped it."""
     options = parser().parse_args(arguments)
     try:
-        from search.session import run  # after parsing: torch and Ray take seconds to import
+        from search.running.launch_run import run  # after parsing: torch and Ray take seconds to import
 
         return run(options)
     except KeyboardInterrupt:

@@ -18,9 +18,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from search.figures import best_at_half, hypervolume
 from storage import Lease, RunningTrial, StorageError, Store, StudySummary, Trial, open_store
-from storage.pareto import front
+from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
 
 _PIPED_WIDTH = 160

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from search.goals import FIELDS
+from search.sampling.problem import FIELDS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 and one line on stderr for what cannot be done."""
     options = parser().parse_args(arguments)
     from search.errors import SearchError  # after parsing: Optuna takes seconds to import
-    from search.goals import Goals
-    from search.optuna_copy import copy
+    from search.integrations.optuna_storage import copy
+    from search.sampling.problem import Goals
     from storage import StorageError, open_store
 
     try:

@@ -21,13 +21,12 @@ import himap
 from himap import HimapError, PruningConfig
 from himap.families import find
 from objectives.benchmarks import Question
-from objectives.data.errors import DataError
 from objectives.data.images import load_image
-from objectives.errors import ModelLoadError, UnknownBenchmarkError
-from objectives.models import LoadedModel, load
+from objectives.errors import DataError, ModelLoadError, UnknownBenchmarkError
+from objectives.evaluation.models import LoadedModel, load
 from objectives.questions import add_study_options, study_questions, told
 from search.errors import UsageError
-from search.targets import resolve
+from search.inputs.models import resolve
 
 
 @torch.inference_mode()

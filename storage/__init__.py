@@ -16,9 +16,7 @@ from storage.errors import (
     StoreAwayError,
     StoreMissingError,
 )
-from storage.lease import Lease, RunningTrial
-from storage.questions import QuestionSource
-from storage.records import Latency, StudyKey, StudySummary, Trial
+from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
 __all__ = [

@@ -20,8 +20,7 @@ import yaml
 
 from storage.confirmation import WITHIN, Confirmation, points
 from storage.errors import RecordError
-from storage.questions import QuestionSource
-from storage.records import StudyKey, Trial
+from storage.records import QuestionSource, StudyKey, Trial
 
 PRESET_SCHEMA = 2
 PRESET_KIND = "himap-preset"

@@ -6,6 +6,7 @@ A `StudyKey` says which question a study answers; a `Trial` is one measured (or 
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal, get_args
@@ -158,3 +159,60 @@ class StudySummary:
     def complete(self) -> int:
         """Trials that were measured to their end."""
         return self.trials - self.failed - self.stopped
+
+
+@dataclass(frozen=True)
+class Lease:
+    """`owner` is a random id; `pid`, `host` and `birth` say which process that is.
+
+    `birth` is the same for no two processes of one machine, not even after a reboot; empty where that cannot
+    be told. Moments are by the store's clock.
+    """
+
+    owner: str
+    host: str
+    pid: int
+    birth: str
+    taken_at: datetime = field(default_factory=utc_now)
+    renewed_at: datetime = field(default_factory=utc_now)
+    expires_at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial that was handed to a worker and is not stored yet; `attempts` counts the workers it was lost
+    with. It outlives its driver, so that the next one goes on with it. Units as in `Trial`."""
+
+    number: int
+    origin: Origin
+    k1: int
+    r1: float
+    k2: int
+    r2: float
+    phi_shallow: str
+    phi_deep: str
+    seed: int
+    source: str = ""
+    attempts: int = 0
+    begun_at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True)
+class QuestionSource:
+    """The source of a study's questions; the study's key says what they are, this says where they were.
+
+    `origin` is for people ("mine.jsonl"), `options` is what a command takes to ask the same questions
+    ("--data mine.jsonl --metric anls"), `skipped` are rows of a file that were left out: line and reason.
+    """
+
+    origin: str
+    options: str
+    skipped: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """The options one by one, as a shell splits them."""
+        try:
+            return shlex.split(self.options)
+        except ValueError:  # no quotation mark may be left open
+            return [self.options]

@@ -14,14 +14,21 @@ from typing import Any
 from sqlalchemy import Connection, Engine, case, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from storage import leases
 from storage.confirmation import HELD_OUT, Confirmation
-from storage.engine import build_engine, failure, prepare, transaction
 from storage.errors import DuplicateTrialError, StorageError
-from storage.lease import Lease, RunningTrial
-from storage.questions import QuestionSource
-from storage.records import Latency, StudyKey, StudySummary, Trial, utc_now
-from storage.rows import (
+from storage.records import (
+    Latency,
+    Lease,
+    QuestionSource,
+    RunningTrial,
+    StudyKey,
+    StudySummary,
+    Trial,
+    utc_now,
+)
+from storage.sql import leases
+from storage.sql.connection import build_engine, failure, prepare, transaction
+from storage.sql.rows import (
     CONFIRMATION_FIELDS,
     KEY_FIELDS,
     TRIAL_FIELDS,
@@ -35,7 +42,7 @@ from storage.rows import (
     trial_values,
     unpack_scores,
 )
-from storage.schema import ConfirmationRow, QuestionsRow, ScoresRow, StudyRow, TrialRow
+from storage.sql.schema import ConfirmationRow, QuestionsRow, ScoresRow, StudyRow, TrialRow
 
 _TRIAL_COLUMNS = [getattr(TrialRow, name) for name in TRIAL_FIELDS]
 _SAME = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions")

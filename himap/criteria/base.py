@@ -66,7 +66,7 @@ class Observed:
 
     @property
     def layout(self) -> Tensor:
-        """(batch, slots, 2) int64 row and column of each image token in its image, see `himap.layout`."""
+        """(batch, slots, 2) int64 row and column of each image token in its image, see `himap.engine.layout`."""
         return self._get("layout")
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from himap import attention
+from himap.engine import attention
 from himap.errors import HimapError, UnsupportedModelError
 from himap.families.base import Family
 

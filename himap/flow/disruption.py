@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from himap import families
-from himap.caches import kv_cache
 from himap.criteria.base import Observed
 from himap.criteria.random import Random
+from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
 from himap.families.base import Family
 from himap.flow.attach import allowed, attending

@@ -23,10 +23,10 @@ from objectives.benchmarks.base import (
     Question,
     question,
 )
-from objectives.benchmarks.letter import read_letter
-from objectives.benchmarks.refer import by_kind, choices
-from objectives.data.files import field, find, read_rows
+from objectives.benchmarks.rules.choices import read_letter
+from objectives.json_files import field, find, read_rows
 from objectives.scenes import COLORS, Scene
+from objectives.scenes.refer import by_kind, choices
 
 CODE_WORDS = ("stop", "wait", "turn", "slow", "run", "jump")
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.cider import CiderD
-from objectives.benchmarks.ptb import tokenize
-from objectives.data.errors import DataError
-from objectives.data.files import field, find, read_json
+from objectives.benchmarks.rules.cider import CiderD
+from objectives.benchmarks.rules.ptb import tokenize
+from objectives.errors import DataError
+from objectives.json_files import field, find, read_json
 from objectives.scenes import Scene
 
 PROMPT = "Provide a one-sentence caption for the provided image."

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.refer import by_kind, plural, unique
-from objectives.benchmarks.yes_no import read_mme
-from objectives.data.errors import DataError
-from objectives.data.files import field, read_text
+from objectives.benchmarks.rules.choices import read_mme
+from objectives.errors import DataError
+from objectives.json_files import field, read_text
 from objectives.scenes import COLORS, KINDS, WORDS, Scene
+from objectives.scenes.refer import by_kind, plural, unique
 
 Pair = tuple[str, str]
 PERCEPTION = (

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.yes_no import read_pope
-from objectives.data.files import field, find, read_rows
+from objectives.benchmarks.rules.choices import read_pope
+from objectives.json_files import field, find, read_rows
 from objectives.scenes import KINDS, Scene
 from objectives.scenes.scene import COMPANION, FREQUENCY
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.letter import read_letter
-from objectives.benchmarks.refer import by_color, by_kind, choices
-from objectives.data.files import field, find, read_json
+from objectives.benchmarks.rules.choices import read_letter
+from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
+from objectives.scenes.refer import by_color, by_kind, choices
 
 
 class ScienceQA(PublishedBenchmark):

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.refer import unique
-from objectives.benchmarks.vqa_accuracy import textvqa_accuracy
-from objectives.data.files import field, find, read_json
+from objectives.benchmarks.rules.vqa import textvqa_accuracy
+from objectives.json_files import field, find, read_json
 from objectives.scenes import Scene
+from objectives.scenes.refer import unique
 
 _ANNOTATIONS = "TextVQA_0.5.1_val.json"
 _OCR = "TextVQA_Rosetta_OCR_v0.2_val.json"

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.refer import by_color, by_kind, plural, unique
-from objectives.benchmarks.vqa_accuracy import vqa_accuracy
-from objectives.benchmarks.vqa_text import evalai
-from objectives.data.files import field, find, read_json
+from objectives.benchmarks.rules.vqa import evalai, vqa_accuracy
+from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
+from objectives.scenes.refer import by_color, by_kind, plural, unique
 
 _QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 _ANNOTATIONS = "v2_mscoco_val2014_annotations.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
-from objectives.data.errors import DataError
+from objectives.errors import DataError
 
 
 @lru_cache(maxsize=2)

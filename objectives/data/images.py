@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from objectives.benchmarks.embedded import embedded_image
-from objectives.data.errors import DataError
+from objectives.data.embedded import embedded_image
+from objectives.errors import DataError
 
 MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones are taken for bombs
 _KEPT = 256

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from objectives.benchmarks import benchmark
-from objectives.data.metrics import METRICS
+from objectives.benchmarks.custom import METRICS
 from objectives.data.source import Source
 
 EVERYTHING = ["all"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
-from objectives.benchmarks.embedded import embedded_questions
-from objectives.data.errors import DataError
+from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
+from objectives.data.custom import BadRow, BadRowsError, read_own
+from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_images
-from objectives.data.metrics import OwnBenchmark, metric, metric_name
-from objectives.data.own import BadRow, BadRowsError, read_own
 from objectives.data.subsets import SPLITS, splits_of, subset
+from objectives.errors import DataError
 
 _MISSING_SHOWN = 5
 _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench import coverage
-from objectives.statistics import Interval
+from objectives.statistics.estimates import Interval
 from storage import StudyKey, Trial, open_store
 
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from storage import StudyKey, open_store
-
-sys.path.insert(0, str(Path(__file__).parent))  # the generator beside this file, in every import mode
-
-from generated_store import failed, fill, searched, study_key
+from tests.dashboard.generated_store import failed, fill, searched, study_key
 
 
 @pytest.fixture

@@ -16,14 +16,16 @@ from typing import Any
 
 import pytest
 import yaml
-from generated_store import confirmation, failed, fill, measured, searched, stopped, study_key
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboard import outside, source, states
+from dashboard.access import commands
+from dashboard.access import store as source
 from dashboard.app import OF_A_PAIR, OF_ALL, TITLES, storage_url
+from dashboard.views import empty
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
+from tests.dashboard.generated_store import confirmation, failed, fill, measured, searched, stopped, study_key
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -96,8 +98,8 @@ def test_wrong_arguments_are_told_in_one_line(page: Any, arguments: list[str]) -
 
 def test_the_store_defaults_to_the_one_of_the_search() -> None:
     assert storage_url([]) == "sqlite:///himap.db"
-    assert states.search_command("sqlite:///himap.db", storage_url([])) == states.SEARCH_COMMAND
-    command = states.search_command("postgresql://u:secret@h/d?a=1&b=2", storage_url([]))
+    assert empty.search_command("sqlite:///himap.db", storage_url([])) == empty.SEARCH_COMMAND
+    command = empty.search_command("postgresql://u:secret@h/d?a=1&b=2", storage_url([]))
     assert "secret" not in command
     assert command.endswith("--storage 'postgresql://u:PASSWORD@h/d?a=1&b=2'")
 
@@ -213,7 +215,7 @@ def test_an_older_schema_and_a_locked_store_are_told(
         assert "update himap-search" in words(page("--storage", searched_store))
         other.execute("UPDATE himap_schema SET version = ?", (current,))
         other.execute("PRAGMA journal_mode=DELETE")
-        monkeypatch.setattr("storage.engine.BUSY_SECONDS", 0.1)
+        monkeypatch.setattr("storage.sql.connection.BUSY_SECONDS", 0.1)
         other.execute("BEGIN EXCLUSIVE")
         source._open.clear()
         assert "locked" in words(page("--storage", searched_store))
@@ -237,16 +239,16 @@ def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
 ) -> None:
     def survivors(
         key: StudyKey, source: QuestionSource | None, trial: Trial, number: int
-    ) -> outside.Survivors:
+    ) -> commands.Survivors:
         if number == 1:
-            raise outside.OutsideError("python -m search.tokens failed: No module named 'torch'")
+            raise commands.OutsideError("python -m search.tokens failed: No module named 'torch'")
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
-        question = outside.Shown(number, "Is *it*?", (), ("no",), (file.getvalue(),))
-        seen = outside.Seen(Image.open(file), (2, 2), frozenset({0, 3}), frozenset({3}))
-        return outside.Survivors(question, (seen,), "no", "yes")
+        question = commands.Shown(number, "Is *it*?", (), ("no",), (file.getvalue(),))
+        seen = commands.Seen(Image.open(file), (2, 2), frozenset({0, 3}), frozenset({3}))
+        return commands.Survivors(question, (seen,), "no", "yes")
 
-    monkeypatch.setattr(outside, "survivors", survivors)
+    monkeypatch.setattr(commands, "survivors", survivors)
     app = page("--storage", searched_store, title="Trial")
     (question,) = [one for one in app.number_input if one.label == "Question"]
     checked(question.set_value(0).run())

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import CHROMIUM, opened, serving
-from generated_store import fill, searched, study_key
 
 import himap
 from storage import StudyKey, open_store
+from tests.dashboard.browser import CHROMIUM, opened, serving
+from tests.dashboard.generated_store import fill, searched, study_key
 
 if CHROMIUM is None:
     pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
@@ -30,7 +30,7 @@ POINT = f"{CHART} .scatterlayer .trace path.point"
 def mini_key() -> StudyKey:
     """The study of a model that this machine has, so that it can be asked for tokens."""
     from minis.checkpoint import path
-    from objectives.models import weights_digest
+    from objectives.evaluation.models import weights_digest
 
     return replace(study_key("pope", model="qwenvl"), weights_digest=weights_digest(path("qwenvl-mini")))
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-import tiny_families
-import tiny_models
-from tiny_models import Subject
+
+from tests.himap import tiny_families, tiny_models
+from tests.himap.tiny_models import Subject
 
 
 @pytest.fixture(scope="session")

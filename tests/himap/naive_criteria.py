@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from tiny_models import IMAGE_ID
 from torch import Tensor
 from transformers import DynamicCache
 
 from himap import PruningConfig
+from tests.himap.tiny_models import IMAGE_ID
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import inspect
 from typing import Any
 
 import torch
-from tiny_models import IMAGE_ID
 from torch import Tensor
 
 from himap import PruningConfig
+from tests.himap.tiny_models import IMAGE_ID
 
 
 def _scores(criterion: str, attention: Tensor, image: list[int], text_after: list[int]) -> dict[int, float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import himap
-from himap import attention, refusals
+from himap.engine import attention, refusals
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "pruning.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 import transformers as tf
-from tiny_models import (
+
+from tests.himap.tiny_models import (
     IMAGE_ID,
     LAYERS,
     PAD_ID,

@@ -9,9 +9,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from minis import checkpoint
-from minis.architecture import NAMES, build_model
-from minis.packing import Packer
-from minis.text import build_tokenizer
+from minis.recipe.architecture import NAMES, build_model
+from minis.recipe.packing import Packer
+from minis.recipe.text import build_tokenizer
 
 
 @pytest.fixture(scope="session", params=NAMES)

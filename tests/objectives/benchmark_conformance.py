@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from objectives.benchmarks import PublishedBenchmark, Question, benchmark
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.embedded import embedded_questions
 from objectives.scenes import SPLITS, Scene, make_scene
 
 MANY = 500

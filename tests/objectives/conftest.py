@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from minis import checkpoint
-from minis.architecture import NAMES, build_model
-from minis.text import build_tokenizer
-from objectives.models import LoadedModel, load
+from minis.recipe.architecture import NAMES, build_model
+from minis.recipe.text import build_tokenizer
+from objectives.evaluation.models import LoadedModel, load
 
 pytest.register_assert_rewrite("benchmark_conformance")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from objectives.flow_results import KIND, SCHEMA
-from objectives.flow_summary import summary
+from objectives.flow.results import KIND, SCHEMA
+from objectives.flow.summary import summary
 
 QUESTIONS, LAYERS, ENDS = 40, 12, 2
 

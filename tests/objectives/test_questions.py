@@ -13,7 +13,7 @@ from PIL import Image
 
 from objectives import questions
 from objectives.benchmarks import benchmark
-from objectives.benchmarks.embedded import embedded_questions
+from objectives.data.embedded import embedded_questions
 from objectives.data.images import load_image
 
 

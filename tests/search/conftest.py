@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from search_helpers import EVEN, started
 
 from minis import checkpoint
-from minis.architecture import build_model
-from minis.text import build_tokenizer
+from minis.recipe.architecture import build_model
+from minis.recipe.text import build_tokenizer
+from tests.search.search_helpers import EVEN, started
 
 os.environ.update(EVEN)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from himap import PruningConfig
-from search.pool import Job, Outcome, Pool
+from search.workers.pool import Job, Outcome, Pool
 from storage import StudyKey, Trial, open_store
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,7 @@ def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields:
 
 
 class ScriptedPool:
-    """Stands in for `search.pool.Pool`: answers each job by `answer`, oldest first, one at a time."""
+    """Stands in for `search.workers.pool.Pool`: answers each job by `answer`, oldest first, one at a time."""
 
     def __init__(self, answer: Callable[[Job], Outcome], room: int = 2) -> None:
         self._answer, self._room = answer, room

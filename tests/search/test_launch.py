@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from search_helpers import descendants, kill_evaluator, launch, stored, wait_for
 
 import himap
 from storage import Trial
 from storage.pareto import front
+from tests.search.search_helpers import descendants, kill_evaluator, launch, stored, wait_for
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -6,9 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from search_helpers import launch, stored, wait_for
-
 from storage import StorageError
+from tests.search.search_helpers import launch, stored, wait_for
 
 
 def command(tiny: Path) -> list[str | Path]:

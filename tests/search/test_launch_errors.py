@@ -10,12 +10,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
-from search_helpers import ROOT, ScriptedPool, made_up
 
-from search import session
 from search.launch import main
-from search.pool import Job, Outcome
+from search.running import launch_run
+from search.workers.pool import Job, Outcome
 from storage import open_store
+from tests.search.search_helpers import ROOT, ScriptedPool, made_up
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def started(*_: object) -> None:
         raise AssertionError("workers were started")
 
-    monkeypatch.setattr(session, "Pool", started)
+    monkeypatch.setattr(launch_run, "Pool", started)
     return tmp_path
 
 
@@ -115,7 +115,7 @@ def test_a_store_that_breaks_in_the_middle_ends_the_run_in_one_line(
                 connection.execute("DROP TABLE himap_trials")
         return Outcome(job, made_up(job.config))
 
-    monkeypatch.setattr(session, "Pool", lambda *_: nullcontext(ScriptedPool(answer)))
+    monkeypatch.setattr(launch_run, "Pool", lambda *_: nullcontext(ScriptedPool(answer)))
     assert "cannot store trial 2 of study 1 in sqlite:///himap.db: no such table" in refused(capsys, tiny)
     assert len(answered) == 3
 
@@ -126,7 +126,7 @@ def test_an_interrupt_while_workers_start_is_no_traceback(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "Pool", interrupted)
+    monkeypatch.setattr(launch_run, "Pool", interrupted)
     assert main(["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1"]) == 130
     said = capsys.readouterr().err
     assert said == "stopped; everything measured is stored, the same command goes on from here\n"

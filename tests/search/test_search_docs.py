@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from search import launch, to_optuna
-from search.tune_adapter import Plan
+from search.integrations.ray_tune import Plan
 
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
 

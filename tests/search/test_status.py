@@ -11,13 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from search_helpers import KEY, ROOT
-from test_report import DENSE, FAILED, at
 
 from himap import PruningConfig
 from search.status import ago, main, store_status
 from storage import Lease, RunningTrial, open_store
 from storage.records import utc_now
+from tests.search.reporting.test_report import DENSE, FAILED, at
+from tests.search.search_helpers import KEY, ROOT
 
 STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
 

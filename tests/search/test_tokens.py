@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
-from objectives.benchmarks.embedded import embedded_image
+from objectives.data.embedded import embedded_image
 from search import tokens
 
 ASKED = [

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_confirmation import FULL
 
 from storage import Confirmation, RecordError, StorageError, Store, StudyKey
+from tests.storage.made_confirmation import FULL
 
 BARE = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "n_questions", "n", "accuracy",
         "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from made_confirmation import FULL
 
 from storage import presets
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
 from storage.presets import Promise, preset_document, preset_filename, preset_yaml, write_preset
-from storage.questions import QuestionSource
-from storage.records import StudyKey, Trial
+from storage.records import QuestionSource, StudyKey, Trial
+from tests.storage.made_confirmation import FULL
 
 MakeTrial = Callable[..., Trial]
 

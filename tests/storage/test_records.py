@@ -12,7 +12,7 @@ import pytest
 
 from storage.errors import RecordError, StorageError
 from storage.records import StudyKey, Trial
-from storage.rows import pack_scores, unpack_scores
+from storage.sql.rows import pack_scores, unpack_scores
 
 
 @pytest.mark.parametrize(

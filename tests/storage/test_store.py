@@ -193,9 +193,9 @@ def test_readonly_reads_but_never_writes(url: str, key: StudyKey, make_trial: Ma
 def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFactory, key: StudyKey) -> None:
     from sqlalchemy import insert
 
-    from storage.engine import transaction
-    from storage.rows import trial_values
-    from storage.schema import TrialRow
+    from storage.sql.connection import transaction
+    from storage.sql.rows import trial_values
+    from storage.sql.schema import TrialRow
 
     folder = tmp_path_factory.mktemp("large")
     with open_store(f"sqlite:///{folder / 'himap.db'}") as store:

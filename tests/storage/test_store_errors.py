@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from storage import StorageError, StoreMissingError, StudyKey, engine, open_store
+from storage import StorageError, StoreMissingError, StudyKey, open_store
+from storage.sql import connection
 
 
 def message(url: str, *, readonly: bool = False) -> str:
@@ -79,7 +80,7 @@ def test_a_folder_without_write_permission(tmp_path: Path) -> None:
 
 
 def test_a_store_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
     file = tmp_path / "himap.db"
     with open_store(f"sqlite:///{file}") as store:
         store.study(StudyKey("m", "d", "b", "s", 1, 0, "x"))

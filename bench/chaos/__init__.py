@@ -1,0 +1,1 @@
+"""Measure what a search loses when its processes are killed."""

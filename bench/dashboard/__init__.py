@@ -1,0 +1,1 @@
+"""Measure how long the dashboard takes with 100,000 trials."""

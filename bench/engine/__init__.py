@@ -1,0 +1,1 @@
+"""Measure what a trial costs beside its evaluation."""

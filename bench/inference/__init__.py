@@ -1,0 +1,1 @@
+"""Measure what pruning saves in time and memory."""

@@ -1,0 +1,179 @@
+"""Timings taken in turns, so that drift hits all ways alike; apart, memory and the engine's share."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+import himap
+from bench.inference.subjects import Subject
+from bench.inference.ways import OURS, Way, with_cache
+from himap.engine import passes
+from himap.engine.pruning import Pruning
+
+Spread = dict[str, float]
+Clock = Callable[[], float]
+
+
+def spread(values: list[float]) -> Spread:
+    """Median and quartiles."""
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return {"median": float(median), "low": float(low), "high": float(high)}
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def timed(subject: Subject, way: Way, clock: Clock) -> list[float]:
+    """Milliseconds of each step of one example."""
+    times, device = [], subject.model.device
+    with subject.features_given(way.prompts), way.context():
+        wait(device)
+        start = clock()
+        for _ in islice(way.steps(), 1 if way.prefill_only else subject.new_tokens):
+            wait(device)
+            end = clock()
+            times.append(1e3 * (end - start))
+            start = end
+    return times
+
+
+@torch.inference_mode()
+def in_turns(subject: Subject, ways: list[Way], rounds: int, clock: Clock) -> dict[str, list[list[float]]]:
+    """Steps of every way in every round; each round begins with another way."""
+    times: dict[str, list[list[float]]] = {way.name: [] for way in ways}
+    for number in range(rounds):
+        turn = number % len(ways)
+        for way in ways[turn:] + ways[:turn]:
+            times[way.name].append(timed(subject, way, clock))
+    return times
+
+
+def tower_ms(subject: Subject, clock: Clock) -> float:
+    """Milliseconds of the vision tower and the projector for one image, the median of three."""
+    times = []
+    for _ in range(3):
+        wait(subject.model.device)
+        start = clock()
+        subject.see()
+        wait(subject.model.device)
+        times.append(1e3 * (clock() - start))
+    return float(np.median(times))
+
+
+@torch.inference_mode()
+def memory(subject: Subject, way: Way) -> dict[str, float]:
+    """MiB of one prefill beyond the weights: the peak of what is allocated, and the KV cache it leaves.
+
+    On a GPU by PyTorch's allocator; on the CPU by the profiler's record of PyTorch's allocator, which does
+    not see buffers inside the math library.
+    """
+    gc.collect()
+    device = subject.model.device
+    with subject.features_given(way.prompts), way.context():
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            cache = next(way.steps())
+            peak = torch.cuda.max_memory_allocated(device) - before
+        else:
+            with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+                cache = next(way.steps())
+            peak = _cpu_peak(record)
+    return {"peak_mib": peak / 2**20, "cache_mib": _cache_bytes(cache) / 2**20}
+
+
+def _cpu_peak(record: Any) -> int:
+    events = [e for e in record.profiler.kineto_results.events() if e.name() == "[memory]"]
+    changes = [e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())]
+    return int(np.cumsum([0, *changes]).max())
+
+
+def _cache_bytes(cache: Any) -> int:
+    if cache is None:
+        return 0
+    layers = cache.layers.values() if isinstance(cache.layers, dict) else cache.layers
+    pairs = [layer if isinstance(layer, tuple) else (layer.keys, layer.values) for layer in layers]
+    return sum(tensor.nbytes for pair in pairs for tensor in pair)
+
+
+class Meter:
+    """Adds up the time that wrapped functions take, on the device's clock where it has one."""
+
+    def __init__(self, device: torch.device, clock: Clock) -> None:
+        self._device, self._clock = device, clock
+        self._spans: list[tuple[Any, Any]] = []
+
+    def _now(self) -> Any:
+        if self._device.type != "cuda":
+            return self._clock()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, metered."""
+
+        def metered(*args: Any, **kwargs: Any) -> Any:
+            start = self._now()
+            result = function(*args, **kwargs)
+            self._spans.append((start, self._now()))
+            return result
+
+        return metered
+
+    def take(self) -> float:
+        """Milliseconds since the last call, which starts anew."""
+        wait(self._device)
+        spans, self._spans = self._spans, []
+        if self._device.type != "cuda":
+            return 1e3 * sum(end - start for start, end in spans)
+        return float(sum(start.elapsed_time(end) for start, end in spans))
+
+
+@contextmanager
+def _metered(scoring: Meter, engine: Meter) -> Iterator[None]:
+    """Scoring is what a cut adds: rows, ranking, gathering; the engine is everything that himap runs."""
+
+    def also(owner: Any, name: str, *meters: Meter) -> Any:
+        function = getattr(owner, name)
+        for meter in meters:
+            function = meter.wrap(function)
+        return mock.patch.object(owner, name, function)
+
+    with (
+        also(passes, "observed", scoring, engine),
+        also(passes.PromptPass, "_cut", scoring),
+        also(Pruning, "before_layer", engine),
+        also(Pruning, "before_forward", engine),
+    ):
+        yield
+
+
+@torch.inference_mode()
+def shares(subject: Subject, batch: int, rounds: int, clock: Clock) -> dict[str, Spread]:
+    """Parts of the pruned prefill's time: what ranking and cutting take, and what all of himap takes."""
+    device, prompt = subject.model.device, subject.prompt(batch)
+    scoring, engine = Meter(device, clock), Meter(device, clock)
+    found: dict[str, list[float]] = {"scoring": [], "engine": []}
+    with subject.features_given(batch), _metered(scoring, engine), himap.prune(subject.model, OURS):
+        for _ in range(rounds):
+            wait(device)
+            start = clock()
+            next(with_cache(subject.model, prompt))
+            wait(device)
+            whole = 1e3 * (clock() - start)
+            found["scoring"].append(scoring.take() / whole)
+            found["engine"].append(engine.take() / whole)
+    return {name: spread(values) for name, values in found.items()}

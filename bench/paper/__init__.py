@@ -1,0 +1,1 @@
+"""Measure the paper's ablation and tables on our models."""

@@ -1,0 +1,1 @@
+"""Write tables and pictures of the documentation from measured files."""

@@ -1,0 +1,114 @@
+"""Fronts of a store as a picture, and how many of their steps are more than noise.
+
+    python -m bench.readme.fronts --storage sqlite:///himap.db --out docs/fronts.png
+
+Two neighbors on a front differ when the paired 95 % bootstrap interval of the difference of their accuracies,
+on the same validation questions, lies above zero. The members are the best of many noisy estimates, so the
+count is an upper estimate; it is measured on what the store holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from objectives.statistics.estimates import paired_difference
+from storage import StorageError, StudyKey, Trial, open_store
+from storage.pareto import front
+
+_MARKS = {
+    "dense": ("s", "#222222"),
+    "fastv": ("^", "#c9472f"),
+    "paper": ("D", "#2f8f4e"),
+    "random": ("x", "#888888"),
+}
+
+
+def distinct_steps(members: list[Trial]) -> list[Trial]:
+    """A chain of front members, cheapest first, each better than the one before it by more than the
+    paired interval (greedy from the top: the next one is the dearest that is clearly worse)."""
+    chain = members[-1:]
+    for member in reversed(members[:-1]):
+        if paired_difference(chain[0].scores, member.scores).low > 0:
+            chain.insert(0, member)
+    return chain
+
+
+def panel(axes: Axes, key: StudyKey, trials: list[Trial]) -> None:
+    """FLOPs against accuracy of one pair: all trials, the front as steps, the landmarks."""
+    done = [t for t in trials if t.complete]
+    members = front(done)
+    axes.scatter([t.flops_ratio for t in done], [100 * t.accuracy for t in done], s=6, color="#c8ccd8", lw=0)
+    x, y = [t.flops_ratio for t in members], [100 * t.accuracy for t in members]
+    axes.step(x, y, where="post", color="#3057c9", lw=1.4, label="front")
+    low = [100 * (t.accuracy - t.accuracy_low) for t in members]
+    high = [100 * (t.accuracy_high - t.accuracy) for t in members]
+    axes.errorbar(x, y, yerr=[low, high], fmt="o", ms=3, lw=0.6, color="#3057c9")
+    for trial in done:
+        if trial.origin in _MARKS:
+            marker, color = _MARKS[trial.origin]
+            axes.plot(
+                trial.flops_ratio, 100 * trial.accuracy, marker, color=color, ms=7, label=trial.origin, ls=""
+            )
+    axes.set(
+        title=f"{key.model} / {key.benchmark} (n = {done[0].n})", xlabel="true FLOPs / dense", xlim=(0, 1.03)
+    )
+    axes.grid(alpha=0.3)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.readme.fronts", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--storage", default="sqlite:///himap.db", metavar="URL")
+    parser.add_argument("--out", type=Path, help="also draw the fronts into this PNG or SVG")
+    options = parser.parse_args(arguments)
+    try:
+        with open_store(options.storage, readonly=True) as store:
+            studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
+    except StorageError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    if options.out and studies:
+        _draw(studies, options.out)
+    sys.stdout.write(json.dumps([_row(key, trials) for key, trials in studies], indent=2) + "\n")
+    return 0
+
+
+def _draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
+    columns = min(3, len(studies))
+    rows = -(-len(studies) // columns)
+    figure, panels = plt.subplots(
+        rows, columns, figsize=(4.4 * columns, 3.3 * rows), layout="constrained", squeeze=False
+    )
+    for axes in panels.flat[len(studies) :]:
+        axes.set_axis_off()
+    for axes, (key, trials) in zip(panels.flat, studies, strict=False):
+        panel(axes, key, trials)
+    panels[0, 0].set_ylabel("accuracy, %")
+    panels[0, 0].legend(loc="lower right", fontsize=8)
+    trial = studies[0][1][0]
+    figure.supxlabel(
+        f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}",
+        fontsize=8,
+    )
+    figure.savefig(out, dpi=110)
+
+
+def _row(key: StudyKey, trials: list[Trial]) -> dict[str, Any]:
+    members = front(trials)
+    chain = distinct_steps(members)
+    return {
+        "model": key.model, "benchmark": key.benchmark, "trials": len(trials), "front": len(members),
+        "distinct": len(chain), "n": members[0].n,
+        "chain": [{"flops_ratio": t.flops_ratio, "accuracy": t.accuracy} for t in chain],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Replay searches from an exhaustive table of one benchmark."""

@@ -1,0 +1,187 @@
+"""Searches replayed from a table: the real driver, study and race, on a clock of their own.
+
+A measurement takes the seconds that it was found to cost, on as many workers as there are cores; what the
+driver itself does in between is timed for real and added.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import moocore
+import numpy as np
+
+from bench.search.table import Table
+from himap import PruningConfig
+from search.running.driver import Driver
+from search.sampling.space import effective
+from search.studies.study import PairStudy
+from search.studies.study_run import Pair
+from search.workers.pool import Job, Outcome
+from search.workers.racing import Race
+from storage import StudyKey, Trial
+
+REFERENCE = (1.0, 0.0)  # FLOPs ratio, accuracy
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to search: what it has of ours, and how it evaluates (one of the table's costs); `first` is
+    measured after the landmarks."""
+
+    sampler: str = "auto"
+    landmarks: bool = True
+    prefix: bool = True
+    race: bool = True
+    dedup: bool = True
+    evaluation: str = "batched"
+    first: tuple[PruningConfig, ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One replayed search: seconds and share of the exhaustive hypervolume after each trial."""
+
+    seconds: np.ndarray
+    share: np.ndarray
+
+    def until(self, share: float) -> float:
+        """Seconds to this share; infinite if it was not reached."""
+        reached = np.flatnonzero(self.share >= share)
+        return float(self.seconds[reached[0]]) if len(reached) else float("inf")
+
+
+class _Store:
+    """Keeps nothing: a replay is over in seconds."""
+
+    def add(self, study_id: int, trial: Trial) -> None: ...
+
+    def set_latency(self, *_: Any) -> None: ...
+
+
+class ReplayPool:
+    """Stands in for `search.workers.pool.Pool`: results from the table, when they would be there."""
+
+    def __init__(self, table: Table, way: Way) -> None:
+        self._table, self._way, self._rows = table, way, table.index()
+        batched = way.evaluation == "batched"
+        self._workers = table.meta["cores"] if batched else 1  # a plain loop gives all cores to one trial
+        self._free = [table.meta["prepare"] if batched else 0.0] * self._workers
+        self._kept = [0] * self._workers  # layers that a worker holds, from the first one on
+        self._queue: list[tuple[float, int, Job, dict[str, Any]]] = []
+        self._jobs = 0
+        self.now, self._left = 0.0, time.perf_counter()
+
+    @property
+    def running(self) -> int:
+        return len(self._queue)
+
+    @property
+    def has_room(self) -> bool:
+        return self.running < 2 * self._workers
+
+    def prefers(self, benchmark: str) -> bool:
+        return True
+
+    def submit(self, job: Job) -> None:
+        self._pass()
+        worker = self._free.index(min(self._free))
+        fields = self._measured(job, worker)
+        self._free[worker] = max(self._free[worker], self.now) + fields["seconds"]
+        self._jobs += 1
+        heapq.heappush(self._queue, (self._free[worker], self._jobs, job, fields))
+        self._left = time.perf_counter()
+
+    def finished(self, timeout: float) -> Iterator[Outcome]:
+        self._pass()
+        done, _, job, fields = heapq.heappop(self._queue)
+        self.now = max(self.now, done)
+        self._left = time.perf_counter()
+        yield Outcome(job, None if job.timed else fields)
+
+    def _pass(self) -> None:
+        """The driver's own time passes on the replay's clock."""
+        self.now += time.perf_counter() - self._left
+        self._left = time.perf_counter()
+
+    def _measured(self, job: Job, worker: int) -> dict[str, Any]:
+        table = self._table
+        if job.timed:
+            return {"seconds": 0.0}  # what a search does after its end is not compared
+        row = self._rows[effective(job.config, table.meta["image_tokens"])]
+        shared = job.config.cuts[0].layer if self._way.prefix and job.config.cuts else 0
+        kept, self._kept[worker] = min(shared, self._kept[worker]), max(shared, self._kept[worker])
+        whole = table.seconds(self._way.evaluation, row, kept)
+        spent = {name: float(values[row]) for name, values in table.spent.items()}
+        scores, n = table.scores[row], table.scores.shape[1]
+        race, asked = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups), []
+        for chunk in table.meta["chunks"]:
+            if asked and race(asked, scores[asked].tolist()):
+                break
+            asked += chunk
+        accuracy = float(scores[asked].mean())
+        stopped = {"state": "stopped", "reason": race.reason} if race.reason else {}
+        return {
+            **spent, **stopped, "accuracy": accuracy, "n": len(asked),
+            "scores": tuple(scores.tolist()), "seconds": whole * len(asked) / n,
+        }  # fmt: skip
+
+
+def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
+    """Searches once."""
+    pool: Any = ReplayPool(table, way)
+    store: Any = _Store()
+    study = PairStudy(
+        table.space,
+        table.landmarks if way.landmarks else [],
+        table.meta["image_tokens"],
+        way.sampler,
+        seed,
+        workers=table.meta["cores"],
+        dedup=way.dedup,
+        transfers=[(config, "flow") for config in way.first],
+    )
+    meta = table.meta
+    key = StudyKey(
+        meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, ""
+    )
+    pair = Pair(key, 0, study, budget, [])
+    points: list[tuple[float, float]] = []
+    seconds: list[float] = []
+    shares: list[float] = []
+    best = exhaustive(table)
+
+    def record(_: Pair, trial: Trial) -> None:
+        if trial.complete:
+            points.append((trial.flops_ratio, -trial.accuracy))
+        seconds.append(pool.now)
+        shares.append(hypervolume(points) / best)
+
+    Driver(store, pool, [pair], record, way.race).run()
+    return Run(np.array(seconds), np.array(shares))
+
+
+def nearest(table: Table, config: PruningConfig) -> PruningConfig:
+    """The grid's configuration of the same criteria that is nearest, layers as parts of the depth."""
+
+    def distance(other: PruningConfig) -> float:
+        layers = abs(config.k1 - other.k1) + abs(config.k2 - other.k2)
+        return layers / table.meta["layers"] + (abs(config.r1 - other.r1) + abs(config.r2 - other.r2)) / 100
+
+    criteria = (config.phi_shallow, config.phi_deep)
+    return min((c for c in table.configs if (c.phi_shallow, c.phi_deep) == criteria), key=distance)
+
+
+def hypervolume(points: list[tuple[float, float]]) -> float:
+    """Exact, against REFERENCE; points are (FLOPs ratio, minus accuracy)."""
+    return float(moocore.hypervolume(np.array(points), ref=REFERENCE)) if points else 0.0
+
+
+def exhaustive(table: Table) -> float:
+    """Hypervolume of the whole table."""
+    accuracy = table.scores.mean(1)
+    return hypervolume(list(zip(table.spent["flops_ratio"].tolist(), (-accuracy).tolist(), strict=True)))

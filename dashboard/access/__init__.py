@@ -1,0 +1,1 @@
+"""Read the store, and run commands that need a model."""

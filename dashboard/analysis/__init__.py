@@ -1,0 +1,1 @@
+"""Compute what the pages show; no Streamlit here."""

@@ -1,0 +1,1 @@
+"""Names, units and tables as the pages write them."""

@@ -1,0 +1,1 @@
+"""Prune a model in place and put it back."""

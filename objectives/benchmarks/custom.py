@@ -1,0 +1,169 @@
+"""The metrics for a user's own questions, by name."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Benchmark, Question
+from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
+from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
+from objectives.errors import DataError
+
+Score = Callable[[Question, str], float]
+TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
+_ANLS_LEAST = 0.5
+_SHORT = {"vqa": "vqa_accuracy"}
+_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How answers are asked for and scored; `score` is None for CIDEr, which needs all answers at once."""
+
+    score: Score | None
+    suffix: str = SHORT_ANSWER
+    max_new_tokens: int = 16
+    graded: bool = False
+
+
+def metric(name: str) -> Metric:
+    """The metric called `name`; "number" may carry a relative tolerance, as in "number=0.01".
+
+    Raises:
+        DataError: no such metric.
+    """
+    kind, _, tolerance = metric_name(name).partition("=")
+    if kind == "number" and tolerance:
+        try:
+            allowed = float(tolerance)
+        except ValueError:
+            allowed = math.nan
+        if not 0 <= allowed < 1:
+            raise DataError(f"got metric {name!r}; expected a tolerance from 0 to below 1, as in number=0.01")
+        return Metric(lambda question, answer: number(question, answer, allowed))
+    if kind not in METRICS or tolerance:
+        raise DataError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
+    return METRICS[kind]
+
+
+def metric_name(given: str) -> str:
+    """The one name of a metric that may be written in several ways: "VQA" is vqa_accuracy."""
+    name = given.lower().replace("-", "_")
+    return _SHORT.get(name, name)
+
+
+def exact(question: Question, answer: str) -> float:
+    """1 if the answer is one of those given, apart from case, outer spaces and a final period."""
+    return float(_simple(answer) in map(_simple, question.answers))
+
+
+def vqa(question: Question, answer: str) -> float:
+    """VQA accuracy of ten annotators as TextVQA computes it; of fewer min(1, matches / 3), of one equality.
+    All sides go through the EvalAI processor."""
+    if len(question.answers) == 10:
+        return textvqa_accuracy(answer, question.answers)
+    matches = sum(evalai(each) == evalai(answer) for each in question.answers)
+    return min(1.0, matches / min(3, len(question.answers)))
+
+
+def yes_no(question: Question, answer: str) -> float:
+    """1 if the first "yes" or "no" among the answer's words is the truth."""
+    found = re.search(r"\b(yes|no)\b", answer.lower())
+    return float(found is not None and found[1] == _simple(question.answers[0]))
+
+
+def choice(question: Question, answer: str) -> float:
+    """1 for the right option, by its letter ("B", "B.", "(B) ...", "the answer is B") or in its words."""
+    right = ord(question.answers[0]) - 65
+    words = _simple(answer)
+    options = [_simple(option) for option in question.choices]
+    if words in options:
+        return float(options.index(words) == right)
+    last = chr(64 + len(options))
+    found = re.match(rf"\s*\(?([A-{last}a-{last.lower()}])(?:[).:,\s]|$)", answer)
+    found = found or re.search(rf"answer is:?\s*\(?([A-{last}])\b", answer)
+    return float(found is not None and ord(found[1].upper()) - 65 == right)
+
+
+def number(question: Question, answer: str, tolerance: float = TOLERANCE) -> float:
+    """1 if the first number in the answer lies within the relative tolerance of the truth."""
+    said = parse_number(answer)
+    truths = [value for each in question.answers if (value := parse_number(each)) is not None]
+    return float(said is not None and any(abs(said - true) <= tolerance * abs(true) for true in truths))
+
+
+def parse_number(text: str) -> float | None:
+    """The first number in a text: "about 1,200 km" is 1200; None where there is none."""
+    found = _NUMBER.search(text.lower())
+    value = float(found[0].replace(",", "")) if found else None
+    return value if value is None or math.isfinite(value) else None
+
+
+def anls(question: Question, answer: str) -> float:
+    """Average normalized Levenshtein similarity: the best over the given answers, 0 below one half.
+
+    Source: Biten et al., Scene Text Visual Question Answering (ICCV 2019).
+    """
+    best = max(similarity(answer.strip().lower(), each.strip().lower()) for each in question.answers)
+    return best if best >= _ANLS_LEAST else 0.0
+
+
+def similarity(one: str, other: str) -> float:
+    """1 - Levenshtein distance / length of the longer; 1 for two empty strings."""
+    if not one or not other:
+        return float(one == other)
+    row = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        diagonal, row[0] = row[0], i
+        for j, b in enumerate(other, 1):
+            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
+    return 1 - row[-1] / max(len(one), len(other))
+
+
+def _simple(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
+METRICS: dict[str, Metric] = {
+    "exact_match": Metric(exact),
+    "vqa_accuracy": Metric(vqa),
+    "yes_no": Metric(yes_no, max_new_tokens=4),
+    "multiple_choice": Metric(choice, OPTION_LETTER, 8),
+    "number": Metric(number),
+    "anls": Metric(anls, max_new_tokens=32, graded=True),
+    "cider": Metric(None, PROMPT, 64, graded=True),
+}
+
+
+class OwnBenchmark(Benchmark):
+    """A user's own questions under one metric; `name` tells the file and the metric."""
+
+    def __init__(self, name: str, title: str, measured: Metric) -> None:
+        self.name, self.title = name, title
+        self.suffix, self.max_new_tokens, self.graded = (
+            measured.suffix,
+            measured.max_new_tokens,
+            measured.graded,
+        )
+        self._score = measured.score
+
+    def prompt(self, question: Question) -> str:
+        return super().prompt(question) if question.text else self.suffix
+
+    def target(self, question: Question) -> str:
+        return max(question.answers, key=question.answers.count)
+
+    def score(self, question: Question, answer: str) -> float:
+        return self.scores([question], [answer])[0] if self._score is None else self._score(question, answer)
+
+    def scores(self, questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
+        if self._score is None:
+            return [value / HIGHEST for value in cider(questions, answers)]
+        return super().scores(questions, answers)
+
+    def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
+        found = super().metrics(questions, answers)
+        return found | ({"cider": 100 * HIGHEST * found["accuracy"]} if self._score is None else {})

@@ -1,0 +1,226 @@
+"""The user's own questions: one JSON object a line, checked row by row, all that is wrong told at once.
+
+    {"id": "1", "image": "cat.png", "question": "What is it?", "answer": "cat"}
+
+`image` is a path below the data root, or a list of paths; `answers` may stand for `answer`; `choices` are the
+options of a multiple choice; `category`, if there, is what subsets are balanced by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from objectives.benchmarks.base import Question
+from objectives.benchmarks.custom import metric_name, parse_number
+from objectives.data.images import check_image
+from objectives.errors import DataError
+from objectives.json_files import parse
+
+SHOWN = 20
+_MOST_CHOICES = 26
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A line that cannot be used, and why."""
+
+    line: int
+    problem: str
+
+
+class BadRowsError(DataError):
+    """Rows of a user's file cannot be used; the message lists the first twenty."""
+
+    def __init__(self, path: Path, bad: list[BadRow], rows: int) -> None:
+        self.bad = bad
+        if len(bad) == 1:
+            only = f"line {bad[0].line} of {path} cannot be used ({bad[0].problem})"
+            super().__init__(f"{only}; mend it, or go on without it by --on-bad skip")
+            return
+        shown = "".join(f"\n  line {each.line}: {each.problem}" for each in bad[:SHOWN])
+        more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        said = f"{len(bad)} of {rows} rows of {path} cannot be used"
+        super().__init__(f"{said}; mend them, or go on without them by --on-bad skip:{shown}{more}")
+
+
+def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Question], list[BadRow]]:
+    """The questions of a file in order, and the rows that cannot be used.
+
+    Paths of images count from `root`, by default the file's folder, and must stay below it.
+
+    Raises:
+        DataError: the file cannot be read, or holds no rows.
+    """
+    root = (root or path.parent).resolve()
+    if not root.is_dir():
+        raise DataError(f"there is no folder {root}; expected the one that image paths count from")
+    try:
+        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
+    reader = _Reader(metric_name(metric).partition("=")[0], root)
+    found: list[Question] = []
+    bad: list[BadRow] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(reader.question(line))
+        except _Refused as refused:
+            bad.append(BadRow(number, str(refused)))
+    if not found and not bad:
+        raise DataError(f"{path} is empty; expected one JSON object a line")
+    return found, bad
+
+
+class _Refused(Exception):
+    """Why a row cannot be used."""
+
+
+class _Reader:
+    """Turns lines into questions; knows the ids and the images that were there before."""
+
+    def __init__(self, metric: str, root: Path) -> None:
+        self._metric, self._root = metric, root
+        self._ids: set[str] = set()
+        self._images: dict[Path, str] = {}
+
+    def question(self, line: bytes) -> Question:
+        row = _object(line)
+        name = _string(row, "id", numbers=True)
+        if name in self._ids:
+            raise _Refused(f"id {name!r} was there before; expected a new one for each question")
+        images = [self._image(path) for path in _paths(row)]
+        text = "" if self._metric == "cider" and "question" not in row else _string(row, "question")
+        answers = _answers(row)
+        choices = _choices(row)
+        answers = self._fit(answers, choices)
+        category = _string(row, "category", numbers=True) if row.get("category") is not None else ""
+        self._ids.add(name)
+        return Question(name, images[0], text, answers, choices, category, more_images=tuple(images[1:]))
+
+    def _image(self, given: str) -> str:
+        try:
+            path = (self._root / given).resolve()
+            inside = path.is_relative_to(self._root)
+        except (ValueError, OSError, RuntimeError) as error:
+            raise _Refused(f"image {given!r} is no path ({error})") from error
+        if not inside:
+            raise _Refused(f"image {given!r} lies outside the data root {self._root}")
+        if path not in self._images:
+            try:
+                check_image(path)
+                self._images[path] = ""
+            except (DataError, OSError, ValueError) as error:
+                self._images[path] = str(error)
+        if self._images[path]:
+            raise _Refused(self._images[path])
+        return str(path)
+
+    def _fit(self, answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
+        """The answers in the form that the metric compares; refused if it cannot compare them."""
+        if self._metric == "multiple_choice":
+            return (_letter(answers, choices),)
+        if choices and not set(answers) <= set(choices):
+            raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
+        if self._metric == "yes_no":
+            said = tuple(answer.strip().lower() for answer in answers)
+            if len(set(said)) != 1 or said[0] not in ("yes", "no"):
+                raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
+            return said[:1]
+        if self._metric == "number" and any(parse_number(answer) is None for answer in answers):
+            raise _Refused(f"got answer {answers[0]!r}; expected a number")
+        return answers
+
+
+def _object(line: bytes) -> dict[str, Any]:
+    try:
+        row = parse(line.decode())
+    except UnicodeDecodeError as error:
+        raise _Refused(f"not UTF-8 text (byte {error.start})") from None
+    except ValueError as error:
+        raise _Refused(f"not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise _Refused(f"got {_kind(row)}; expected a JSON object")
+    return row
+
+
+def _string(row: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
+    """The text of a field, which must be there and not be empty."""
+    if name not in row:
+        raise _Refused(f"lacks {name!r}")
+    return _text(row[name], name, numbers=numbers)
+
+
+def _text(value: Any, name: str, *, numbers: bool = False) -> str:
+    if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return str(value)
+        except ValueError:
+            raise _Refused(f"{name!r} is a number of too many digits") from None
+    if not isinstance(value, str):
+        raise _Refused(f"{name!r} is {_kind(value)}; expected text")
+    if not value.strip():
+        raise _Refused(f"{name!r} is empty")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise _Refused(f"{name!r} holds half a character (a lone surrogate)")
+    return value
+
+
+def _list(row: Mapping[str, Any], name: str, *, numbers: bool) -> list[str]:
+    if not isinstance(row[name], list):
+        raise _Refused(f"{name!r} is {_kind(row[name])}; expected a list")
+    if not row[name]:
+        raise _Refused(f"{name!r} is empty")
+    return [_text(each, name, numbers=numbers) for each in row[name]]
+
+
+def _paths(row: Mapping[str, Any]) -> list[str]:
+    if isinstance(row.get("image"), list):
+        return _list(row, "image", numbers=False)
+    return [_string(row, "image")]
+
+
+def _answers(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if ("answer" in row) == ("answers" in row):
+        raise _Refused("has both 'answer' and 'answers'" if "answer" in row else "lacks 'answer'")
+    if "answers" in row:
+        return tuple(_list(row, "answers", numbers=True))
+    return (_string(row, "answer", numbers=True),)
+
+
+def _choices(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if row.get("choices") is None:
+        return ()
+    choices = tuple(_list(row, "choices", numbers=True))
+    if len(set(choices)) < len(choices) or not 2 <= len(choices) <= _MOST_CHOICES:
+        raise _Refused(f"got {len(choices)} choices; expected 2 to {_MOST_CHOICES} different ones")
+    return choices
+
+
+def _letter(answers: tuple[str, ...], choices: tuple[str, ...]) -> str:
+    """The letter of the right option, given by its words or by its letter."""
+    if not choices:
+        raise _Refused("lacks 'choices', which a multiple choice needs")
+    if len(answers) != 1:
+        raise _Refused(f"got {len(answers)} answers; expected one of the choices")
+    if answers[0] in choices:
+        return chr(65 + choices.index(answers[0]))
+    letters = [chr(65 + i) for i in range(len(choices))]
+    if answers[0] not in letters:
+        raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
+    return answers[0]
+
+
+def _kind(value: Any) -> str:
+    names = {
+        "NoneType": "null",
+        "bool": "a truth value",
+        "int": "a number",
+        "float": "a number",
+        "str": "text",
+    }
+    return names.get(type(value).__name__, "a list" if isinstance(value, list) else "an object")

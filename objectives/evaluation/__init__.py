@@ -1,0 +1,1 @@
+"""Answer questions with a pruned model, and time it."""

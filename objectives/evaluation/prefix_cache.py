@@ -1,0 +1,172 @@
+"""Decoder layers that run the same under many configurations run once per batch of questions.
+
+Below its first cut, a configuration does nothing: the layers in front of K1 give the same hidden states, keys
+and values whatever the criteria and percentages. They are kept, and a later prompt is handed them in place of
+a forward pass, bit for bit what the layers would give, since they are what the layers gave. The query of the
+layer in front of the cut is kept too, so that its scores are still computed for the criterion at hand. With
+`cut_bytes` the layers between both cuts are kept as well, for configurations whose first cut is the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from himap import PruningConfig, families
+from himap.engine.attention import OBSERVER
+from himap.engine.passes import kv_cache
+
+Key = tuple[Hashable, ...]
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What a decoder layer made of a batch of prompts: its output and, as its attention saw them, query, key
+    and value with the scale of their products."""
+
+    output: Tensor
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    scaling: float
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes."""
+        return sum(t.nbytes for t in (self.output, self.query, self.key, self.value))
+
+
+class Kept:
+    """Records within a budget of bytes; the one that was not used for longest goes first."""
+
+    def __init__(self, budget: int) -> None:
+        self.budget, self.used = budget, 0
+        self._records: OrderedDict[Key, LayerRecord] = OrderedDict()
+
+    def get(self, key: Key) -> LayerRecord | None:
+        """The record, which now counts as used."""
+        if key in self._records:
+            self._records.move_to_end(key)
+        return self._records.get(key)
+
+    def put(self, key: Key, record: LayerRecord) -> None:
+        """Keep a record, if it fits at all."""
+        if record.nbytes > self.budget:
+            return
+        self._records[key] = record
+        self.used += record.nbytes
+        while self.used > self.budget:
+            self.used -= self._records.popitem(last=False)[1].nbytes
+
+
+class PrefixCache:
+    """Kept layers of all batches that a process evaluates.
+
+    Args:
+        full_bytes: budget for layers in front of the first cut; 0 keeps none.
+        cut_bytes: budget for layers between both cuts.
+    """
+
+    def __init__(self, full_bytes: int, cut_bytes: int = 0) -> None:
+        self._full, self._cut = Kept(full_bytes), Kept(cut_bytes)
+        self.reused = 0  # layers that did not have to run
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes that is in use."""
+        return self._full.used + self._cut.used
+
+    @contextmanager
+    def reusing(self, model: nn.Module, config: PruningConfig) -> Iterator[Callable[[Key | None], None]]:
+        """Layers in front of the last cut are taken from here inside; go inside of `himap.prune`.
+
+        Yields:
+            A function that says which batch comes next; the same key must mean the same prompts. After None
+            every layer runs.
+        """
+        layers = families.find(model).layers
+        reuse = _Reuse(self)
+        with ExitStack() as undo:
+            for index, kept, cut in self._parts(config):
+                wrapped = functools.partial(reuse.layer, index, kept, cut, layers[index].forward)
+                undo.enter_context(_forward_set(layers[index], wrapped))
+            yield reuse.begin
+
+    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Kept, Key]]:
+        """Layers that can be kept, where, and what tells them apart beside the batch."""
+        if not config.cuts:
+            return
+        first, last = config.cuts[0], config.cuts[-1]
+        if self._full.budget:
+            yield from ((index, self._full, ()) for index in range(first.layer))
+        if self._cut.budget:
+            same = (first.layer, first.percent, first.criterion, config.seed)
+            yield from ((index, self._cut, same) for index in range(first.layer, last.layer))
+
+
+@contextmanager
+def _forward_set(layer: Any, forward: Callable[..., Tensor]) -> Iterator[None]:
+    """The layer runs `forward` inside; its own attribute, if it had one, comes back."""
+    own = vars(layer).get("forward")
+    layer.forward = forward
+    try:
+        yield
+    finally:
+        del layer.forward
+        if own is not None:
+            layer.forward = own
+
+
+class _Reuse:
+    """The layers of one model while they are reused."""
+
+    def __init__(self, cache: PrefixCache) -> None:
+        self._cache = cache
+        self._batch: Key | None = None
+
+    def begin(self, batch: Key | None) -> None:
+        self._batch = batch
+
+    def layer(
+        self, index: int, kept: Kept, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
+    ) -> Tensor:
+        """A decoder layer's forward: for a prompt from the record, or live and then recorded."""
+        cache = kv_cache(kwargs)
+        if self._batch is None or cache is None or cache.get_seq_length(index):
+            return forward(*args, **kwargs)
+        key = (*self._batch, *cut, index)
+        record = kept.get(key)
+        if record is None:
+            output, record = _recorded(forward, args, kwargs)
+            if record is not None:
+                kept.put(key, record)
+            return output
+        cache.update(record.key, record.value, index)
+        if OBSERVER in kwargs:
+            kwargs[OBSERVER](record.query, record.key, record.value, record.scaling)
+        self._cache.reused += 1
+        return record.output
+
+
+def _recorded(
+    forward: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Tensor, LayerRecord | None]:
+    """Run a layer; None if its attention does not show what it sees."""
+    seen: list[tuple[Tensor, Tensor, Tensor, float]] = []
+    observer = kwargs.get(OBSERVER)
+
+    def watch(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
+        seen.append((query, key, value, scaling))
+        if observer is not None:
+            observer(query, key, value, scaling)
+
+    output = forward(*args, **{**kwargs, OBSERVER: watch})
+    if not seen:
+        return output, None
+    return output, LayerRecord(output, *seen[0])

@@ -1,0 +1,1 @@
+"""Measure which tokens pass information to which, layer by layer."""

@@ -1,0 +1,122 @@
+"""Prompts of a benchmark's questions, with and without their answers, ready for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from objectives.benchmarks import Benchmark, Question
+from objectives.data.images import image_size, load_image
+from objectives.errors import DataError
+from objectives.evaluation.features import Features, as_arguments
+from objectives.evaluation.models import LoadedModel, user_turn
+
+IGNORED = -100
+_PROMPTS, _TOKENS = 24, 16_384  # a batch has at most so many
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some questions' prompts, left-padded; `order` are the questions' numbers."""
+
+    order: list[int]
+    tensors: dict[str, Tensor]
+    features: tuple[Tensor, ...]
+
+    def inputs(self) -> dict[str, Any]:
+        """As forward and `generate` take them; the vision tower has run already, if the model lets it."""
+        return {**self.tensors, **as_arguments(self.features)}
+
+    @property
+    def slots(self) -> int:
+        return self.tensors["input_ids"].shape[1]
+
+
+class Prompts:
+    """A list of questions for one model; image features are computed once and kept.
+
+    Raises:
+        DataError: a question without an image or with several, or without an answer.
+    """
+
+    def __init__(self, loaded: LoadedModel, benchmark: Benchmark, questions: Sequence[Question]) -> None:
+        self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
+        for question in self.questions:
+            if len(question.images) != 1 or not question.answers:
+                raise DataError(
+                    f"question {question.id!r} has {len(question.images)} images and "
+                    f"{len(question.answers)} answers; expected one image and at least one answer"
+                )
+        self._features = Features(loaded.model)
+        texts = [benchmark.prompt(question) for question in self.questions]
+        sizes = [image_size(question.image) for question in self.questions]
+        order = sorted(range(len(texts)), key=lambda i: (sizes[i], len(texts[i])))
+        longest = self._batch(order[-1:]).slots
+        self.batches = self._in_batches(order, max(1, min(_PROMPTS, _TOKENS // longest)))
+
+    def smaller(self, most: int) -> list[Batch]:
+        """The same prompts in batches of at most `most`."""
+        return self._in_batches([i for batch in self.batches for i in batch.order], most)
+
+    def _in_batches(self, order: list[int], most: int) -> list[Batch]:
+        return [self._batch(order[i : i + most]) for i in range(0, len(order), most)]
+
+    @torch.no_grad()
+    def _batch(self, order: list[int]) -> Batch:
+        asked = [self.questions[i] for i in order]
+        images = [[load_image(question.image)] for question in asked]
+        inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in asked], images)
+        there = {name: value.to(self.loaded.device) for name, value in inputs.items()}
+        return Batch(order, *self._features.instead_of_pixels([q.image for q in asked], there))
+
+    def answered(self, batch: Batch) -> tuple[dict[str, Any], Tensor]:
+        """The prompts with their true answers behind them, and what should follow each slot.
+
+        Returns:
+            inputs: of the forward; the last token of an answer need not be fed.
+            targets: (batch, slots) token ids, -100 where no loss is taken.
+        """
+        answers = [self.answer_ids(self.questions[i]) for i in batch.order]
+        fed = max(map(len, answers)) - 1
+        pad = torch.nn.functional.pad
+        padding = {"input_ids": self.loaded.processor.tokenizer.pad_token_id or 0}
+        tensors = {
+            name: pad(value, (0, fed), value=padding.get(name, 0))
+            if value.shape == batch.tensors["input_ids"].shape
+            else value
+            for name, value in batch.tensors.items()
+        }
+        targets = torch.full_like(tensors["input_ids"], IGNORED)
+        start = batch.slots
+        for row, answer in enumerate(answers):
+            ids = torch.tensor(answer, device=targets.device)
+            targets[row, start - 1 : start - 1 + len(answer)] = ids
+            tensors["input_ids"][row, start : start + len(answer) - 1] = ids[:-1]
+            tensors["attention_mask"][row, start : start + len(answer) - 1] = 1
+        return {**batch.inputs(), **tensors}, targets
+
+    def answer_ids(self, question: Question) -> list[int]:
+        """The tokens of the true answer, as they follow the prompt in the model's own chat form.
+
+        Raises:
+            DataError: the tokenizer makes nothing of the answer.
+        """
+        processor, answer = self.loaded.processor, self.benchmark.target(question)
+        user = user_turn(self.benchmark.prompt(question))
+        reply = {"role": "assistant", "content": [{"type": "text", "text": answer}]}
+        prompt = processor.apply_chat_template([user], add_generation_prompt=True)
+        whole = processor.apply_chat_template([user, reply])
+        tokenize = processor.tokenizer
+        if whole.startswith(prompt) and answer in whole[len(prompt) :]:
+            whole = whole[: whole.index(answer, len(prompt)) + len(answer)]
+            before, ids = tokenize(prompt)["input_ids"], tokenize(whole)["input_ids"]
+            if ids[: len(before)] == before and len(ids) > len(before):
+                return list(ids[len(before) :])
+        ids = tokenize(answer, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise DataError(f"question {question.id!r} has an answer without tokens: {answer!r}")
+        return list(ids)

@@ -1,0 +1,164 @@
+"""What the measured flow says: means with intervals over questions, and the paper's hypotheses. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from objectives.statistics.estimates import wilson
+
+_DRAWS = 10_000
+_NOISE = 1e-6  # a mean shift of probability below this is rounding, and has no logarithm worth plotting
+_SAFE = 0.93  # what the paper's answers keep when a flow is blocked in its last layers
+
+Numbers = np.ndarray
+Estimate = dict[str, float]
+
+
+class Resampling:
+    """Percentile bootstrap over questions; every statistic sees the same draws, so that pairs stay pairs."""
+
+    def __init__(self, n: int) -> None:
+        counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS)
+        self._weights = counts / n
+
+    def draws(self, values: Numbers) -> Numbers:
+        """Means of (n, ...) values: (draws, ...)."""
+        flat = values.reshape(len(values), -1).astype(np.float64)
+        return (self._weights @ flat).reshape(-1, *values.shape[1:])
+
+    def means(self, values: Numbers) -> list[Estimate]:
+        """Mean and 95 % interval of each column of (n, m) values."""
+        low, high = np.quantile(self.draws(values), [0.025, 0.975], axis=0)
+        return [_estimate(*each) for each in zip(values.mean(0), low, high, strict=True)]
+
+    def mean(self, values: Numbers) -> Estimate:
+        """Mean and 95 % interval of (n,) values."""
+        return self.means(values[:, None])[0]
+
+    def rate(self, values: Numbers) -> Estimate:
+        """Mean and 95 % interval of (n,) values in [0, 1]: Wilson's if they are right or wrong, since where
+        all are alike the bootstrap knows no doubt."""
+        if not set(values.tolist()) <= {0.0, 1.0}:
+            return self.mean(values)
+        span = wilson(float(values.mean()), len(values))
+        return _estimate(span.mean, span.low, span.high)
+
+    def log_ratios(self, above: Numbers, below: Numbers) -> list[Estimate | None]:
+        """log(mean above / mean below) of each column, with its interval; None where one is nothing."""
+        found: list[Estimate | None] = []
+        for a, b in zip(above.T, below.T, strict=True):
+            if min(a.mean(), b.mean()) < _NOISE:
+                found.append(None)
+                continue
+            drawn = np.log(np.maximum(self.draws(a), _NOISE) / np.maximum(self.draws(b), _NOISE))
+            low, high = np.quantile(drawn, [0.025, 0.975])
+            found.append(_estimate(np.log(a.mean() / b.mean()), low, high))
+        return found
+
+
+def _estimate(mean: float, low: float, high: float) -> Estimate:
+    return {"mean": float(mean), "low": float(low), "high": float(high)}
+
+
+def summary(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary of a whole record (see `flow_measure.Measurement`); docs/flow.md lists its fields."""
+    questions = [record["saliency"][str(i)] for i in range(len(record["saliency"]))]
+    sums = {name: np.array([each[name] for each in questions]) for name in questions[0]}
+    blocks = list(record["disruption"].values())
+    plain = np.array(record["plain"]["score"])
+    draw = Resampling(len(questions))
+    rows = [_row(block, plain, draw) for block in blocks]
+    shifts = {
+        flow: np.array([b["shift"] for b in blocks if b["where"] == "layer" and b["flow"] == flow]).T
+        for flow in ("visual_textual", "intra_visual", "random")
+    }
+    found = {
+        "layers": next(iter(sums.values())).shape[1],
+        "ends": max(len(block["layers"]) for block in blocks if block["where"] == "first"),
+        "accuracy": draw.rate(plain),
+        "saliency": {name: draw.means(values) for name, values in sums.items()},
+        "disruption": rows,
+        "effect": {flow: draw.means(values) for flow, values in shifts.items()},
+        "bias_ratio": draw.log_ratios(shifts["intra_visual"], shifts["visual_textual"]),
+    }
+    return found | {"hypotheses": _hypotheses(sums, blocks, found["bias_ratio"], draw)}
+
+
+def _row(block: Mapping[str, Any], plain: Numbers, draw: Resampling) -> dict[str, Any]:
+    values = {name: np.array(block[name]) for name in ("consistency", "jaccard", "shift", "score")}
+    found: dict[str, Any] = {name: block[name] for name in ("flow", "where", "layers")}
+    found |= {"consistency": draw.rate(values["consistency"]), "accuracy": draw.rate(values["score"])}
+    found |= {name: draw.mean(values[name]) for name in ("jaccard", "shift")}
+    return found | {"change": draw.mean(values["score"] - plain)}
+
+
+def _span(layers: int, first: float, last: float) -> slice:
+    """The layers that stand where the paper's `first` to `last` of 32 do; at least one."""
+    start = min(layers - 1, round(first * layers / 32))
+    return slice(start, max(start + 1, round(last * layers / 32)))
+
+
+def _hypotheses(
+    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None],
+    draw: Resampling,
+) -> list[dict[str, Any]]:  # fmt: skip
+    layers = sums["image"].shape[1]
+    text, visual = sums["visual_textual"], sums["intra_visual"]
+    early, middle = _span(layers, 0, 3), _span(layers, 7, 16)
+    answers = {(b["flow"], b["where"]): np.array(b["consistency"]) for b in blocks if b["where"] != "layer"}
+    kept = [answers[flow, "last"] for flow in ("visual_textual", "intra_visual", "random")]
+    least = min(kept, key=lambda values: float(values.mean()))
+    first = {flow: answers[flow, "first"] for flow in ("visual_textual", "intra_visual", "random")}
+    found = [
+        ("S_vt is above S_vv in the first layers", early, draw.mean((text - visual)[:, early].mean(1))),
+        ("S_vv is above S_vt in the middle layers", middle, draw.mean((visual - text)[:, middle].mean(1))),
+        (
+            "blocking visual-textual flow in the first layers changes more answers than intra-visual flow",
+            None,
+            draw.mean(first["intra_visual"] - first["visual_textual"]),
+        ),
+        (
+            "blocking visual-textual flow in the first layers changes more answers than random rows",
+            None,
+            draw.mean(first["random"] - first["visual_textual"]),
+        ),
+        (
+            f"whatever is blocked in the last layers, at least {_SAFE:.0%} of the answers stay",
+            None,
+            {part: value - _SAFE for part, value in draw.rate(least).items()},
+        ),
+    ]
+    rows = [_judged(claim, span, estimate) for claim, span, estimate in found]
+    deep = [(layer, each) for layer, each in enumerate(ratio) if each and layer >= layers // 2]
+    shallow = [(layer, each) for layer, each in enumerate(ratio) if each and layer in range(layers)[early]]
+    for claim, chosen, sign in (
+        ("D_l is below 0 in the first layers", shallow, -1),
+        ("D_l is above 0 in the deeper half", deep, 1),
+    ):
+        rows.append(_judged_ratio(claim, chosen, sign))
+    return rows
+
+
+def _judged(claim: str, span: slice | None, estimate: Estimate) -> dict[str, Any]:
+    """The estimate is of a difference that is positive if the paper's claim holds."""
+    verdict = "agrees" if estimate["low"] > 0 else "disagrees" if estimate["high"] < 0 else "undecided"
+    layers = [span.start, span.stop - 1] if span else None
+    return {"claim": claim, "layers": layers, "difference": estimate, "verdict": verdict}
+
+
+def _judged_ratio(claim: str, chosen: Sequence[tuple[int, Estimate]], sign: int) -> dict[str, Any]:
+    """Agrees if every layer's interval is on the claimed side, disagrees if none touches it."""
+    ratios = [(sign * each["low"], sign * each["high"]) for _, each in chosen]
+    right = sum(min(pair) > 0 for pair in ratios)
+    wrong = sum(max(pair) < 0 for pair in ratios)
+    verdict = "undecided"
+    if ratios and right == len(ratios):
+        verdict = "agrees"
+    elif ratios and wrong == len(ratios):
+        verdict = "disagrees"
+    layers = [chosen[0][0], chosen[-1][0]] if chosen else None
+    return {"claim": claim, "layers": layers, "agreeing": right, "disagreeing": wrong, "of": len(ratios),
+            "verdict": verdict}  # fmt: skip

@@ -1,0 +1,79 @@
+"""Reads JSON and JSON lines of unknown quality: every fault becomes a DataError that names the file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from objectives.errors import DataError
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a file that is there, is one, and is not empty; a byte-order mark is dropped."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path} ({error.strerror}); expected a file") from None
+    if not text.strip():
+        raise DataError(f"{path} is empty")
+    return text
+
+
+def parse(text: str) -> Any:
+    """A JSON value; raises ValueError for everything else, deep nesting and huge numbers included."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file."""
+    try:
+        return parse(read_text(path))
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON: {error}") from None
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Objects, one a line, or all in one JSON list."""
+    text = read_text(path)
+    if text.lstrip().startswith("["):
+        rows = read_json(path)
+    else:
+        rows = [_row(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path} holds values that are not objects; expected one object for each question")
+    return rows
+
+
+def _row(path: Path, number: int, line: str) -> Any:
+    try:
+        return parse(line)
+    except ValueError as error:
+        raise DataError(f"{path} line {number} is not JSON: {error}") from None
+
+
+def find(path: Path, names: Iterable[str], what: str) -> Path:
+    """`path` if it is a file, else the first of `names` in that folder or one below it."""
+    if path.is_file():
+        return path
+    names = list(names)
+    for name in names:
+        for found in (path / name, *sorted(path.glob(f"*/{name}"))):
+            if found.is_file():
+                return found
+    there = "that folder" if path.is_dir() else "there is no such folder"
+    raise DataError(f"found no {what} in {path} ({there}); expected {' or '.join(names)}")
+
+
+def field(row: Mapping[str, Any], name: str, path: Path | str) -> Any:
+    """`row[name]`, or a DataError that lists what there is instead."""
+    if name not in row:
+        has = ", ".join(sorted(map(str, row))[:12])
+        raise DataError(f"{path}: a record lacks {name!r}; it has {has or 'nothing'}")
+    return row[name]

@@ -1,0 +1,1 @@
+"""Answers that were made elsewhere: read them and match them to questions."""

@@ -1,0 +1,1 @@
+"""Measure a search's best configurations again on held-out questions."""

@@ -1,0 +1,1 @@
+"""Progress, tables and files of a search."""

@@ -1,0 +1,1 @@
+"""Run studies on workers."""

@@ -1,0 +1,1 @@
+"""Schema, connection and rows."""

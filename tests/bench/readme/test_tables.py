@@ -1,0 +1,53 @@
+"""The README's tables: from what was measured, between their comments, and nothing else is touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.readme import tables
+from storage import Confirmation, StudyKey, Trial
+from storage.pareto import KNEE, WITHINS
+from storage.presets import Promise, write_preset
+
+KEY = StudyKey("qwenvl", "0" * 64, "pope", "validation", 120, 0, "two-cuts-2")
+SETTINGS = (1, 50.0, 8, 75.0, "instruction", "intra_column", 0)
+MEASURED = Confirmation(
+    *SETTINGS, n_questions=500, n=500, accuracy=0.996, accuracy_low=0.98, accuracy_high=1.0,
+    dense_accuracy=0.998, difference=-0.002, difference_low=-0.012, difference_high=0.007, family="Qwen",
+    layers=12, flops=2e9, flops_ratio=0.21, device="a CPU", commit="abc",
+)  # fmt: skip
+
+
+def presets(folder: Path) -> Path:
+    trial = Trial(7, "complete", "sampler", *SETTINGS[:6], accuracy=1.0, flops=2e9, flops_ratio=0.21, n=120)
+    for place in (WITHINS[1], WITHINS[2], KNEE):
+        promise = Promise(place.name, place.within, {"pope": MEASURED})
+        write_preset(folder / f"{place.slug}.yaml", KEY, trial, promise, {})
+    return folder
+
+
+def test_confirmed_presets_are_told_with_their_intervals(tmp_path: Path) -> None:
+    said = tables.confirmed_table(presets(tmp_path))
+    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in said
+    assert "Of all 3 presets 1 are confirmed. Measured: n = 500 test questions; a CPU; commit abc." in said
+
+
+def test_only_what_stands_between_the_comments_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(
+        "a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n"
+        "<!-- confirmed:begin -->\n<!-- confirmed:end -->\n"
+    )
+    monkeypatch.setattr(tables, "README", readme)
+    assert tables.main(["--presets", str(presets(tmp_path))]) == 0
+    text = readme.read_text()
+    assert text.startswith("a\n<!-- minis:begin -->\n| model |") and "\nb\n" in text and "old" not in text
+    assert "| pope | 21 |" in text
+    assert tables.main(["--presets", str(tmp_path / "none")]) == 2
+    assert "run python -m search.export" in capsys.readouterr().err
+    assert tables.main(["--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
+    assert readme.read_text() == text

@@ -1,0 +1,114 @@
+"""The front as a figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from dashboard.analysis.study_view import COSTS, LANDMARKS, View, build_view
+from dashboard.figures.front import axis_scale, front_figure, label_lifts
+from dashboard.figures.palette import DARK, LIGHT
+from storage.pareto import front
+from tests.dashboard.generated_store import failed, searched, study_key
+
+
+@pytest.fixture(scope="module")
+def view() -> View:
+    return build_view(study_key(), searched(60))
+
+
+def test_every_complete_trial_is_one_point_with_its_number(view: View) -> None:
+    figure = front_figure(view)
+    numbers = [number for trace in figure.data if trace.customdata is not None for number in trace.customdata]
+    assert sorted(numbers) == [trial.number for trial in view.complete]
+
+
+def test_the_step_line_is_the_front_and_ends_at_the_dearest_trial(view: View) -> None:
+    (line,) = [trace for trace in front_figure(view).data if trace.mode == "lines"]
+    members = front(view.complete)
+    assert line.line.shape == "hv"
+    assert list(line.y) == [*(100 * t.accuracy for t in members), 100 * members[-1].accuracy]
+    assert line.x[-1] == max(trial.flops for trial in view.complete) / 1e9
+
+
+def test_bars_are_the_intervals(view: View) -> None:
+    trace = next(t for t in front_figure(view).data if t.name.startswith("On the front"))
+    trials = [view.trial(number) for number in trace.customdata]
+    assert len(trials) > 3
+    for trial, y, up, down in zip(
+        trials, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True
+    ):
+        assert trial is not None
+        assert y + up == pytest.approx(100 * trial.accuracy_high)
+        assert y - down == pytest.approx(100 * trial.accuracy_low)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_landmarks_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
+    figure = front_figure(view, dark=dark)
+    labels = {annotation.text: annotation.font.color for annotation in figure.layout.annotations}
+    assert set(labels) == {"dense", "FastV", "HiMAP paper"}  # the controls are named in the legend
+    named = {trace.name for trace in figure.data if trace.showlegend is not False}
+    assert {"random", "uniform", "downsample"} <= named
+    palette = DARK if dark else LIGHT
+    assert labels["FastV"] == palette.landmarks["fastv"]
+    symbols = [trace.marker.symbol for trace in figure.data if trace.name in LANDMARKS.values()]
+    assert len(symbols) == len(set(symbols)) == 6
+    assert "circle" not in symbols
+
+
+def test_hover_tells_the_whole_configuration(view: View) -> None:
+    trace = next(t for t in front_figure(view).data if t.name == "HiMAP paper")
+    (hover,) = trace.hovertext
+    for part in ("Trial 2, HiMAP paper", "layer 2, drop 50 %", "layer 8, drop 75 %", "144 → 72 → 18",
+                 "n = 500", "of dense", " ms (", "cpu: 2 threads of Xeon"):  # fmt: skip
+        assert part in hover
+
+
+@pytest.mark.parametrize(("cost", "title"), [
+    ("flops", "(GFLOPs)"), ("flops_ratio", "share of dense (%)"), ("paper_flops", "(MMACs)"),
+    ("latency_ms", "median (ms)"),
+])  # fmt: skip
+def test_axes_name_their_unit(cost: str, title: str) -> None:
+    view = build_view(study_key(), searched(20), cost)
+    figure = front_figure(view)
+    assert title in figure.layout.xaxis.title.text
+    assert figure.layout.yaxis.title.text == "Accuracy (%)"
+    dense = next(trace for trace in figure.data if trace.name == "dense")
+    factor, _ = axis_scale(COSTS[cost], view.complete)
+    assert dense.x[0] == getattr(view.complete[0], cost) / factor
+
+
+def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> None:
+    chosen = view.complete[7]
+    ring = front_figure(view, chosen).data[-1]
+    assert ring.name == "Selected"
+    assert ring.y[0] == 100 * chosen.accuracy
+    assert ring.hoverinfo == "skip"
+    assert front_figure(view).data[-1].name != "Selected"
+
+
+def test_stored_text_is_never_a_tag(view: View) -> None:
+    text = '<img src=x onerror="alert(1)"> <a href="javascript:x">y</a>'
+    bad = replace(view.complete[0], device=text, phi_shallow=text, r1=50.0)
+    written = front_figure(build_view(study_key(), [bad])).to_json()
+    assert "<img" not in json.dumps(json.loads(written))
+    assert "<a" not in json.dumps(json.loads(written))
+    assert "&lt;img" in json.dumps(json.loads(written))
+
+
+def test_few_or_no_trials_are_no_problem() -> None:
+    for trials in ([], [failed(0)], searched(1), searched(2)):
+        assert front_figure(build_view(study_key(), trials)).layout.height
+
+
+def test_labels_stand_apart_above_the_front_and_below_far_under_it() -> None:
+    front_points = [(0.0, 0.9), (10.0, 1.0)]
+    close = label_lifts([(5.0, 0.9), (5.1, 0.91), (5.2, 0.9)], front_points)
+    assert len(set(close)) == 3
+    assert min(close) > 0
+    assert label_lifts([(5.0, 0.2)], front_points)[0] < 0
+    assert label_lifts([(9.0, 0.99)], front_points)[0] < 0  # no room above 100 %
+    assert label_lifts([], []) == []

@@ -1,0 +1,131 @@
+"""Criteria on made-up attention, and how the engine feeds them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import himap
+from himap import PruningConfig, criteria
+from himap.criteria.base import Observed
+from himap.engine import attention
+from himap.testing import made_prompts
+from himap.tokens import PAD, TokenSet, causal_mask
+from tests.himap.tiny_models import Subject
+
+
+def softmax_rows(length: int, heads: int = 3, rows: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Query, key, and the full causal attention matrix by the textbook."""
+    generator = torch.Generator().manual_seed(length)
+    query = torch.randn(rows, heads, length, 8, generator=generator)
+    key = torch.randn(rows, heads, length, 8, generator=generator)
+    logits = (query @ key.transpose(-1, -2)) * 0.3
+    return query, key, logits.masked_fill(torch.ones(length, length).triu(1).bool(), -torch.inf).softmax(-1)
+
+
+def test_grouped_heads_attend_like_repeated_ones() -> None:
+    query, key, _ = softmax_rows(9, heads=4)
+    grouped = attention.attention_rows(query, key[:, :2], 0.3, made_prompts("ssvvvviii"), "image")
+    repeated = attention.attention_rows(
+        query, key[:, :2].repeat_interleave(2, dim=1), 0.3, made_prompts("ssvvvviii"), "image"
+    )
+    torch.testing.assert_close(grouped, repeated)
+
+
+def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
+    def draw(row: str, seed: int) -> list[float]:
+        scores: list[float] = (
+            criteria.create("random", seed).score(made_prompts(row), Observed((), {}))[0].tolist()
+        )
+        return scores
+
+    row = "ss" + "v" * 100 + "iii"
+    assert draw(row, 1) == draw(row, 1)
+    assert draw(row, 1) != draw(row, 2)
+    assert draw(row, 1)[:102] != draw(row + "i", 1)[:102]
+    counts = torch.zeros(100)
+    for seed in range(400):
+        _, left = made_prompts(row).drop(torch.tensor([draw(row, seed)]), [75])
+        kept = left.position[0][left.role[0] == 2] - 2
+        counts[kept] += 1
+    # 400 draws at one in four: 100 expected, a standard deviation of 8.7
+    assert counts.sum() == 400 * 25
+    assert counts.min() > 60
+    assert counts.max() < 140
+    assert 6 < counts.std() < 11
+
+
+def test_ties_keep_the_earlier_token_and_text_never_goes() -> None:
+    tokens = made_prompts("ssvvvviii")
+    index, left = tokens.drop(torch.tensor([[-9.0, -9, 1, 1, 1, 1, -9, -9, -9]]), [2])
+    assert index.tolist() == [[0, 1, 2, 3, 6, 7, 8]]
+    assert left.n_image == (2,)
+    assert left.lengths == (7,)
+    assert not left.padded
+
+
+def test_rows_that_keep_less_are_filled_on_the_left() -> None:
+    tokens = made_prompts(".svvvvi", "ssvviii")
+    scores = torch.tensor([[0.0, 0, 1, 2, 3, 4, 0], [0.0, 0, 2, 1, 0, 0, 0]])
+    index, left = tokens.drop(scores, [2, 1])
+    assert index[1].tolist() == [0, 1, 2, 4, 5, 6]
+    assert index[0, 2:].tolist() == [1, 4, 5, 6]
+    assert left.role[0].tolist() == [PAD, PAD, 1, 2, 2, 3]
+    assert left.rank[0, 2:].tolist() == [0, 3, 4, 5]
+    mask = causal_mask(left, 6, 6)
+    assert mask is not None
+    assert mask[0, 0, 5].tolist() == [False, False, True, True, True, True]
+    assert mask[0, 0].any(-1).all()
+    step = causal_mask(left, 1, 8)
+    assert step is not None
+    assert step[0, 0].tolist() == [[False, False, True, True, True, True, True, True]]
+    assert causal_mask(made_prompts("svi"), 1, 5) is None
+
+
+def test_text_between_images_is_no_instruction() -> None:
+    assert made_prompts("svvivvii").role[0].tolist() == [1, 2, 2, 1, 2, 2, 3, 3]
+
+
+def test_without_an_image_there_is_no_instruction_and_padding_is_never_an_image() -> None:
+    assert made_prompts("sss").role.tolist() == [[1, 1, 1]]
+    image, mask = torch.tensor([[True, True, False, True]]), torch.tensor([[0, 1, 1, 0]])
+    tokens = TokenSet.from_prompt(image, mask, None)
+    assert tokens.role.tolist() == [[PAD, 2, 3, PAD]]
+    assert tokens.n_image == (1,)
+
+
+def test_only_the_rows_that_a_criterion_names_are_computed(
+    subject: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    rows = attention.attention_rows
+
+    def spy(*args: Any) -> Tensor:
+        result = rows(*args)
+        shapes.append(tuple(result.shape))
+        return result
+
+    monkeypatch.setattr(attention, "attention_rows", spy)
+    prompt = subject.prompts[0]
+    for shallow, deep in (("last_token", "intra_column"), ("random", "random"), ("instruction", "random")):
+        with himap.prune(subject.model, PruningConfig(2, 50, 4, 75, shallow, deep)) as pruning:
+            subject.model.generate(**prompt, max_new_tokens=3)
+    n, text = pruning.image_tokens[0], pruning.text_tokens[0]
+    after = 7 if "image_grid_thw" in prompt else 6
+    assert shapes == [(1, 4, 1, n + text), (1, 4, n // 2, n // 2 + text), (1, 4, after, n + text)]
+
+
+def test_the_mean_over_seeing_rows_follows_the_layers_own_mask() -> None:
+    """Where image tokens look ahead, every image row sees every image column."""
+    tokens, (query, key, _) = made_prompts("svvvi"), softmax_rows(5)
+    ahead = torch.ones(5, 5).tril().bool()
+    ahead[1:4, 1:4] = True
+    criterion = criteria.create("intra_column_mean", 0)
+    seen = attention.observed(criterion, tokens, query, key, key, 0.3, ahead[None, None])
+    assert seen["visible"][0].tolist() == ahead[1:4].tolist()
+    full = ((query @ key.transpose(-1, -2)) * 0.3).masked_fill(~ahead, -torch.inf).softmax(-1)
+    expected = full[0].mean(0)[1:4].mean(0)
+    torch.testing.assert_close(criterion.score(tokens, Observed((1,), seen))[0, 1:4], expected[1:4])

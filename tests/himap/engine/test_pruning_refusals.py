@@ -1,0 +1,184 @@
+"""Calls that would silently mean something else while a model is pruned raise, with the reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transformers import DynamicCache, GenerationConfig
+
+import himap
+from himap import HimapError, InputError, PruningConfig, UnsupportedModelError
+from tests.himap import tiny_models
+from tests.himap.tiny_models import IMAGE_ID, Subject
+
+CONFIG = PruningConfig(2, 50, 4, 75)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("prompt_lookup_num_tokens", 3, "would rank its guesses"),
+        ("prefill_chunk_size", 8, "read in chunks"),
+        ("output_attentions", True, "never computed as a whole"),
+        ("cache_implementation", "static", "static cache"),
+    ],
+)
+@pytest.mark.parametrize("where", ["keyword", "config", "model"])
+def test_options_of_generate(llava: Subject, option: str, value: Any, message: str, where: str) -> None:
+    model, given = llava.model, {"max_new_tokens": 2, option: value}
+    own = model.generation_config
+    options: dict[str, Any] = given if where == "keyword" else {}
+    if where == "config":
+        options = {"generation_config": GenerationConfig(**given, return_dict_in_generate=True)}
+    if where == "model":
+        model.generation_config = GenerationConfig(**given, return_dict_in_generate=True)
+    try:
+        with himap.prune(model, CONFIG), pytest.raises(InputError, match=message):
+            model.generate(**llava.prompts[0], **options)
+    finally:
+        model.generation_config = own
+
+
+def test_a_static_cache_is_named_whatever_generate_makes_of_the_mask(subject: Subject) -> None:
+    prompt = subject.prompts[0]
+    mask = torch.ones_like(prompt["input_ids"])
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="a static cache has one length"):
+        subject.model.generate(
+            **{**prompt, "attention_mask": mask}, max_new_tokens=2, cache_implementation="static"
+        )
+
+
+def test_an_assistant_model_and_continuous_batching(llava: Subject) -> None:
+    with himap.prune(llava.model, CONFIG):
+        with pytest.raises(InputError, match="assistant_model does not work with pruning"):
+            llava.model.generate(**llava.prompts[0], assistant_model=llava.model)
+        with pytest.raises(InputError, match="continuous batching"):
+            llava.model.generate_batch([[5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"labels": torch.zeros(1, 26, dtype=torch.long)}, "labels do not match"),
+        ({"logits_to_keep": torch.tensor([3])}, "logits_to_keep must be a number"),
+        ({"output_attentions": True}, "output_attentions does not work"),
+    ],
+)
+def test_arguments_of_a_forward(llava: Subject, argument: dict[str, Any], message: str) -> None:
+    with himap.prune(llava.model, CONFIG), pytest.raises(InputError, match=message):
+        llava.model(**llava.prompts[0], **argument)
+    with himap.prune(llava.model, PruningConfig.dense()), torch.no_grad():
+        llava.model(**llava.prompts[0], **argument)
+
+
+def test_a_prompt_that_ends_with_an_image(subject: Subject) -> None:
+    ids = subject.prompts[0]["input_ids"]
+    end = int((ids[0] == IMAGE_ID).nonzero()[-1]) + 1
+    prompt = {
+        key: value[:, :end] if value.shape[-1] == ids.shape[1] else value
+        for key, value in subject.prompts[0].items()
+    }
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text behind it"):
+        subject.model(**prompt)
+
+
+def test_a_cache_that_was_rolled_back(subject: Subject) -> None:
+    """Exact within the tokens since the prompt; not into the prompt, nor of some layers only."""
+    model, chunk = subject.model, {"input_ids": torch.tensor([[5, 17, 33]])}
+    with himap.prune(model, CONFIG), torch.no_grad():
+        cache = model(**subject.prompts[0], use_cache=True).past_key_values
+        expected = model(**chunk, past_key_values=cache).logits
+        cache.crop(-3)
+        assert torch.equal(model(**chunk, past_key_values=cache).logits, expected)
+        cache.layers[2].crop(-1)
+        with pytest.raises(InputError, match="cut to another length"):
+            model(**chunk, past_key_values=cache)
+        cache = model(**subject.prompts[0], use_cache=True).past_key_values
+        cache.crop(-2)
+        with pytest.raises(InputError, match="cut to another length"):
+            model(**chunk, past_key_values=cache)
+
+
+def test_a_later_turn_with_an_image(subject: Subject) -> None:
+    model, prompt = subject.model, subject.prompts[0]
+    with himap.prune(model, CONFIG), torch.no_grad():
+        for extra in (prompt, {"input_ids": prompt["input_ids"]}):
+            cache = model(**prompt, use_cache=True).past_key_values
+            with pytest.raises(InputError, match="pass the whole conversation"):
+                model(**{**extra, "attention_mask": None}, past_key_values=cache)
+        text = DynamicCache(config=model.config.text_config)
+        model(input_ids=torch.tensor([[5, 6]]), past_key_values=text, use_cache=True)
+        with pytest.raises(InputError, match="pass the whole conversation"):
+            model(**{**prompt, "attention_mask": None}, past_key_values=text)
+
+
+def test_gradient_checkpointing_and_compiled_models(llava: Subject) -> None:
+    model = llava.build()
+    model.gradient_checkpointing_enable()
+    model.train()
+    with himap.prune(model, CONFIG), pytest.raises(InputError, match="gradient checkpointing"):
+        model(**llava.prompts[0])
+    model.gradient_checkpointing_disable()
+    with himap.prune(model, CONFIG) as pruning:
+        model(**llava.prompts[0], use_cache=False).logits.sum().backward()
+    assert pruning.kept == [CONFIG.kept(16)]
+    assert all(p.grad is not None for p in model.model.language_model.parameters())
+    model.compile(backend="eager")
+    with pytest.raises(UnsupportedModelError, match="compiled"):
+        himap.prune(model, CONFIG).__enter__()
+
+
+@pytest.mark.parametrize("name", ["gemma3", "paligemma"])
+def test_prompts_that_look_ahead_need_their_token_types(families: Any, name: str) -> None:
+    found = families(name)
+    prompt = {key: value for key, value in found.prompts[0].items() if key != "token_type_ids"}
+    with himap.prune(found.model, CONFIG), pytest.raises(InputError, match="pass them, as its processor"):
+        found.model(**prompt)
+
+
+def test_capped_attention_logits(families: Any) -> None:
+    decoder = families("gemma3").decoder
+    decoder.config.attn_logit_softcapping = 50.0
+    try:
+        with pytest.raises(UnsupportedModelError, match="caps its attention logits"):
+            himap.prune(families("gemma3").model, CONFIG).__enter__()
+    finally:
+        decoder.config.attn_logit_softcapping = None
+
+
+@pytest.mark.parametrize("outer", [CONFIG, PruningConfig.dense()])
+@pytest.mark.parametrize("inner", [CONFIG, PruningConfig.dense()])
+def test_contexts_of_one_model_do_not_nest(
+    llava: Subject, outer: PruningConfig, inner: PruningConfig
+) -> None:
+    with himap.prune(llava.model, outer) as pruning:
+        with pytest.raises(HimapError, match="is being pruned already"), himap.prune(llava.model, inner):
+            pass
+        llava.model(**llava.prompts[0])
+        assert pruning.kept == [outer.kept(16)]
+    with himap.prune(llava.model, inner) as pruning:
+        llava.model(**llava.prompts[0])
+    assert pruning.kept == [inner.kept(16)]
+
+
+def test_embeddings_are_told_from_placeholders_or_refused(subject: Subject) -> None:
+    """Placeholders in the embeddings are found as the model finds them; merged embeddings need the ids."""
+    model, prompt = subject.model, subject.prompts[0]
+    embeds = model.get_input_embeddings()(prompt["input_ids"]).detach()
+    rest = {key: value for key, value in prompt.items() if key not in ("input_ids", "mm_token_type_ids")}
+    positions = {"position_ids": torch.arange(embeds.shape[1])[None]}
+    with himap.prune(model, CONFIG) as pruning, torch.no_grad():
+        expected = model(**prompt, **positions).logits
+        got = model(inputs_embeds=embeds, **rest, **positions).logits
+        assert pruning.kept == [CONFIG.kept(n) for n in pruning.image_tokens]
+        assert torch.equal(got, expected)
+        with pytest.raises(InputError, match="inputs_embeds came without input_ids"):
+            model(inputs_embeds=embeds)
+
+
+def test_padding_of_a_row_without_text_behind_its_image_is_no_text(llava: Subject) -> None:
+    batch = tiny_models.padded_batch([tiny_models.llava_prompt(1, 4, 0), llava.prompts[1]], "right")
+    with himap.prune(llava.model, CONFIG), pytest.raises(InputError, match="ends with an image token"):
+        llava.model(**batch)

@@ -1,0 +1,189 @@
+"""A blocked flow is blocked where it should be, and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import himap
+from himap import ConfigError, InputError, PruningConfig
+from himap.errors import HimapError
+from himap.flow import Block, disrupt
+from himap.flow.disruption import Flow
+from tests.himap.tiny_models import IMAGE_ID, LAYERS, Prompt, Subject
+
+FLOWS: tuple[Flow, ...] = ("visual_textual", "intra_visual", "random")
+
+
+@contextmanager
+def layers_seen(subject: Subject) -> Iterator[list[dict[str, Any]]]:
+    """What enters and leaves each decoder layer."""
+    seen: list[dict[str, Any]] = []
+
+    def keep(module: Any, args: Any, kwargs: dict[str, Any], output: Tensor) -> None:
+        seen.append({"input": args[0], "kwargs": kwargs, "output": output})
+
+    handles = [layer.register_forward_hook(keep, with_kwargs=True) for layer in subject.decoder.layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def logits(subject: Subject, prompt: Prompt) -> Tensor:
+    found: Tensor = subject.model(**prompt, use_cache=False).logits
+    return found
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_one_layer_is_disturbed_and_no_other(member: Subject, flow: Flow) -> None:
+    """Before the layer all is bitwise as ever, in it something changes, and behind it each layer makes of
+    its input what it always makes of that input."""
+    prompt, blocked = member.prompts[0], 2
+    with layers_seen(member) as plain:
+        logits(member, prompt)
+    with layers_seen(member) as seen, disrupt(member.model, Block(flow, (blocked,))):
+        logits(member, prompt)
+    for layer in range(blocked):
+        assert torch.equal(seen[layer]["output"], plain[layer]["output"])
+    assert not torch.allclose(seen[blocked]["output"], plain[blocked]["output"], atol=1e-4)
+    for layer in range(LAYERS):
+        with torch.no_grad():
+            again = member.decoder.layers[layer](seen[layer]["input"], **seen[layer]["kwargs"])
+        same = torch.allclose(again, seen[layer]["output"], atol=1e-5)
+        assert same == (layer != blocked), layer
+
+
+def by_hand(subject: Subject, prompt: Prompt, flow: Flow, layer: int) -> Tensor:
+    """The dense model with one layer's mask written out by the definition; one row."""
+    ids = prompt["input_ids"][0].tolist()
+    image = [i for i, token in enumerate(ids) if token == IMAGE_ID]
+    rows = image if flow == "intra_visual" else [i for i in range(len(ids)) if i > image[-1]]
+
+    def masked(module: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        see = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+        for i in rows:
+            for j in image:
+                see[i, j] = False
+        return args, kwargs | {"attention_mask": see[None, None]}
+
+    handle = subject.decoder.layers[layer].register_forward_pre_hook(masked, with_kwargs=True)
+    try:
+        return logits(subject, prompt)
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("flow", ["visual_textual", "intra_visual"])
+def test_a_block_is_the_mask_of_its_definition(subject: Subject, flow: Flow) -> None:
+    for prompt in subject.prompts:
+        with disrupt(subject.model, Block(flow, (1,))):
+            found = logits(subject, prompt)
+        assert torch.allclose(found, by_hand(subject, prompt, flow, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_a_row_of_a_padded_batch_is_disturbed_as_alone(subject: Subject, flow: Flow) -> None:
+    block = Block(flow, (0, 3), seed=5)
+    with disrupt(subject.model, block):
+        together = logits(subject, subject.batch("left"))
+        for row, prompt in enumerate(subject.prompts):
+            assert torch.allclose(together[row, -1], logits(subject, prompt)[0, -1], atol=1e-4)
+
+
+def test_text_that_cannot_see_the_image_in_any_layer_is_blind(subject: Subject) -> None:
+    """Also while it generates: other pixels, the same answer."""
+    prompt = subject.prompts[0]
+    other = prompt | {"pixel_values": prompt["pixel_values"].flip(-1) * 2 + 1}
+    options = {"max_new_tokens": 5, "do_sample": False}
+    with disrupt(subject.model, Block("visual_textual", tuple(range(LAYERS)))):
+        answers = [subject.model.generate(**each, **options) for each in (prompt, other)]
+        assert torch.allclose(logits(subject, prompt)[0, -1], logits(subject, other)[0, -1], atol=1e-5)
+    assert torch.equal(*answers)
+    assert not torch.allclose(logits(subject, prompt)[0, -1], logits(subject, other)[0, -1], atol=1e-3)
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+def test_cached_generation_equals_reading_everything_again(subject: Subject, flow: Flow) -> None:
+    prompt = subject.prompts[0]
+    with disrupt(subject.model, Block(flow, (0, 2, 4))):
+        ids = subject.model.generate(**prompt, max_new_tokens=4, do_sample=False)
+        new = ids.shape[1] - prompt["input_ids"].shape[1]
+        for step in range(new if flow != "random" else 1):  # the draw depends on the prompt's own ids
+            end = prompt["input_ids"].shape[1] + step
+            whole = prompt | {
+                key: torch.nn.functional.pad(prompt[key], (0, step))
+                for key in ("attention_mask", "mm_token_type_ids")
+                if key in prompt
+            }
+            whole |= {"input_ids": ids[:, :end], "attention_mask": torch.ones(1, end, dtype=torch.long)}
+            assert logits(subject, whole)[0, -1].argmax() == ids[0, end]
+
+
+def test_random_rows_are_as_many_as_the_instruction_and_differ_by_layer_and_seed(llava: Subject) -> None:
+    """Rows of the blocked layer whose output changes are the blocked ones."""
+    prompt = llava.prompts[0]
+    changed = {}
+    with layers_seen(llava) as plain:
+        logits(llava, prompt)
+    for layer, seed in ((0, 0), (0, 1), (1, 0)):
+        with layers_seen(llava) as seen, disrupt(llava.model, Block("random", (layer,), seed)):
+            logits(llava, prompt)
+        difference = (seen[layer]["output"] - plain[layer]["output"]).abs().amax(-1)[0]
+        changed[layer, seed] = set(torch.nonzero(difference > 1e-5).flatten().tolist())
+    image = torch.nonzero(prompt["input_ids"][0] == IMAGE_ID).flatten().tolist()
+    after = prompt["input_ids"].shape[1] - 1 - image[-1]
+    assert all(len(rows) == after and min(rows) >= image[0] for rows in changed.values())
+    assert len({frozenset(rows) for rows in changed.values()}) == 3
+
+
+def test_the_first_image_token_of_a_prompt_without_system_text_gets_zeros(llava: Subject) -> None:
+    prompt = {
+        key: value[:, 4:] if key != "pixel_values" else value for key, value in llava.prompts[0].items()
+    }
+    assert prompt["input_ids"][0, 0] == IMAGE_ID
+    attention: dict[str, Tensor] = {}
+    handle = llava.decoder.layers[1].self_attn.register_forward_hook(
+        lambda module, args, output: attention.update(out=output[0])
+    )
+    with disrupt(llava.model, Block("intra_visual", (1,))):
+        found = logits(llava, prompt)
+    handle.remove()
+    assert found.isfinite().all() and (attention["out"][0, 0] == 0).all()
+    assert (attention["out"][0, -1] != 0).any()
+
+
+def test_a_prompt_without_an_image_runs_as_ever_and_the_model_is_as_before(llava: Subject) -> None:
+    text = {"input_ids": torch.tensor([[5, 6, 7, 8]])}
+    plain, image = logits(llava, text), logits(llava, llava.prompts[0])
+    with disrupt(llava.model, Block("visual_textual", (0,))):
+        assert torch.allclose(logits(llava, text), plain, atol=1e-6)
+    assert torch.equal(logits(llava, llava.prompts[0]), image)
+    assert llava.decoder.config._attn_implementation == "sdpa"
+    assert not llava.model.model._forward_pre_hooks
+
+
+def test_what_cannot_be_blocked_is_refused(llava: Subject) -> None:
+    with pytest.raises(ConfigError, match="flow must be one of visual_textual"):
+        Block("textual", (0,))  # type: ignore[arg-type]  # what a caller may pass
+    with pytest.raises(ConfigError, match="whole numbers from 0 up"):
+        Block("random", (-1,))
+    with pytest.raises(ConfigError, match="layer 6 must be below the model's 6 layers"):
+        disrupt(llava.model, Block("random", (6,))).__enter__()
+    with disrupt(llava.model, Block("random", (0,))), pytest.raises(HimapError, match="already"):
+        disrupt(llava.model, Block("random", (0,))).__enter__()
+    pruned = himap.prune(llava.model, PruningConfig(2, 50, 4, 75))
+    with pruned, pytest.raises(HimapError, match="already"):
+        disrupt(llava.model, Block("random", (0,))).__enter__()
+    prompt = llava.prompts[0]
+    with torch.no_grad():
+        cache = llava.model(**prompt, use_cache=True).past_key_values
+        with disrupt(llava.model, Block("random", (0,))), pytest.raises(InputError, match="before the flow"):
+            llava.model(input_ids=torch.tensor([[5]]), past_key_values=cache)

@@ -1,0 +1,152 @@
+"""The one loading path, on checkpoints with random weights and on the shipped ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
+
+from minis import checkpoint
+from minis.recipe.architecture import NAMES
+from objectives.benchmarks import benchmark
+from objectives.data.embedded import embedded_image, embedded_questions
+from objectives.errors import ModelLoadError
+from objectives.evaluation.models import LoadedModel, image_token_counts, load, load_processor, weights_digest
+
+CLASSES = {"llava-mini": LlavaForConditionalGeneration, "qwenvl-mini": Qwen2_5_VLForConditionalGeneration}
+MAX_BYTES = 8_000_000
+
+
+def check_loaded(loaded: LoadedModel, name: str) -> None:
+    """What is asked of a mini, whatever its weights."""
+    assert type(loaded.model) is CLASSES[name]
+    assert not loaded.model.training
+    assert loaded.device == torch.device("cpu") and loaded.model.dtype == torch.float32
+    assert loaded.model.config._attn_implementation == "sdpa"
+    assert loaded.model.config.text_config.num_hidden_layers >= 8
+    weights = loaded.model.get_input_embeddings().weight
+    assert loaded.model.get_output_embeddings().weight is weights
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_loads_as_its_genuine_class(name: str, minis: dict[str, LoadedModel]) -> None:
+    check_loaded(minis[name], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_checkpoint_is_small(name: str, folders: dict[str, Path]) -> None:
+    assert sum(file.stat().st_size for file in folders[name].glob("*.safetensors")) <= MAX_BYTES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_mini_loads_and_answers(name: str) -> None:
+    folder = checkpoint.path(name)
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not in this checkout")
+    loaded = load(folder, device="cpu")
+    check_loaded(loaded, name)
+    assert sum(file.stat().st_size for file in folder.rglob("*")) <= MAX_BYTES + 500_000
+    pope = benchmark("pope")
+    asked = embedded_questions(pope, "validation", 4)
+    inputs = loaded.inputs([pope.prompt(q) for q in asked], [[embedded_image(q.image)] for q in asked])
+    new = loaded.model.generate(**inputs, max_new_tokens=2)[:, inputs["input_ids"].shape[1] :]
+    answers = loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
+    assert {answer.strip() for answer in answers} <= {"yes", "no"}
+
+
+def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
+    asked = embedded_questions(benchmark("textvqa"), "validation", 30)
+    counts = image_token_counts(mini.source, asked)
+    areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in asked]
+    if mini.source.endswith("llava-mini"):
+        assert set(counts) == {144}
+    else:
+        assert counts == [area // 64 for area in areas]
+        assert set(counts) == {144, 180}
+
+
+def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
+    asked = embedded_questions(benchmark("vqav2"), "validation", 10)
+    prompts = [benchmark("vqav2").prompt(q) for q in asked]
+    inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
+    placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
+    assert image_token_counts(mini.source, asked) == placeholders
+
+
+def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
+    image = embedded_image("validation-0")
+    inputs = mini.inputs(["What is the star?", "star"], [[image], [image]])
+    long, short = inputs["attention_mask"].tolist()
+    gap = len(short) - sum(short)
+    assert all(long) and gap > 0
+    assert short == [0] * gap + [1] * sum(short)
+    pad = mini.processor.tokenizer.pad_token_id
+    assert inputs["input_ids"][1, :gap].tolist() == [pad] * gap
+    alone = mini.inputs(["star"], [[image]])
+    assert inputs["input_ids"][1, gap:].tolist() == alone["input_ids"][0].tolist()
+
+
+def test_the_turn_is_the_image_then_the_text_then_the_answers_place(mini: LoadedModel) -> None:
+    inputs = mini.inputs(["What is the star?"], [[embedded_image("validation-0")]])
+    ids, image = inputs["input_ids"][0], mini.model.config.image_token_id
+    after = ids[int((ids == image).nonzero().max()) + 1 :]
+    said = mini.processor.tokenizer.decode(after).split()
+    first = said.index("What")
+    assert said[first : first + 5] == ["What", "is", "the", "star", "?"]
+    assert said[-1] in ("ASSISTANT:", "assistant")
+
+
+def changed_copy(folder: Path, target: Path) -> Path:
+    """The checkpoint with one number of one weight changed."""
+    shutil.copytree(folder, target)
+    (file,) = target.glob("*.safetensors")
+    weights = load_file(file)
+    key = sorted(weights)[0]
+    weights[key].view(-1)[0] += 1.0
+    save_file(weights, file, metadata={"format": "pt"})
+    return target
+
+
+def test_the_digest_names_the_weights(folders: dict[str, Path], tmp_path: Path) -> None:
+    folder = folders["llava-mini"]
+    same = shutil.copytree(folder, tmp_path / "same")
+    assert weights_digest(same) == weights_digest(folder) == load(same, device="cpu").digest
+    assert weights_digest(changed_copy(folder, tmp_path / "changed")) != weights_digest(folder)
+    assert weights_digest(folders["qwenvl-mini"]) != weights_digest(folder)
+
+
+def test_a_path_without_a_checkpoint_is_one_clear_line(tmp_path: Path) -> None:
+    for place in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(ModelLoadError) as caught:
+            load(place)
+        message = str(caught.value)
+        assert "\n" not in message
+        assert str(place) in message and "expected a folder with a checkpoint" in message
+
+
+def test_a_broken_configuration_is_one_clear_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    broken = shutil.copytree(folders["llava-mini"], tmp_path / "broken")
+    (broken / "config.json").write_text("{")
+    with pytest.raises(ModelLoadError) as caught:
+        load(broken)
+    assert "\n" not in str(caught.value)
+
+
+def test_truncated_weights_are_one_clear_line(folders: dict[str, Path], tmp_path: Path) -> None:
+    cut = shutil.copytree(folders["llava-mini"], tmp_path / "cut")
+    (file,) = cut.glob("*.safetensors")
+    file.write_bytes(file.read_bytes()[:100_000])
+    with pytest.raises(ModelLoadError) as caught:
+        load(cut)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_processor_alone_reads_no_weights(folders: dict[str, Path], tmp_path: Path) -> None:
+    bare = shutil.copytree(
+        folders["qwenvl-mini"], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    assert load_processor(bare).tokenizer.padding_side == "left"

@@ -1,0 +1,185 @@
+"""The flow of a mini with random weights: measured, gone on with, stored, printed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from himap.flow import saliency
+from objectives.benchmarks import Question, benchmark
+from objectives.data.embedded import embedded_image, embedded_questions
+from objectives.errors import DataError
+from objectives.evaluation.models import LoadedModel
+from objectives.flow import __main__ as flow
+from objectives.flow import figures, measure
+from objectives.flow.measure import FLOWS, Measurement, compared, ends, said, settings
+from objectives.flow.prompts import IGNORED, Prompts
+
+NAME = "textvqa"  # prompts of several lengths, images of both sizes
+
+
+def prompts_of(mini: LoadedModel, name: str = NAME, n: int = 6) -> Prompts:
+    return Prompts(mini, benchmark(name), embedded_questions(benchmark(name), "validation", n))
+
+
+def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
+    prompts = prompts_of(mini)
+    found = said(prompts)
+    for i, question in enumerate(prompts.questions):
+        inputs = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
+        with torch.no_grad():
+            ids = mini.model.generate(**inputs, max_new_tokens=4, do_sample=False)
+            first = mini.model(**inputs).logits[0, -1].softmax(-1)
+        text = mini.processor.tokenizer.decode(
+            ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        assert found.answers[i] == text.strip()
+        assert torch.allclose(found.probabilities[i], first, atol=1e-5)
+        assert found.top[i] == set(first.topk(5).indices.tolist())
+
+
+def test_answers_follow_their_prompts_as_the_chat_form_has_it(mini: LoadedModel) -> None:
+    """Answers of several tokens and lengths: each row's loss is that of the whole chat, read alone."""
+    prompts = prompts_of(mini, "nocaps", 3)
+    batch = prompts.batches[0]
+    inputs, targets = prompts.answered(batch)
+    found = saliency(mini.model, inputs, targets)
+    for row, i in enumerate(batch.order):
+        question = prompts.questions[i]
+        ids = prompts.answer_ids(question)
+        tokenizer = mini.processor.tokenizer
+        assert tokenizer.decode(ids).replace(" ,", ",") == prompts.benchmark.target(question)
+        assert targets[row][targets[row] != IGNORED].tolist() == ids
+        alone = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
+        start = alone["input_ids"].shape[1]
+        more = torch.tensor([ids])
+        whole: dict[str, Any] = alone | {"input_ids": torch.cat([alone["input_ids"], more], 1)}
+        for name, value in (("attention_mask", 1), ("mm_token_type_ids", 0)):
+            if name in alone:
+                whole[name] = torch.nn.functional.pad(alone[name], (0, len(ids)), value=value)
+        with torch.no_grad():
+            logits = mini.model(**whole).logits[0, start - 1 : -1].log_softmax(-1)
+        assert found.loss[row].item() == pytest.approx(-logits.gather(1, more.T).mean().item(), rel=1e-3)
+
+
+def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel) -> None:
+    for question in (Question("7", "", "What?", ("x",)), Question("7", "validation-0", "What?", ())):
+        with pytest.raises(DataError, match="expected one image and at least one answer"):
+            Prompts(mini, benchmark(NAME), [question])
+
+
+def test_every_layer_and_both_ends_are_disturbed() -> None:
+    found = settings(12)
+    assert ends(12) == 2 and ends(32) == 5 and ends(1) == 1 and ends(40) == 5
+    assert len(found) == 3 * (12 + 3) == len({each.key for each in found})
+    by_place = {each.where: each.layers for each in found if each.where != "layer"}
+    assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
+    assert {each.layers for each in found if each.where == "layer"} == {(i,) for i in range(12)}
+    assert {each.flow for each in found} == set(FLOWS)
+
+
+def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:
+    prompts = prompts_of(mini)
+    plain = said(prompts)
+    same = compared(prompts, plain, plain)
+    assert set(same["consistency"]) == set(same["jaccard"]) == {1.0} and max(same["shift"]) == 0
+    probabilities = plain.probabilities.flip(1)
+    other = compared(prompts, plain, measure.Said(["?"] * 6, probabilities))
+    assert set(other["consistency"]) == {0.0} and max(other["score"]) == 0
+    apart = (plain.probabilities - probabilities).abs().sum(1) / 2
+    assert other["shift"] == pytest.approx(apart.tolist())
+    tops = [set(row.topk(5).indices.tolist()) for row in probabilities]
+    wanted = [len(a & b) / len(a | b) for a, b in zip(plain.top, tops, strict=True)]
+    assert other["jaccard"] == pytest.approx(wanted)
+
+
+class Stopped(Exception):
+    """What stands for a kill."""
+
+
+def test_a_stopped_measurement_goes_on_to_the_same_record(
+    minis: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mini = minis["llava-mini"]
+    monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:7])
+    whole = Measurement(prompts_of(mini, n=3), {})
+    whole.run(lambda: None)
+    assert whole.done == whole.total == 3 + 7
+    record: dict[str, Any] = {}
+    for most in (1, 4):
+        left = iter(range(most))
+
+        def stop(left: Any = left) -> None:
+            if next(left, None) is None:
+                raise Stopped
+
+        with pytest.raises(Stopped):
+            Measurement(prompts_of(mini, n=3), record).run(stop)
+        record = json.loads(json.dumps(record))
+    again = Measurement(prompts_of(mini, n=3), record)
+    assert 0 < again.done < again.total
+    again.run(lambda: None)
+    assert json.loads(json.dumps(whole.record)) == json.loads(json.dumps(again.record))
+
+
+def run(folder: Path, out: Path, *more: str) -> int:
+    arguments = ["--model", str(folder), "--benchmark", "scienceqa", "--n", "2", "--out", str(out), *more]
+    return flow.main(arguments)
+
+
+def test_the_command_measures_stores_draws_and_prints_once(
+    folders: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert run(folders["qwenvl-mini"], tmp_path) == 0
+    printed = capsys.readouterr().out
+    assert "qwenvl-mini / scienceqa: 2 validation questions of embedded scenes" in printed
+    assert "visual_textual  blocked in first 2" in printed and "suggested: K1 from" in printed
+    assert printed.count("agrees") + printed.count("undecided") == 7
+    files = sorted(path.suffix for path in tmp_path.iterdir())
+    assert files == [".json", ".png", ".svg"]
+    monkeypatch.setattr(flow, "Measurement", None)  # nothing is measured again
+    assert run(folders["qwenvl-mini"], tmp_path, "--json") == 0
+    found = json.loads(capsys.readouterr().out)[0]
+    assert found["complete"] and "record" not in found and found["summary"]["layers"] == 12
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--n", "1"], "error: got --n 1; intervals need at least 2 questions"),
+        (["--benchmark", "vqa"], "error: unknown benchmark 'vqa'; expected one of"),
+        (["--model", "nowhere"], "error: cannot load a vision-language model from 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(
+    more: list[str],
+    message: str,
+    folders: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(folders["llava-mini"], tmp_path, *more) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith(message)
+
+
+def test_missing_matplotlib_is_said_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "find_spec", lambda name: None)
+    assert run(tmp_path / "nowhere", tmp_path) == 2
+    assert "figures need matplotlib" in capsys.readouterr().err
+
+
+def test_the_papers_models_stand_for_their_minis(tmp_path: Path) -> None:
+    for name, mini in flow.MINIS.items():
+        source, kind = flow.source_of(name)
+        assert Path(source).name == mini and kind == "embedded mini" and Path(source).is_dir()
+    assert flow.source_of(str(tmp_path)) == (str(tmp_path), "given weights")

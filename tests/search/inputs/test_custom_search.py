@@ -1,0 +1,338 @@
+"""Searches on the user's own questions: what is asked, told, recorded, confirmed, and never mixed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import himap
+from himap import PruningConfig
+from objectives.data.source import Source
+from objectives.errors import DataError
+from search import export, verify
+from search.certifying.confirmer import open_bench
+from search.errors import UsageError
+from search.inputs.models import resolve
+from search.inputs.questions import Library, ask, options_of
+from search.launch import main
+from search.running import launch_run
+from search.studies.open_studies import Request, open_pairs
+from search.workers.pool import Job, Pool
+from search.workers.trial_runner import Bench
+from storage import Store, open_store
+from tests.search.search_helpers import ROOT, launch, outcomes, trial
+
+EXAMPLE = ROOT / "examples" / "questions.jsonl"
+OWN = ["--data", "mine.jsonl", "--metric", "exact_match"]
+CHEAP = PruningConfig(1, 90, 2, 0)
+
+
+def row(number: int, **fields: Any) -> dict[str, Any]:
+    asked = {"id": str(number), "image": f"{number // 2}.png", "question": "What color is it?"}
+    return {**asked, "answer": ("red", "blue")[number % 2], **fields}
+
+
+def write(rows: list[dict[str, Any]], more: str = "") -> None:
+    Path("mine.jsonl").write_text("\n".join(map(json.dumps, rows)) + f"\n{more}")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with mine.jsonl: 100 questions about 50 images."""
+    monkeypatch.chdir(tmp_path)
+    for i in range(50):
+        Image.new("RGB", (96, 96), (5 * i, 90, 255 - 5 * i)).save(f"{i}.png")
+    write([row(i) for i in range(100)])
+    return tmp_path
+
+
+def own(**fields: Any) -> Source:
+    return Source(**{"data": Path("mine.jsonl"), "metric": "exact_match", **fields})
+
+
+def key() -> str:
+    return ask(own(), "validation", 20).key
+
+
+def refused(capsys: pytest.CaptureFixture[str], call: Callable[[list[str]], int], *arguments: str) -> str:
+    """The one line that a command answers."""
+    assert call(list(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert err.startswith("error: ") and err.count("\n") == 1
+    return err
+
+
+def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others(
+    tiny: Path, here: Path
+) -> None:
+    """On real Ray: the questions were checked, and then a file changes before a worker reads it."""
+    asked = ask(own(), "validation", 20)
+    damaged = Path(asked.found.questions[3].images[0])
+    whole = damaged.read_bytes()
+    with Pool(1, str(tiny), "validation", 20, asked={asked.key: asked.found}) as pool:
+        damaged.write_bytes(whole[: len(whole) // 2])
+        for benchmark in (asked.key, "pope"):
+            pool.submit(Job(benchmark, CHEAP, benchmark))
+        failed, fine = outcomes(pool)
+        assert (failed.fields, failed.lost) == (None, False)
+        assert damaged.name in failed.reason and "truncated or damaged" in failed.reason
+        assert fine.fields is not None
+        damaged.write_bytes(whole)
+        pool.submit(Job(asked.key, CHEAP, "again"))
+        (again,) = outcomes(pool)
+        assert again.fields is not None
+
+
+def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
+    """Through Ray; on a copy with rows that cannot be used, which are told and recorded."""
+    shutil.copytree(EXAMPLE.parent, tmp_path / "copy")
+    with (tmp_path / "copy" / "questions.jsonl").open("a") as file:
+        file.write('{"id": "x"}\nnot JSON\n')
+    options = ["--data", "copy/questions.jsonl", "--metric", "vqa", "--on-bad", "skip"]
+    process = launch(
+        tmp_path, "--model", tiny, *options, "--budget", "3", "--workers", "1", "--json", "o.json"
+    )
+    said, err = process.communicate(timeout=400)
+    assert (process.returncode, err) == (0, ""), said + err
+    with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
+        (study,) = store.studies()
+        source, trials = store.questions(study.id), store.trials(study.id)
+    name = study.key.benchmark
+    assert name.startswith("questions-vqa_accuracy@")
+    asked = " ".join(options)
+    assert source is not None
+    assert (source.origin, source.options) == ("copy/questions.jsonl", asked)
+    assert source.skipped[0] == (11, "lacks 'image'") and source.skipped[1][1].startswith("not JSON")
+    assert [t.state for t in trials] == ["complete"] * 3
+    assert {t.n for t in trials} == {study.key.n_questions} == {len(trials[0].scores)}
+    assert f"questions  {name}: {trials[0].n} of copy/questions.jsonl, which has " in said
+    assert "left out   2 row(s) that cannot be used: line 11: " in said
+    assert (
+        f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
+    )
+    preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
+    assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
+    assert asked in preset.promise.verdict
+    (pair,) = json.loads((tmp_path / "o.json").read_text())["pairs"]
+    assert pair["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
+
+
+def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> None:
+    target = resolve(str(tiny), "auto")
+    names = []
+
+    def opened(store: Store, **fields: Any) -> Any:
+        (pair,) = open_pairs(
+            store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0)
+        )
+        names.append(pair.key.benchmark)
+        return pair
+
+    with open_store("sqlite:///himap.db") as store:
+        first = opened(store)
+        store.add(first.study_id, trial(0, PruningConfig.dense(), "dense"))
+        assert len(opened(store).trials) == 1
+        write([row(i) for i in range(99)] + [row(99, answer="green")])
+        assert not opened(store).trials  # another answer
+        write([row(i) for i in range(99)] + [row(99, category="x")])
+        assert not opened(store).trials  # another order of subsets
+        write([row(i) for i in range(100)])
+        assert not opened(store, metric="vqa_accuracy").trials
+        Image.new("RGB", (96, 96), "white").save("7.png")
+        changed = opened(store)  # another picture of the same name
+        assert not changed.trials
+        assert changed.study.ask().known is None
+        assert len(set(names)) == 5
+        assert len(store.studies()) == 5
+
+
+def test_a_file_may_move_but_asks_the_same(here: Path) -> None:
+    before = key()
+    (here / "deeper").mkdir()
+    for path in here.glob("*.*"):
+        path.rename(here / "deeper" / path.name)
+    assert ask(own(data=Path("deeper/mine.jsonl")), "validation", 20).key == before
+
+
+def test_a_study_asks_as_many_as_there_are(here: Path) -> None:
+    many, few = ask(own(), "validation", 500), ask(own(), "validation", 20)
+    assert many.n == len(many.found.questions) == many.found.sizes["validation"] < 100
+    assert few.found.questions == many.found.questions[: few.n]
+    assert ask(Source("pope"), "validation", 21).n == 21  # embedded ones have no end
+    assert options_of([many]) == "--data mine.jsonl --metric exact_match"
+    assert options_of([ask(Source("pope"), "validation", 20)]) == ""
+
+
+def test_validation_and_test_share_no_image(here: Path) -> None:
+    halves = [{q.image for q in ask(own(), split, 500).found.questions} for split in ("validation", "test")]
+    assert all(halves) and not halves[0] & halves[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "mine.jsonl"], "a file of own questions needs a metric"),
+        (["--data", "gone.jsonl", "--metric", "anls"], "cannot read gone.jsonl (No such file or directory)"),
+        (["--data", "mine.jsonl", "--metric", "bleu"], "unknown metric 'bleu'; expected one of exact_match"),
+        ([*OWN, "--benchmark", "pope"], "either a benchmark's name or a file of own questions, and not both"),
+        ([*OWN, "--hub"], "from the hub or from files, not from both"),
+        (["--metric", "anls"], "only such a file takes one"),
+        (["--benchmark", "pope", "--data-root", "."], "found no POPE labels in"),
+        (["--benchmark", "pope", "--data-root", "gone"], "there is no folder gone"),
+        ([*OWN, "--data-root", "gone"], "there is no folder"),
+    ],
+)
+def test_what_cannot_be_searched_is_one_line(
+    tiny: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], said: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(launch_run, "Pool", None)  # starting workers is an error
+    assert said in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
+    assert not Path("himap.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "said"),
+    [
+        ([row(0)], "{\n", "line 2 of mine.jsonl cannot be used (not JSON"),
+        ([row(0, image="tall.png")], "", "the model cannot take "),
+        ([row(0, image=["0.png", "tall.png"])], "", "0.png and "),
+        ([], "", "mine.jsonl is empty"),
+    ],
+)
+def test_bad_files_are_one_line(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    rows: list[dict[str, Any]], more: str, said: str,
+) -> None:  # fmt: skip
+    Image.new("RGB", (1, 600)).save("tall.png")
+    monkeypatch.setattr(launch_run, "Pool", None)
+    write(rows, more)
+    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda asked: ["validation"] * len(asked))
+    asked = ["--model", "qwenvl", "--weights", "mini", "--budget", "3", "--workers", "1", *OWN]
+    assert said in refused(capsys, main, *asked)
+
+
+@pytest.fixture
+def searched(tiny: Path, here: Path) -> str:
+    """A store with a search of the tiny checkpoint on mine.jsonl, and one on embedded questions; the key."""
+    target = resolve(str(tiny), "auto")
+    with open_store("sqlite:///himap.db") as store:
+        asked = [ask(own(), "validation", 20), ask(Source("pope"), "validation", 20)]
+        for pair in open_pairs(store, target, Request(asked, 9, 20, "random", 0)):
+            store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+            spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
+            store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+        return asked[0].key
+
+
+def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
+    tiny: Path, searched: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[set[str]] = []
+    honest = Bench.measure
+
+    def watched(self: Bench, name: str, *rest: Any) -> dict[str, Any]:
+        seen.append({q.image for q in self.evaluator(name).questions})
+        return honest(self, name, *rest)
+
+    monkeypatch.setattr(Bench, "measure", watched)
+    exported = ["--model", str(tiny), "--questions", "20", *OWN]
+    assert export.main(exported) == 0
+    capsys.readouterr()
+    searching = {q.image for q in ask(own(), "validation", 500).found.questions}
+    screened = [images for images in seen if images <= searching]
+    confirmed = seen[len(screened) :]  # the choice of what to confirm comes first
+    assert screened and confirmed and not any(images & searching for images in confirmed)
+    path = min(Path("presets").iterdir(), key=lambda each: len(each.name))
+    preset = himap.read_preset(path)
+    (measured,) = preset.measured
+    assert (measured.benchmark, measured.split, measured.n) == (searched, "test", 20)
+    assert measured.questions == " ".join(OWN)
+
+    said = refused(capsys, verify.main, str(path), "--model", str(tiny))
+    assert "give the same ones again: --data mine.jsonl --metric exact_match" in said
+    assert verify.main([str(path), "--model", str(tiny), *OWN]) in (0, 1)
+    assert searched in capsys.readouterr().out
+    write([row(i) for i in range(99)])
+    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert f"was measured on {searched}, but mine.jsonl holds mine-exact_match@" in said
+    said = refused(capsys, export.main, *exported)
+    assert f"on {key()} with these weights" in said and searched in said
+
+
+def test_an_image_that_the_model_cannot_take_is_told_before_it_is_loaded(here: Path) -> None:
+    Image.new("RGB", (1, 600)).save("tall.png")
+    write([row(i, image="tall.png") if i > 90 else row(i) for i in range(100)])
+    mini = resolve("qwenvl", "mini").source
+    with pytest.raises(UsageError, match=r"cannot take .*tall.png of question '9\d'"):
+        for split in ("validation", "test"):
+            open_bench(mini, split, 500, Library([own()]))
+
+
+def test_an_export_of_all_leaves_out_what_it_was_not_given(
+    tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export.main(["--model", str(tiny), "--questions", "20"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in said
+    assert all("pope" in path.name for path in Path("presets").iterdir())
+    path = next(Path("presets").iterdir())
+    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert "was measured on embedded scenes; leave --data" in said
+
+
+def test_too_few_test_questions_are_refused(
+    tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write([row(i) for i in range(20)])
+    said = refused(capsys, export.main, "--model", str(tiny), *OWN)
+    assert "test question(s); a confirmation takes at least 20" in said
+    with pytest.raises(UsageError, match="add rows with further images"):
+        Library([own()]).part("test", 20)
+    write([row(0)])
+    with pytest.raises(DataError, match="none of its 1 questions is in the"):
+        for split in ("validation", "test"):
+            ask(own(), split, 20)
+
+
+def test_official_files_are_searched_and_confirmed_by_pairs(
+    tiny: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """POPE as released, 50 pairs; export finds by itself which benchmarks were searched on such files."""
+    labels = [
+        {
+            "question_id": i,
+            "image": f"{i // 2}.png",
+            "text": f"Is there a {i % 2}?",
+            "label": ("yes", "no")[i % 2],
+        }
+        for i in range(100)
+    ]
+    Path("coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))
+    (here / "images").mkdir()
+    for path in here.glob("*.png"):
+        path.rename(here / "images" / path.name)
+    asked = ask(Source("pope", data_root=here), "validation", 21)
+    assert asked.n == len(asked.found.questions) == 20  # no half of a pair
+    assert options_of([asked]) == f"--benchmark pope --data-root {here}"
+    with open_store("sqlite:///himap.db") as store:
+        (pair,) = open_pairs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
+        assert pair.key.benchmark.startswith("pope@")
+        store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+        spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
+        store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+    joint = ["--model", str(tiny), "--questions", "20", "--data-root", ".", "--joint"]
+    assert export.main(joint) == 0
+    capsys.readouterr()
+    preset = himap.read_preset("presets/tiny-joint.yaml")
+    assert preset.measured[0].questions == "--benchmark pope --data-root ."
+    assert verify.main(["presets/tiny-joint.yaml", "--model", str(tiny), "--data-root", "."]) in (0, 1)
+    said = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
+    assert "found no MME questions in" in said

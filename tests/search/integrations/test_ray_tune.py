@@ -1,0 +1,122 @@
+"""Ray Tune for real: the same trials as the driver's, into the same store, also after a kill."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from himap import PruningConfig
+from objectives.data.source import Source
+from search.errors import UsageError
+from search.integrations.ray_tune import Assignment, Measured, Measurement, Plan, StudySearcher
+from search.sampling.problem import Goals
+from storage import StoreMissingError, Trial
+from tests.search.running.test_repeatable import clockless
+from tests.search.search_helpers import launch, start, stored, wait_for
+
+RUN = """
+import os
+import sys
+from pathlib import Path
+import ray
+from objectives.data.source import Source
+from search.tune_adapter import Plan, trainable, tuner
+from ray import tune
+
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+model, budget = sys.argv[1], int(sys.argv[2])
+folder = Path("tune").resolve()
+if tune.Tuner.can_restore(str(folder / "himap")):
+    found = tune.Tuner.restore(str(folder / "himap"), trainable())
+else:
+    plan = Plan(model, Source("pope"), budget, questions=20, sampler="tpe")
+    found = tuner(plan, folder=folder)
+results = found.fit()
+print("rows", len(results), "errors", results.num_errors)
+"""
+
+
+def tuned(folder: Path, model: Path, budget: int) -> subprocess.Popen[str]:
+    """The Tuner in a process of its own, which notes its state every second."""
+    return start(folder, "-c", RUN, model, str(budget))
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 0, out[-2000:] + err[-4000:]
+    return out
+
+
+def same(trials: list[Trial], others: list[Trial]) -> bool:
+    """Whether they are the same but for what a clock says; only a launch measures latencies."""
+    return clockless(trials) == [
+        replace(trial, created_at=trials[0].created_at) for trial in clockless(others)
+    ]
+
+
+def count(folder: Path) -> int:
+    try:
+        return len(stored(folder))
+    except (StoreMissingError, IndexError):
+        return 0
+
+
+def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
+    """With one worker and one seed: configurations, measurements, and what the race stopped."""
+    ours, theirs = tmp_path / "launch", tmp_path / "tune"
+    ours.mkdir()
+    theirs.mkdir()
+    asked = ("--model", tiny, "--benchmark", "pope", "--questions", "20")
+    given = (*asked, "--workers", "1", "--sampler", "tpe", "--budget", "26")
+    side_by_side = launch(ours, *given), tuned(theirs, tiny, 26)
+    _, said = map(ended, side_by_side)
+    assert "rows 26 errors 0" in said
+    assert same(stored(theirs), stored(ours))
+    assert sum(trial.origin == "sampler" for trial in stored(ours)) >= 15
+    # A launch goes on from there: it has nothing to do but the front's latencies.
+    said = ended(launch(theirs, *given))
+    assert "26 of 26 already stored" in said
+    assert same(stored(theirs), stored(ours))
+
+
+def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path) -> None:
+    process = tuned(tmp_path, tiny, 20)
+    wait_for(lambda: count(tmp_path) >= 6, 300)
+    process.kill()
+    process.communicate(timeout=60)
+    before = stored(tmp_path)
+    assert len(before) < 20
+    ended(tuned(tmp_path, tiny, 20))
+    trials = stored(tmp_path)
+    assert [trial.number for trial in trials] == list(range(20))
+    assert trials[: len(before)] == before
+    assert not [trial.reason for trial in trials if trial.failed]
+    configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
+    assert len(set(configs)) == 20
+
+
+def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
+    def corrupt(*_: object) -> None:
+        raise ValueError("first line\nthe image is corrupt")
+
+    worker: Any = SimpleNamespace(
+        _assignment=Assignment(3, PruningConfig.dense(), ()),
+        _bench=SimpleNamespace(measure=corrupt),
+        _key="pope",
+    )
+    result = Measurement.step(worker)
+    assert (result["number"], result["done"]) == (3, True)
+    assert result["measured"] == Measured(None, "ValueError: the image is corrupt")
+    searcher = StudySearcher(Plan("qwenvl", Source("pope"), 10))
+    assert searcher.metric is None  # Tune ends everything where a result lacks a searcher's metric
+
+
+def test_a_plan_that_needs_quiet_is_refused() -> None:
+    with pytest.raises(UsageError, match="Ray Tune gives no quiet device"):
+        Plan("qwenvl", Source("pope"), 10, goals=Goals(max_latency=5.0))
