@@ -30,9 +30,7 @@ def one_by_one(loaded: LoadedModel, asked: QuestionSet) -> list[str]:
     """Each question by itself: processor, vision tower, generate, decode."""
     answers = []
     for question in asked.questions:
-        inputs = loaded.inputs(
-            [asked.benchmark.prompt(question)], [[load_image(image) for image in question.images]]
-        )
+        inputs = loaded.inputs([asked.benchmark.prompt(question)], [[load_image(image) for image in question.images]])
         inputs = {key: value.to(loaded.device) for key, value in inputs.items()}
         limit = asked.benchmark.max_new_tokens
         ids = loaded.model.generate(**inputs, max_new_tokens=limit, do_sample=False)
@@ -56,11 +54,16 @@ def measure(loaded: LoadedModel, asked: QuestionSet) -> dict[str, object]:
     evaluated = time.perf_counter() - start
     n = len(asked.questions)
     return {
-        "questions": asked.key, "n": n, "loop_per_second": n / looped, "evaluator_per_second": n / evaluated,
-        "first_evaluation_per_second": n / (prepared + evaluated), "speedup": looped / evaluated,
+        "questions": asked.key,
+        "n": n,
+        "loop_per_second": n / looped,
+        "evaluator_per_second": n / evaluated,
+        "first_evaluation_per_second": n / (prepared + evaluated),
+        "speedup": looped / evaluated,
         "different_answers": sum(a != b for a, b in zip(plain, result.answers, strict=True)),
-        "device": device_name(loaded.device), "commit": commit(),
-    }  # fmt: skip
+        "device": device_name(loaded.device),
+        "commit": commit(),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -112,9 +112,7 @@ def _winners(table: Table, means: np.ndarray) -> list[int]:
     return sorted({trial.number for _, trial in pick(front(trials), trials[0])})
 
 
-def _outcome(
-    table: Table, winner: int, seen: np.ndarray, unseen: np.ndarray, truth: np.ndarray
-) -> dict[str, float]:
+def _outcome(table: Table, winner: int, seen: np.ndarray, unseen: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     own, dense = table.scores[winner], table.scores[0]
     change = truth[winner] - truth[0]
     estimate = wilson(float(own[seen].mean()), len(seen))
@@ -129,7 +127,7 @@ def _outcome(
         "validation_flattery_points": 100 * (estimated_change.mean - change),
         "confirmed_flattery_points": 100 * (confirmed_change.mean - change),
         "confirmed_width_points": 100 * (confirmed_change.high - confirmed_change.low),
-    }  # fmt: skip
+    }
 
 
 def _inside(value: float, interval: Interval) -> float:

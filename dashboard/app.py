@@ -29,9 +29,11 @@ SHOWN = "shown_stamp"
 OnePair = Callable[[Context, StudySummary], None]
 # what each page draws of the chosen study, and what of all studies
 OF_A_PAIR: dict[str, OnePair] = {
-    "Fronts": fronts.show, "Trial": trial.show, "Search": search.show,
+    "Fronts": fronts.show,
+    "Trial": trial.show,
+    "Search": search.show,
     "Export": export.show,
-}  # fmt: skip
+}
 OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare.show}
 TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 
@@ -67,8 +69,7 @@ def main() -> None:
         return
     context.keep_choices()
     pages = [
-        st.Page(_drawn(url, title), title=title, url_path=title.lower(), default=title == "Fronts")
-        for title in TITLES
+        st.Page(_drawn(url, title), title=title, url_path=title.lower(), default=title == "Fronts") for title in TITLES
     ]
     st.navigation(pages, position="top").run()
 

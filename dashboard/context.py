@@ -16,9 +16,15 @@ from storage import Store, StudySummary, Trial
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
 FIRST: dict[str, Any] = {
-    "cost": "flops", "coloring": "role", "states": list(study_view.STATES), "live": True, "over": "Trials",
-    "target": "accuracy", "picture cost": "flops_ratio", "picture format": "png",
-}  # fmt: skip
+    "cost": "flops",
+    "coloring": "role",
+    "states": list(study_view.STATES),
+    "live": True,
+    "over": "Trials",
+    "target": "accuracy",
+    "picture cost": "flops_ratio",
+    "picture format": "png",
+}
 KEPT = (*FIRST, "criteria", "devices", "least n", "beside", PAIR)
 
 

@@ -22,13 +22,7 @@ from himap.engine.layout import layout
 from himap.tokens import IMAGE, TokenSet
 
 HEADS, KV_HEADS, WIDTH, CHANNELS = 6, 2, 8, 12
-PROMPTS = (
-    "ssvvvvvvvvviiii",
-    "svvvvvvvvvvvvvvvvii",
-    "vvvvsvvvviivvvvvviii",
-    "ssssvi",
-    "svvvv",
-)
+PROMPTS = ("ssvvvvvvvvviiii", "svvvvvvvvvvvvvvvvii", "vvvvsvvvviivvvvvviii", "ssssvi", "svvvv")
 
 
 def made_prompts(*rows: str) -> TokenSet:
@@ -52,8 +46,11 @@ def _row_states(row: str) -> dict[str, Tensor]:
     present = torch.tensor([letter != "." for letter in row])
     states = {}
     for name, heads, width in (
-        ("query", HEADS, WIDTH), ("key", KV_HEADS, WIDTH), ("value", KV_HEADS, WIDTH), ("hidden", 1, CHANNELS)
-    ):  # fmt: skip
+        ("query", HEADS, WIDTH),
+        ("key", KV_HEADS, WIDTH),
+        ("value", KV_HEADS, WIDTH),
+        ("hidden", 1, CHANNELS),
+    ):
         states[name] = torch.full((heads, len(row), width), 9.0)
         states[name][:, present] = torch.randn(heads, len(tokens), width, generator=generator)
     return states

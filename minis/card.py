@@ -51,10 +51,7 @@ def table(tasks: dict[str, dict[str, Any]]) -> str:
     for task, cells in tasks.items():
         shown = [(100 * c["accuracy"], 100 * c["low"], 100 * c["high"]) for c in cells.values()]
         rows.append([task, *(f"{mean:.1f} [{low:.1f}, {high:.1f}]" for mean, low, high in shown)])
-    for title, field, form in (
-        ("mean true FLOPs", "flops_ratio", "{:.0f} %"),
-        ("mean accuracy", "accuracy", "{:.1f}"),
-    ):
+    for title, field, form in (("mean true FLOPs", "flops_ratio", "{:.0f} %"), ("mean accuracy", "accuracy", "{:.1f}")):
         means = [100 * sum(cells[c][field] for cells in tasks.values()) / len(tasks) for c in configs]
         rows.append([title, *(form.format(mean) for mean in means)])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
@@ -66,13 +63,20 @@ def card(name: str, folder: Path, runs: Path, notes: str) -> str:
     with safe_open(folder / "model.safetensors", "pt") as weights:
         parameters = sum(weights.get_tensor(key).numel() for key in weights.keys())  # noqa: SIM118 (no dict)
     return _TEMPLATE.read_text().format(
-        name=name, architecture=_ARCHITECTURE[name], parameters=parameters / 1e6,
-        digest=measured["weights_digest"], device=measured["device"].split(",")[0],
-        stages=stages(name, runs), notes=f"{notes}\n" if notes else "",
-        n=next(iter(next(iter(measured["tasks"].values())).values()))["n"], measured_on=measured["device"],
-        commit=measured["commit"], torch=measured["versions"]["torch"],
-        transformers=measured["versions"]["transformers"], table=table(measured["tasks"]),
-    )  # fmt: skip
+        name=name,
+        architecture=_ARCHITECTURE[name],
+        parameters=parameters / 1e6,
+        digest=measured["weights_digest"],
+        device=measured["device"].split(",")[0],
+        stages=stages(name, runs),
+        notes=f"{notes}\n" if notes else "",
+        n=next(iter(next(iter(measured["tasks"].values())).values()))["n"],
+        measured_on=measured["device"],
+        commit=measured["commit"],
+        torch=measured["versions"]["torch"],
+        transformers=measured["versions"]["transformers"],
+        table=table(measured["tasks"]),
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

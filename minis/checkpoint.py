@@ -22,9 +22,11 @@ def path(name: str) -> Path:
 def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes the model in float16, with tokenizer, chat template and processor configuration."""
     model.generation_config = GenerationConfig(
-        do_sample=False, pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-    )  # fmt: skip
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
     for part in (model.config, model.config.text_config, model.config.vision_config):
         part._attn_implementation = "sdpa"
     model.half().save_pretrained(folder)
@@ -38,14 +40,21 @@ def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
 def _processor_files(name: str) -> dict[str, dict[str, Any]]:
     if name == "llava-mini":
         settings = {
-            "processor_class": "LlavaProcessor", "image_token": "<image>", "patch_size": LLAVA_PATCH,
-            "num_additional_image_tokens": 1, "vision_feature_select_strategy": "default",
-        }  # fmt: skip
+            "processor_class": "LlavaProcessor",
+            "image_token": "<image>",
+            "patch_size": LLAVA_PATCH,
+            "num_additional_image_tokens": 1,
+            "vision_feature_select_strategy": "default",
+        }
         return {"processor_config.json": settings}
     video = {
-        "video_processor_type": "Qwen2VLVideoProcessor", "patch_size": 4, "merge_size": 2,
-        "temporal_patch_size": 2, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5],
-    }  # fmt: skip
+        "video_processor_type": "Qwen2VLVideoProcessor",
+        "patch_size": 4,
+        "merge_size": 2,
+        "temporal_patch_size": 2,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
     return {
         "processor_config.json": {"processor_class": "Qwen2_5_VLProcessor"},
         "video_preprocessor_config.json": video,

@@ -48,15 +48,22 @@ def evaluate(source: str | Path, n: int, configs: dict[str, PruningConfig]) -> d
             result = evaluator.evaluate(config)
             accuracy = result.accuracy
             tasks[benchmark.name][name] = {
-                "accuracy": accuracy.mean, "low": accuracy.low, "high": accuracy.high,
+                "accuracy": accuracy.mean,
+                "low": accuracy.low,
+                "high": accuracy.high,
                 "n": len(result.scores),
                 "flops_ratio": flops_ratio(shape, result.image_tokens, result.text_tokens, config),
                 "metrics": result.metrics,
-            }  # fmt: skip
+            }
     return {
-        "model": Path(source).name, "weights_digest": loaded.digest, "split": "test", "tasks": tasks,
-        "device": device_name(loaded.device), "commit": commit(), "versions": versions(),
-    }  # fmt: skip
+        "model": Path(source).name,
+        "weights_digest": loaded.digest,
+        "split": "test",
+        "tasks": tasks,
+        "device": device_name(loaded.device),
+        "commit": commit(),
+        "versions": versions(),
+    }
 
 
 def table(document: dict[str, Any]) -> str:

@@ -32,9 +32,7 @@ def parser() -> argparse.ArgumentParser:
     add_source_options(made)
     made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
     made.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
-    made.add_argument(
-        "--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense"
-    )
+    made.add_argument("--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense")
     made.add_argument("--answers", type=Path, metavar="FILE", help="write every answer with its score")
     made.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return made
@@ -80,9 +78,12 @@ def document(
 ) -> dict[str, Any]:
     """The results as JSON."""
     found: dict[str, Any] = {
-        "model": model, "questions": asked.key, "origin": asked.origin, "n": len(asked.questions),
+        "model": model,
+        "questions": asked.key,
+        "origin": asked.origin,
+        "n": len(asked.questions),
         "skipped": [{"line": bad.line, "problem": bad.problem} for bad in asked.skipped],
-    }  # fmt: skip
+    }
     for name, result in results.items():
         span = result.accuracy
         found[name] = {"accuracy": span.mean, "low": span.low, "high": span.high, "metrics": result.metrics}
@@ -97,12 +98,7 @@ def _write_answers(path: Path, asked: QuestionSet, results: dict[str, Evaluation
     with path.open("w", encoding="utf-8") as file:
         for name, result in results.items():
             for question, text, score in zip(asked.questions, result.answers, result.scores, strict=True):
-                row = {
-                    "question_id": question.id,
-                    "category": question.category,
-                    "text": text,
-                    "score": score,
-                }
+                row = {"question_id": question.id, "category": question.category, "text": text, "score": score}
                 file.write(json.dumps({"configuration": name, **row}) + "\n")
 
 

@@ -45,8 +45,7 @@ def study_questions(options: argparse.Namespace) -> QuestionSet:
     found = load_questions(source_of(options, name), options.split, options.questions)
     if options.key and found.key != options.key:
         raise DataError(
-            f"the study asked {options.key}, but {found.origin} holds {found.key} now; "
-            "put the files back as they were"
+            f"the study asked {options.key}, but {found.origin} holds {found.key} now; put the files back as they were"
         )
     return found
 
@@ -55,13 +54,16 @@ def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, An
     """Those questions as plain values; numbers count from 0, unknown ones are left out."""
     return [
         {
-            "number": number, "id": questions[number].id, "text": questions[number].text,
-            "choices": list(questions[number].choices), "answers": list(questions[number].answers),
+            "number": number,
+            "id": questions[number].id,
+            "text": questions[number].text,
+            "choices": list(questions[number].choices),
+            "answers": list(questions[number].answers),
             "images": [encoded(image) for image in questions[number].images],
         }
         for number in numbers
         if 0 <= number < len(questions)
-    ]  # fmt: skip
+    ]
 
 
 def encoded(key: str) -> str:

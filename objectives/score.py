@@ -65,14 +65,7 @@ def score(chosen: PublishedBenchmark, answers: Path, truth: Path | None) -> Scor
     notes = [f"tokens by {tokenizer_in_use()}"] if chosen.graded else []
     unmatched = max(0, len(given) - matched)
     return Score(
-        chosen.name,
-        chosen.metrics(questions, texts),
-        bounds.low,
-        bounds.high,
-        len(texts),
-        missing,
-        unmatched,
-        notes,
+        chosen.name, chosen.metrics(questions, texts), bounds.low, bounds.high, len(texts), missing, unmatched, notes
     )
 
 
@@ -83,9 +76,7 @@ def _read(chosen: PublishedBenchmark, truth: Path) -> list[Question]:
         questions = chosen.official(truth)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(
-            f"{truth} is not in the form of {chosen.title}'s official files ({reason})"
-        ) from error
+        raise DataError(f"{truth} is not in the form of {chosen.title}'s official files ({reason})") from error
     if not questions:
         raise DataError(f"{truth} holds no questions")
     return questions
@@ -105,22 +96,27 @@ def _carried(chosen: PublishedBenchmark, given: Sequence[Given], path: Path) -> 
 def report(found: Score) -> dict[str, Any]:
     """The score as JSON."""
     return {
-        "benchmark": found.benchmark, "metrics": found.metrics, "n": found.n, "low": found.low,
-        "high": found.high, "unanswered": found.unanswered, "unmatched": found.unmatched,
+        "benchmark": found.benchmark,
+        "metrics": found.metrics,
+        "n": found.n,
+        "low": found.low,
+        "high": found.high,
+        "unanswered": found.unanswered,
+        "unmatched": found.unmatched,
         "notes": found.notes,
-    }  # fmt: skip
+    }
 
 
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m objectives.score", description=summary, epilog=details,
+        prog="python -m objectives.score",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    made.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
-    made.add_argument(
-        "--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)"
     )
+    made.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
+    made.add_argument("--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)")
     made.add_argument("--truth", type=Path, metavar="PATH", help="the official file or folder")
     made.add_argument("--json", action="store_true", help="print JSON instead of lines")
     return made
@@ -135,9 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
     if found.unanswered:
-        sys.stderr.write(
-            f"note: {found.unanswered} of {found.n} questions have no answer and count as wrong\n"
-        )
+        sys.stderr.write(f"note: {found.unanswered} of {found.n} questions have no answer and count as wrong\n")
     if found.unmatched:
         sys.stderr.write(f"note: {found.unmatched} answers are to none of the questions\n")
     if options.json:

@@ -34,37 +34,46 @@ from objectives.data.options import add_source_options
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m search.export", description=summary, epilog=details,
+        prog="python -m search.export",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     made.add_argument("--model", required=True, help="as searched: qwenvl, llava-7b, a folder or a hub id")
     made.add_argument(
-        "--benchmark", nargs="+", default=["all"], metavar="NAME",
+        "--benchmark",
+        nargs="+",
+        default=["all"],
+        metavar="NAME",
         help=f"all that the store has of one source (default), or of: {', '.join(EVERY_BENCHMARK)}",
-    )  # fmt: skip
-    add_source_options(made)
-    made.add_argument(
-        "--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db"
     )
+    add_source_options(made)
+    made.add_argument("--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db")
     made.add_argument(
         "--out", type=Path, default=Path("presets"), metavar="DIR", help="where presets go (default presets/)"
     )
     made.add_argument(
-        "--questions", type=int, default=500,
+        "--questions",
+        type=int,
+        default=500,
         help="test questions (default 500); a loss of 1 point can hardly be told from none with fewer",
-    )  # fmt: skip
-    made.add_argument(
-        "--screen", type=int, default=500, metavar="N",
-        help="further validation questions by which places are chosen (default 500; 0: by the search's own)",
-    )  # fmt: skip
-    made.add_argument(
-        "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search"
     )
+    made.add_argument(
+        "--screen",
+        type=int,
+        default=500,
+        metavar="N",
+        help="further validation questions by which places are chosen (default 500; 0: by the search's own)",
+    )
+    made.add_argument("--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search")
     made.add_argument("--joint", action="store_true", help="one preset for all chosen benchmarks together")
     made.add_argument(
-        "--max-flops", type=float, default=50, metavar="PERCENT",
+        "--max-flops",
+        type=float,
+        default=50,
+        metavar="PERCENT",
         help="with --joint: true FLOPs of the preset, in percent of dense (default 50)",
-    )  # fmt: skip
+    )
     return made
 
 

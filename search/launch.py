@@ -26,26 +26,24 @@ from objectives.data.options import add_source_options
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m search.launch", description=summary, epilog=details,
+        prog="python -m search.launch",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     made.add_argument("--model", required=True, help="qwenvl, llava-7b, llava-13b, a folder or a hub id")
     made.add_argument("--budget", required=True, type=int, help="trials per pair, for example 200")
     made.add_argument(
-        "--benchmark",
-        nargs="+",
-        default=["all"],
-        metavar="NAME",
-        help=f"all (default) or of: {', '.join(BENCHMARKS)}",
+        "--benchmark", nargs="+", default=["all"], metavar="NAME", help=f"all (default) or of: {', '.join(BENCHMARKS)}"
     )
     add_source_options(made)
     made.add_argument(
-        "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID",
+        "--weights",
+        default="auto",
+        metavar="auto|mini|full|PATH|HUB-ID",
         help="auto (default) takes full weights only if they are on this machine and a GPU can hold them",
-    )  # fmt: skip
-    made.add_argument(
-        "--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db"
     )
+    made.add_argument("--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db")
     _add_workers(made)
     made.add_argument(
         "--questions",
@@ -54,24 +52,28 @@ def parser() -> argparse.ArgumentParser:
         help="validation questions per trial (default 120), fewer if there are no more",
     )
     made.add_argument(
-        "--sampler", default="auto",
+        "--sampler",
+        default="auto",
         help="auto (default: ehvi; for three objectives gp where trials cost far more than asks, else tpe), "
         "ehvi (asks where the front is expected to gain most), gp, tpe, nsga2, random",
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--objectives", nargs="+", default=["accuracy", "flops"], metavar="NAME",
+        "--objectives",
+        nargs="+",
+        default=["accuracy", "flops"],
+        metavar="NAME",
         help="accuracy with one or two of flops (default), paper_flops, latency",
-    )  # fmt: skip
+    )
     made.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
     made.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
     made.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds per prompt")
     made.add_argument(
-        "--no-race", dest="race", action="store_false",
+        "--no-race",
+        dest="race",
+        action="store_false",
         help="answer all questions also where a configuration surely loses to one that costs no more",
-    )  # fmt: skip
-    made.add_argument(
-        "--seed", type=int, default=0, help="of the sampler and the random criterion (default 0)"
     )
+    made.add_argument("--seed", type=int, default=0, help="of the sampler and the random criterion (default 0)")
     made.add_argument("--presets", type=Path, default=Path("presets"), metavar="DIR", help="default presets/")
     made.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
     return made
@@ -81,17 +83,23 @@ def _add_workers(made: argparse.ArgumentParser) -> None:
     """How many workers there are, where, and what each may use."""
     made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
     made.add_argument(
-        "--address", metavar="HOST:PORT",
+        "--address",
+        metavar="HOST:PORT",
         help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--gpus-per-worker", type=float, metavar="N",
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
         help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--prefix-mb", type=int, default=1024, metavar="MB",
+        "--prefix-mb",
+        type=int,
+        default=1024,
+        metavar="MB",
         help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
-    )  # fmt: skip
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -26,11 +26,7 @@ _PIPED_WIDTH = 160
 
 
 def study_status(
-    summary: StudySummary,
-    trials: list[Trial],
-    lease: Lease | None,
-    begun: list[RunningTrial],
-    now: datetime,
+    summary: StudySummary, trials: list[Trial], lease: Lease | None, begun: list[RunningTrial], now: datetime
 ) -> dict[str, Any]:
     """What a study has reached, counted from its trials, and what runs while its `lease` is in force;
     `last_failure` is the newest failed one's reason."""
@@ -41,10 +37,18 @@ def study_status(
     failed = [trial for trial in trials if trial.failed]
     key = summary.key
     return {
-        "study": key.name, "model": key.model, "benchmark": key.benchmark, "split": key.split,
-        "questions": key.n_questions, "seed": key.seed, "trials": len(trials),
-        "complete": states["complete"], "stopped": states["stopped"], "failed": states["failed"],
-        "front": len(front(trials)), "hypervolume": hypervolume(trials),
+        "study": key.name,
+        "model": key.model,
+        "benchmark": key.benchmark,
+        "split": key.split,
+        "questions": key.n_questions,
+        "seed": key.seed,
+        "trials": len(trials),
+        "complete": states["complete"],
+        "stopped": states["stopped"],
+        "failed": states["failed"],
+        "front": len(front(trials)),
+        "hypervolume": hypervolume(trials),
         "best_at_half_flops": best_at_half(trials),
         "last_trial_at": latest.created_at.isoformat() if latest else None,
         "seconds_since_last_trial": (now - latest.created_at).total_seconds() if latest else None,
@@ -54,7 +58,7 @@ def study_status(
             for each in running
         ],
         "last_failure": max(failed, key=lambda trial: trial.created_at).reason if failed else None,
-    }  # fmt: skip
+    }
 
 
 def store_status(store: Store) -> list[dict[str, Any]]:
@@ -70,8 +74,17 @@ def store_status(store: Store) -> list[dict[str, Any]]:
 def _table(studies: list[dict[str, Any]]) -> Table:
     shown = Table(box=box.SIMPLE_HEAD)
     shown.add_column("study", overflow="fold")
-    for name in ("trials", "complete", "stopped", "failed", "running", "front", "hypervolume",
-                 "best % at <= 50 % FLOPs", "last trial"):  # fmt: skip
+    for name in (
+        "trials",
+        "complete",
+        "stopped",
+        "failed",
+        "running",
+        "front",
+        "hypervolume",
+        "best % at <= 50 % FLOPs",
+        "last trial",
+    ):
         shown.add_column(name, justify="right")
     for each in studies:
         named = f"{each['model']}/{each['benchmark']}/{each['split']}-{each['questions']}/seed-{each['seed']}"
@@ -79,9 +92,12 @@ def _table(studies: list[dict[str, Any]]) -> Table:
         counts = [str(each[name]) for name in ("trials", "complete", "stopped", "failed")]
         counts += [str(len(each["running"])) if each["process"] else "-", str(each["front"])]
         shown.add_row(
-            named, *counts, f"{each['hypervolume']:.3f}", "-" if best is None else f"{100 * best:.1f}",
+            named,
+            *counts,
+            f"{each['hypervolume']:.3f}",
+            "-" if best is None else f"{100 * best:.1f}",
             ago(each["seconds_since_last_trial"]),
-        )  # fmt: skip
+        )
     return shown
 
 

@@ -18,19 +18,22 @@ from search.sampling.problem import FIELDS
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m search.to_optuna", description=summary, epilog=details,
+        prog="python -m search.to_optuna",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    made.add_argument("--storage", required=True, metavar="URL", help="as given to search.launch; only read")
-    made.add_argument(
-        "--to", required=True, metavar="URL", help="Optuna's storage, for example sqlite:///optuna.db"
     )
+    made.add_argument("--storage", required=True, metavar="URL", help="as given to search.launch; only read")
+    made.add_argument("--to", required=True, metavar="URL", help="Optuna's storage, for example sqlite:///optuna.db")
     made.add_argument("--model", default="all", help="as searched, or all (default)")
     made.add_argument("--benchmark", default="all", help="one benchmark, or all (default)")
     made.add_argument(
-        "--objectives", nargs="+", default=["accuracy", "flops"], metavar="NAME",
+        "--objectives",
+        nargs="+",
+        default=["accuracy", "flops"],
+        metavar="NAME",
         help=f"of the copies: accuracy (default) with one or two of {', '.join(list(FIELDS)[1:])}",
-    )  # fmt: skip
+    )
     made.add_argument("--max-drop", type=float, metavar="POINTS", help="a constraint, as for search.launch")
     made.add_argument("--max-flops", type=float, metavar="PERCENT", help="a constraint")
     made.add_argument("--max-latency", type=float, metavar="MS", help="a constraint")

@@ -24,19 +24,21 @@ from objectives.data.options import add_source_options
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m search.verify", description=summary, epilog=details,
+        prog="python -m search.verify",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     made.add_argument("preset", type=Path, metavar="PRESET", help="a preset file")
     made.add_argument("--model", help="qwenvl, llava-7b, llava-13b, a folder or a hub id")
     add_source_options(made)
+    made.add_argument("--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search")
     made.add_argument(
-        "--weights", default="auto", metavar="auto|mini|full|PATH|HUB-ID", help="as for the search"
-    )
-    made.add_argument(
-        "--questions", type=int, metavar="N",
+        "--questions",
+        type=int,
+        metavar="N",
         help="test questions (default: as many as the preset was confirmed on, else 500)",
-    )  # fmt: skip
+    )
     return made
 
 

@@ -31,9 +31,16 @@ _DECIMALS = 6  # far below what can be measured, and easy to read
 _CONFIGURATION = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
 _AGAINST_DENSE = ("dense_accuracy", "difference", "difference_low", "difference_high")
 _COSTS = (
-    "paper_flops", "flops", "flops_ratio", "latency_ms", "dense_latency_ms", "image_tokens",
-    "tokens_after_k1", "tokens_after_k2", "text_tokens",
-)  # fmt: skip
+    "paper_flops",
+    "flops",
+    "flops_ratio",
+    "latency_ms",
+    "dense_latency_ms",
+    "image_tokens",
+    "tokens_after_k1",
+    "tokens_after_k2",
+    "text_tokens",
+)
 
 Sources = Mapping[str, QuestionSource]
 _EMBEDDED: Sources = MappingProxyType({})
@@ -76,8 +83,7 @@ def preset_document(
     """
     if not trial.complete:
         raise RecordError(
-            f"trial {trial.number} of {key.name} {trial.state} ({trial.reason}); "
-            "choose a completed trial to export"
+            f"trial {trial.number} of {key.name} {trial.state} ({trial.reason}); choose a completed trial to export"
         )
     latest: Trial | Confirmation = trial
     family, layers = None, None
@@ -85,16 +91,12 @@ def preset_document(
     if promise is not None:
         newest = max(promise.results.values(), key=lambda result: result.created_at)
         latest, family, layers = newest, newest.family or None, newest.layers or None
-        measured = [
-            _measured(name, result.split, result, sources) for name, result in promise.results.items()
-        ]
+        measured = [_measured(name, result.split, result, sources) for name, result in promise.results.items()]
     return {
         "schema": PRESET_SCHEMA,
         "kind": PRESET_KIND,
         "configuration": {name: _plain(getattr(trial, name)) for name in _CONFIGURATION},
-        "model": {
-            "name": key.model, "family": family, "layers": layers, "weights_digest": key.weights_digest
-        },
+        "model": {"name": key.model, "family": family, "layers": layers, "weights_digest": key.weights_digest},
         "promise": _estimated(key, sources) if promise is None else _promised(promise),
         "measured": measured,
         "provenance": {
@@ -106,7 +108,7 @@ def preset_document(
             "versions": {str(name): str(version) for name, version in sorted(latest.versions.items())},
             "date": latest.created_at.isoformat(timespec="seconds"),
         },
-    }  # fmt: skip
+    }
 
 
 def _estimated(key: StudyKey, sources: Sources) -> dict[str, Any]:
@@ -137,9 +139,7 @@ def _measured(benchmark: str, split: str, result: Trial | Confirmation, sources:
     return {"benchmark": benchmark, **origin, "split": split, "n": int(result.n), **numbers}
 
 
-def preset_yaml(
-    key: StudyKey, trial: Trial, promise: Promise | None = None, sources: Sources = _EMBEDDED
-) -> str:
+def preset_yaml(key: StudyKey, trial: Trial, promise: Promise | None = None, sources: Sources = _EMBEDDED) -> str:
     """The preset as YAML text. Raises RecordError for a failed or stopped trial."""
     document = preset_document(key, trial, promise, sources)
     return HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
@@ -155,11 +155,7 @@ def preset_filename(key: StudyKey, trial: Trial | None = None, place: str = "") 
 
 
 def write_preset(
-    path: str | Path,
-    key: StudyKey,
-    trial: Trial,
-    promise: Promise | None = None,
-    sources: Sources = _EMBEDDED,
+    path: str | Path, key: StudyKey, trial: Trial, promise: Promise | None = None, sources: Sources = _EMBEDDED
 ) -> Path:
     """Write the preset so that a reader sees the old file or the new one, never half of one.
 

@@ -14,9 +14,7 @@ from typing import Literal, get_args
 from storage.errors import RecordError
 
 State = Literal["complete", "stopped", "failed"]
-Origin = Literal[
-    "dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "transfer", "sampler"
-]
+Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "transfer", "sampler"]
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)

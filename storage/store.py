@@ -16,16 +16,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from storage.confirmation import HELD_OUT, Confirmation
 from storage.errors import DuplicateTrialError, StorageError
-from storage.records import (
-    Latency,
-    Lease,
-    QuestionSource,
-    RunningTrial,
-    StudyKey,
-    StudySummary,
-    Trial,
-    utc_now,
-)
+from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial, utc_now
 from storage.sql import leases
 from storage.sql.connection import build_engine, failure, prepare, transaction
 from storage.sql.rows import (
@@ -216,9 +207,11 @@ class Store:
         Raises StorageError when the study has no trial of this number, LeaseLostError as `add`.
         """
         values = {
-            "latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high,
+            "latency_ms": latency.median,
+            "latency_low_ms": latency.low,
+            "latency_high_ms": latency.high,
             "device": latency.device,
-        }  # fmt: skip
+        }
         doing = f"store the latency of trial {number} of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             self._touch(connection, study_id, owner)
@@ -328,9 +321,7 @@ class Store:
 
     def _touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
         changed = connection.execute(
-            update(StudyRow)
-            .where(StudyRow.id == study_id)
-            .values(revision=StudyRow.revision + 1, updated_at=utc_now())
+            update(StudyRow).where(StudyRow.id == study_id).values(revision=StudyRow.revision + 1, updated_at=utc_now())
         )
         if changed.rowcount != 1:
             raise StorageError(f"{self.location} has no study {study_id}; get its id from Store.study(key)")

@@ -99,9 +99,7 @@ def test_himap_stands_on_few_libraries_alone() -> None:
 
 @pytest.mark.parametrize(("library", "owner"), OWNER.items())
 def test_one_package_owns_each_large_library(library: str, owner: str) -> None:
-    users = {
-        path.relative_to(ROOT).parts[0] for path in files(*PACKAGES) if library in map(top, all_imports(path))
-    }
+    users = {path.relative_to(ROOT).parts[0] for path in files(*PACKAGES) if library in map(top, all_imports(path))}
     assert users == {owner}
 
 

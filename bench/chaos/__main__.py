@@ -72,10 +72,21 @@ def suffer(plan: Plan, options: argparse.Namespace, server: Server, folder: Path
     """Runs one study to its budget through all of its strikes."""
     chance, fate, began = random.Random(f"{options.seed} {plan.benchmark}"), Fate(), time.monotonic()
     arguments = [
-        "--model", options.model, "--benchmark", plan.benchmark, "--questions", str(options.questions),
-        "--budget", str(options.budget), "--workers", str(options.workers), "--storage", server.url,
-        "--seed", str(options.seed),
-    ]  # fmt: skip
+        "--model",
+        options.model,
+        "--benchmark",
+        plan.benchmark,
+        "--questions",
+        str(options.questions),
+        "--budget",
+        str(options.budget),
+        "--workers",
+        str(options.workers),
+        "--storage",
+        server.url,
+        "--seed",
+        str(options.seed),
+    ]
     launch = Launch(arguments, folder)
     try:
         for moment, victim in plan.strikes:
@@ -149,20 +160,35 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 fate = suffer(plan, options, server, folder)
                 found = trials_in(server.url, plan.benchmark)
                 said = checked(found, options.budget, bench, plan.benchmark)
-                studies.append({
-                    "benchmark": plan.benchmark, "struck": dict(fate.struck), "launches": fate.starts,
-                    "gave_up": fate.gave_up, "seconds": fate.seconds, "lost_or_changed": fate.lost, **said,
-                })  # fmt: skip
+                studies.append(
+                    {
+                        "benchmark": plan.benchmark,
+                        "struck": dict(fate.struck),
+                        "launches": fate.starts,
+                        "gave_up": fate.gave_up,
+                        "seconds": fate.seconds,
+                        "lost_or_changed": fate.lost,
+                        **said,
+                    }
+                )
                 say(json.dumps(studies[-1]))
         device = device_name(bench.loaded.device)
     struck = sum((Counter(study["struck"]) for study in studies), Counter())
     return {
-        "kills": sum(struck[victim] for victim in KILLED), "restarts": struck["postgresql"],
-        "struck": dict(struck), "held": all(held(study) for study in studies), "studies": studies,
-        "budget": options.budget, "questions": options.questions, "workers": options.workers,
-        "seed": options.seed, "model": options.model, "device": device, "commit": commit(),
+        "kills": sum(struck[victim] for victim in KILLED),
+        "restarts": struck["postgresql"],
+        "struck": dict(struck),
+        "held": all(held(study) for study in studies),
+        "studies": studies,
+        "budget": options.budget,
+        "questions": options.questions,
+        "workers": options.workers,
+        "seed": options.seed,
+        "model": options.model,
+        "device": device,
+        "commit": commit(),
         "date": utc_now().isoformat(),
-    }  # fmt: skip
+    }
 
 
 def held(study: dict[str, Any]) -> bool:

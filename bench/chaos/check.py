@@ -45,20 +45,21 @@ def checked(found: dict[int, Trial], budget: int, bench: Bench, benchmark: str) 
     measured = [trial for trial in found.values() if not trial.failed]
     differing = [trial.number for trial in measured if not _repeated(trial, bench, benchmark)]
     return {
-        "trials": len(found), "failed": sum(t.failed for t in found.values()),
+        "trials": len(found),
+        "failed": sum(t.failed for t in found.values()),
         "stopped_by_race": sum(t.state == "stopped" for t in found.values()),
-        "missing_numbers": len(set(range(budget)) - set(found)), "beyond_budget": max(0, len(found) - budget),
+        "missing_numbers": len(set(range(budget)) - set(found)),
+        "beyond_budget": max(0, len(found) - budget),
         "same_configuration_twice": len(found) - len(keys),
-        "measured_again": len(measured), "measured_differently": len(differing),
-    }  # fmt: skip
+        "measured_again": len(measured),
+        "measured_differently": len(differing),
+    }
 
 
 def _repeated(trial: Trial, bench: Bench, benchmark: str) -> bool:
     """Whether this process gets the same score for each question that was asked, and the same costs."""
     again = bench.measure(benchmark, configuration(trial))
-    asked = [
-        (was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)
-    ]
+    asked = [(was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)]
     costs = ("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
     return all(was == now for was, now in asked) and all(getattr(trial, c) == again[c] for c in costs)
 

@@ -32,9 +32,8 @@ class Launch:
         self.starts += 1
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
         return subprocess.Popen(
-            self._command, cwd=self._folder, env=environment, start_new_session=True,
-            stdout=self._log, stderr=self._log,
-        )  # fmt: skip
+            self._command, cwd=self._folder, env=environment, start_new_session=True, stdout=self._log, stderr=self._log
+        )
 
     def ended(self) -> int | None:
         """The exit code, None while it runs."""

@@ -78,9 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(arguments)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    say(
-        f"{options.trials} trials in {options.studies} studies; {machine}, Python {platform.python_version()}"
-    )
+    say(f"{options.trials} trials in {options.studies} studies; {machine}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         fill(f"sqlite:///{folder}/himap.db", options.trials, options.studies)

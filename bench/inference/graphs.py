@@ -82,9 +82,12 @@ class StaticPrefill:
         for first, end in self._segments:
             for number in range(first, end):
                 kwargs = {
-                    "attention_mask": None, "position_embeddings": self._rope, "position_ids": None,
-                    "past_key_values": self.cache, "use_cache": True,
-                }  # fmt: skip
+                    "attention_mask": None,
+                    "position_embeddings": self._rope,
+                    "position_ids": None,
+                    "past_key_values": self.cache,
+                    "use_cache": True,
+                }
                 hidden = prompt.enter(number, hidden, kwargs)
                 hidden = self._decoder.layers[number](hidden, **kwargs)
             if end == len(self._decoder.layers):

@@ -35,11 +35,7 @@ def last_token(attention: Tensor, image: slice) -> Tensor:
     return attention[:, -1, image]
 
 
-SCORES: Mapping[str, Score] = {
-    "instruction": instruction_sum,
-    "intra_column": image_sum,
-    "last_token": last_token,
-}
+SCORES: Mapping[str, Score] = {"instruction": instruction_sum, "intra_column": image_sum, "last_token": last_token}
 
 
 @dataclass

@@ -33,14 +33,7 @@ def _model(model: dict[str, Any]) -> str:
 
 def _batch(found: dict[str, Any]) -> str:
     rows = [
-        [
-            f"batch {found['batch']}",
-            "prefill, ms",
-            "per new token, ms",
-            "example, ms",
-            "peak, MiB",
-            "cache, MiB",
-        ],
+        [f"batch {found['batch']}", "prefill, ms", "per new token, ms", "example, ms", "peak, MiB", "cache, MiB"],
         ["---"] * 6,
     ]
     for name, cell in found["ways"].items():

@@ -114,37 +114,37 @@ def mini(name: str, device: torch.device) -> Subject:
 
 
 def random_llava(
-    name: str,
-    shape: DecoderShape,
-    device: torch.device,
-    new_tokens: int,
-    tower: CLIPVisionConfig | None = None,
+    name: str, shape: DecoderShape, device: torch.device, new_tokens: int, tower: CLIPVisionConfig | None = None
 ) -> Subject:
     """LLaVA-1.5 with random weights: a decoder of this shape behind `tower`, else CLIP ViT-L/14 at 336 px."""
     text = LlamaConfig(
-        vocab_size=shape.vocabulary, hidden_size=shape.hidden, intermediate_size=shape.intermediate,
-        num_hidden_layers=shape.layers, num_attention_heads=shape.heads, num_key_value_heads=shape.kv_heads,
+        vocab_size=shape.vocabulary,
+        hidden_size=shape.hidden,
+        intermediate_size=shape.intermediate,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
         max_position_embeddings=4096,
-    )  # fmt: skip
+    )
     vision = tower or CLIPVisionConfig(
-        hidden_size=1024, intermediate_size=4096, num_hidden_layers=24, num_attention_heads=16,
-        image_size=336, patch_size=14, projection_dim=768,
-    )  # fmt: skip
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
     side: Any = vision.image_size
     image_tokens = (side // vision.patch_size) ** 2
     image_token: Any = shape.vocabulary - 64
     config = LlavaConfig(
-        text_config=text,
-        vision_config=vision,
-        image_token_index=image_token,
-        image_seq_length=image_tokens,
+        text_config=text, vision_config=vision, image_token_index=image_token, image_seq_length=image_tokens
     )
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     with device:
-        made: Any = LlavaForConditionalGeneration._from_config(
-            config, dtype=dtype, attn_implementation="sdpa"
-        )
+        made: Any = LlavaForConditionalGeneration._from_config(config, dtype=dtype, attn_implementation="sdpa")
         words = torch.randint(3, image_token, (SYSTEM_TOKENS + INSTRUCTION_TOKENS,))
         image = torch.full((image_tokens,), image_token)
         ids = torch.cat([words[:SYSTEM_TOKENS], image, words[SYSTEM_TOKENS:]])[None]

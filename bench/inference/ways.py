@@ -76,9 +76,7 @@ def with_cache(model: Any, prompt: dict[str, Tensor]) -> Iterator[Any]:
     while True:
         yield output.past_key_values
         token = output.logits[:, -1:].argmax(-1)
-        output = model(
-            input_ids=token, past_key_values=output.past_key_values, use_cache=True, logits_to_keep=1
-        )
+        output = model(input_ids=token, past_key_values=output.past_key_values, use_cache=True, logits_to_keep=1)
 
 
 def without_cache(model: Any, row: dict[str, Tensor]) -> Iterator[None]:

@@ -74,13 +74,20 @@ def ablation(loaded: LoadedModel, names: list[str], n: int, full: PruningConfig)
         together = paired_difference(scores, pooled[DENSE])
         shares = [cell["flops_ratio"] for cell in cells[row].values()]
         cells[row]["all"] = {
-            "n": len(scores), "accuracy": sum(scores) / len(scores), "difference": _plain(together),
+            "n": len(scores),
+            "accuracy": sum(scores) / len(scores),
+            "difference": _plain(together),
             "flops_ratio": sum(shares) / len(shares),
-        }  # fmt: skip
+        }
     return {
-        "split": SPLIT, "setting": full.as_dict(), "weights_digest": loaded.digest,
-        "device": device_name(loaded.device), "commit": commit(), "versions": versions(), "rows": cells,
-    }  # fmt: skip
+        "split": SPLIT,
+        "setting": full.as_dict(),
+        "weights_digest": loaded.digest,
+        "device": device_name(loaded.device),
+        "commit": commit(),
+        "versions": versions(),
+        "rows": cells,
+    }
 
 
 def _cell(result: Evaluation, dense: Evaluation, share: float) -> dict[str, Any]:
@@ -132,18 +139,16 @@ def _shown(cell: dict[str, Any], dense: bool) -> str:
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m bench.paper.ablation", description=summary, epilog=details,
+        prog="python -m bench.paper.ablation",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    made.add_argument("--model", required=True, help=f"{', '.join(MINIS)} (their minis), or a folder")
-    made.add_argument(
-        "--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six"
     )
+    made.add_argument("--model", required=True, help=f"{', '.join(MINIS)} (their minis), or a folder")
+    made.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
     made.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
     for name, kind, value in (("k1", int, 2), ("r1", float, 50), ("k2", int, 8), ("r2", float, 75)):
-        made.add_argument(
-            f"--{name}", type=kind, default=value, metavar="N", help=f"default {value}, the paper's"
-        )
+        made.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"default {value}, the paper's")
     made.add_argument("--json", action="store_true", help="print JSON, and the table on stderr")
     return made
 

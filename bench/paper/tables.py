@@ -45,9 +45,7 @@ Found = Callable[[Target, str], PruningConfig | None]
 
 
 def methods(fastv_k: int) -> dict[str, PruningConfig]:
-    return {
-        "dense": PruningConfig.dense(), "FastV": PruningConfig.fastv(fastv_k), "HiMAP": PruningConfig.paper(),
-    }  # fmt: skip
+    return {"dense": PruningConfig.dense(), "FastV": PruningConfig.fastv(fastv_k), "HiMAP": PruningConfig.paper()}
 
 
 def from_store(url: str) -> Found:
@@ -88,10 +86,15 @@ def full_size() -> list[dict[str, Any]]:
         dense = flops(known.shape, known.image_tokens, PAPER_TEXT, PruningConfig.dense())
         for method, config in methods(fastv_k).items():
             true = flops(known.shape, known.image_tokens, PAPER_TEXT, config)
-            found.append({
-                "model": name, "method": method, "paper_flops": paper_flops(paper_shape, paper_n, config),
-                "flops": true, "ratio": true / dense,
-            })  # fmt: skip
+            found.append(
+                {
+                    "model": name,
+                    "method": method,
+                    "paper_flops": paper_flops(paper_shape, paper_n, config),
+                    "flops": true,
+                    "ratio": true / dense,
+                }
+            )
     return found
 
 
@@ -117,17 +120,25 @@ class Pairs:
             prompts = list(zip(result.image_tokens, result.text_tokens, strict=True))
             count = len(prompts)
             true = sum(flops(self.shape, *prompt, config) for prompt in prompts) / count
-            rows.append({
-                "model": self.target.name, "weights": self.target.kind, "benchmark": name, "method": method,
-                "configuration": config.as_dict(), "n": count,
-                "paper_flops": sum(paper_flops(self.shape, n, config) for n, _ in prompts) / count,
-                "flops": true, "ratio": true / rows[0]["flops"] if rows else 1.0,
-                "accuracy": result.accuracy.mean, "low": result.accuracy.low, "high": result.accuracy.high,
-                "difference": {"mean": change.mean, "low": change.low, "high": change.high},
-            })  # fmt: skip
+            rows.append(
+                {
+                    "model": self.target.name,
+                    "weights": self.target.kind,
+                    "benchmark": name,
+                    "method": method,
+                    "configuration": config.as_dict(),
+                    "n": count,
+                    "paper_flops": sum(paper_flops(self.shape, n, config) for n, _ in prompts) / count,
+                    "flops": true,
+                    "ratio": true / rows[0]["flops"] if rows else 1.0,
+                    "accuracy": result.accuracy.mean,
+                    "low": result.accuracy.low,
+                    "high": result.accuracy.high,
+                    "difference": {"mean": change.mean, "low": change.low, "high": change.high},
+                }
+            )
         if not found:
-            rows.append({"model": self.target.name, "weights": self.target.kind, "benchmark": name,
-                         "method": "found"})  # fmt: skip
+            rows.append({"model": self.target.name, "weights": self.target.kind, "benchmark": name, "method": "found"})
         return rows
 
     def time(self, repeats: int) -> list[dict[str, Any]]:
@@ -137,12 +148,19 @@ class Pairs:
         rows: list[dict[str, Any]] = []
         for method, config in methods(self.target.fastv_k).items():
             each = measure(evaluator, config, repeats)
-            rows.append({
-                "model": self.target.name, "weights": self.target.kind, "method": method,
-                "device": device_name(self.loaded.device), "n": each.n, "ms": each.median,
-                "low": each.low, "high": each.high,
-                "speedup": rows[0]["ms"] / each.median if rows else 1.0,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "model": self.target.name,
+                    "weights": self.target.kind,
+                    "method": method,
+                    "device": device_name(self.loaded.device),
+                    "n": each.n,
+                    "ms": each.median,
+                    "low": each.low,
+                    "high": each.high,
+                    "speedup": rows[0]["ms"] / each.median if rows else 1.0,
+                }
+            )
         return rows
 
 
@@ -154,9 +172,7 @@ def table_1(document: dict[str, Any]) -> str:
         if "accuracy" not in row:
             lines.append(f"{what} {' | '.join([NOT_MEASURED] * 5)} |")
             continue
-        span = (
-            f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] (n = {row['n']})"
-        )
+        span = f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}] (n = {row['n']})"
         change = row["difference"]
         less = f"{100 * change['mean']:+.1f} [{100 * change['low']:+.1f}, {100 * change['high']:+.1f}]"
         cost = f"{row['paper_flops'] / 1e9:.3f} G | {row['flops'] / 1e9:.3f} G | {100 * row['ratio']:.0f} %"
@@ -165,9 +181,7 @@ def table_1(document: dict[str, Any]) -> str:
     for row in document["full_size"]:
         accuracy = "above" if row["model"] in measured else NOT_MEASURED
         cost = f"{row['paper_flops'] / 1e12:.2f} T | {row['flops'] / 1e12:.2f} T | {100 * row['ratio']:.0f} %"
-        lines.append(
-            f"| {row['model']} | full size | any | {row['method']} | {cost} | {accuracy} | {accuracy} |"
-        )
+        lines.append(f"| {row['model']} | full size | any | {row['method']} | {cost} | {accuracy} | {accuracy} |")
     return "\n".join(lines)
 
 
@@ -205,15 +219,13 @@ def document(options: argparse.Namespace, found: Found) -> dict[str, Any]:
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m bench.paper.tables", description=summary, epilog=details,
+        prog="python -m bench.paper.tables",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
-    made.add_argument(
-        "--model", nargs="+", default=list(MODELS), metavar="NAME", help=f"default: {' '.join(MODELS)}"
     )
-    made.add_argument(
-        "--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six"
-    )
+    made.add_argument("--model", nargs="+", default=list(MODELS), metavar="NAME", help=f"default: {' '.join(MODELS)}")
+    made.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
     made.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
     made.add_argument("--repeats", type=int, default=20, help="timed prompts (default 20)")
     source = made.add_mutually_exclusive_group()
@@ -230,17 +242,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if min(options.n, options.repeats) < 1:
             raise ObjectiveError(f"got --n {options.n}, --repeats {options.repeats}; expected at least 1")
-        if options.storage:
-            found = from_store(options.storage)
-        else:
-            found = from_presets(options.presets or Path("presets"))
+        found = from_store(options.storage) if options.storage else from_presets(options.presets or Path("presets"))
         made = document(options, found)
     except (ObjectiveError, HimapError, StorageError, UsageError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2
-    tables = (
-        f"{table_1(made)}\n\n{figure_8(made)}\n\nCommit {made['commit'] or 'unknown'}, {SPLIT} questions.\n"
-    )
+    tables = f"{table_1(made)}\n\n{figure_8(made)}\n\nCommit {made['commit'] or 'unknown'}, {SPLIT} questions.\n"
     sys.stdout.write(json.dumps(made, indent=2) + "\n" if options.json else tables)
     return 0
 

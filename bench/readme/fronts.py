@@ -22,12 +22,7 @@ from objectives.statistics.estimates import paired_difference
 from storage import StorageError, StudyKey, Trial, open_store
 from storage.pareto import front
 
-_MARKS = {
-    "dense": ("s", "#222222"),
-    "fastv": ("^", "#c9472f"),
-    "paper": ("D", "#2f8f4e"),
-    "random": ("x", "#888888"),
-}
+_MARKS = {"dense": ("s", "#222222"), "fastv": ("^", "#c9472f"), "paper": ("D", "#2f8f4e"), "random": ("x", "#888888")}
 
 
 def distinct_steps(members: list[Trial]) -> list[Trial]:
@@ -53,12 +48,8 @@ def panel(axes: Axes, key: StudyKey, trials: list[Trial]) -> None:
     for trial in done:
         if trial.origin in _MARKS:
             marker, color = _MARKS[trial.origin]
-            axes.plot(
-                trial.flops_ratio, 100 * trial.accuracy, marker, color=color, ms=7, label=trial.origin, ls=""
-            )
-    axes.set(
-        title=f"{key.model} / {key.benchmark} (n = {done[0].n})", xlabel="true FLOPs / dense", xlim=(0, 1.03)
-    )
+            axes.plot(trial.flops_ratio, 100 * trial.accuracy, marker, color=color, ms=7, label=trial.origin, ls="")
+    axes.set(title=f"{key.model} / {key.benchmark} (n = {done[0].n})", xlabel="true FLOPs / dense", xlim=(0, 1.03))
     axes.grid(alpha=0.3)
 
 
@@ -94,8 +85,7 @@ def _draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
     panels[0, 0].legend(loc="lower right", fontsize=8)
     trial = studies[0][1][0]
     figure.supxlabel(
-        f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}",
-        fontsize=8,
+        f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}", fontsize=8
     )
     figure.savefig(out, dpi=110)
 
@@ -104,10 +94,14 @@ def _row(key: StudyKey, trials: list[Trial]) -> dict[str, Any]:
     members = front(trials)
     chain = distinct_steps(members)
     return {
-        "model": key.model, "benchmark": key.benchmark, "trials": len(trials), "front": len(members),
-        "distinct": len(chain), "n": members[0].n,
+        "model": key.model,
+        "benchmark": key.benchmark,
+        "trials": len(trials),
+        "front": len(members),
+        "distinct": len(chain),
+        "n": members[0].n,
         "chain": [{"flops_ratio": t.flops_ratio, "accuracy": t.accuracy} for t in chain],
-    }  # fmt: skip
+    }
 
 
 if __name__ == "__main__":

@@ -98,9 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--storage", required=True, metavar="URL")
     parser.add_argument("--out", type=Path, default=Path("docs/dashboard"), metavar="DIR")
     parser.add_argument("--pair", default="", help="as the selector writes it, as in 'qwenvl · pope'")
-    parser.add_argument(
-        "--trial", default="", metavar="N", help="the trial to look into (default: suggested)"
-    )
+    parser.add_argument("--trial", default="", metavar="N", help="the trial to look into (default: suggested)")
     options = parser.parse_args(arguments)
     with serving(options.storage) as address:
         shoot(address, options.out, options.pair, options.trial)

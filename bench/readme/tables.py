@@ -46,8 +46,7 @@ def minis_table() -> str:
         shares = [_mean_flops(document, config) for config in configs]
         rows.append([document["model"], "*mean true FLOPs*", "", *shares])
     origin = "; ".join(
-        f"{d['model']}: {d['device']}, commit {d['commit']}, weights {d['weights_digest'][:8]}"
-        for d in measured
+        f"{d['model']}: {d['device']}, commit {d['commit']}, weights {d['weights_digest'][:8]}" for d in measured
     )
     return f"{_lines(rows)}\n\nMeasured: {origin}."
 

@@ -54,10 +54,7 @@ WAYS: dict[str, Way] = {
     "loop with dedup": replace(LOOP, dedup=True),
     "loop with landmarks": replace(LOOP, landmarks=True),
 }
-DEAR: dict[str, Way] = {
-    "gp": replace(SAME, sampler="gp"),
-    "ours, sampling by gp": replace(OURS, sampler="gp"),
-}
+DEAR: dict[str, Way] = {"gp": replace(SAME, sampler="gp"), "ours, sampling by gp": replace(OURS, sampler="gp")}
 
 
 def compare(table: Table, ways: dict[str, Way], seeds: int) -> dict[str, Any]:
@@ -131,9 +128,13 @@ def document(table: Table, rows: dict[str, Any], seeds: int) -> dict[str, Any]:
     return {
         "table": {name: table.meta.get(name) for name in told} | {"configurations": len(table.configs)},
         "replayed": provenance(torch.device("cpu")),
-        "reference": REFERENCE, "exhaustive_hypervolume": exhaustive(table), "budget": BUDGET,
-        "seeds": seeds, "false_stops": false_stops(table), "ways": rows,
-    }  # fmt: skip
+        "reference": REFERENCE,
+        "exhaustive_hypervolume": exhaustive(table),
+        "budget": BUDGET,
+        "seeds": seeds,
+        "false_stops": false_stops(table),
+        "ways": rows,
+    }
 
 
 def _lines(found: dict[str, Any]) -> str:
@@ -153,14 +154,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--table", type=Path, default=DATA / "search.npz", help="made by bench.search_table")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
-        "--flow",
-        type=Path,
-        metavar="FILE",
-        help="by objectives.flow: also searches that start where it suggests",
+        "--flow", type=Path, metavar="FILE", help="by objectives.flow: also searches that start where it suggests"
     )
-    parser.add_argument(
-        "--gp", action="store_true", help="also the Gaussian process, whose asks take minutes"
-    )
+    parser.add_argument("--gp", action="store_true", help="also the Gaussian process, whose asks take minutes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if not options.table.exists():

@@ -43,6 +43,10 @@ def false_stops(table: Table, seed: int = 0) -> dict[str, Any]:
         else:
             beaten, stopped, asked = beaten + 1, stopped + (end is not None), asked + (end or n)
     return {
-        "fair": fair, "false_stops": wrong, "rate": wrong / max(1, fair), "beaten": beaten,
-        "stopped_of_beaten": stopped / max(1, beaten), "asked_of_beaten": float(asked / max(1, beaten * n)),
-    }  # fmt: skip
+        "fair": fair,
+        "false_stops": wrong,
+        "rate": wrong / max(1, fair),
+        "beaten": beaten,
+        "stopped_of_beaten": stopped / max(1, beaten),
+        "asked_of_beaten": float(asked / max(1, beaten * n)),
+    }

@@ -126,9 +126,13 @@ class ReplayPool:
         accuracy = float(scores[asked].mean())
         stopped = {"state": "stopped", "reason": race.reason} if race.reason else {}
         return {
-            **spent, **stopped, "accuracy": accuracy, "n": len(asked),
-            "scores": tuple(scores.tolist()), "seconds": whole * len(asked) / n,
-        }  # fmt: skip
+            **spent,
+            **stopped,
+            "accuracy": accuracy,
+            "n": len(asked),
+            "scores": tuple(scores.tolist()),
+            "seconds": whole * len(asked) / n,
+        }
 
 
 def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
@@ -146,9 +150,7 @@ def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
         transfers=[(config, "flow") for config in way.first],
     )
     meta = table.meta
-    key = StudyKey(
-        meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, ""
-    )
+    key = StudyKey(meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, "")
     pair = Pair(key, 0, study, budget, [])
     points: list[tuple[float, float]] = []
     seconds: list[float] = []

@@ -47,9 +47,11 @@ from storage.records import utc_now
 
 DATA = Path(__file__).parents[1] / "data"
 STEPS: dict[str, Any] = {
-    "layer_step": 2, "percent_step": 20, "shallow": ("instruction", "last_token", "max_head"),
+    "layer_step": 2,
+    "percent_step": 20,
+    "shallow": ("instruction", "last_token", "max_head"),
     "deep": ("intra_column", "instruction"),
-}  # fmt: skip
+}
 _SAMPLE = 24  # configurations whose cost is measured,
 _ALONE = 6  # and of those in plain loops
 _COSTS = ("flops", "flops_ratio", "paper_flops")
@@ -194,14 +196,23 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
     spent = [costs(target.shape, image, text, config) for config in configs]
     fitted = fit(worker, configs, target.shape, image, text)
     meta = {
-        "model": target.name, "weights_digest": target.digest, "benchmark": name, "split": "validation",
-        "n": len(worker.questions), "layers": target.shape.layers, "steps": STEPS,
+        "model": target.name,
+        "weights_digest": target.digest,
+        "benchmark": name,
+        "split": "validation",
+        "n": len(worker.questions),
+        "layers": target.shape.layers,
+        "steps": STEPS,
         "landmarks": [(origin, config.as_dict()) for origin, config in target.landmarks],
-        "image_tokens": sorted(set(image)), "chunks": worker.evaluator._chunks,
+        "image_tokens": sorted(set(image)),
+        "chunks": worker.evaluator._chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
-        "layer_flops": layer_flops(target.shape, image, text), "cores": workers, **fitted,
-        **provenance(worker.loaded.device), "seconds": time.perf_counter() - start,
-    }  # fmt: skip
+        "layer_flops": layer_flops(target.shape, image, text),
+        "cores": workers,
+        **fitted,
+        **provenance(worker.loaded.device),
+        "seconds": time.perf_counter() - start,
+    }
     return Table(meta, configs, np.array(scores), {k: np.array([s[k] for s in spent]) for k in _COSTS})
 
 
@@ -226,9 +237,11 @@ def with_costs(table: Table) -> Table:
 def provenance(device: torch.device) -> dict[str, Any]:
     """Where, when and with what something was measured."""
     return {
-        "device": device_name(device), "commit": commit(), "versions": versions(),
+        "device": device_name(device),
+        "commit": commit(),
+        "versions": versions(),
         "date": utc_now().isoformat(timespec="seconds"),
-    }  # fmt: skip
+    }
 
 
 def _drawn(n: int, limit: int) -> set[int]:
@@ -236,11 +249,7 @@ def _drawn(n: int, limit: int) -> set[int]:
 
 
 def fit(
-    worker: _Worker,
-    configs: list[PruningConfig],
-    shape: DecoderShape,
-    image: Sequence[int],
-    text: Sequence[int],
+    worker: _Worker, configs: list[PruningConfig], shape: DecoderShape, image: Sequence[int], text: Sequence[int]
 ) -> dict[str, Any]:
     """Base seconds and seconds per mean FLOP of a whole evaluation: batched, and in plain loops on all cores.
 

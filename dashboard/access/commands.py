@@ -70,10 +70,20 @@ def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[in
 def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> Survivors:
     """What survives of question `number` under a trial's configuration. Raises OutsideError."""
     names = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
-    found = _ask("search.tokens", [
-        "--model", key.model, "--digest", key.weights_digest, *_named(key, source), "--question", str(number),
-        "--config", json.dumps({name: getattr(trial, name) for name in names}),
-    ])  # fmt: skip
+    found = _ask(
+        "search.tokens",
+        [
+            "--model",
+            key.model,
+            "--digest",
+            key.weights_digest,
+            *_named(key, source),
+            "--question",
+            str(number),
+            "--config",
+            json.dumps({name: getattr(trial, name) for name in names}),
+        ],
+    )
     question = _shown(found)
     return Survivors(question, tuple(_seen(question, found)), found["answer"], found["dense_answer"])
 

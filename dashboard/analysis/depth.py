@@ -47,12 +47,14 @@ def _miss(trials: Sequence[Trial], cost: np.ndarray, layers: int) -> float:
     """The relative error that the best α and β leave for this number of layers."""
     terms = []
     for power in (1, 2):
-        terms.append([
-            t.k1 * t.image_tokens**power
-            + (t.k2 - t.k1) * t.tokens_after_k1**power
-            + (layers - t.k2) * t.tokens_after_k2**power
-            for t in trials
-        ])  # fmt: skip
+        terms.append(
+            [
+                t.k1 * t.image_tokens**power
+                + (t.k2 - t.k1) * t.tokens_after_k1**power
+                + (layers - t.k2) * t.tokens_after_k2**power
+                for t in trials
+            ]
+        )
     design = np.array(terms).T
     scale = np.abs(design).max(axis=0)
     solved, *_ = np.linalg.lstsq(design / scale, cost, rcond=None)

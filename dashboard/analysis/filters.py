@@ -27,9 +27,7 @@ class Filter:
         """Whether this trial is shown. A failed one is never filtered: it is listed, not drawn."""
         if trial.failed or trial.origin in LANDMARKS:
             return True
-        used = {
-            name for name, rate in ((trial.phi_shallow, trial.r1), (trial.phi_deep, trial.r2)) if rate > 0
-        }
+        used = {name for name, rate in ((trial.phi_shallow, trial.r1), (trial.phi_deep, trial.r2)) if rate > 0}
         return (
             trial.state in self.states
             and trial.n >= self.least_n

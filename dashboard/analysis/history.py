@@ -38,8 +38,7 @@ def hypervolume(trials: Iterable[Trial]) -> float:
 def growth(trials: Sequence[Trial]) -> Growth:
     """How the hypervolume grew, trial by trial in the order in which they finished."""
     ended = sorted(
-        (t for t in trials if t.complete and math.isfinite(t.flops_ratio)),
-        key=lambda t: (t.created_at, t.number),
+        (t for t in trials if t.complete and math.isfinite(t.flops_ratio)), key=lambda t: (t.created_at, t.number)
     )
     if not ended:
         return Growth((), (), ())
@@ -138,6 +137,4 @@ def _began(trial: Trial) -> datetime:
 def _area(points: Sequence[tuple[float, float]]) -> float:
     """Below a staircase of (cost, value) by rising cost and value, up to cost 1."""
     costs = [cost for cost, _ in points] + [1.0]
-    return sum(
-        max(0.0, min(1.0, costs[i + 1]) - cost) * value for i, (cost, value) in enumerate(points) if cost < 1
-    )
+    return sum(max(0.0, min(1.0, costs[i + 1]) - cost) * value for i, (cost, value) in enumerate(points) if cost < 1)

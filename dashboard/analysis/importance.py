@@ -13,14 +13,7 @@ import numpy as np
 
 from storage.records import Trial
 
-PARAMETERS = {
-    "k1": "K1",
-    "r1": "R1",
-    "k2": "K2",
-    "r2": "R2",
-    "phi_shallow": "φ shallow",
-    "phi_deep": "φ deep",
-}
+PARAMETERS = {"k1": "K1", "r1": "R1", "k2": "K2", "r2": "R2", "phi_shallow": "φ shallow", "phi_deep": "φ deep"}
 FEWEST = 30
 _MOST, _TREES, _DEPTH, _LEAF = 1000, 24, 8, 4
 Tree = tuple[int, float, "Tree", "Tree"] | float
@@ -90,10 +83,7 @@ def _grow(x: np.ndarray, y: np.ndarray, rows: np.ndarray, draw: np.random.Genera
     if feature < 0:
         return float(target.mean())
     left = x[rows, feature] <= threshold
-    return (
-        feature, threshold,
-        _grow(x, y, rows[left], draw, depth - 1), _grow(x, y, rows[~left], draw, depth - 1),
-    )  # fmt: skip
+    return (feature, threshold, _grow(x, y, rows[left], draw, depth - 1), _grow(x, y, rows[~left], draw, depth - 1))
 
 
 def _split(values: np.ndarray, target: np.ndarray) -> tuple[float, float]:

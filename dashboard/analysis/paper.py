@@ -19,8 +19,10 @@ SOURCE = "Yin, Si, Wang, CVPR 2025 (arXiv 2503.13108), Table 1"
 MODELS = {"llava-7b": "LLaVA-7B", "llava-13b": "LLaVA-13B", "qwenvl": "QwenVL-7B"}
 Three = tuple[float, float, float]
 TFLOPS: dict[str, Three] = {
-    "llava-7b": (2.98, 1.56, 0.73), "llava-13b": (5.81, 3.09, 1.36), "qwenvl": (3.60, 1.90, 0.89),
-}  # fmt: skip
+    "llava-7b": (2.98, 1.56, 0.73),
+    "llava-13b": (5.81, 3.09, 1.36),
+    "qwenvl": (3.60, 1.90, 0.89),
+}
 ACCURACY: dict[tuple[str, str], Three] = {
     ("llava-7b", "vqav2"): (78.3, 78.1, 78.6),
     ("llava-7b", "textvqa"): (58.2, 58.3, 58.4),
@@ -74,10 +76,18 @@ def table(views: Mapping[tuple[str, str], View]) -> pd.DataFrame:
         cost = here.three(lambda trial: trial.paper_flops)
         ratio = None if cost[0] is None or cost[2] is None else 100 * cost[2] / cost[0]
         paper_cost = TFLOPS[model]
-        rows.append([
-            MODELS[model], benchmark, *theirs, theirs[2] - theirs[0], 100 * paper_cost[2] / paper_cost[0],
-            *measured, _difference(measured[2], measured[0]), ratio,
-        ])  # fmt: skip
+        rows.append(
+            [
+                MODELS[model],
+                benchmark,
+                *theirs,
+                theirs[2] - theirs[0],
+                100 * paper_cost[2] / paper_cost[0],
+                *measured,
+                _difference(measured[2], measured[0]),
+                ratio,
+            ]
+        )
     names = ("dense", "fastv", "himap", "change", "flops")
     columns = ["model", "benchmark", *(f"paper_{n}" for n in names), *(f"our_{n}" for n in names)]
     return pd.DataFrame(rows, columns=columns)

@@ -97,14 +97,18 @@ def build_view(
         states[trial.state].append(trial)
     front = pareto_front(states["complete"], cost=cost)
     return View(
-        key, COSTS[cost], tuple(states["complete"]), tuple(states["failed"]), tuple(front),
-        tuple(states["stopped"]), confirmed_trials(states["complete"], confirmations), questions,
-    )  # fmt: skip
+        key,
+        COSTS[cost],
+        tuple(states["complete"]),
+        tuple(states["failed"]),
+        tuple(front),
+        tuple(states["stopped"]),
+        confirmed_trials(states["complete"], confirmations),
+        questions,
+    )
 
 
-def confirmed_trials(
-    trials: Iterable[Trial], confirmations: Iterable[Confirmation]
-) -> dict[int, Confirmation]:
+def confirmed_trials(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
     """The confirmation of each trial that has one: of the same configuration, whatever study it came from."""
     found = {configuration(one): one for one in confirmations}
     return {trial.number: found[configuration(trial)] for trial in trials if configuration(trial) in found}
@@ -118,9 +122,7 @@ def configuration(record: Trial | Confirmation) -> Configuration:
     return (*shallow, *deep, record.seed if seeded else 0)
 
 
-def promised(
-    view: View, trial: Trial, place: str = "member of the front", within: float = WITHIN
-) -> Promise | None:
+def promised(view: View, trial: Trial, place: str = "member of the front", within: float = WITHIN) -> Promise | None:
     """What held-out data say of a trial, for its preset; None where it is an estimate."""
     found = view.confirmed.get(trial.number)
     return None if found is None else Promise(place, within, {view.key.benchmark: found})
@@ -143,6 +145,5 @@ def pairs(studies: Iterable[StudySummary]) -> dict[tuple[str, str], list[StudySu
     for summary in studies:
         grouped.setdefault((summary.key.model, summary.key.benchmark), []).append(summary)
     return {
-        pair: sorted(grouped[pair], key=lambda summary: summary.updated_at, reverse=True)
-        for pair in sorted(grouped)
+        pair: sorted(grouped[pair], key=lambda summary: summary.updated_at, reverse=True) for pair in sorted(grouped)
     }

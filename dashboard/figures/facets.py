@@ -25,9 +25,14 @@ def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Colori
     rows = math.ceil(len(views) / columns)
     titles = [text.inert(f"{view.key.model} · {view.key.benchmark}") for view in views]
     figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=titles, shared_xaxes="all", shared_yaxes="all",
-        horizontal_spacing=0.03, vertical_spacing=0.16 / rows,
-    )  # fmt: skip
+        rows=rows,
+        cols=columns,
+        subplot_titles=titles,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.03,
+        vertical_spacing=0.16 / rows,
+    )
     every = [trial for view in views for trial in view.complete if math.isfinite(getattr(trial, cost.field))]
     factor, axis = axis_scale(cost, every)
 

@@ -11,9 +11,13 @@ from dashboard.analysis.flow import Flow
 from dashboard.figures.palette import Palette, lay_out, palette
 
 HEIGHT = 340
-FLOWS = {"visual_textual": "image to instruction (S_vt)", "intra_visual": "among image tokens (S_vv)",
-         "image": "out of the image (S_img)", "instruction": "out of the instruction (S_ins)",
-         "system": "out of the system prompt (S_sys)"}  # fmt: skip
+FLOWS = {
+    "visual_textual": "image to instruction (S_vt)",
+    "intra_visual": "among image tokens (S_vv)",
+    "image": "out of the image (S_img)",
+    "instruction": "out of the instruction (S_ins)",
+    "system": "out of the system prompt (S_sys)",
+}
 
 
 def saliency_figure(flow: Flow, *, dark: bool = False) -> go.Figure:
@@ -40,13 +44,25 @@ def _band(figure: go.Figure, estimates: list[Mapping[str, float] | None], name: 
         return [math.nan if one is None else float(one[part]) for one in estimates]
 
     mean, low, high = column("mean"), column("low"), column("high")
-    figure.add_trace(go.Scatter(
-        x=list(range(len(mean))), y=mean, mode="lines+markers", name=name, line={"color": color, "width": 2},
-        error_y={"type": "data", "symmetric": False, "thickness": 1, "width": 2, "color": color,
-                 "array": [h - m for m, h in zip(mean, high, strict=True)],
-                 "arrayminus": [m - l_ for m, l_ in zip(mean, low, strict=True)]},
-        hovertemplate="layer %{x}: %{y:.3g}",
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Scatter(
+            x=list(range(len(mean))),
+            y=mean,
+            mode="lines+markers",
+            name=name,
+            line={"color": color, "width": 2},
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "thickness": 1,
+                "width": 2,
+                "color": color,
+                "array": [h - m for m, h in zip(mean, high, strict=True)],
+                "arrayminus": [m - l_ for m, l_ in zip(mean, low, strict=True)],
+            },
+            hovertemplate="layer %{x}: %{y:.3g}",
+        )
+    )
 
 
 def _zero(figure: go.Figure, colors: Palette) -> None:

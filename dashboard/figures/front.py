@@ -20,15 +20,24 @@ Coloring = Literal["role", "criterion", "depth"]
 Position = Callable[[Trial], float]
 Ranges = Mapping[str, Sequence[float]]
 SYMBOLS: dict[str, str] = {
-    "dense": "diamond", "fastv": "triangle-up", "paper": "square", "paper_long": "pentagon",
-    "random": "x", "uniform": "cross", "downsample": "hourglass",
-}  # fmt: skip
+    "dense": "diamond",
+    "fastv": "triangle-up",
+    "paper": "square",
+    "paper_long": "pentagon",
+    "random": "x",
+    "uniform": "cross",
+    "downsample": "hourglass",
+}
 
 
 def front_figure(
-    view: View, selected: Trial | None = None, *,
-    dark: bool = False, coloring: Coloring = "role", zoom: Ranges | None = None,
-) -> go.Figure:  # fmt: skip
+    view: View,
+    selected: Trial | None = None,
+    *,
+    dark: bool = False,
+    coloring: Coloring = "role",
+    zoom: Ranges | None = None,
+) -> go.Figure:
     """Cost against accuracy: all trials, the front as a step line, the landmarks labelled, one ring.
 
     Every point that can be clicked carries its trial's number as `customdata`. `zoom` fixes the ranges of
@@ -106,23 +115,38 @@ def _short_hover(trial: Trial) -> str:
 
 
 def _points(
-    trials: Sequence[Trial], x: Position, name: str, color: Any, symbol: str, size: int,
-    *, opacity: float = 1.0, bars: bool = False,
-) -> go.Scatter:  # fmt: skip
+    trials: Sequence[Trial],
+    x: Position,
+    name: str,
+    color: Any,
+    symbol: str,
+    size: int,
+    *,
+    opacity: float = 1.0,
+    bars: bool = False,
+) -> go.Scatter:
     told = hover_text if len(trials) <= FULL_HOVER else _short_hover
     trace = go.Scatter(
-        x=np.array([x(trial) for trial in trials]), y=np.array([100 * trial.accuracy for trial in trials]),
-        customdata=[trial.number for trial in trials], hovertext=[told(trial) for trial in trials],
-        hovertemplate="%{hovertext}<extra></extra>", mode="markers", name=text.inert(name),
+        x=np.array([x(trial) for trial in trials]),
+        y=np.array([100 * trial.accuracy for trial in trials]),
+        customdata=[trial.number for trial in trials],
+        hovertext=[told(trial) for trial in trials],
+        hovertemplate="%{hovertext}<extra></extra>",
+        mode="markers",
+        name=text.inert(name),
         marker={"color": color, "symbol": symbol, "size": size, "opacity": opacity},
-        selected={"marker": {"opacity": opacity}}, unselected={"marker": {"opacity": opacity}},
-    )  # fmt: skip
+        selected={"marker": {"opacity": opacity}},
+        unselected={"marker": {"opacity": opacity}},
+    )
     if bars:
         trace.error_y = {
-            "type": "data", "symmetric": False, "thickness": 1.2, "width": 3,
+            "type": "data",
+            "symmetric": False,
+            "thickness": 1.2,
+            "width": 3,
             "array": [100 * (trial.accuracy_high - trial.accuracy) for trial in trials],
             "arrayminus": [100 * (trial.accuracy - trial.accuracy_low) for trial in trials],
-        }  # fmt: skip
+        }
         if isinstance(color, str):
             trace.error_y.color = color
     return trace
@@ -133,10 +157,17 @@ def _colored(trials: Sequence[Trial], x: Position, colors: Palette, coloring: Co
     if coloring == "criterion":
         names = sorted({trial.phi_shallow for trial in trials})
         return [
-            _points([t for t in trials if t.phi_shallow == name], x, f"φ {name}",
-                    colors.series[i % len(colors.series)], "circle", 7, opacity=0.75)
+            _points(
+                [t for t in trials if t.phi_shallow == name],
+                x,
+                f"φ {name}",
+                colors.series[i % len(colors.series)],
+                "circle",
+                7,
+                opacity=0.75,
+            )
             for i, name in enumerate(names)
-        ]  # fmt: skip
+        ]
     trace = _points(trials, x, "Trial", colors.trial, "circle", 7, opacity=0.6)
     if coloring == "depth" and trials:
         trace.marker.update(_by_depth(trials, colors), opacity=0.85)
@@ -153,8 +184,7 @@ def _on_front(trials: Sequence[Trial], x: Position, colors: Palette, coloring: C
 
 
 def _by_depth(trials: Sequence[Trial], colors: Palette) -> dict[str, Any]:
-    return {"color": [trial.k1 for trial in trials], "colorscale": colors.depth, "cmin": 1,
-            "coloraxis": None}  # fmt: skip
+    return {"color": [trial.k1 for trial in trials], "colorscale": colors.depth, "cmin": 1, "coloraxis": None}
 
 
 def _confirmed(trials: Sequence[Trial], view: View, x: Position, colors: Palette) -> go.Scatter:
@@ -165,15 +195,24 @@ def _confirmed(trials: Sequence[Trial], view: View, x: Position, colors: Palette
         for trial, one in zip(trials, found, strict=True)
     ]
     return go.Scatter(
-        x=[x(trial) for trial in trials], y=[100 * one.accuracy for one in found], mode="markers",
-        name="Confirmed, held-out accuracy", customdata=[trial.number for trial in trials], hovertext=hover,
+        x=[x(trial) for trial in trials],
+        y=[100 * one.accuracy for one in found],
+        mode="markers",
+        name="Confirmed, held-out accuracy",
+        customdata=[trial.number for trial in trials],
+        hovertext=hover,
         hovertemplate="%{hovertext}<extra></extra>",
-        marker={"symbol": "star", "size": 13, "color": colors.good,
-                "line": {"width": 1, "color": colors.background}},
-        error_y={"type": "data", "symmetric": False, "thickness": 1.6, "width": 4, "color": colors.good,
-                 "array": [100 * (one.accuracy_high - one.accuracy) for one in found],
-                 "arrayminus": [100 * (one.accuracy - one.accuracy_low) for one in found]},
-    )  # fmt: skip
+        marker={"symbol": "star", "size": 13, "color": colors.good, "line": {"width": 1, "color": colors.background}},
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "thickness": 1.6,
+            "width": 4,
+            "color": colors.good,
+            "array": [100 * (one.accuracy_high - one.accuracy) for one in found],
+            "arrayminus": [100 * (one.accuracy - one.accuracy_low) for one in found],
+        },
+    )
 
 
 def _step(front: Sequence[Trial], shown: Sequence[Trial], x: Position, colors: Palette) -> go.Scatter:
@@ -182,17 +221,26 @@ def _step(front: Sequence[Trial], shown: Sequence[Trial], x: Position, colors: P
     if front:
         xs, ys = [*xs, max(x(trial) for trial in shown)], [*ys, ys[-1]]
     return go.Scatter(
-        x=xs, y=ys, mode="lines", name="Pareto front", hoverinfo="skip",
+        x=xs,
+        y=ys,
+        mode="lines",
+        name="Pareto front",
+        hoverinfo="skip",
         line={"shape": "hv", "color": colors.front, "width": 2},
-    )  # fmt: skip
+    )
 
 
 def _ring(trial: Trial, x: Position, colors: Palette) -> go.Scatter:
     marker = {"symbol": "circle-open", "size": 22, "color": colors.text, "line": {"width": 2.5}}
     return go.Scatter(
-        x=[x(trial)], y=[100 * trial.accuracy], mode="markers", hoverinfo="skip", showlegend=False,
-        name="Selected", marker=marker,
-    )  # fmt: skip
+        x=[x(trial)],
+        y=[100 * trial.accuracy],
+        mode="markers",
+        hoverinfo="skip",
+        showlegend=False,
+        name="Selected",
+        marker=marker,
+    )
 
 
 LIFT, LINE = 46, 20  # pixels from a landmark to its label, and from one label to the next
@@ -236,7 +284,17 @@ def _label(trial: Trial, x: Callable[[Trial], float], lift: int, colors: Palette
     """The landmark's name beside it, with a thin line to its symbol."""
     color = colors.landmarks[trial.origin]
     return {
-        "x": x(trial), "y": 100 * trial.accuracy, "text": LANDMARKS[trial.origin], "ax": -26, "ay": -lift,
-        "font": {"color": color, "size": 13}, "arrowcolor": color, "arrowwidth": 1, "arrowhead": 0,
-        "standoff": 6, "bgcolor": colors.background, "opacity": 0.92, "borderpad": 1,
-    }  # fmt: skip
+        "x": x(trial),
+        "y": 100 * trial.accuracy,
+        "text": LANDMARKS[trial.origin],
+        "ax": -26,
+        "ay": -lift,
+        "font": {"color": color, "size": 13},
+        "arrowcolor": color,
+        "arrowwidth": 1,
+        "arrowhead": 0,
+        "standoff": 6,
+        "bgcolor": colors.background,
+        "opacity": 0.92,
+        "borderpad": 1,
+    }

@@ -20,18 +20,29 @@ def transfer_figure(
     colors = palette(dark)
     rows, columns = list(found), list(names)
     cells = [[found[row].get(column) for column in columns] for row in rows]
-    figure = go.Figure(go.Heatmap(
-        z=[[None if cell is None else cell.to_dense for cell in line] for line in cells],
-        x=[text.inert(names[column]) for column in columns], y=[text.inert(names[row]) for row in rows],
-        zmin=-_SCALE, zmax=_SCALE, hoverinfo="skip", showscale=False, xgap=3, ygap=3,
-        colorscale=[[0, colors.bad], [0.5, colors.grid], [1, colors.good]],
-    ))  # fmt: skip
+    figure = go.Figure(
+        go.Heatmap(
+            z=[[None if cell is None else cell.to_dense for cell in line] for line in cells],
+            x=[text.inert(names[column]) for column in columns],
+            y=[text.inert(names[row]) for row in rows],
+            zmin=-_SCALE,
+            zmax=_SCALE,
+            hoverinfo="skip",
+            showscale=False,
+            xgap=3,
+            ygap=3,
+            colorscale=[[0, colors.bad], [0.5, colors.grid], [1, colors.good]],
+        )
+    )
     for i, line in enumerate(cells):
         for j, cell in enumerate(line):
             figure.add_annotation(
-                x=j, y=i, text=_written(cell), showarrow=False,
+                x=j,
+                y=i,
+                text=_written(cell),
+                showarrow=False,
                 font={"size": 12, "color": colors.muted if cell is None else _ink(cell, colors.text)},
-            )  # fmt: skip
+            )
     lay_out(figure, colors, 90 + 56 * len(rows))
     figure.update_xaxes(side="top", showgrid=False, ticks="", title={"text": "measured on"})
     figure.update_yaxes(autorange="reversed", showgrid=False, ticks="", title={"text": "best setting of"})

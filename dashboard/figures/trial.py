@@ -25,27 +25,48 @@ def tokens_figure(trial: Trial, depth: Depth, *, dark: bool = False) -> go.Figur
     figure = go.Figure()
     left = [counts[0] if i < cuts[1] else counts[1] if i < cuts[2] else counts[2] for i in range(layers)]
     named = [f"Layer {i}: {n:.1f} of {counts[0]:.1f} image tokens" for i, n in enumerate(left)]
-    figure.add_trace(go.Bar(
-        x=list(range(layers)), y=[trial.text_tokens] * layers, name="Text tokens", hoverinfo="skip",
-        marker={"color": colors.trial, "opacity": 0.55},
-    ))  # fmt: skip
-    figure.add_trace(go.Bar(
-        x=list(range(layers)), y=left, name="Image tokens left", hovertext=named,
-        hovertemplate="%{hovertext}<extra></extra>", marker={"color": colors.front},
-    ))  # fmt: skip
-    figure.add_trace(go.Bar(
-        x=list(range(layers)), y=[counts[0] - n for n in left], name="Dropped", hoverinfo="skip",
-        marker={"color": "rgba(0,0,0,0)", "line": {"color": colors.muted, "width": 1}, "opacity": 0.5},
-    ))  # fmt: skip
+    figure.add_trace(
+        go.Bar(
+            x=list(range(layers)),
+            y=[trial.text_tokens] * layers,
+            name="Text tokens",
+            hoverinfo="skip",
+            marker={"color": colors.trial, "opacity": 0.55},
+        )
+    )
+    figure.add_trace(
+        go.Bar(
+            x=list(range(layers)),
+            y=left,
+            name="Image tokens left",
+            hovertext=named,
+            hovertemplate="%{hovertext}<extra></extra>",
+            marker={"color": colors.front},
+        )
+    )
+    figure.add_trace(
+        go.Bar(
+            x=list(range(layers)),
+            y=[counts[0] - n for n in left],
+            name="Dropped",
+            hoverinfo="skip",
+            marker={"color": "rgba(0,0,0,0)", "line": {"color": colors.muted, "width": 1}, "opacity": 0.5},
+        )
+    )
     title = "Decoder layer" if depth.known else f"Decoder layer (at least {layers})"
     lay_out(figure, colors, HEIGHT, title, "Tokens, mean per prompt")
     for name, layer, rate in (("K1", trial.k1, trial.r1), ("K2", trial.k2, trial.r2)):
         if rate > 0 and layer < layers:
             figure.add_vline(x=layer - 0.5, line={"color": colors.text, "width": 1, "dash": "dot"})
             figure.add_annotation(
-                x=layer - 0.5, y=1, yref="paper", yanchor="bottom", showarrow=False,
-                text=f"{name} = {layer}", font={"color": colors.text},
-            )  # fmt: skip
+                x=layer - 0.5,
+                y=1,
+                yref="paper",
+                yanchor="bottom",
+                showarrow=False,
+                text=f"{name} = {layer}",
+                font={"color": colors.text},
+            )
     if layers <= 16:
         figure.update_xaxes(dtick=1)
     return figure.update_layout(barmode="stack", bargap=0.12, margin={"t": 64}, legend={"y": 1.12})
@@ -67,9 +88,11 @@ def survivors(picture: Image.Image, grid: tuple[int, int], kept: Collection[int]
     for token in range(rows * columns):
         row, column = divmod(token, columns)
         box = (
-            round(column * size[0] / columns), round(row * size[1] / rows),
-            round((column + 1) * size[0] / columns) - 1, round((row + 1) * size[1] / rows) - 1,
-        )  # fmt: skip
+            round(column * size[0] / columns),
+            round(row * size[1] / rows),
+            round((column + 1) * size[0] / columns) - 1,
+            round((row + 1) * size[1] / rows) - 1,
+        )
         gone = kept is not None and token not in kept
         draw.rectangle(box, fill=(238, 240, 244, 232) if gone else None, outline=(255, 255, 255, 70))
     file = io.BytesIO()

@@ -59,11 +59,7 @@ def failures_only(view: View) -> None:
     """A study in which every trial so far failed."""
     st.subheader("Every trial so far failed")
     st.markdown(f"{len(view.failed)} failed, none finished. The reasons:")
-    st.dataframe(
-        tables.failure_table(view),
-        hide_index=True,
-        column_config=COLUMNS,
-    )
+    st.dataframe(tables.failure_table(view), hide_index=True, column_config=COLUMNS)
 
 
 def _start(command: str) -> None:

@@ -20,8 +20,12 @@ from storage.pareto import cheapest_within
 from storage.presets import preset_filename, preset_yaml
 from storage.records import Trial
 
-WITHIN = {0.005: "Cheapest within 0.5 points of dense", 0.01: "Cheapest within 1 point of dense",
-          0.02: "Cheapest within 2 points of dense", 0.0: "Cheapest not worse than dense"}  # fmt: skip
+WITHIN = {
+    0.005: "Cheapest within 0.5 points of dense",
+    0.01: "Cheapest within 1 point of dense",
+    0.02: "Cheapest within 2 points of dense",
+    0.0: "Cheapest not worse than dense",
+}
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
@@ -39,9 +43,14 @@ def show(here: Context, study: StudySummary) -> None:
     _picture(here, study)
     st.subheader("Trials", anchor=False)
     st.download_button(
-        "All trials (CSV)", lambda: csv(here.trials(study)), file_name=_named(view, "csv"), mime="text/csv",
-        icon=":material/table:", on_click="ignore", key="csv",
-    )  # fmt: skip
+        "All trials (CSV)",
+        lambda: csv(here.trials(study)),
+        file_name=_named(view, "csv"),
+        mime="text/csv",
+        icon=":material/table:",
+        on_click="ignore",
+        key="csv",
+    )
 
 
 def places(view: View) -> dict[str, Trial]:
@@ -79,14 +88,21 @@ def _preset(view: View) -> None:
     promise = study_view.promised(view, trial, name[:1].lower() + name[1:], within)
     preset = preset_yaml(view.key, trial, promise, view.sources)
     st.download_button(
-        "Download preset (YAML)", preset, file_name=preset_filename(view.key, trial), mime="application/yaml",
-        type="primary", icon=":material/download:", on_click="ignore", key="preset",
-    )  # fmt: skip
+        "Download preset (YAML)",
+        preset,
+        file_name=preset_filename(view.key, trial),
+        mime="application/yaml",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+        key="preset",
+    )
     if promise is None:
         st.warning(
             "An estimate on validation questions, not confirmed on held-out ones. The best of many noisy "
-            "estimates flatters itself.", icon=":material/help:",
-        )  # fmt: skip
+            "estimates flatters itself.",
+            icon=":material/help:",
+        )
     elif promise.confirmed:
         st.success(text.plain(text.sentence(promise.verdict)), icon=":material/verified:")
     else:
@@ -119,32 +135,39 @@ def _confirm(here: Context, view: View) -> None:
 
 def _picture(here: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = st.segmented_control(
-            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="picture cost"
-        )
-        kind = st.segmented_control(
-            "Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format"
-        )
+        cost = st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="picture cost")
+        kind = st.segmented_control("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format")
         view = here.view(study, cost or "flops_ratio")
         figure = front.front_figure(view).update_layout(
-            paper_bgcolor="#ffffff", plot_bgcolor="#ffffff", height=460,
+            paper_bgcolor="#ffffff",
+            plot_bgcolor="#ffffff",
+            height=460,
             margin={"l": 70, "r": 20, "t": 40, "b": 64},
             font={"family": "Helvetica, Arial, sans-serif", "size": 14},
-        )  # fmt: skip
+        )
         st.download_button(
-            "Interactive page (HTML)", lambda: figure.to_html(include_plotlyjs=True, full_html=True),
-            file_name=_named(view, "html"), mime="text/html", icon=":material/html:", on_click="ignore",
+            "Interactive page (HTML)",
+            lambda: figure.to_html(include_plotlyjs=True, full_html=True),
+            file_name=_named(view, "html"),
+            mime="text/html",
+            icon=":material/html:",
+            on_click="ignore",
             key="html",
-        )  # fmt: skip
-    saved = {"format": kind or "png", "filename": _named(view, "")[:-1], "width": 960, "height": 540,
-             "scale": 1 if kind == "svg" else 3}  # fmt: skip
+        )
+    saved = {
+        "format": kind or "png",
+        "filename": _named(view, "")[:-1],
+        "width": 960,
+        "height": 540,
+        "scale": 1 if kind == "svg" else 3,
+    }
     st.plotly_chart(
-        figure, key="picture", theme=None,
+        figure,
+        key="picture",
+        theme=None,
         config={"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": saved},
-    )  # fmt: skip
-    st.caption(
-        f"The camera in the picture's corner saves it as {FORMATS[kind or 'png']}, on white, for a paper."
     )
+    st.caption(f"The camera in the picture's corner saves it as {FORMATS[kind or 'png']}, on white, for a paper.")
 
 
 def _named(view: View, ending: str) -> str:

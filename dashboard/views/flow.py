@@ -31,9 +31,7 @@ def show(*, dark: bool) -> None:
     with right:
         st.subheader("Bias ratio by layer", anchor=False)
         picture(flow_figures.ratio_figure(chosen, dark=dark), "ratio")
-        st.caption(
-            text.plain("Below 0, cutting image-to-text flow hurts more; above 0, cutting image-to-image.")
-        )
+        st.caption(text.plain("Below 0, cutting image-to-text flow hurts more; above 0, cutting image-to-image."))
     st.subheader("The paper's claims", anchor=False)
     lines = [f"| {text.plain(claim)} | {text.plain(verdict)} |" for claim, verdict in flow.claims(chosen)]
     st.markdown("\n".join(["| Claim | Here |", "|---|---|", *lines]))

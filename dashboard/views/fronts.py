@@ -30,12 +30,8 @@ COLORINGS: dict[Coloring, str] = {"role": "Role", "criterion": "Criterion", "dep
 def show(here: Context, study: StudySummary) -> None:
     """The page for one study."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = st.segmented_control(
-            "Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="cost"
-        )
-        coloring = st.segmented_control(
-            "Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring"
-        )
+        cost = st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="cost")
+        coloring = st.segmented_control("Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring")
         chosen = _filter(here.trials(study))
         beside = _beside(here, study)
     whole = here.view(study, cost or "flops")
@@ -74,15 +70,15 @@ def headline(view: View) -> None:
     quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
     columns[0].metric("Dense accuracy", text.percent(dense.accuracy) if dense else "not measured yet")
     columns[1].metric(
-        "Best at ≤ 50 % FLOPs", text.percent(half.accuracy) if half else "none yet", against_dense(half),
-        **quiet,
-    )  # fmt: skip
+        "Best at ≤ 50 % FLOPs", text.percent(half.accuracy) if half else "none yet", against_dense(half), **quiet
+    )
     columns[2].metric(
-        "Cheapest within 1 point of dense", f"{text.percent(near.flops_ratio)} FLOPs" if near else "none yet",
-        against_dense(near), **quiet,
-    )  # fmt: skip
-    others = [(len(view.stopped), "stopped early"), (len(view.failed), "failed"),
-              (len(view.confirmed), "confirmed")]  # fmt: skip
+        "Cheapest within 1 point of dense",
+        f"{text.percent(near.flops_ratio)} FLOPs" if near else "none yet",
+        against_dense(near),
+        **quiet,
+    )
+    others = [(len(view.stopped), "stopped early"), (len(view.failed), "failed"), (len(view.confirmed), "confirmed")]
     rest = ", ".join(f"{count} {name}" for count, name in others if count)
     columns[3].metric("Trials", f"{len(view.complete)}", rest or None, **quiet)
 
@@ -95,9 +91,15 @@ def trial_panel(view: View, trial: Trial) -> None:
         return
     preset = preset_yaml(view.key, trial, study_view.promised(view, trial), view.sources)
     st.download_button(
-        "Download preset (YAML)", preset, file_name=preset_filename(view.key, trial), mime="application/yaml",
-        type="primary", icon=":material/download:", on_click="ignore", key="download",
-    )  # fmt: skip
+        "Download preset (YAML)",
+        preset,
+        file_name=preset_filename(view.key, trial),
+        mime="application/yaml",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+        key="download",
+    )
     if trial.number not in view.confirmed:
         st.caption(f"The numbers are a {ESTIMATE}.")
     with st.expander("Preview"):
@@ -111,9 +113,12 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
     with left, st.container(key=BOX):
         figure = figures.front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope))
         st.plotly_chart(
-            figure, key="front", selection_mode="points", on_select=lambda: _choose_point(view),
+            figure,
+            key="front",
+            selection_mode="points",
+            on_select=lambda: _choose_point(view),
             config={"displaylogo": False, "scrollZoom": False, "doubleClick": "autosize"},
-        )  # fmt: skip
+        )
     zoom.listen(BOX, scope)
     with right:
         if chosen is not None:
@@ -124,9 +129,7 @@ def _filter(trials: list[Trial]) -> Filter:
     """The filter's widgets, folded away."""
     there = choices(trials)
     with st.popover("Filter", icon=":material/filter_alt:"):
-        states = st.pills(
-            "State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states",
-        )  # fmt: skip
+        states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
         known = [name for name in st.session_state.get("criteria", []) if name in there.criteria]
         st.session_state["criteria"] = known
         criteria = st.multiselect("Criterion, all if none is chosen", there.criteria, key="criteria")
@@ -156,10 +159,14 @@ def _beside(here: Context, study: StudySummary) -> list[StudySummary]:
 
 def _tables(view: View) -> None:
     chosen = context.chosen_trial(view)
-    front, every, stopped, failed = st.tabs([
-        f"Front ({len(view.front)})", f"All trials ({len(view.complete)})",
-        f"Stopped early ({len(view.stopped)})", f"Failures ({len(view.failed)})",
-    ])  # fmt: skip
+    front, every, stopped, failed = st.tabs(
+        [
+            f"Front ({len(view.front)})",
+            f"All trials ({len(view.complete)})",
+            f"Stopped early ({len(view.stopped)})",
+            f"Failures ({len(view.failed)})",
+        ]
+    )
     with front:
         _front_table(view, chosen)
     with every:
@@ -183,9 +190,14 @@ def _front_table(view: View, chosen: Trial | None) -> None:
     # another key when rows move, or a row number goes stale
     key = f"front-table {view.key.name} {view.cost.field} {numbers} {rows}"
     st.dataframe(
-        frame, hide_index=True, column_config=COLUMNS, key=key, selection_mode="single-row",
-        selection_default={"selection": {"rows": rows}}, on_select=lambda: _choose_row(view, numbers, key),
-    )  # fmt: skip
+        frame,
+        hide_index=True,
+        column_config=COLUMNS,
+        key=key,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": rows}},
+        on_select=lambda: _choose_row(view, numbers, key),
+    )
 
 
 def _choose_point(view: View) -> None:

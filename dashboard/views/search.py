@@ -50,12 +50,14 @@ def _numbers(view: View, trials: list[Trial]) -> None:
     quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
     last = max((trial.created_at for trial in trials), default=None)
     columns[0].metric("Trials", len(trials), f"{len(view.complete)} measured to the end", **quiet)
-    columns[1].metric("Hypervolume", f"{history.hypervolume(view.complete):.3f}",
-                      f"{len(view.front)} on the front", **quiet)  # fmt: skip
+    columns[1].metric(
+        "Hypervolume", f"{history.hypervolume(view.complete):.3f}", f"{len(view.front)} on the front", **quiet
+    )
     columns[2].metric("Stopped early", len(view.stopped), _share(len(view.stopped), len(trials)), **quiet)
     columns[3].metric("Failed", len(view.failed), _share(len(view.failed), len(trials)), **quiet)
-    columns[4].metric("Trials a minute", f"{history.rate(trials):.1f}",
-                      f"last at {last:%H:%M:%S} UTC" if last else None, **quiet)  # fmt: skip
+    columns[4].metric(
+        "Trials a minute", f"{history.rate(trials):.1f}", f"last at {last:%H:%M:%S} UTC" if last else None, **quiet
+    )
 
 
 def _share(part: int, whole: int) -> str | None:
@@ -65,16 +67,13 @@ def _share(part: int, whole: int) -> str | None:
 def _growth(here: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
-        unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over",
-                                    label_visibility="collapsed")  # fmt: skip
+        unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over", label_visibility="collapsed")
     pair = (study.key.model, study.key.benchmark)
     others = [one for one in study_view.pairs(here.studies)[pair] if one.id != study.id]
     lines = {"this study": history.growth(view.complete)}
     lines |= {words.short_study_label(one): history.growth(here.trials(one)) for one in others}
     control = history.control_volume(view.complete)
-    picture(
-        history_figures.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth"
-    )
+    picture(history_figures.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth")
     st.caption(
         "Area below the front, against dense's FLOPs and accuracy 0. To compare with random search, run one "
         "of the same pair beside it: `--sampler random --seed 1`."
@@ -85,9 +84,8 @@ def _importance(here: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("What matters", anchor=False, width="content")
         target = st.segmented_control(
-            "For", list(TARGETS), format_func=TARGETS.__getitem__, key="target",
-            label_visibility="collapsed",
-        )  # fmt: skip
+            "For", list(TARGETS), format_func=TARGETS.__getitem__, key="target", label_visibility="collapsed"
+        )
     found = _weighed(study.id, study.complete, target or "accuracy", here)
     if found is None:
         st.markdown(f"Needs {FEWEST} trials that differ in it.")

@@ -56,9 +56,12 @@ def _choose(view: View) -> Trial | None:
     options = sorted(notable)
     first, second = st.columns([3, 1])
     number = first.selectbox(
-        "Trial", options, index=options.index(chosen.number), key=f"trial {view.key.name} {chosen.number}",
+        "Trial",
+        options,
+        index=options.index(chosen.number),
+        key=f"trial {view.key.name} {chosen.number}",
         format_func=lambda n: _label(notable[n], view),
-    )  # fmt: skip
+    )
     last = max(t.number for t in (*view.complete, *view.stopped))
     typed = second.number_input(
         "Any number", 0, last, value=number, key=f"any {view.key.name} {number}", help="Of this study"
@@ -74,8 +77,13 @@ def _choose(view: View) -> Trial | None:
 
 def _label(trial: Trial, view: View) -> str:
     role = LANDMARKS.get(trial.origin) or ("front" if trial in view.front else "")
-    parts = [f"{trial.number}", role, text.percent(trial.flops_ratio) + " of dense",
-             text.percent(trial.accuracy), words.configuration_text(trial)]  # fmt: skip
+    parts = [
+        f"{trial.number}",
+        role,
+        text.percent(trial.flops_ratio) + " of dense",
+        text.percent(trial.accuracy),
+        words.configuration_text(trial),
+    ]
     return " · ".join(part for part in parts if part)
 
 
@@ -181,9 +189,7 @@ def _overlay(place: Any, trial: Trial, seen: commands.Seen) -> None:
 
 
 @st.cache_data(show_spinner="Drawing questions", max_entries=64)
-def _questions(
-    key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]
-) -> list[commands.Shown]:
+def _questions(key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]) -> list[commands.Shown]:
     return commands.questions(key, source, numbers)
 
 

@@ -44,9 +44,7 @@ _listener = st.components.v2.component("himap_zoom", js=_SCRIPT)
 @st.fragment
 def listen(box: str, scope: str) -> None:
     """Report the zoom of the chart in the container with the key `box`, as belonging to `scope`."""
-    _listener(
-        key=f"{STATE} {box}", data={"box": box, "scope": scope}, on_ranges_change=lambda: _remember(box)
-    )
+    _listener(key=f"{STATE} {box}", data={"box": box, "scope": scope}, on_ranges_change=lambda: _remember(box))
 
 
 def ranges(scope: str) -> dict[str, list[float]]:

@@ -67,12 +67,30 @@ def failure_table(view: View) -> pd.DataFrame:
 def confirmation_table(view: View) -> pd.DataFrame:
     """What held-out questions say of each confirmed trial, by number."""
     rows = [
-        [number, one.verdict(), 100 * one.difference, 100 * one.difference_low, 100 * one.difference_high,
-         100 * one.accuracy, one.n, one.split, one.device]
+        [
+            number,
+            one.verdict(),
+            100 * one.difference,
+            100 * one.difference_low,
+            100 * one.difference_high,
+            100 * one.accuracy,
+            one.n,
+            one.split,
+            one.device,
+        ]
         for number, one in sorted(view.confirmed.items())
-    ]  # fmt: skip
-    columns = ("number", "held_out", "to_dense_points", "to_dense_low", "to_dense_high", "accuracy_percent",
-               "n", "split", "device")  # fmt: skip
+    ]
+    columns = (
+        "number",
+        "held_out",
+        "to_dense_points",
+        "to_dense_low",
+        "to_dense_high",
+        "accuracy_percent",
+        "n",
+        "split",
+        "device",
+    )
     return pd.DataFrame(rows, columns=[*columns])
 
 

@@ -30,9 +30,7 @@ class Observed:
     def _get(self, name: str) -> Tensor:
         if name not in self.tensors:
             asked = ", ".join(self.tensors) or "nothing"
-            raise HimapError(
-                f"a criterion read {name!r} but was given {asked}; name it in its `rows` or `needs`"
-            )
+            raise HimapError(f"a criterion read {name!r} but was given {asked}; name it in its `rows` or `needs`")
         return self.tensors[name]
 
     @property

@@ -49,8 +49,6 @@ def _farthest_first(distance: Tensor, present: Tensor, steps: int) -> Tensor:
         taken = nearest.argmax(1, keepdim=True)
         order = order.scatter_reduce(1, taken, order.new_full((1, 1), steps - step).expand_as(taken), "amax")
         to_taken = distance.gather(1, taken[:, :, None].expand(-1, -1, count))[:, 0]
-        nearest = (to_taken if step == 0 else torch.minimum(nearest, to_taken)).masked_fill(
-            absent, -torch.inf
-        )
+        nearest = (to_taken if step == 0 else torch.minimum(nearest, to_taken)).masked_fill(absent, -torch.inf)
         nearest = nearest.scatter(1, taken, -torch.inf)
     return order

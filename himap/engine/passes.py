@@ -61,9 +61,7 @@ class PromptPass:
             InputError: a row that could lose its last token, whose logits are the next token's.
         """
         tokens = self._read()
-        if self._cuts and any(
-            n and not text for n, text in zip(tokens.n_image, tokens.n_instruction, strict=True)
-        ):
+        if self._cuts and any(n and not text for n, text in zip(tokens.n_image, tokens.n_instruction, strict=True)):
             raise InputError("a prompt ends with an image token, which may be dropped; put text behind it")
         return [Stage(0, tokens)]
 

@@ -39,8 +39,7 @@ class Pruning:
         self.config = config
         self._family = family
         self._arguments = {
-            module: list(inspect.signature(module.forward).parameters)
-            for module in (family.model, family.backbone)
+            module: list(inspect.signature(module.forward).parameters) for module in (family.model, family.backbone)
         }
         self._cuts = {cut.layer: (cut, create(cut.criterion, config.seed)) for cut in config.cuts}
         self._prompt: PromptPass | None = None

@@ -47,9 +47,7 @@ def check_call(inputs: Mapping[str, Any]) -> None:
     if isinstance(inputs.get("logits_to_keep"), Tensor):
         raise InputError("logits_to_keep must be a number: a pruned prompt has other places than its input")
     if inputs.get("output_attentions"):
-        raise InputError(
-            f"output_attentions does not work with pruning: {REFUSED_OPTIONS['output_attentions']}"
-        )
+        raise InputError(f"output_attentions does not work with pruning: {REFUSED_OPTIONS['output_attentions']}")
 
 
 def check_prompt(inputs: Mapping[str, Any], layers: list[nn.Module]) -> None:

@@ -78,9 +78,7 @@ class Family:
             )
         kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
         if getattr(self.decoder.config, "attn_logit_softcapping", None):
-            raise UnsupportedModelError(
-                "a decoder that caps its attention logits cannot be pruned (SDPA cannot)"
-            )
+            raise UnsupportedModelError("a decoder that caps its attention logits cannot be pruned (SDPA cannot)")
         if unknown := kinds - {"full_attention", "sliding_attention"}:
             raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
 

@@ -40,9 +40,7 @@ def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Ite
         )
     if getattr(family.model, "_compiled_call_impl", None) is not None:
         raise UnsupportedModelError("a compiled model cannot be watched; do it before compile()")
-    name = (
-        f"{PREFIX}_{next(_number)}"  # its own, so that contexts of several models know nothing of each other
-    )
+    name = f"{PREFIX}_{next(_number)}"  # its own, so that contexts of several models know nothing of each other
     AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, sdpa_mask)
     config._attn_implementation = name
@@ -54,9 +52,7 @@ def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Ite
         AttentionMaskInterface._global_mapping.pop(name)
 
 
-def allowed(
-    module: nn.Module, mask: Tensor | None, query: Tensor, key: Tensor, is_causal: bool | None
-) -> Tensor:
+def allowed(module: nn.Module, mask: Tensor | None, query: Tensor, key: Tensor, is_causal: bool | None) -> Tensor:
     """(batch or 1, 1, queries, keys) bool: where SDPA would attend; the queries are the last of the keys."""
     queries, keys = query.shape[2], key.shape[2]
     if mask is not None:

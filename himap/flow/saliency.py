@@ -53,9 +53,15 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, see: Tensor, scaling: float,
-        run: Callable[[], Tensor], watch: Callable[[Tensor], None],
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        see: Tensor,
+        scaling: float,
+        run: Callable[[], Tensor],
+        watch: Callable[[Tensor], None],
+    ) -> Tensor:
         ctx.save_for_backward(query, key, value, see)
         ctx.scaling, ctx.watch = scaling, watch
         return run()
@@ -75,10 +81,7 @@ class _Attention(torch.autograd.Function):
         inner = (flow - weights * flow.sum(-1, keepdim=True)).mul_(ctx.scaling)
         of_key = (inner.transpose(-1, -2) @ q).unflatten(1, (-1, groups)).sum(2)
         of_value = (weights.transpose(-1, -2) @ above).unflatten(1, (-1, groups)).sum(2)
-        return (
-            (inner @ k).to(query.dtype), of_key.to(key.dtype), of_value.to(value.dtype),
-            None, None, None, None,
-        )  # fmt: skip
+        return ((inner @ k).to(query.dtype), of_key.to(key.dtype), of_value.to(value.dtype), None, None, None, None)
 
 
 def watching(watch: Watch) -> Callable[..., tuple[Tensor, None]]:
@@ -211,7 +214,5 @@ def saliency(model: nn.Module, inputs: Mapping[str, Any], targets: Tensor) -> Sa
         undo.enter_context(torch.enable_grad())
         loss = losses(model(**inputs, use_cache=False).logits, targets)
         torch.autograd.grad(loss.sum(), entrance.hidden)
-    by_name = {
-        name: torch.stack([found[layer][name] for layer in range(len(family.layers))], 1) for name in found[0]
-    }
+    by_name = {name: torch.stack([found[layer][name] for layer in range(len(family.layers))], 1) for name in found[0]}
     return Saliency(**by_name, loss=loss.detach().double().cpu())

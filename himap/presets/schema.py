@@ -186,7 +186,7 @@ class OldDocument(Part):
                 "dense_accuracy", "difference", "difference_low", "difference_high", "dense_latency_ms",
                 "text_tokens",
             )),
-        }  # fmt: skip
+        }
         return Document.model_validate({
             "schema": SCHEMA,
             "kind": KIND,
@@ -198,7 +198,7 @@ class OldDocument(Part):
             },
             "measured": [measured],
             "provenance": self.provenance.model_dump(exclude={"estimate"}),
-        })  # fmt: skip
+        })
 
 
 def parse(document: dict[str, Any]) -> Document:

@@ -28,11 +28,7 @@ DESCRIPTION_WEIGHT = 0.5
 
 
 def answer_loss(
-    decoder: Any,
-    batch: Batch,
-    inputs: torch.Tensor,
-    positions: torch.Tensor,
-    description_weight: float = 1.0,
+    decoder: Any, batch: Batch, inputs: torch.Tensor, positions: torch.Tensor, description_weight: float = 1.0
 ) -> torch.Tensor:
     """Cross-entropy of answers and descriptions, per token; inputs (batch, length, hidden)."""
     chosen = batch.labels >= 0

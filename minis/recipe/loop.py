@@ -89,9 +89,7 @@ def _record(folder: Path, stage: Stage, step: int, loss: float, seconds: float) 
     log.info("%s %d/%d loss %.4f, %.0f s left", stage.name, step, stage.steps, loss, left)
 
 
-def _save(
-    path: Path, stage: Stage, optimizers: list[torch.optim.Optimizer], step: int, seconds: float
-) -> None:
+def _save(path: Path, stage: Stage, optimizers: list[torch.optim.Optimizer], step: int, seconds: float) -> None:
     state = {
         "module": stage.module.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],

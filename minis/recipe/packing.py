@@ -76,10 +76,7 @@ class Packer:
         asked_for, listing = (
             (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
         )
-        blocks = [
-            self.block(text.CAPTION, text.caption(scene), True),
-            self.block(asked_for, listing(scene), True),
-        ]
+        blocks = [self.block(text.CAPTION, text.caption(scene), True), self.block(asked_for, listing(scene), True)]
         for benchmark in BENCHMARKS.values():
             count = per_benchmark * (2 if benchmark.name == "aokvqa" else 1)
             found = [q for _ in range(count) for q in benchmark.ask(scene, rng)]

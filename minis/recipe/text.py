@@ -19,8 +19,19 @@ from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, Thing, make_
 CAPTION = "Provide a one-sentence caption for the provided image."
 BY_KIND = "List the objects by kind."
 BY_COLOR = "List the objects by color."
-_MARKS = ("<pad>", "<unk>", "<s>", "</s>", "<image>", "<|im_start|>", "<|im_end|>", "<|vision_start|>",
-          "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")  # fmt: skip
+_MARKS = (
+    "<pad>",
+    "<unk>",
+    "<s>",
+    "</s>",
+    "<image>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 _FIXED = ("USER:", "ASSISTANT:", SHORT_ANSWER, OPTION_LETTER, CAPTION, BY_KIND, BY_COLOR)
 
 LLAVA_TEMPLATE = (
@@ -47,9 +58,7 @@ def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
     video = {"video_token": "<|video_pad|>"} if qwen else {}
     vocabulary = {word: i for i, word in enumerate([*_MARKS, *_FIXED, *_words()])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()]
-    )
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     backend.add_special_tokens(list(_MARKS))
     backend.add_tokens([AddedToken(text, normalized=False) for text in _FIXED])
     return PreTrainedTokenizerFast(

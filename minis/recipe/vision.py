@@ -30,9 +30,13 @@ def image_processor(name: str) -> Any:
         side = {"height": LLAVA_SIDE, "width": LLAVA_SIDE}
         return CLIPImageProcessorPil(size=side, do_center_crop=False, image_mean=_MEAN, image_std=_STD)
     return Qwen2VLImageProcessorPil(
-        patch_size=QWEN_TOKEN // 2, merge_size=2, temporal_patch_size=2, image_mean=_MEAN, image_std=_STD,
+        patch_size=QWEN_TOKEN // 2,
+        merge_size=2,
+        temporal_patch_size=2,
+        image_mean=_MEAN,
+        image_std=_STD,
         size={"shortest_edge": (8 * QWEN_TOKEN) ** 2, "longest_edge": (28 * QWEN_TOKEN) ** 2},
-    )  # fmt: skip
+    )
 
 
 def grid(name: str, scene: Scene) -> tuple[int, int]:

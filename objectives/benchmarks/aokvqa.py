@@ -15,14 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from objectives.benchmarks.base import (
-    OPTION_LETTER,
-    SHORT_ANSWER,
-    Hub,
-    PublishedBenchmark,
-    Question,
-    question,
-)
+from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Hub, PublishedBenchmark, Question, question
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import COLORS, Scene
@@ -97,9 +90,7 @@ class AOKVQADirect(PublishedBenchmark):
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """The hub writes the list of answers as one string."""
         answers = field(row, "direct_answers", self.title)
-        return replace(
-            _unanswered(row), answers=tuple(literal_eval(answers) if isinstance(answers, str) else answers)
-        )
+        return replace(_unanswered(row), answers=tuple(literal_eval(answers) if isinstance(answers, str) else answers))
 
 
 def _unanswered(row: Mapping[str, Any]) -> Question:

@@ -100,9 +100,7 @@ class Flickr30k(Captions):
             return coco_captions(file)
         rows = [row for row in field(value, "images", file) if row.get("split", "test") == "test"]
         return [
-            Question(
-                Path(row["filename"]).stem, row["filename"], "", tuple(s["raw"] for s in row["sentences"])
-            )
+            Question(Path(row["filename"]).stem, row["filename"], "", tuple(s["raw"] for s in row["sentences"]))
             for row in rows
         ]
 
@@ -120,11 +118,7 @@ def coco_captions(path: Path) -> list[Question]:
     images = value.get("images") or [{"id": number} for number in texts]
     found = [
         Question(
-            str(i["id"]),
-            i.get("file_name", f"{i['id']}.jpg"),
-            "",
-            tuple(texts[i["id"]]),
-            category=i.get("domain", ""),
+            str(i["id"]), i.get("file_name", f"{i['id']}.jpg"), "", tuple(texts[i["id"]]), category=i.get("domain", "")
         )
         for i in images
         if i["id"] in texts

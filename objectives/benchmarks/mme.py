@@ -22,9 +22,7 @@ from objectives.scenes import COLORS, KINDS, WORDS, Scene
 from objectives.scenes.refer import by_kind, plural, unique
 
 Pair = tuple[str, str]
-PERCEPTION = (
-    "existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR",
-)  # fmt: skip
+PERCEPTION = ("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR")
 COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
 _YES_OR_NO = "Please answer yes or no."
 
@@ -74,18 +72,14 @@ class MME(PublishedBenchmark):
             return [q for file in files for q in self._category(file)]
         asked = [q for name in (*PERCEPTION, *COGNITION) for q in self._released(path, name)]
         if not asked:
-            raise DataError(
-                f"found no MME questions in {path}; expected existence.txt, or existence/, and so on"
-            )
+            raise DataError(f"found no MME questions in {path}; expected existence.txt, or existence/, and so on")
         return asked
 
     def _category(self, path: Path) -> Iterator[Question]:
         for i, line in enumerate(read_text(path).splitlines(), 1):
             parts = line.split("\t")
             if len(parts) not in (3, 4):
-                raise DataError(
-                    f"{path} line {i}: got {len(parts)} fields; expected image, question and answer"
-                )
+                raise DataError(f"{path} line {i}: got {len(parts)} fields; expected image, question and answer")
             yield _official(path.stem, parts[0], parts[1], parts[2], i)
 
     def _released(self, root: Path, category: str) -> Iterator[Question]:
@@ -168,5 +162,9 @@ def _ocr(scene: Scene, rng: np.random.Generator) -> Pair | None:
 
 
 _MAKERS: dict[str, Callable[[Scene, np.random.Generator], Pair | None]] = {
-    "existence": _existence, "count": _count, "position": _position, "color": _color, "OCR": _ocr,
-}  # fmt: skip
+    "existence": _existence,
+    "count": _count,
+    "position": _position,
+    "color": _color,
+    "OCR": _ocr,
+}

@@ -34,8 +34,7 @@ class TextVQA(PublishedBenchmark):
         pool = [*signs, *letters]
         picked = [pool[i] for i in rng.permutation(len(pool))[:2]]
         return [
-            question(scene, i, text, (thing.text,) * 10, category=thing.kind)
-            for i, (text, thing) in enumerate(picked)
+            question(scene, i, text, (thing.text,) * 10, category=thing.kind) for i, (text, thing) in enumerate(picked)
         ]
 
     def score(self, question: Question, answer: str) -> float:
@@ -47,9 +46,7 @@ class TextVQA(PublishedBenchmark):
         if (beside := annotations.with_name(_OCR)).is_file():
             ocr = {row["image_id"]: row["ocr_tokens"] for row in field(read_json(beside), "data", beside)}
         rows = field(read_json(annotations), "data", annotations)
-        return [
-            self.row({"ocr_tokens": ocr.get(row.get("image_id"), []), **row}, i) for i, row in enumerate(rows)
-        ]
+        return [self.row({"ocr_tokens": ocr.get(row.get("image_id"), []), **row}, i) for i, row in enumerate(rows)]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Annotations and the hub's records have the same fields."""

@@ -73,10 +73,7 @@ class VQAv2(PublishedBenchmark):
             questions = read_json(find(path if path.is_dir() else beside, [_QUESTIONS], "VQAv2 questions"))
             texts = {q["question_id"]: q["question"] for q in field(questions, "questions", beside)}
         rows = field(read_json(annotations), "annotations", annotations)
-        return [
-            self.row({"question": texts.get(row.get("question_id"), ""), **row}, i)
-            for i, row in enumerate(rows)
-        ]
+        return [self.row({"question": texts.get(row.get("question_id"), ""), **row}, i) for i, row in enumerate(rows)]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Annotations and the hub's records have the same fields."""

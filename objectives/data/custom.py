@@ -216,11 +216,5 @@ def _letter(answers: tuple[str, ...], choices: tuple[str, ...]) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {
-        "NoneType": "null",
-        "bool": "a truth value",
-        "int": "a number",
-        "float": "a number",
-        "str": "text",
-    }
+    names = {"NoneType": "null", "bool": "a truth value", "int": "a number", "float": "a number", "str": "text"}
     return names.get(type(value).__name__, "a list" if isinstance(value, list) else "an object")

@@ -59,9 +59,7 @@ def _dataset(hub: Hub) -> Any:
         return datasets.load_dataset(hub.id, hub.config or None, split=hub.split)
     except Exception as error:  # that library raises those of its HTTP and file libraries too
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(
-            f"cannot load {hub.id} from the hub ({first}); give its files by --data-root"
-        ) from error
+        raise DataError(f"cannot load {hub.id} from the hub ({first}); give its files by --data-root") from error
 
 
 def _cache() -> Path:

@@ -46,14 +46,7 @@ def _decoded(path: Path) -> Image.Image:
     with _opened(path) as image:
         try:
             return image.convert("RGB")
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            EOFError,
-            MemoryError,
-            Image.DecompressionBombError,
-        ) as error:
+        except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
             raise DataError(f"image {path} is truncated or damaged ({_line(error)})") from error
 
 

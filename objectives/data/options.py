@@ -15,22 +15,13 @@ EVERYTHING = ["all"]
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """--data, --metric, --data-root, --hub and --on-bad."""
-    parser.add_argument(
-        "--data", type=Path, metavar="FILE", help="your own questions, one JSON object a line"
-    )
+    parser.add_argument("--data", type=Path, metavar="FILE", help="your own questions, one JSON object a line")
     parser.add_argument("--metric", default="", metavar="NAME", help=f"for --data: {', '.join(METRICS)}")
     parser.add_argument(
-        "--data-root",
-        type=Path,
-        metavar="DIR",
-        help="a benchmark's official files, or where image paths count from",
+        "--data-root", type=Path, metavar="DIR", help="a benchmark's official files, or where image paths count from"
     )
-    parser.add_argument(
-        "--hub", action="store_true", help="take the benchmark's dataset from the Hugging Face hub"
-    )
-    parser.add_argument(
-        "--on-bad", choices=["stop", "skip"], default="stop", help="what a row that is bad does"
-    )
+    parser.add_argument("--hub", action="store_true", help="take the benchmark's dataset from the Hugging Face hub")
+    parser.add_argument("--on-bad", choices=["stop", "skip"], default="stop", help="what a row that is bad does")
 
 
 def source_of(options: argparse.Namespace, name: str) -> Source:

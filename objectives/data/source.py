@@ -55,9 +55,11 @@ class Source:
     def options(self) -> str:
         """What a command line takes to ask for this source."""
         named: tuple[tuple[str, str | Path | None], ...] = (
-            ("--benchmark", self.benchmark), ("--data", self.data), ("--metric", self.metric),
+            ("--benchmark", self.benchmark),
+            ("--data", self.data),
+            ("--metric", self.metric),
             ("--data-root", self.data_root),
-        )  # fmt: skip
+        )
         words = [word for name, value in named if value for word in (name, str(value))]
         words += ["--hub"] if self.hub else []
         return shlex.join([*words, "--on-bad", "skip"] if self.data and self.skip_bad else words)
@@ -128,8 +130,7 @@ def _by_contents(questions: list[Question]) -> list[Question]:
     images = {image for q in questions for image in q.images}
     seen = {image: hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images}
     return [
-        replace(q, image=seen[q.image], more_images=tuple(seen[image] for image in q.more_images))
-        for q in questions
+        replace(q, image=seen[q.image], more_images=tuple(seen[image] for image in q.more_images)) for q in questions
     ]
 
 
@@ -141,9 +142,7 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
         everything = chosen.official(folder)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(
-            f"{folder} is not in the form of {chosen.title}'s official files ({reason})"
-        ) from error
+        raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
     asked = [q for q in everything if q.image]
     placed = [_placed(chosen, folder, question) for question in subset(asked, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]

@@ -102,8 +102,7 @@ class Evaluator:
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
         asked = {i: self.questions[i] for i in chunk}
         shapes = {
-            i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q)))
-            for i, q in asked.items()
+            i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in asked.items()
         }
         order = sorted(chunk, key=lambda i: shapes[i])
         return [self._batch(part) for part in parts(order, batch_size)]
@@ -114,9 +113,7 @@ class Evaluator:
         inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in asked], images)
         inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
         is_image = inputs["input_ids"] == self.loaded.model.config.image_token_id
-        rest, features = self._features.instead_of_pixels(
-            [image for q in asked for image in q.images], inputs
-        )
+        rest, features = self._features.instead_of_pixels([image for q in asked for image in q.images], inputs)
         return _Batch(
             order,
             rest,
@@ -182,9 +179,7 @@ class Evaluator:
 
     def _answer(self, batch: _Batch) -> list[str]:
         generated = self.loaded.model.generate(
-            **batch.arguments(),
-            max_new_tokens=self.benchmark.max_new_tokens,
-            do_sample=False,
+            **batch.arguments(), max_new_tokens=self.benchmark.max_new_tokens, do_sample=False
         )
         new = generated[:, batch.inputs["input_ids"].shape[1] :]
         texts = self.loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)

@@ -10,11 +10,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-_FAMILIES = (
-    "LlavaForConditionalGeneration",
-    "Qwen2VLForConditionalGeneration",
-    "Qwen2_5_VLForConditionalGeneration",
-)
+_FAMILIES = ("LlavaForConditionalGeneration", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
 
 
 def takes_features(model: Any) -> bool:
@@ -59,10 +55,7 @@ class Features:
             vision: dict[str, Any] = {"pixel_values": pixels[places]}
         else:  # patches of all images in one list
             patches = pixels.split(grids.prod(1).tolist())
-            vision = {
-                "pixel_values": torch.cat([patches[place] for place in places]),
-                "image_grid_thw": grids[places],
-            }
+            vision = {"pixel_values": torch.cat([patches[place] for place in places]), "image_grid_thw": grids[places]}
         config = self._model.config
         for name in ("vision_feature_layer", "vision_feature_select_strategy"):
             if hasattr(config, name):
@@ -74,8 +67,4 @@ class Features:
 def as_arguments(features: tuple[Tensor, ...]) -> dict[str, Any]:
     """Features as forward and `generate` take them from a vision tower that has already run."""
     output: Any = features
-    return (
-        {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
-        if features
-        else {}
-    )
+    return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}} if features else {}

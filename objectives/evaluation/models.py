@@ -12,13 +12,7 @@ from typing import Any
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from transformers import (
-    AutoConfig,
-    AutoModelForImageTextToText,
-    AutoProcessor,
-    AutoTokenizer,
-    processing_utils,
-)
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer, processing_utils
 from transformers.models.auto.image_processing_auto import AutoImageProcessor  # 5.17 hides it from above
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
@@ -27,11 +21,7 @@ from objectives.benchmarks import Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
-_WITHOUT_VIDEO = (
-    "Qwen2VLProcessor",
-    "Qwen2_5_VLProcessor",
-    "Qwen3VLProcessor",
-)  # what `ImageOnly` stands for
+_WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # what `ImageOnly` stands for
 
 
 @dataclass(frozen=True)
@@ -51,9 +41,7 @@ class LoadedModel:
         device: torch.device = self.model.device
         return device
 
-    def inputs(
-        self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]
-    ) -> dict[str, torch.Tensor]:
+    def inputs(self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> dict[str, torch.Tensor]:
         """Left-padded model inputs for one user turn each: its images, at least one, then its text."""
         rows = [list(row) for row in images]
         turns = [user_turn(prompt, len(row)) for prompt, row in zip(prompts, rows, strict=True)]
@@ -78,9 +66,7 @@ def load(source: str | Path, device: str | None = None) -> LoadedModel:
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        model: Any = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa"
-        )
+        model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
         processor = load_processor(source)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelLoadError(

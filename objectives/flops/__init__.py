@@ -72,9 +72,7 @@ def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig)
     return float(sum(layers * _layer_flops(shape, n, n) for layers, n in parts) + _head_flops(shape))
 
 
-def token_flops(
-    shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1
-) -> float:
+def token_flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1) -> float:
     """True FLOPs of one generated token: a forward pass over it alone, on the cache of the pruned prompt.
 
     Counts the same as `flops`. The first new token comes out of the prefill itself; `token` = 1 is the pass

@@ -38,21 +38,26 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     summary, _, details = (__doc__ or "").partition("\n")
     made = _Parser(
-        prog="python -m objectives.flops", description=summary, epilog=details,
+        prog="python -m objectives.flops",
+        description=summary,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     made.add_argument("--model", required=True, help=f"{', '.join(FULL_SIZE)}, or a checkpoint's folder")
     for name, kind, value, what in (
-        ("k1", int, 2, "layer of the shallow cut"), ("r1", float, 50, "percent it drops"),
-        ("k2", int, 8, "layer of the deep cut"), ("r2", float, 75, "percent it drops of those left"),
-    ):  # fmt: skip
-        made.add_argument(
-            f"--{name}", type=kind, default=value, metavar="N", help=f"{what} (default {value})"
-        )
+        ("k1", int, 2, "layer of the shallow cut"),
+        ("r1", float, 50, "percent it drops"),
+        ("k2", int, 8, "layer of the deep cut"),
+        ("r2", float, 75, "percent it drops of those left"),
+    ):
+        made.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"{what} (default {value})")
     made.add_argument(
-        "--text", type=int, default=PAPER_TEXT, metavar="N",
+        "--text",
+        type=int,
+        default=PAPER_TEXT,
+        metavar="N",
         help=f"text tokens of the prompt (default {PAPER_TEXT}, the paper's)",
-    )  # fmt: skip
+    )
     made.add_argument("--image", type=int, metavar="N", help="image tokens (default: the model's)")
     made.add_argument("--json", action="store_true", help="print JSON")
     return made
@@ -119,7 +124,10 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "model": options.model,
         "source": model.source,
-        "k1": config.k1, "r1": config.r1, "k2": config.k2, "r2": config.r2,
+        "k1": config.k1,
+        "r1": config.r1,
+        "k2": config.k2,
+        "r2": config.r2,
         "layers": model.shape.layers,
         "intermediate": model.shape.intermediate,
         "text_tokens": options.text,
@@ -131,7 +139,7 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
         "paper_flops": beside(paper_flops(*paper, config), paper_flops(*paper, dense)),
         "paper_image_tokens": model.paper_image_tokens,
         "paper_intermediate": model.paper_shape.intermediate,
-    }  # fmt: skip
+    }
 
 
 def table(found: dict[str, Any]) -> str:
@@ -149,9 +157,7 @@ def table(found: dict[str, Any]) -> str:
         cost = found[name]
         prefix, scale = next(((p, s) for p, s in _PREFIXES if cost["dense"] >= s), _PREFIXES[-1])
         head = f"{label} ({prefix} {unit})"
-        lines.append(
-            f"{head:40}{cost['dense'] / scale:12.3f}{cost['pruned'] / scale:12.3f}{cost['ratio']:9.1%}"
-        )
+        lines.append(f"{head:40}{cost['dense'] / scale:12.3f}{cost['pruned'] / scale:12.3f}{cost['ratio']:9.1%}")
     if found["paper_intermediate"] != found["intermediate"]:
         lines.append(
             f"paper_flops as the paper has it: {found['paper_image_tokens']} image tokens, "

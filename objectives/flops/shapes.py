@@ -33,12 +33,13 @@ _SQUARE_672 = "one of 672 x 672 pixels"
 
 FULL_SIZE = {
     "llava-7b": FullSize(_VICUNA_7B, 576, _FIXED, "llava-hf/llava-1.5-7b-hf"),
-    "llava-13b": FullSize(
-        DecoderShape(5120, 13824, 40, 40, 40, 128, 32064), 576, _FIXED, "llava-hf/llava-1.5-13b-hf"
-    ),
+    "llava-13b": FullSize(DecoderShape(5120, 13824, 40, 40, 40, 128, 32064), 576, _FIXED, "llava-hf/llava-1.5-13b-hf"),
     "qwenvl-7b": FullSize(
         # Its config.json says intermediate_size 22016 for both input halves of the gated FFN: 11008 each.
-        DecoderShape(4096, 11008, 32, 32, 32, 128, 151936), 256, _FIXED, "Qwen/Qwen-VL",
+        DecoderShape(4096, 11008, 32, 32, 32, 128, 151936),
+        256,
+        _FIXED,
+        "Qwen/Qwen-VL",
         paper=(DecoderShape(4096, 22016, 32, 32, 32, 128), 448),
     ),
     "llava-next-7b": FullSize(
@@ -50,7 +51,6 @@ FULL_SIZE = {
     ),
     "qwen2.5-vl-7b": FullSize(_QWEN2_7B, 576, _SQUARE_672, "Qwen/Qwen2.5-VL-7B-Instruct"),
     "qwen3-vl-8b": FullSize(
-        DecoderShape(4096, 12288, 36, 32, 8, 128, 151936), 576, "one of 768 x 768 pixels",
-        "Qwen/Qwen3-VL-8B-Instruct",
+        DecoderShape(4096, 12288, 36, 32, 8, 128, 151936), 576, "one of 768 x 768 pixels", "Qwen/Qwen3-VL-8B-Instruct"
     ),
-}  # fmt: skip
+}

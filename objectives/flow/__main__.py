@@ -40,17 +40,21 @@ _CHECKPOINTS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"
 def parser() -> argparse.ArgumentParser:
     summary_, _, details = (__doc__ or "").partition("\n")
     made = argparse.ArgumentParser(
-        prog="python -m objectives.flow", description=summary_, epilog=details,
+        prog="python -m objectives.flow",
+        description=summary_,
+        epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     made.add_argument(
-        "--model", required=True,
-        help=f"{', '.join(MINIS)} (their embedded minis), or a checkpoint's folder or hub id",
-    )  # fmt: skip
+        "--model", required=True, help=f"{', '.join(MINIS)} (their embedded minis), or a checkpoint's folder or hub id"
+    )
     made.add_argument(
-        "--benchmark", nargs="+", default=list(PAPER), metavar="NAME",
+        "--benchmark",
+        nargs="+",
+        default=list(PAPER),
+        metavar="NAME",
         help=f"some of {', '.join(EVERY_BENCHMARK)} (default: {' '.join(PAPER)}, as in the paper)",
-    )  # fmt: skip
+    )
     made.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
     made.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
     made.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
@@ -68,8 +72,13 @@ def source_of(model: str) -> tuple[str, str]:
 def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, out: Path) -> dict[str, Any]:
     """The flow of one pair: measured as far as it is not stored, stored and drawn; returns the document."""
     asked = load_questions(source, SPLIT, n)
-    key = {"model": name, "weights_digest": loaded.digest, "benchmark": asked.key, "split": SPLIT,
-           "n": len(asked.questions)}  # fmt: skip
+    key = {
+        "model": name,
+        "weights_digest": loaded.digest,
+        "benchmark": asked.key,
+        "split": SPLIT,
+        "n": len(asked.questions),
+    }
     path, document = results.start(out, key)
     if document["complete"]:
         return document
@@ -83,10 +92,16 @@ def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, o
 
         measured.run(save)
     document |= {
-        "complete": True, "title": asked.benchmark.title, "weights": kind, "questions": asked.origin,
-        "device": device_name(loaded.device), "commit": commit(), "versions": versions(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"), "summary": summary(measured.record),
-    }  # fmt: skip
+        "complete": True,
+        "title": asked.benchmark.title,
+        "weights": kind,
+        "questions": asked.origin,
+        "device": device_name(loaded.device),
+        "commit": commit(),
+        "versions": versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "summary": summary(measured.record),
+    }
     results.write(path, document)
     figures.draw(document, path.with_suffix(""))
     return document
@@ -106,19 +121,13 @@ def table(document: dict[str, Any]) -> str:
         sums = [found["saliency"][name][layer]["mean"] for name in found["saliency"]]
         same = [row["consistency"]["mean"] for row in layers if row["layers"] == [layer]]
         shown = "".join(f"{value:10.2e}" for value in sums)
-        lines.append(
-            f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(found, layer)}"
-        )
+        lines.append(f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(found, layer)}")
     for row in found["disruption"]:
         if row["where"] != "layer":
             which = row["where"] if row["where"] == "all" else f"{row['where']} {len(row['layers'])}"
             cells = ", ".join(
                 f"{what} {_percent(row[name])}"
-                for what, name in (
-                    ("same answer", "consistency"),
-                    ("top-5", "jaccard"),
-                    ("accuracy", "accuracy"),
-                )
+                for what, name in (("same answer", "consistency"), ("top-5", "jaccard"), ("accuracy", "accuracy"))
             )
             lines.append(f"{row['flow']:15} blocked in {which:8} {cells}")
     lines += [f"{row['verdict']:10} {row['claim']}{_evidence(row)}" for row in found["hypotheses"]]

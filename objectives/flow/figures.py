@@ -12,22 +12,21 @@ import numpy as np
 from objectives.errors import ObjectiveError
 
 _COLORS = {
-    "system": "#888888", "image": "#3057c9", "instruction": "#c9472f", "intra_visual": "#3057c9",
-    "visual_textual": "#c9472f", "random": "#888888",
-}  # fmt: skip
-_SAYS = {
-    "system": "S_sys", "image": "S_img", "instruction": "S_ins", "intra_visual": "S_vv",
-    "visual_textual": "S_vt",
-}  # fmt: skip
+    "system": "#888888",
+    "image": "#3057c9",
+    "instruction": "#c9472f",
+    "intra_visual": "#3057c9",
+    "visual_textual": "#c9472f",
+    "random": "#888888",
+}
+_SAYS = {"system": "S_sys", "image": "S_img", "instruction": "S_ins", "intra_visual": "S_vv", "visual_textual": "S_vt"}
 _BLOCKED = {"visual_textual": "visual-textual", "intra_visual": "intra-visual", "random": "random rows"}
 
 
 def check_matplotlib() -> None:
     """Raises ObjectiveError where the figures cannot be drawn, so that nobody measures for hours first."""
     if find_spec("matplotlib") is None:
-        raise ObjectiveError(
-            "figures need matplotlib, which is not installed; pip install 'himap-search[dev]'"
-        )
+        raise ObjectiveError("figures need matplotlib, which is not installed; pip install 'himap-search[dev]'")
 
 
 def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
@@ -59,9 +58,8 @@ def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
 
 
 def _lines(
-    panel: Any, values: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str],
-    labels: Mapping[str, str],
-) -> None:  # fmt: skip
+    panel: Any, values: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str], labels: Mapping[str, str]
+) -> None:
     """One line a name, with its interval as a band."""
     for name in names:
         rows = values[name]
@@ -75,11 +73,7 @@ def _lines(
 def _consistency(panel: Any, found: Mapping[str, Any]) -> None:
     """By layer as lines; of the first and the last layers together as marks at the edges."""
     by_layer = {
-        flow: [
-            row["consistency"]
-            for row in found["disruption"]
-            if (row["where"], row["flow"]) == ("layer", flow)
-        ]
+        flow: [row["consistency"] for row in found["disruption"] if (row["where"], row["flow"]) == ("layer", flow)]
         for flow in _BLOCKED
     }
     _lines(panel, by_layer, tuple(_BLOCKED), _BLOCKED)

@@ -143,8 +143,7 @@ class Measurement:
         inputs, targets = self._prompts.answered(batch)
         found = saliency(self._prompts.loaded.model, inputs, targets)
         return {
-            str(i): {name: getattr(found, name)[row].tolist() for name in SUMS}
-            for row, i in enumerate(batch.order)
+            str(i): {name: getattr(found, name)[row].tolist() for name in SUMS} for row, i in enumerate(batch.order)
         }
 
 

@@ -30,9 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot read the flow in {path} ({error}); expected a file by objectives.flow"
-        ) from None
+        raise DataError(f"cannot read the flow in {path} ({error}); expected a file by objectives.flow") from None
     if not isinstance(document, dict) or document.get("kind") != KIND or document.get("schema") != SCHEMA:
         raise DataError(f"{path} holds no flow of schema {SCHEMA}; expected a file by objectives.flow")
     return document

@@ -58,9 +58,7 @@ def ranges(flow: Mapping[str, Any]) -> Ranges:
     if found is None:
         raise ValueError("got a flow that is not complete; measure it to its end first")
     layers = found["layers"]
-    text, visual = (
-        [each["mean"] for each in found["saliency"][name]] for name in ("visual_textual", "intra_visual")
-    )
+    text, visual = ([each["mean"] for each in found["saliency"][name]] for name in ("visual_textual", "intra_visual"))
     low, high = (min(passed(text, part), layers - 2) for part in (_HALF, ENDED))
     turn = turning(found["bias_ratio"])
     first = passed(visual, ENDED) if turn is None else turn

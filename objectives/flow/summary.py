@@ -102,9 +102,8 @@ def _span(layers: int, first: float, last: float) -> slice:
 
 
 def _hypotheses(
-    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None],
-    draw: Resampling,
-) -> list[dict[str, Any]]:  # fmt: skip
+    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None], draw: Resampling
+) -> list[dict[str, Any]]:
     layers = sums["image"].shape[1]
     text, visual = sums["visual_textual"], sums["intra_visual"]
     early, middle = _span(layers, 0, 3), _span(layers, 7, 16)
@@ -160,5 +159,11 @@ def _judged_ratio(claim: str, chosen: Sequence[tuple[int, Estimate]], sign: int)
     elif ratios and wrong == len(ratios):
         verdict = "disagrees"
     layers = [chosen[0][0], chosen[-1][0]] if chosen else None
-    return {"claim": claim, "layers": layers, "agreeing": right, "disagreeing": wrong, "of": len(ratios),
-            "verdict": verdict}  # fmt: skip
+    return {
+        "claim": claim,
+        "layers": layers,
+        "agreeing": right,
+        "disagreeing": wrong,
+        "of": len(ratios),
+        "verdict": verdict,
+    }

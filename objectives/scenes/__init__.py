@@ -3,7 +3,4 @@
 from objectives.scenes.render import place, render
 from objectives.scenes.scene import COLORS, KINDS, LETTERS, SHAPES, SPLITS, WORDS, Scene, Thing, make_scene
 
-__all__ = [
-    "COLORS", "KINDS", "LETTERS", "SHAPES", "SPLITS", "WORDS",
-    "Scene", "Thing", "make_scene", "place", "render",
-]  # fmt: skip
+__all__ = ["COLORS", "KINDS", "LETTERS", "SHAPES", "SPLITS", "WORDS", "Scene", "Thing", "make_scene", "place", "render"]

@@ -31,9 +31,7 @@ def plural(kind: str) -> str:
     return "crosses" if kind == "cross" else f"{kind}s"
 
 
-def choices(
-    rng: np.random.Generator, answer: str, others: Iterable[str], count: int
-) -> tuple[tuple[str, ...], str]:
+def choices(rng: np.random.Generator, answer: str, others: Iterable[str], count: int) -> tuple[tuple[str, ...], str]:
     """`count` shuffled options that hold `answer`, and the answer's letter."""
     pool = [other for other in others if other != answer]
     options = [answer, *(pool[i] for i in rng.permutation(len(pool))[: count - 1])]

@@ -11,10 +11,7 @@ SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "diamond", "m
 KINDS = (*SHAPES, "letter", "sign")
 COLORS = ("red", "green", "blue", "yellow", "purple", "orange", "cyan", "white")
 LETTERS = ("F", "H", "K", "M", "R", "T", "X", "Z")
-WORDS = (
-    "bus", "cat", "dog", "exit", "go", "hot", "ice", "map",
-    "box", "pie", "sun", "tax", "up", "van", "wet", "zoo",
-)  # fmt: skip
+WORDS = ("bus", "cat", "dog", "exit", "go", "hot", "ice", "map", "box", "pie", "sun", "tax", "up", "van", "wet", "zoo")
 SPLITS = ("train", "validation", "test")
 
 # Unequal frequencies and companions give POPE its popular and adversarial distractors.

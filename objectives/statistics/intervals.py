@@ -95,9 +95,7 @@ def _effective(values: np.ndarray, groups: Groups) -> float:
 def _spread(values: np.ndarray, groups: Groups) -> tuple[float, int]:
     """Standard error of the mean between groups, and its degrees of freedom."""
     n = len(values)
-    _, member = np.unique(
-        [str(g) for g in groups] if groups is not None else np.arange(n), return_inverse=True
-    )
+    _, member = np.unique([str(g) for g in groups] if groups is not None else np.arange(n), return_inverse=True)
     sums = np.bincount(member, values - values.mean())
     count = len(sums)
     correction = count / (count - 1) if count > 1 else 1.0

@@ -12,8 +12,21 @@ from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER
 from objectives.errors import DataError
 from objectives.json_files import parse, read_json, read_rows, read_text
 
-_TEXTS = ("filtered_resps", "resps", "text", "answer", "pred", "prediction", "pred_answer", "response",
-          "output", "caption", "model_answer", "multiple_choice", "direct_answer")  # fmt: skip
+_TEXTS = (
+    "filtered_resps",
+    "resps",
+    "text",
+    "answer",
+    "pred",
+    "prediction",
+    "pred_answer",
+    "response",
+    "output",
+    "caption",
+    "model_answer",
+    "multiple_choice",
+    "direct_answer",
+)
 _IDS = ("question_id", "id", "qid", "pid", "image_id", "img_id")
 _PROMPTS = ("prompt", "question", "input", "text")
 _LISTS = ("logs", "samples", "predictions", "answers", "annotations", "data")
@@ -104,8 +117,7 @@ def _unwrapped(value: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
         rows = [row for task in rows.values() for row in task]
     if isinstance(rows, dict):
         rows = [
-            {"question_id": number, **(row if isinstance(row, dict) else {"text": row})}
-            for number, row in rows.items()
+            {"question_id": number, **(row if isinstance(row, dict) else {"text": row})} for number, row in rows.items()
         ]
     if not all(isinstance(row, dict) for row in rows):
         raise DataError(f"{path} holds no answers in a form that is known here (LLaVA, lmms-eval)")
@@ -120,9 +132,7 @@ def _given(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> G
     name = next((name for name in (*own, *_TEXTS) if name in row), None)
     if name is None:
         has = ", ".join(sorted(map(str, row))[:12])
-        raise DataError(
-            f"{path} answer {number} has no text; expected one of text, answer, resps; it has {has}"
-        )
+        raise DataError(f"{path} answer {number} has no text; expected one of text, answer, resps; it has {has}")
     category = str(about.get("category", "") or "")
     ids = [str(about[key]) for key in _IDS if about.get(key) is not None]
     ids += [f"{category}-{each}" for each in ids] if category else []

@@ -22,10 +22,7 @@ def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[G
     Raises:
         DataError: the answers are not to these questions, or it cannot be told which is to which.
     """
-    ways = (
-        _by(questions, given, lambda q: [q.id], lambda g: list(g.ids)),
-        _by(questions, given, _places, _named),
-    )
+    ways = (_by(questions, given, lambda q: [q.id], lambda g: list(g.ids)), _by(questions, given, _places, _named))
     best = max(ways, key=_found)
     if _found(best):
         return best
@@ -37,9 +34,7 @@ def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[G
     best = _by(questions, given, lambda q: [prompts[q]], lambda g: [plain(g.prompt)])
     if not _found(best):
         n, m = len(given), len(questions)
-        raise DataError(
-            f"the {n} answers name none of the {m} questions, by id, image or prompt, nor by order"
-        )
+        raise DataError(f"the {n} answers name none of the {m} questions, by id, image or prompt, nor by order")
     return best
 
 
@@ -97,9 +92,7 @@ def _stem(image: str) -> str:
     return f"{path.parts[0]}/{path.stem}" if len(path.parts) > 1 else path.stem
 
 
-def _by_order(
-    questions: Sequence[Question], asked: Sequence[str], given: Sequence[Given]
-) -> list[str | None] | None:
+def _by_order(questions: Sequence[Question], asked: Sequence[str], given: Sequence[Given]) -> list[str | None] | None:
     """All answers in the order of all questions, or block by block in that of a category; None where they do
     not fit. `asked` are the questions' prompts."""
     if _fit(questions, asked, given):

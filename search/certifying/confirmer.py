@@ -111,11 +111,7 @@ def open_bench(source: str, split: str, n_questions: int, library: Library | Non
 
 
 def measured_again(
-    bench: Bench,
-    benchmark: str,
-    config: PruningConfig,
-    dense: Confirmation | None,
-    floor: float | None = None,
+    bench: Bench, benchmark: str, config: PruningConfig, dense: Confirmation | None, floor: float | None = None
 ) -> dict[str, Any]:
     """Fields of a `Confirmation`: accuracy and difference to `dense` (None: this is dense), costs, latency of
     both side by side; `floor` as for a `Confirmer`."""
@@ -136,14 +132,20 @@ def measured_again(
     family = families.find(bench.loaded.model)
     return {
         **fields,
-        "accuracy_low": accuracy.low, "accuracy_high": accuracy.high,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
         "dense_accuracy": accuracy.mean if dense is None else dense.accuracy,
         **dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True)),
-        "latency_ms": timed["median"], "latency_low_ms": timed["low"], "latency_high_ms": timed["high"],
+        "latency_ms": timed["median"],
+        "latency_low_ms": timed["low"],
+        "latency_high_ms": timed["high"],
         "dense_latency_ms": timed["median"] if dense is None else bench.time(benchmark, DENSE)["median"],
-        "family": family.model_class, "layers": len(family.layers),
-        "commit": commit(), "versions": versions(), "created_at": utc_now(),
-    }  # fmt: skip
+        "family": family.model_class,
+        "layers": len(family.layers),
+        "commit": commit(),
+        "versions": versions(),
+        "created_at": utc_now(),
+    }
 
 
 def _floors(dense: Confirmation | None, floor: float | None) -> tuple[Rival, ...]:

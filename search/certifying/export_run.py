@@ -55,17 +55,13 @@ def _export(options: argparse.Namespace, console: Console) -> int:
             chosen = [each for study in studies.values() for each in chooser.places(study, options.screen)]
         written = _confirmed(options, console, store, target, studies, chosen, library)
     if not written:
-        raise UsageError(
-            "no front has a member beside dense at a useful place; search with a larger --budget"
-        )
+        raise UsageError("no front has a member beside dense at a useful place; search with a larger --budget")
     return 0
 
 
 def _check(options: argparse.Namespace) -> None:
     if not LEAST <= options.questions <= _LARGEST:
-        raise UsageError(
-            f"got --questions {options.questions}; expected a whole number from {LEAST} to {_LARGEST}"
-        )
+        raise UsageError(f"got --questions {options.questions}; expected a whole number from {LEAST} to {_LARGEST}")
     if options.screen and not LEAST <= options.screen <= _LARGEST:
         raise UsageError(
             f"got --screen {options.screen}; expected 0 (none) or a whole number from {LEAST} to {_LARGEST}"
@@ -86,9 +82,7 @@ def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tup
         source_of(options, "pope")  # for options that contradict each other
         return Library(), []
     if not embedded and not options.data and options.benchmark == EVERYTHING and not official:
-        raise UsageError(
-            f"{store.location} has no search of {target.name} on questions of --data-root or --hub"
-        )
+        raise UsageError(f"{store.location} has no search of {target.name} on questions of --data-root or --hub")
     chosen = sources(options, dict.fromkeys(official))
     if embedded:
         return Library(), [source.benchmark for source in chosen]
@@ -148,8 +142,7 @@ def _asked(chosen: Chosen, studies: dict[str, StudySummary], joint: bool) -> lis
     if not joint:
         return [Asked(study.id, study.key.benchmark, config, trial.number)]
     return [
-        Asked(each.id, name, config, trial.number if each.id == study.id else None)
-        for name, each in studies.items()
+        Asked(each.id, name, config, trial.number if each.id == study.id else None) for name, each in studies.items()
     ]
 
 
@@ -177,8 +170,11 @@ Reports = tuple[Callable[[int], None], Callable[[str], None], Callable[[str], No
 def _progress(console: Console) -> Iterator[Reports]:
     """A bar in a terminal and plain lines elsewhere: how many measurements, the next one, what came of it."""
     columns: Iterable[TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn] = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("confirming", total=None)
         begun: list[str] = []

@@ -60,9 +60,7 @@ def candidates(trials: Mapping[str, Sequence[Trial]], max_ratio: float) -> list[
     return list(found.values())
 
 
-def best(
-    found: Sequence[Candidate], benchmarks: Sequence[str], drop: Callable[[Candidate, str], float]
-) -> Candidate:
+def best(found: Sequence[Candidate], benchmarks: Sequence[str], drop: Callable[[Candidate, str], float]) -> Candidate:
     """The candidate with the smallest worst drop, then the cheapest.
 
     What is known bounds a candidate's worst drop from below, so the most promising one is completed first,

@@ -80,9 +80,8 @@ class Chooser:
     def _confirmer(self, doing: str, split: str, n: int, floor: float | None) -> Confirmer:
         if (split, n, floor) not in self._confirmers:
             self._confirmers[split, n, floor] = Confirmer(
-                self._store, self._target, n, split,
-                lambda said: self._say(f"{doing:10s} {said}"), self._library, floor,
-            )  # fmt: skip
+                self._store, self._target, n, split, lambda said: self._say(f"{doing:10s} {said}"), self._library, floor
+            )
         return self._confirmers[split, n, floor]
 
 

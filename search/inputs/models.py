@@ -112,9 +112,7 @@ def _obstacle(known: Known) -> str:
     if not torch.cuda.is_available():
         return "there is no GPU"
     memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-    return (
-        "" if memory >= known.gigabytes else f"the GPU has {memory:.0f} GB and it needs {known.gigabytes:.0f}"
-    )
+    return "" if memory >= known.gigabytes else f"the GPU has {memory:.0f} GB and it needs {known.gigabytes:.0f}"
 
 
 def _cached(hub_id: str) -> bool:

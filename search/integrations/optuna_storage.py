@@ -19,9 +19,7 @@ from search.sampling.problem import FIELDS, Goals
 from storage import Store, StudySummary, Trial
 
 _PARAMS = ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
-_ATTRIBUTES = tuple(
-    field.name for field in fields(Trial) if field.name not in (*_PARAMS, "scores", "created_at")
-)
+_ATTRIBUTES = tuple(field.name for field in fields(Trial) if field.name not in (*_PARAMS, "scores", "created_at"))
 _MARK = "himap_search"
 # Where versions of optuna-dashboard before named constraints look for them.
 _UNNAMED = "constraints"
@@ -30,9 +28,7 @@ _UNNAMED = "constraints"
 class _Whole(optuna.storages.RDBStorage):
     """Writes new trials in half the time: their attributes need not be looked up one by one."""
 
-    def _set_trial_attr_without_commit(
-        self, session: Any, model_cls: Any, trial_id: int, key: str, value: Any
-    ) -> None:
+    def _set_trial_attr_without_commit(self, session: Any, model_cls: Any, trial_id: int, key: str, value: Any) -> None:
         session.add(model_cls(trial_id=trial_id, key=key, value_json=json.dumps(value)))
 
 
@@ -50,9 +46,7 @@ def copy(store: Store, target: str, model: str, benchmark: str, goals: Goals) ->
     chosen = [s for s in studies if model in ("all", s.key.model) and benchmark in ("all", s.key.benchmark)]
     if not chosen:
         there = ", ".join(f"{s.key.model}/{s.key.benchmark}" for s in studies) or "no studies"
-        raise UsageError(
-            f"found no study of model {model!r} and benchmark {benchmark!r}; {store.location} has {there}"
-        )
+        raise UsageError(f"found no study of model {model!r} and benchmark {benchmark!r}; {store.location} has {there}")
     storage = _open(target)
     for summary in chosen:
         yield _copy(summary, store.trials(summary.id, scores=False), storage, goals)
@@ -72,9 +66,7 @@ def _open(target: str) -> optuna.storages.BaseStorage:
         ) from error
 
 
-def _copy(
-    summary: StudySummary, trials: Sequence[Trial], storage: optuna.storages.BaseStorage, goals: Goals
-) -> str:
+def _copy(summary: StudySummary, trials: Sequence[Trial], storage: optuna.storages.BaseStorage, goals: Goals) -> str:
     name = summary.key.name
     wanted = frozen(trials, goals)
     study = _study(summary, storage, goals)
@@ -125,9 +117,7 @@ def frozen(trials: Sequence[Trial], goals: Goals) -> list[FrozenTrial]:
     return [_frozen(trial, dense, distributions, goals) for trial in ordered]
 
 
-def _frozen(
-    trial: Trial, dense: Trial | None, distributions: dict[str, BaseDistribution], goals: Goals
-) -> FrozenTrial:
+def _frozen(trial: Trial, dense: Trial | None, distributions: dict[str, BaseDistribution], goals: Goals) -> FrozenTrial:
     values = goals.values(trial)
     limits = goals.constraints(trial, dense) if values else {}
     seconds = trial.seconds if math.isfinite(trial.seconds) else 0.0
@@ -160,6 +150,14 @@ def _empty(value: Any) -> bool:
 def _differ(one: FrozenTrial, other: FrozenTrial) -> bool:
     return any(
         getattr(one, name) != getattr(other, name)
-        for name in ("state", "values", "params", "distributions", "user_attrs", "system_attrs",
-                     "datetime_start", "datetime_complete")
-    )  # fmt: skip
+        for name in (
+            "state",
+            "values",
+            "params",
+            "distributions",
+            "user_attrs",
+            "system_attrs",
+            "datetime_start",
+            "datetime_complete",
+        )
+    )

@@ -107,9 +107,7 @@ class StudySearcher(Searcher):
         self._numbers[trial_id] = candidate.number
         return {"assignment": Assignment(candidate.number, candidate.config, rivals)}
 
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self._numbers.pop(trial_id, None)
         measured = (result or {}).get("measured") or Measured(None, "the worker died")
         if number is not None:
@@ -135,9 +133,7 @@ def trainable(gpus_per_worker: float = 0) -> Any:
     return tune.with_resources(Measurement, {"cpu": 1, "gpu": gpus_per_worker})
 
 
-def tuner(
-    plan: Plan, name: str = "himap", folder: Path | None = None, gpus_per_worker: float = 0
-) -> tune.Tuner:
+def tuner(plan: Plan, name: str = "himap", folder: Path | None = None, gpus_per_worker: float = 0) -> tune.Tuner:
     """A Tuner that runs the plan; its own files are in `folder`/`name` (default: where Tune puts them)."""
     return tune.Tuner(
         trainable(gpus_per_worker),
@@ -167,9 +163,7 @@ def _absolute(plan: Plan) -> Plan:
     words = {*KNOWN, "auto", "mini", "full"}
     given = {"model": plan.model, "weights": plan.weights}
     local: dict[str, Any] = {
-        name: str(Path(place).resolve())
-        for name, place in given.items()
-        if place not in words and Path(place).is_dir()
+        name: str(Path(place).resolve()) for name, place in given.items() if place not in words and Path(place).is_dir()
     }
     return replace(plan, source=replace(asked, **places), **local)
 
@@ -200,9 +194,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.goals.timed:
-            raise UsageError(
-                "Ray Tune gives no quiet device; expected goals without latency, or search.launch"
-            )
+            raise UsageError("Ray Tune gives no quiet device; expected goals without latency, or search.launch")
 
 
 class OpenStudy:
@@ -220,9 +212,7 @@ class OpenStudy:
         self._tenant = Tenant(self._store).__enter__()
         self._keeper = Keeper(self._store, self._tenant.owner)
         asked = ask(plan.source, SPLIT, plan.questions)
-        request = Request(
-            [asked], plan.budget, plan.questions, plan.sampler, plan.seed, plan.workers, plan.goals
-        )
+        request = Request([asked], plan.budget, plan.questions, plan.sampler, plan.seed, plan.workers, plan.goals)
         (self._pair,) = open_pairs(self._store, resolve(plan.model, plan.weights), request, self._tenant)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Given] = deque()

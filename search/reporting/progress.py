@@ -24,9 +24,7 @@ class Progress:
         self._began = self._spoke = time.monotonic()
         self._already = {pair.study_id: len(pair.trials) for pair in pairs}
         self._live = (
-            Live(get_renderable=self._table, console=console, refresh_per_second=2)
-            if console.is_terminal
-            else None
+            Live(get_renderable=self._table, console=console, refresh_per_second=2) if console.is_terminal else None
         )
 
     def __enter__(self) -> Progress:

@@ -23,9 +23,21 @@ from storage.pareto import cheapest_within, front, hypervolume
 from storage.presets import preset_filename, write_preset
 
 _FRONT_FIELDS = (
-    "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio", "accuracy",
-    "accuracy_low", "accuracy_high", "n", "latency_ms",
-)  # fmt: skip
+    "k1",
+    "r1",
+    "k2",
+    "r2",
+    "phi_shallow",
+    "phi_deep",
+    "paper_flops",
+    "flops",
+    "flops_ratio",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "n",
+    "latency_ms",
+)
 
 
 def chosen(trials: list[Trial], goals: Goals | None = None) -> Trial | None:
@@ -77,9 +89,7 @@ def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
     best = [(pair, chosen(pair.trials, pair.study.goals)) for pair in pairs]
     placed = [(folder / preset_filename(pair.key), pair, trial) for pair, trial in best if trial is not None]
     return [
-        path
-        if _confirmed(path, pair.key, trial)
-        else write_preset(path, pair.key, trial, sources=pair.sources)
+        path if _confirmed(path, pair.key, trial) else write_preset(path, pair.key, trial, sources=pair.sources)
         for path, pair, trial in placed
     ]
 
@@ -96,9 +106,7 @@ def _confirmed(path: Path, key: StudyKey, trial: Trial) -> bool:
 def table(pair: Pair) -> Table:
     """The front beside the landmarks, by rising FLOPs; the preset's row is marked."""
     members = front(pair.trials)
-    landmarks = [
-        t for t in pair.trials if t.complete and t.origin not in ("sampler", "transfer") and t not in members
-    ]
+    landmarks = [t for t in pair.trials if t.complete and t.origin not in ("sampler", "transfer") and t not in members]
     preset = chosen(pair.trials, pair.study.goals)
     n = max((t.n for t in pair.trials), default=0)
     title = f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)"
@@ -116,25 +124,21 @@ def _cells(trial: Trial) -> list[str]:
     interval = f"[{100 * trial.accuracy_low:.1f}, {100 * trial.accuracy_high:.1f}]"
     shallow, deep = trial.r1 > 0, trial.r2 > 0 and trial.tokens_after_k1 > 0
     return [
-        f"{100 * trial.flops_ratio:.1f}", f"{100 * trial.accuracy:.1f} {interval}",
+        f"{100 * trial.flops_ratio:.1f}",
+        f"{100 * trial.accuracy:.1f} {interval}",
         *([str(trial.k1), f"{trial.r1:g}"] if shallow else ["-", "0"]),
         *([str(trial.k2), f"{trial.r2:g}"] if deep else ["-", "0"]),
-        trial.phi_shallow if shallow else "-", trial.phi_deep if deep else "-",
+        trial.phi_shallow if shallow else "-",
+        trial.phi_deep if deep else "-",
         f"{trial.latency_ms:.1f}" if trial.latency_ms > 0 else "-",
-    ]  # fmt: skip
+    ]
 
 
-def lines(
-    model: str, target: Target, request: Request, pairs: list[Pair], workers: int, store: Store
-) -> list[str]:
+def lines(model: str, target: Target, request: Request, pairs: list[Pair], workers: int, store: Store) -> list[str]:
     """Model, weights, device, pairs, budget, workers and store, and what to type for the full weights."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU (no GPU)"
     benchmarks = ", ".join(asked.key for asked in request.asked)
-    each = (
-        ""
-        if any(asked.record for asked in request.asked)
-        else f"; {request.questions} {SPLIT} questions each"
-    )
+    each = "" if any(asked.record for asked in request.asked) else f"; {request.questions} {SPLIT} questions each"
     stored, planned = sum(len(pair.trials) for pair in pairs), request.budget * len(pairs)
     said = [
         f"model      {model}",

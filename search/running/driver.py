@@ -190,9 +190,12 @@ class Quiet:
         latency = Latency(**fields)
         self._keeper.set_latency(pair.study_id, trial.number, latency)
         timed = replace(
-            trial, latency_ms=latency.median, latency_low_ms=latency.low, latency_high_ms=latency.high,
+            trial,
+            latency_ms=latency.median,
+            latency_low_ms=latency.low,
+            latency_high_ms=latency.high,
             device=latency.device,
-        )  # fmt: skip
+        )
         at = next(i for i, each in enumerate(pair.trials) if each.number == trial.number)
         pair.trials[at] = timed
         return timed

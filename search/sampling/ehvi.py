@@ -69,9 +69,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._blas = ThreadpoolController()
         self._places: dict[int, np.ndarray] = {}
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """All parameters: they are sampled together."""
         return self._axes.distributions
 
@@ -210,9 +208,7 @@ class Steps:
         members: which of the N are steps, cheapest first.
     """
 
-    def __init__(
-        self, cost: np.ndarray, accuracy: np.ndarray, most: float, floor: float, ceiling: float
-    ) -> None:
+    def __init__(self, cost: np.ndarray, accuracy: np.ndarray, most: float, floor: float, ceiling: float) -> None:
         self.members = steps(cost, accuracy)
         self._edges = np.concatenate([[-np.inf], cost[self.members], [np.inf]])
         self._levels = np.concatenate([[floor], accuracy[self.members]])

@@ -96,11 +96,7 @@ def _features(points: Points, shape: Shape) -> np.ndarray:
     layers = points.shares.shape[1]
     weights = np.exp(-np.arange(layers) / (shape.reach * layers))
     profile = np.log1p(_CURVE * points.shares) / math.log1p(_CURVE)
-    parts = (
-        profile * np.sqrt(weights / weights.sum()),
-        points.shallow * shape.shallow,
-        points.deep * shape.deep,
-    )
+    parts = (profile * np.sqrt(weights / weights.sum()), points.shallow * shape.shallow, points.deep * shape.deep)
     return np.concatenate(parts, 1) / shape.length
 
 

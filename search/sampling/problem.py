@@ -9,12 +9,7 @@ from typing import Literal
 from search.errors import UsageError
 from storage.records import Trial
 
-FIELDS = {
-    "accuracy": "accuracy",
-    "flops": "flops_ratio",
-    "paper_flops": "paper_flops",
-    "latency": "latency_ms",
-}
+FIELDS = {"accuracy": "accuracy", "flops": "flops_ratio", "paper_flops": "paper_flops", "latency": "latency_ms"}
 
 
 @dataclass(frozen=True)
@@ -40,11 +35,7 @@ class Goals:
         if "accuracy" not in self.objectives or len(costs) not in (1, 2):
             got = " ".join(self.objectives)
             raise UsageError(f"got the objectives {got!r}; expected accuracy and one or two costs beside it")
-        for flag, limit in (
-            ("drop", self.max_drop),
-            ("flops", self.max_flops),
-            ("latency", self.max_latency),
-        ):
+        for flag, limit in (("drop", self.max_drop), ("flops", self.max_flops), ("latency", self.max_latency)):
             if limit is not None and not 0 <= limit < math.inf:
                 raise UsageError(f"got --max-{flag} {limit}; expected a number from 0 up")
 

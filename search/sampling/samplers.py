@@ -29,9 +29,7 @@ def check_sampler(name: str, goals: Goals) -> None:
         raise UsageError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
     if name == "ehvi" and len(goals.objectives) > 2:
         got = " ".join(goals.objectives)
-        raise UsageError(
-            f"got --sampler ehvi with the objectives {got}; it takes two: leave one out, or use tpe"
-        )
+        raise UsageError(f"got --sampler ehvi with the objectives {got}; it takes two: leave one out, or use tpe")
 
 
 def make_sampler(
@@ -57,9 +55,7 @@ def make_sampler(
     if name == "ehvi":
         return EHVISampler(space, goals.objectives.index("accuracy"), seed, fresh, beside)
     if name == "tpe":
-        return optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP
-        )
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP)
     if name == "gp":
         return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP)
     if name == "nsga2":

@@ -16,25 +16,8 @@ VERSION = "two-cuts-2"
 # Early on, text asks the image: what instruction rows attend to, and what tells tokens apart without
 # attention. Deeper, image tokens have told each other: what they receive from each other joins in. The
 # controls (random, uniform, downsample) are measured beside the search and not searched.
-SHALLOW = (
-    "instruction",
-    "last_token",
-    "all_text",
-    "max_head",
-    "intra_column",
-    "key_norm",
-    "diversity",
-    "duplication",
-)
-DEEP = (
-    "intra_column",
-    "intra_column_mean",
-    "instruction",
-    "last_token",
-    "max_head",
-    "diversity",
-    "duplication",
-)
+SHALLOW = ("instruction", "last_token", "all_text", "max_head", "intra_column", "key_norm", "diversity", "duplication")
+DEEP = ("intra_column", "intra_column_mean", "instruction", "last_token", "max_head", "diversity", "duplication")
 
 
 @dataclass(frozen=True)
@@ -86,10 +69,13 @@ class SearchSpace:
         """
         r1, r2 = (int(r) if r == int(r) else r for r in (config.r1, config.r2))  # a store has 50.0
         return {
-            "k1": config.k1, "gap": config.k2 - config.k1, "r1": r1, "r2": r2,
+            "k1": config.k1,
+            "gap": config.k2 - config.k1,
+            "r1": r1,
+            "r2": r2,
             "phi_shallow": config.phi_shallow if config.r1 > 0 else self.shallow[0],
             "phi_deep": config.phi_deep if config.r2 > 0 else self.deep[0],
-        }  # fmt: skip
+        }
 
     def holds(self, params: dict[str, Any]) -> bool:
         """Whether parameters lie in the space."""

@@ -47,9 +47,7 @@ class Candidate:
 
 def configuration(trial: Trial | RunningTrial) -> PruningConfig:
     """What a trial measures."""
-    return PruningConfig(
-        trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed
-    )
+    return PruningConfig(trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed)
 
 
 class PairStudy:

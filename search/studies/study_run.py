@@ -82,9 +82,12 @@ def finished_trial(candidate: Candidate, fields: dict[str, Any] | None, reason: 
 def running_trial(candidate: Candidate) -> RunningTrial:
     """What is noted of a candidate while it runs."""
     return RunningTrial(
-        candidate.number, candidate.origin, **candidate.config.as_dict(), source=candidate.source,
+        candidate.number,
+        candidate.origin,
+        **candidate.config.as_dict(),
+        source=candidate.source,
         attempts=candidate.attempts,
-    )  # fmt: skip
+    )
 
 
 def reused_trial(candidate: Candidate) -> Trial:
@@ -92,9 +95,14 @@ def reused_trial(candidate: Candidate) -> Trial:
     assert candidate.known is not None
     source, trial = candidate.known
     return replace(
-        trial, **candidate.config.as_dict(), number=candidate.number, origin=candidate.origin, source=source,
-        seconds=0.0, created_at=utc_now(),
-    )  # fmt: skip
+        trial,
+        **candidate.config.as_dict(),
+        number=candidate.number,
+        origin=candidate.origin,
+        source=source,
+        seconds=0.0,
+        created_at=utc_now(),
+    )
 
 
 def rivals(pair: Pair, candidate: Candidate) -> tuple[Rival, ...]:
@@ -114,6 +122,12 @@ def _failure(reason: str) -> dict[str, Any]:
 
 def _row(candidate: Candidate, fields: dict[str, Any]) -> Trial:
     return Trial(
-        number=candidate.number, origin=candidate.origin, source=candidate.source,
-        **candidate.config.as_dict(), versions=versions(), commit=commit(), created_at=utc_now(), **fields,
-    )  # fmt: skip
+        number=candidate.number,
+        origin=candidate.origin,
+        source=candidate.source,
+        **candidate.config.as_dict(),
+        versions=versions(),
+        commit=commit(),
+        created_at=utc_now(),
+        **fields,
+    )

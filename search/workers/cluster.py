@@ -89,9 +89,13 @@ class Cluster:
             self._connected = True
             try:
                 ray.init(
-                    address="local", num_cpus=workers, include_dashboard=False, log_to_driver=False,
-                    configure_logging=False, object_store_memory=_OBJECT_STORE_BYTES,
-                )  # fmt: skip
+                    address="local",
+                    num_cpus=workers,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    configure_logging=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                )
                 return
             except Exception:  # Ray gives its processes half a minute, too little on a machine in a rush
                 ray.shutdown()

@@ -46,9 +46,7 @@ class Bench:
     def evaluator(self, name: str) -> Evaluator:
         if name not in self._evaluators:
             asked = self._asked.get(name) or load_questions(Source(name), self._split, self._n)
-            self._evaluators[name] = Evaluator(
-                self.loaded, asked.benchmark, asked.questions, prefixes=self._prefixes
-            )
+            self._evaluators[name] = Evaluator(self.loaded, asked.benchmark, asked.questions, prefixes=self._prefixes)
         return self._evaluators[name]
 
     def measure(self, name: str, config: PruningConfig, rivals: Sequence[Rival] = ()) -> dict[str, Any]:
@@ -69,11 +67,15 @@ class Bench:
         return {
             **spent,
             **stopped,
-            "accuracy": accuracy.mean, "accuracy_low": accuracy.low, "accuracy_high": accuracy.high,
-            "n": result.asked, "scores": result.scores, "metrics": result.metrics,
+            "accuracy": accuracy.mean,
+            "accuracy_low": accuracy.low,
+            "accuracy_high": accuracy.high,
+            "n": result.asked,
+            "scores": result.scores,
+            "metrics": result.metrics,
             "device": latency.device_name(self.loaded.device),
             "seconds": time.perf_counter() - start,
-        }  # fmt: skip
+        }
 
     def time(self, name: str, config: PruningConfig) -> dict[str, Any]:
         """Fields of a `storage.records.Latency`; only for when nothing else runs on the device."""
@@ -82,9 +84,7 @@ class Bench:
         return {"median": timed.median, "low": timed.low, "high": timed.high, "device": device}
 
 
-def costs(
-    shape: DecoderShape, image: Sequence[int], text: Sequence[int], config: PruningConfig
-) -> dict[str, float]:
+def costs(shape: DecoderShape, image: Sequence[int], text: Sequence[int], config: PruningConfig) -> dict[str, float]:
     """Mean token counts and FLOPs per question, of prompts with these image and text tokens."""
     prompts = list(zip(image, text, strict=True))
     kept = [config.kept(n) for n in image]

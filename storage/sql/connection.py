@@ -137,9 +137,7 @@ def _check_file(url: URL, *, readonly: bool) -> None:
     if not path.parent.is_dir():
         raise StorageError(f"the folder {path.parent} of the storage {path} does not exist; create it first")
     if readonly and not path.exists():
-        raise StoreMissingError(
-            f"there is no file {path.absolute()} yet; start a search, or choose another --storage"
-        )
+        raise StoreMissingError(f"there is no file {path.absolute()} yet; start a search, or choose another --storage")
 
 
 def _sqlite(url: URL, *, readonly: bool) -> Engine:

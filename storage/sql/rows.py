@@ -15,12 +15,8 @@ from storage.records import QuestionSource, StudyKey, Trial
 
 KEY_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(StudyKey))
 TRIAL_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Trial) if field.name != "scores")
-CONFIRMATION_FIELDS: tuple[str, ...] = tuple(
-    field.name for field in fields(Confirmation) if field.name != "scores"
-)
-_KINDS: dict[str, str] = {
-    field.name: str(field.type) for record in (Trial, Confirmation) for field in fields(record)
-}
+CONFIRMATION_FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Confirmation) if field.name != "scores")
+_KINDS: dict[str, str] = {field.name: str(field.type) for record in (Trial, Confirmation) for field in fields(record)}
 
 
 def key_values(key: StudyKey) -> dict[str, Any]:

@@ -54,11 +54,7 @@ class UtcTime(types.TypeDecorator[datetime]):
 class Base(DeclarativeBase):
     """Root of the mapping."""
 
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        datetime: UtcTime,
-        float: types.Double,
-        dict[str, Any]: JSON,
-    }
+    type_annotation_map: ClassVar[dict[Any, Any]] = {datetime: UtcTime, float: types.Double, dict[str, Any]: JSON}
 
 
 class SchemaRow(Base):
@@ -193,9 +189,7 @@ class ConfirmationRow(Base):
 
     __tablename__ = "himap_confirmations"
     __table_args__ = (
-        UniqueConstraint(
-            "study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"
-        ),
+        UniqueConstraint("study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -249,11 +243,26 @@ def _add_confirmations(connection: Connection) -> None:
     """3: configurations measured again on held-out questions; the table as it was at that version."""
     texts = ("phi_shallow", "phi_deep", "split", "family", "device", "commit")
     numbers = (
-        "accuracy", "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
-        "difference_high", "image_tokens", "tokens_after_k1", "tokens_after_k2", "text_tokens", "paper_flops",
-        "flops", "flops_ratio", "latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms",
+        "accuracy",
+        "accuracy_low",
+        "accuracy_high",
+        "dense_accuracy",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "image_tokens",
+        "tokens_after_k1",
+        "tokens_after_k2",
+        "text_tokens",
+        "paper_flops",
+        "flops",
+        "flops_ratio",
+        "latency_ms",
+        "latency_low_ms",
+        "latency_high_ms",
+        "dense_latency_ms",
         "seconds",
-    )  # fmt: skip
+    )
     tables = MetaData()
     Table("himap_studies", tables, Column("id", types.Integer, primary_key=True))
     made = Table(
@@ -270,9 +279,7 @@ def _add_confirmations(connection: Connection) -> None:
         Column("created_at", DateTime(timezone=True), nullable=False),
         *(Column(name, JSON, nullable=False) for name in ("versions", "metrics")),
         Column("packed", types.LargeBinary, nullable=False),
-        UniqueConstraint(
-            "study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"
-        ),
+        UniqueConstraint("study_id", "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions"),
     )
     made.create(connection)
 
@@ -312,10 +319,7 @@ def _add_leases(connection: Connection) -> None:
         *(Column(name, types.Integer, nullable=False) for name in ("k1", "k2", "attempts")),
         *(Column(name, types.Double, nullable=False) for name in ("r1", "r2")),
         Column("seed", types.BigInteger, nullable=False),
-        *(
-            Column(name, types.String, nullable=False)
-            for name in ("origin", "phi_shallow", "phi_deep", "source")
-        ),
+        *(Column(name, types.String, nullable=False) for name in ("origin", "phi_shallow", "phi_deep", "source")),
         Column("begun_at", DateTime(timezone=True), nullable=False),
     ).create(connection)
 

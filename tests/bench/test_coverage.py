@@ -49,10 +49,22 @@ def test_tables_come_from_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[
         study = store.study(StudyKey("m", "d", "pope", "validation", 60, 0, "s"))
         for i in (*range(1, 12), 0):
             scores = tuple(table.scores[i])
-            store.add(study, Trial(
-                i, "complete", "sampler" if i else "dense", 1, 0, 2, 0, flops=float(table.flops[i]),
-                accuracy=float(np.mean(scores)), n=60, scores=scores,
-            ))  # fmt: skip
+            store.add(
+                study,
+                Trial(
+                    i,
+                    "complete",
+                    "sampler" if i else "dense",
+                    1,
+                    0,
+                    2,
+                    0,
+                    flops=float(table.flops[i]),
+                    accuracy=float(np.mean(scores)),
+                    n=60,
+                    scores=scores,
+                ),
+            )
         store.add(study, Trial(20, "failed", "sampler", 1, 0, 2, 0, reason="no"))
     (read,) = coverage.stored(url)
     assert read.scores.tolist() == table.scores.tolist()

@@ -21,9 +21,7 @@ def study_key(benchmark: str = "pope", model: str = "qwenvl-mini", seed: int = 0
     return StudyKey(model, "9f2c41d07be855aa", benchmark, "validation", QUESTIONS, seed, "himap-1")
 
 
-def measured(
-    number: int, origin: str, k1: int, r1: float, k2: int, r2: float, shallow: str, deep: str
-) -> Trial:
+def measured(number: int, origin: str, k1: int, r1: float, k2: int, r2: float, shallow: str, deep: str) -> Trial:
     """A plausible measurement: cost by token counts, accuracy falling with what is lost too early."""
     draw = random.Random(f"{k1} {r1} {k2} {r2} {shallow} {deep}")
     first = math.ceil(TOKENS * (1 - r1 / 100))
@@ -46,14 +44,38 @@ def measured(
     half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / QUESTIONS)
     latency = 4 + 30 * flops / dense + draw.random()
     return Trial(
-        number, "complete", origin, k1, r1, k2, r2, shallow, deep, 0,  # type: ignore[arg-type]  # origins are names
-        image_tokens=TOKENS, tokens_after_k1=first, tokens_after_k2=second, text_tokens=TEXT,
-        paper_flops=paper, flops=flops, flops_ratio=flops / dense,
-        accuracy=accuracy, accuracy_low=accuracy - half, accuracy_high=min(1, accuracy + half), n=QUESTIONS,
-        latency_ms=latency, latency_low_ms=latency * 0.97, latency_high_ms=latency * 1.05, device=DEVICE,
-        seconds=4.2, commit="3ee45d2", versions={"torch": "2.13.0"}, metrics={"f1": accuracy},
-        created_at=START + timedelta(seconds=4 * number), scores=drawn_scores(accuracy, draw),
-    )  # fmt: skip
+        number,
+        "complete",
+        origin,
+        k1,
+        r1,
+        k2,
+        r2,
+        shallow,
+        deep,
+        0,  # type: ignore[arg-type]  # origins are names
+        image_tokens=TOKENS,
+        tokens_after_k1=first,
+        tokens_after_k2=second,
+        text_tokens=TEXT,
+        paper_flops=paper,
+        flops=flops,
+        flops_ratio=flops / dense,
+        accuracy=accuracy,
+        accuracy_low=accuracy - half,
+        accuracy_high=min(1, accuracy + half),
+        n=QUESTIONS,
+        latency_ms=latency,
+        latency_low_ms=latency * 0.97,
+        latency_high_ms=latency * 1.05,
+        device=DEVICE,
+        seconds=4.2,
+        commit="3ee45d2",
+        versions={"torch": "2.13.0"},
+        metrics={"f1": accuracy},
+        created_at=START + timedelta(seconds=4 * number),
+        scores=drawn_scores(accuracy, draw),
+    )
 
 
 def drawn_scores(accuracy: float, draw: random.Random) -> tuple[float, ...]:
@@ -76,13 +98,30 @@ def confirmation(trial: Trial, dense: Trial) -> Confirmation:
     """A held-out measurement of a trial, a little below its estimate."""
     accuracy, difference = trial.accuracy - 0.004, trial.accuracy - dense.accuracy - 0.004
     return Confirmation(
-        trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed,
-        n_questions=2000, n=2000, accuracy=accuracy, accuracy_low=accuracy - 0.01,
-        accuracy_high=accuracy + 0.01, dense_accuracy=dense.accuracy, difference=difference,
-        difference_low=difference - 0.005, difference_high=difference + 0.005, trial=trial.number,
-        layers=LAYERS, flops=trial.flops, flops_ratio=trial.flops_ratio, device=DEVICE,
-        created_at=START, latency_ms=trial.latency_ms,
-    )  # fmt: skip
+        trial.k1,
+        trial.r1,
+        trial.k2,
+        trial.r2,
+        trial.phi_shallow,
+        trial.phi_deep,
+        trial.seed,
+        n_questions=2000,
+        n=2000,
+        accuracy=accuracy,
+        accuracy_low=accuracy - 0.01,
+        accuracy_high=accuracy + 0.01,
+        dense_accuracy=dense.accuracy,
+        difference=difference,
+        difference_low=difference - 0.005,
+        difference_high=difference + 0.005,
+        trial=trial.number,
+        layers=LAYERS,
+        flops=trial.flops,
+        flops_ratio=trial.flops_ratio,
+        device=DEVICE,
+        created_at=START,
+        latency_ms=trial.latency_ms,
+    )
 
 
 def failed(number: int, reason: str = "out of memory at layer 3") -> Trial:
@@ -106,10 +145,18 @@ def searched(count: int, seed: int = 0) -> list[Trial]:
             trials.append(failed(number))
             continue
         k1 = draw.randint(1, LAYERS - 2)
-        trials.append(measured(
-            number, "sampler", k1, round(100 * draw.random() ** 0.7, 1), draw.randint(k1 + 1, LAYERS - 1),
-            round(100 * draw.random() ** 0.6, 1), draw.choice(PHIS), draw.choice(PHIS),
-        ))  # fmt: skip
+        trials.append(
+            measured(
+                number,
+                "sampler",
+                k1,
+                round(100 * draw.random() ** 0.7, 1),
+                draw.randint(k1 + 1, LAYERS - 1),
+                round(100 * draw.random() ** 0.6, 1),
+                draw.choice(PHIS),
+                draw.choice(PHIS),
+            )
+        )
     return trials[:count]
 
 

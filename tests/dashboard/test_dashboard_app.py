@@ -117,8 +117,10 @@ def test_a_searched_pair_shows_front_numbers_and_provenance(page: Any, searched_
     assert "validation estimate, not confirmed on held-out data" in words(app)
     assert "weights 9f2c41d07be855aa" in words(app)
     assert {annotation["text"] for annotation in figure(app)["layout"]["annotations"]} == {
-        "dense", "FastV", "HiMAP paper",
-    }  # fmt: skip
+        "dense",
+        "FastV",
+        "HiMAP paper",
+    }
     front, every, failures = (frame.value for frame in app.dataframe)
     assert (len(every), len(failures)) == (59, 1)
     assert 3 < len(front) < 30
@@ -237,9 +239,7 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
 def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def survivors(
-        key: StudyKey, source: QuestionSource | None, trial: Trial, number: int
-    ) -> commands.Survivors:
+    def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
         if number == 1:
             raise commands.OutsideError("python -m search.tokens failed: No module named 'torch'")
         file = io.BytesIO()
@@ -299,9 +299,7 @@ def test_confirmed_settings_are_offered_first_and_others_not(page: Any, searched
         kept = min(found)
         for number, one in found.items():
             low = -0.005 if number == kept else -0.5
-            store.confirm(
-                store.study(key), replace(one, difference_low=low, difference=0.0, difference_high=0.1)
-            )
+            store.confirm(store.study(key), replace(one, difference_low=low, difference=0.0, difference_high=0.1))
     app = page("--storage", searched_store, title="Export")
     (setting,) = [one for one in app.radio if one.label == "Setting"]
     assert setting.value == f"Trial {kept}, confirmed within 1 point"
@@ -318,11 +316,7 @@ def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(APP.parent)],
-        capture_output=True,
-        text=True,
-        cwd=APP.parent,
-        check=True,
+        [sys.executable, "-c", program, str(APP.parent)], capture_output=True, text=True, cwd=APP.parent, check=True
     )
     assert done.stdout.strip() == "[]"
 
@@ -334,9 +328,10 @@ def test_flows_are_shown_and_what_is_none_is_passed_over(
     assert "No information flow measured yet" in words(page("--storage", database, title="Flow"))
     each = [{"mean": 1.0, "low": 0.5, "high": 1.5}] * 3
     summary = {
-        "saliency": {"visual_textual": each, "intra_visual": each}, "bias_ratio": [None, *each[1:]],
+        "saliency": {"visual_textual": each, "intra_visual": each},
+        "bias_ratio": [None, *each[1:]],
         "hypotheses": [{"claim": "S_vt is *above* <b>S_vv</b>", "verdict": "agrees"}],
-    }  # fmt: skip
+    }
     key = {"model": "qwenvl", "benchmark": "scienceqa", "n": 40, "weights_digest": "0123456789"}
     whole = {"kind": "himap-flow", "schema": 1, "key": key, "complete": True, "summary": summary}
     folder = tmp_path / "flow"

@@ -121,9 +121,7 @@ def _see_tokens(tab: Any) -> None:
     answered = tab.locator("text=/After K2 = 8 by intra_column|search.tokens failed/").first
     answered.wait_for(timeout=180_000)
     assert answered.inner_text().startswith("After K2"), answered.inner_text()
-    tab.wait_for_function(
-        "[...document.querySelectorAll('img')].filter(i => i.naturalWidth > 200).length >= 3"
-    )
+    tab.wait_for_function("[...document.querySelectorAll('img')].filter(i => i.naturalWidth > 200).length >= 3")
 
 
 def _export(tab: Any, folder: Path) -> himap.PruningConfig:

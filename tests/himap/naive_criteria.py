@@ -96,9 +96,7 @@ def duplication(at: Layer, v: int) -> float:
 def uniform(at: Layer, v: int) -> float:
     bayer = torch.zeros(1, 1, dtype=torch.long)
     while len(bayer) < 16:  # the recursion of Bayer's matrix; no test image is larger
-        bayer = torch.cat(
-            [torch.cat([4 * bayer, 4 * bayer + 2], 1), torch.cat([4 * bayer + 3, 4 * bayer + 1], 1)]
-        )
+        bayer = torch.cat([torch.cat([4 * bayer, 4 * bayer + 2], 1), torch.cat([4 * bayer + 3, 4 * bayer + 1], 1)])
     return -float(bayer[at.cells[v]])
 
 
@@ -114,10 +112,21 @@ def random(at: Layer, v: int) -> float:
 SCORES = {
     function.__name__: function
     for function in (
-        instruction, last_token, all_text, max_head, intra_column, intra_row, intra_column_mean, value_norm,
-        key_norm, duplication, uniform, downsample, random,
+        instruction,
+        last_token,
+        all_text,
+        max_head,
+        intra_column,
+        intra_row,
+        intra_column_mean,
+        value_norm,
+        key_norm,
+        duplication,
+        uniform,
+        downsample,
+        random,
     )
-}  # fmt: skip
+}
 
 
 def diversity(at: Layer, keep: int) -> list[int]:
@@ -207,9 +216,15 @@ class Naive:
         return result
 
     def _run(
-        self, layer: Any, number: int, hidden: Tensor, rope: tuple[Tensor, Tensor], present: list[int],
-        prompt: dict[str, Tensor], seed: int,
-    ) -> tuple[Tensor, Layer]:  # fmt: skip
+        self,
+        layer: Any,
+        number: int,
+        hidden: Tensor,
+        rope: tuple[Tensor, Tensor],
+        present: list[int],
+        prompt: dict[str, Tensor],
+        seed: int,
+    ) -> tuple[Tensor, Layer]:
         seen: dict[str, Tensor] = {}
 
         def hook(module: Any, args: Any, output: Any) -> None:

@@ -18,9 +18,7 @@ from tests.himap.tiny_models import IMAGE_ID
 
 
 def _scores(criterion: str, attention: Tensor, image: list[int], text_after: list[int]) -> dict[int, float]:
-    rows = {"instruction": text_after, "last_token": [attention.shape[0] - 1], "intra_column": image}[
-        criterion
-    ]
+    rows = {"instruction": text_after, "last_token": [attention.shape[0] - 1], "intra_column": image}[criterion]
     return {v: sum(attention[i, v].item() for i in rows) for v in image}
 
 

@@ -40,9 +40,7 @@ def test_well_known_settings() -> None:
     paper = PruningConfig.paper()
     assert (paper.k1, paper.r1, paper.k2, paper.r2) == (2, 50, 8, 75)
     assert (paper.phi_shallow, paper.phi_deep) == ("instruction", "intra_column")
-    assert [(cut.layer, cut.percent, cut.criterion) for cut in PruningConfig.fastv(3).cuts] == [
-        (3, 50, "last_token")
-    ]
+    assert [(cut.layer, cut.percent, cut.criterion) for cut in PruningConfig.fastv(3).cuts] == [(3, 50, "last_token")]
     assert not paper.is_dense
 
 

@@ -8,17 +8,7 @@ from typing import Any
 import torch
 import transformers as tf
 
-from tests.himap.tiny_models import (
-    IMAGE_ID,
-    LAYERS,
-    PAD_ID,
-    VOCABULARY,
-    Prompt,
-    Subject,
-    qwen_prompt,
-    sharpened,
-    words,
-)
+from tests.himap.tiny_models import IMAGE_ID, LAYERS, PAD_ID, VOCABULARY, Prompt, Subject, qwen_prompt, sharpened, words
 
 SIZES = ((1, 4, 6), (2, 2, 9), (3, 7, 3))  # seed, text before and after
 GRIDS = ((4, 6), (3, 3), (5, 4))
@@ -65,12 +55,7 @@ def _qwen_vision(**more: Any) -> dict[str, Any]:
 
 
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2]}
-_QWEN = {
-    "image_token_id": IMAGE_ID,
-    "video_token_id": 91,
-    "vision_start_token_id": 92,
-    "vision_end_token_id": 93,
-}
+_QWEN = {"image_token_id": IMAGE_ID, "video_token_id": 91, "vision_start_token_id": 92, "vision_end_token_id": 93}
 
 
 def _built(model: type, config: Any, attention: str) -> Any:
@@ -144,11 +129,7 @@ def internvl(attention: str = "sdpa") -> Any:
 def idefics3(attention: str = "sdpa") -> Any:
     vision = _vision("idefics3_vision", image_size=32)
     config = tf.Idefics3Config(
-        vision_config=vision,
-        text_config=decoder(),
-        image_token_id=IMAGE_ID,
-        scale_factor=2,
-        pad_token_id=PAD_ID,
+        vision_config=vision, text_config=decoder(), image_token_id=IMAGE_ID, scale_factor=2, pad_token_id=PAD_ID
     )
     return _built(tf.Idefics3ForConditionalGeneration, config, attention)
 
@@ -156,11 +137,7 @@ def idefics3(attention: str = "sdpa") -> Any:
 def smolvlm(attention: str = "sdpa") -> Any:
     vision = _vision("smolvlm_vision", image_size=32)
     config = tf.SmolVLMConfig(
-        vision_config=vision,
-        text_config=decoder(),
-        image_token_id=IMAGE_ID,
-        scale_factor=2,
-        pad_token_id=PAD_ID,
+        vision_config=vision, text_config=decoder(), image_token_id=IMAGE_ID, scale_factor=2, pad_token_id=PAD_ID
     )
     return _built(tf.SmolVLMForConditionalGeneration, config, attention)
 

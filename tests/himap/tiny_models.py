@@ -76,10 +76,7 @@ def llava(attention: str = "sdpa") -> Any:
         initializer_range=0.3,
     )
     config = LlavaConfig(
-        vision_config=vision,
-        text_config=text,
-        image_token_index=IMAGE_ID,
-        image_seq_length=LLAVA_IMAGE_TOKENS,
+        vision_config=vision, text_config=text, image_token_index=IMAGE_ID, image_seq_length=LLAVA_IMAGE_TOKENS
     )
     config._attn_implementation = attention
     return sharpened(LlavaForConditionalGeneration(config))
@@ -140,9 +137,7 @@ def llava_prompt(seed: int, before: int = 4, after: int = 6) -> dict[str, Tensor
     }
 
 
-def qwen_prompt(
-    seed: int, before: int = 4, after: int = 6, grid: tuple[int, int] = (4, 6)
-) -> dict[str, Tensor]:
+def qwen_prompt(seed: int, before: int = 4, after: int = 6, grid: tuple[int, int] = (4, 6)) -> dict[str, Tensor]:
     """One row; `grid` is the image's height and width in image tokens."""
     generator = torch.Generator().manual_seed(seed)
     height, width = grid

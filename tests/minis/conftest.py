@@ -44,10 +44,7 @@ def model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 @pytest.fixture(scope="session")
 def folder(
-    name: str,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerFast,
-    tmp_path_factory: pytest.TempPathFactory,
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A checkpoint of that model, in float16 as shipped (the model itself is left rounded)."""
     saved = tmp_path_factory.mktemp("checkpoint") / name

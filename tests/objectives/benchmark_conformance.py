@@ -67,9 +67,7 @@ class Conformance:
     def test_a_larger_subset_begins_with_the_smaller(self, many: tuple[Question, ...]) -> None:
         assert questions(self.name, "validation", 200) == many[:200]
 
-    def test_no_subset_cuts_a_group_in_two(
-        self, mine: PublishedBenchmark, many: tuple[Question, ...]
-    ) -> None:
+    def test_no_subset_cuts_a_group_in_two(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         for n in (1, 2, 3, 20, 21):
             chosen = embedded_questions(mine, "validation", n)
             groups = {q.group for q in chosen} - {""}
@@ -91,9 +89,7 @@ class Conformance:
         assert all(0 <= score < 1 for score in mine.scores(many, [self.wrong(q) for q in many]))
         assert mine.metrics(many, [self.wrong(q) for q in many])["accuracy"] < 0.5
 
-    def test_targets_are_true_of_the_scene(
-        self, mine: PublishedBenchmark, many: tuple[Question, ...]
-    ) -> None:
+    def test_targets_are_true_of_the_scene(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         for q in many:
             assert mine.target(q) == self.truth(q, scene_of(q)), q
 

@@ -20,20 +20,21 @@ def record(turn: int = 6, seed: int = 0) -> dict[str, Any]:
     saliency = {}
     for i in range(QUESTIONS):
         noise = rng.uniform(0.8, 1.2, (5, LAYERS))
-        means = {"system": np.ones(LAYERS), "image": text + visual, "instruction": np.ones(LAYERS),
-                 "intra_visual": visual, "visual_textual": text}  # fmt: skip
-        saliency[str(i)] = {
-            name: (each * row).tolist() for (name, each), row in zip(means.items(), noise, strict=True)
+        means = {
+            "system": np.ones(LAYERS),
+            "image": text + visual,
+            "instruction": np.ones(LAYERS),
+            "intra_visual": visual,
+            "visual_textual": text,
         }
+        saliency[str(i)] = {name: (each * row).tolist() for (name, each), row in zip(means.items(), noise, strict=True)}
     blocks = {}
     places = [("first", range(ENDS)), ("last", range(LAYERS - ENDS, LAYERS)), ("all", range(LAYERS))]
     places += [("layer", range(layer, layer + 1)) for layer in range(LAYERS)]
     for where, layers in places:
         for flow in ("visual_textual", "intra_visual", "random"):
             blocks[f"{flow} {where} {list(layers)}"] = _block(flow, where, list(layers), turn, rng)
-    plain = {name: [1.0] * QUESTIONS for name in ("consistency", "jaccard", "score")} | {
-        "shift": [0.0] * QUESTIONS
-    }
+    plain = {name: [1.0] * QUESTIONS for name in ("consistency", "jaccard", "score")} | {"shift": [0.0] * QUESTIONS}
     return {"saliency": saliency, "disruption": blocks, "plain": plain}
 
 
@@ -45,17 +46,37 @@ def _block(flow: str, where: str, layers: list[int], turn: int, rng: np.random.G
         size = 0.1 if layers[0] < turn else 0.4
         size = 0.0 if layers == [LAYERS - 1] else size
     shift = (size * rng.uniform(0.8, 1.2, QUESTIONS)).tolist()
-    return {"flow": flow, "where": where, "layers": layers, "consistency": same, "jaccard": same,
-            "shift": shift, "score": same}  # fmt: skip
+    return {
+        "flow": flow,
+        "where": where,
+        "layers": layers,
+        "consistency": same,
+        "jaccard": same,
+        "shift": shift,
+        "score": same,
+    }
 
 
 def document(**options: int) -> dict[str, Any]:
     """A complete stored flow."""
     measured = record(**options)
-    key = {"model": "qwenvl", "weights_digest": "0123456789abcdef", "benchmark": "scienceqa",
-           "split": "validation", "n": QUESTIONS}  # fmt: skip
+    key = {
+        "model": "qwenvl",
+        "weights_digest": "0123456789abcdef",
+        "benchmark": "scienceqa",
+        "split": "validation",
+        "n": QUESTIONS,
+    }
     return {
-        "kind": KIND, "schema": SCHEMA, "key": key, "complete": True, "title": "ScienceQA",
-        "weights": "embedded mini", "questions": "embedded scenes", "device": "none", "commit": "",
-        "record": measured, "summary": summary(measured),
-    }  # fmt: skip
+        "kind": KIND,
+        "schema": SCHEMA,
+        "key": key,
+        "complete": True,
+        "title": "ScienceQA",
+        "weights": "embedded mini",
+        "questions": "embedded scenes",
+        "device": "none",
+        "commit": "",
+        "record": measured,
+        "summary": summary(measured),
+    }

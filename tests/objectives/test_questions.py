@@ -17,9 +17,7 @@ from objectives.data.embedded import embedded_questions
 from objectives.data.images import load_image
 
 
-def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--benchmark", "scienceqa", "--questions", "20", "--numbers", "7", "3", "99", "-1"]
     assert questions.main(asked) == 0
     told = json.loads(capsys.readouterr().out)

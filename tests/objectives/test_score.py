@@ -63,10 +63,13 @@ def mme(tmp_path: Path) -> Path:
 
 
 MME_ANSWERS = [  # color: 3 of 4 right, 1 of 2 pairs; code: 2 of 2, 1 of 1
-    ("color/1.png", "Is it red?", "Yes"), ("color/1.png", "Is it blue?", "No"),
-    ("color/2.png", "Is it blue?", "yes, blue"), ("color/2.png", "Is it red?", "Yes."),
-    ("code_reasoning/1.png", "Is it C?", "yes"), ("code_reasoning/1.png", "Is it red?", "no"),
-]  # fmt: skip
+    ("color/1.png", "Is it red?", "Yes"),
+    ("color/1.png", "Is it blue?", "No"),
+    ("color/2.png", "Is it blue?", "yes, blue"),
+    ("color/2.png", "Is it red?", "Yes."),
+    ("code_reasoning/1.png", "Is it C?", "yes"),
+    ("code_reasoning/1.png", "Is it red?", "no"),
+]
 
 
 def lmms(i: int, place: str, text: str, answer: str, truth: str) -> dict[str, Any]:
@@ -97,12 +100,7 @@ def test_mme_as_lmms_eval_writes_it(tmp_path: Path, mme: Path, run: Run) -> None
 
 def test_mme_as_lmms_eval_writes_it_without_documents(tmp_path: Path, mme: Path, run: Run) -> None:
     rows = [
-        {
-            "doc_id": i,
-            "input": t + SHORT,
-            "filtered_resps": a,
-            "mme": {"question_id": q, "category": q.split("/")[0]},
-        }
+        {"doc_id": i, "input": t + SHORT, "filtered_resps": a, "mme": {"question_id": q, "category": q.split("/")[0]}}
         for i, (q, t, a) in enumerate(MME_ANSWERS)
     ]
     check_mme(run("mme", lines(tmp_path / "a.jsonl", rows), mme))
@@ -129,8 +127,12 @@ def test_a_category_without_answers_is_left_out(tmp_path: Path, mme: Path, run: 
     assert found["n"] == 4
 
 
-LABELS = [("Is there a car in the image?", "yes"), ("Is there a cat in the image?", "no"),
-          ("Is there a dog in the image?", "yes"), ("Is there a bus in the image?", "no")]  # fmt: skip
+LABELS = [
+    ("Is there a car in the image?", "yes"),
+    ("Is there a cat in the image?", "no"),
+    ("Is there a dog in the image?", "yes"),
+    ("Is there a bus in the image?", "no"),
+]
 
 
 @pytest.fixture
@@ -165,11 +167,7 @@ def test_pope_as_its_own_tool_reads_it(tmp_path: Path, pope: Path, run: Run) -> 
 def test_all_of_pope_as_llava_writes_it(tmp_path: Path, pope: Path, run: Run) -> None:
     """Told apart by their prompts, whatever LLaVA's numbers mean; all of "random" is answered wrongly."""
     rows = [
-        {
-            "question_id": block * 10**7 + i,
-            "prompt": t.replace("bus", s) + SHORT,
-            "text": a if s != "random" else wrong,
-        }
+        {"question_id": block * 10**7 + i, "prompt": t.replace("bus", s) + SHORT, "text": a if s != "random" else wrong}
         for block, s in ((1, "adversarial"), (2, "popular"), (3, "random"))
         for i, (t, a) in enumerate(LABELS, 1)
         for wrong in ["no" if a == "yes" else "yes"]
@@ -190,9 +188,7 @@ def test_pope_as_lmms_eval_writes_it(tmp_path: Path, pope: Path, run: Run) -> No
     assert run("pope", file)["metrics"]["precision_popular"] == 0.5
 
 
-def test_pope_answers_of_an_unknown_strategy(
-    tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_pope_answers_of_an_unknown_strategy(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = lines(tmp_path / "a.jsonl", [{"question_id": i, "text": "no"} for i in range(1, 5)])
     said = refusal(capsys, "--benchmark", "pope", "--answers", file, "--truth", pope)
     assert "cannot tell" in said and "give the truth file of one of them" in said
@@ -201,15 +197,11 @@ def test_pope_answers_of_an_unknown_strategy(
 def test_pope_wants_every_answer(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"prompt": t, "question_id": "?", "text": "no"} for t, _ in LABELS[:3]]
     truth = pope / "coco_pope_random.json"
-    said = refusal(
-        capsys, "--benchmark", "pope", "--answers", lines(tmp_path / "a.jsonl", rows), "--truth", truth
-    )
+    said = refusal(capsys, "--benchmark", "pope", "--answers", lines(tmp_path / "a.jsonl", rows), "--truth", truth)
     assert "answers 3 of 4" in said
 
 
-def test_prompts_that_tell_nothing_apart(
-    tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_prompts_that_tell_nothing_apart(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One answer too few for the order, and the same words ask about other images with another truth."""
     truth = pope / "coco_pope_random.json"
     with truth.open("a") as file:
@@ -226,9 +218,11 @@ def scienceqa(tmp_path: Path) -> Path:
     folder.mkdir()
     problem = {"question": "Which?", "choices": ["x", "y", "z"], "hint": "", "split": "test", "image": None}
     problems = {
-        "4": problem | {"answer": 1}, "7": problem | {"answer": 0, "image": "image.png", "hint": "Look."},
-        "9": problem | {"answer": 2, "image": "image.png"}, "10": problem | {"answer": 0, "split": "train"},
-    }  # fmt: skip
+        "4": problem | {"answer": 1},
+        "7": problem | {"answer": 0, "image": "image.png", "hint": "Look."},
+        "9": problem | {"answer": 2, "image": "image.png"},
+        "10": problem | {"answer": 0, "split": "train"},
+    }
     whole(folder / "problems.json", problems)
     whole(folder / "pid_splits.json", {"test": ["4", "7", "9"], "train": ["10"]})
     return folder
@@ -254,9 +248,7 @@ def test_scienceqa(tmp_path: Path, scienceqa: Path, run: Run, form: str) -> None
 def test_unanswered_questions_count_as_wrong(
     tmp_path: Path, scienceqa: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = lines(
-        tmp_path / "a.jsonl", [{"question_id": "4", "text": "B"}, {"question_id": "99", "text": "B"}]
-    )
+    file = lines(tmp_path / "a.jsonl", [{"question_id": "4", "text": "B"}, {"question_id": "99", "text": "B"}])
     arguments = ["--benchmark", "scienceqa", "--answers", str(file), "--truth", str(scienceqa)]
     assert score.main(arguments) == 0
     said = capsys.readouterr()
@@ -268,28 +260,21 @@ def test_unanswered_questions_count_as_wrong(
 @pytest.fixture
 def textvqa(tmp_path: Path) -> Path:
     rows = [
-        {
-            "question_id": 34602,
-            "image_id": "a1",
-            "question": "What is the Brand?",
-            "answers": ["Nous les"] * 10,
-        },
-        {
-            "question_id": 34603,
-            "image_id": "a1",
-            "question": "How many?",
-            "answers": ["2"] * 3 + ["three"] * 7,
-        },
+        {"question_id": 34602, "image_id": "a1", "question": "What is the Brand?", "answers": ["Nous les"] * 10},
+        {"question_id": 34603, "image_id": "a1", "question": "How many?", "answers": ["2"] * 3 + ["three"] * 7},
     ]
     return whole(tmp_path / "TextVQA_0.5.1_val.json", {"data": rows})
 
 
-@pytest.mark.parametrize("prompt", [
-    "{}\nReference OCR token: NOUS, LES\nAnswer the question using a single word or phrase.",
-    "Reference OCR token: NOUS, LES\n{}\nAnswer the question using a single word or phrase.",
-    "OCR tokens: NOUS LES. Question: {} Short answer:",
-    "{}\nAnswer the question using a single word or phrase.",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "{}\nReference OCR token: NOUS, LES\nAnswer the question using a single word or phrase.",
+        "Reference OCR token: NOUS, LES\n{}\nAnswer the question using a single word or phrase.",
+        "OCR tokens: NOUS LES. Question: {} Short answer:",
+        "{}\nAnswer the question using a single word or phrase.",
+    ],
+)
 def test_textvqa_as_llava_writes_it(tmp_path: Path, textvqa: Path, run: Run, prompt: str) -> None:
     """LLaVA's question_id is the image's, so prompts tell its questions apart."""
     rows = [
@@ -322,10 +307,13 @@ def test_vqav2_as_submitted(tmp_path: Path, run: Run) -> None:
 
 def test_aokvqa_predictions(tmp_path: Path, run: Run) -> None:
     row = {"question": "Why?", "choices": ["cab", "bus"], "correct_choice_idx": 1, "image_id": 3}
-    truth = whole(tmp_path / "aokvqa_v1p0_val.json", [
-        row | {"question_id": "q1", "direct_answers": ["bus", "bus", "car"]},
-        row | {"question_id": "q2", "direct_answers": ["bus"], "difficult_direct_answer": True},
-    ])  # fmt: skip
+    truth = whole(
+        tmp_path / "aokvqa_v1p0_val.json",
+        [
+            row | {"question_id": "q1", "direct_answers": ["bus", "bus", "car"]},
+            row | {"question_id": "q2", "direct_answers": ["bus"], "difficult_direct_answer": True},
+        ],
+    )
     both = {"multiple_choice": "bus", "direct_answer": "bus"}
     file = whole(tmp_path / "a.json", {"q1": both, "q2": both | {"multiple_choice": "cab"}})
     assert run("aokvqa", file, truth)["metrics"]["accuracy"] == 0.5
@@ -336,12 +324,13 @@ def test_aokvqa_predictions(tmp_path: Path, run: Run) -> None:
 def test_captions_in_coco_form(tmp_path: Path, run: Run) -> None:
     truth = {
         "images": [{"id": 1, "file_name": "1.jpg", "domain": "in-domain"}, {"id": 2, "file_name": "2.jpg"}],
-        "annotations": [{"image_id": 1, "caption": "A red bus."}, {"image_id": 1, "caption": "the red bus"},
-                        {"image_id": 2, "caption": "Two dogs run far"}],
-    }  # fmt: skip
-    file = whole(
-        tmp_path / "a.json", [{"image_id": 2, "caption": "two dogs run far"}, {"image_id": 1, "caption": "x"}]
-    )
+        "annotations": [
+            {"image_id": 1, "caption": "A red bus."},
+            {"image_id": 1, "caption": "the red bus"},
+            {"image_id": 2, "caption": "Two dogs run far"},
+        ],
+    }
+    file = whole(tmp_path / "a.json", [{"image_id": 2, "caption": "two dogs run far"}, {"image_id": 1, "caption": "x"}])
     for name in ("nocaps", "flickr30k"):
         found = run(name, file, whole(tmp_path / "truth.json", truth))
         assert found["metrics"]["cider"] == pytest.approx(500)
@@ -355,20 +344,18 @@ def test_captions_in_coco_form(tmp_path: Path, run: Run) -> None:
         (b"\xff\xfe\x00", "is not UTF-8"),
         (b'{"question_id": 1', "is not JSON"),
         (b'{"question_id": "4", "text": "B"}\nnonsense\n', "line 2 is not JSON"),
-        (b'[1, 2]', "not objects"),
+        (b"[1, 2]", "not objects"),
         (b'{"question_id": 4, "score": 1}\n{"question_id": 5, "score": 1}', "answer 1 has no text"),
         (b'{"question_id": "x1", "text": "B"}\n', "name none of the 3 questions"),
         (b'{"id": "x", "text": "B"}\n{"id": "y", "text": "A"}\n{"id": "z", "text": ""}', "name none of"),
         (b"[" * 100_000, "nested too deeply"),
     ],
-)  # fmt: skip
+)
 def test_bad_answers(
     tmp_path: Path, scienceqa: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
 ) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    assert said in refusal(
-        capsys, "--benchmark", "scienceqa", "--answers", tmp_path / "a.jsonl", "--truth", scienceqa
-    )
+    assert said in refusal(capsys, "--benchmark", "scienceqa", "--answers", tmp_path / "a.jsonl", "--truth", scienceqa)
 
 
 def test_bad_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,15 +25,20 @@ KEY = StudyKey("tiny", "0" * 64, "pope", "validation", 20, 0, "two-cuts-2")
 def made_up(config: PruningConfig) -> dict[str, Any]:
     """Measured fields that depend on the configuration alone: fewer tokens cost less and earn less."""
     after_k1, after_k2 = config.kept(144)
-    ratio = (config.k1 * 144 + (config.k2 - config.k1) * after_k1 + (LAYERS - config.k2) * after_k2) / (
-        LAYERS * 144
-    )
+    ratio = (config.k1 * 144 + (config.k2 - config.k1) * after_k1 + (LAYERS - config.k2) * after_k2) / (LAYERS * 144)
     accuracy = 0.3 + 0.6 * ratio**0.5 - (0.05 if "random" in (config.phi_shallow, config.phi_deep) else 0)
     return {
-        "flops_ratio": ratio, "flops": 1e9 * ratio, "paper_flops": 9e8 * ratio, "accuracy": accuracy,
-        "accuracy_low": accuracy - 0.1, "accuracy_high": accuracy + 0.1, "n": 20, "latency_ms": 10 * ratio,
-        "seconds": 0.5, "device": "none",
-    }  # fmt: skip
+        "flops_ratio": ratio,
+        "flops": 1e9 * ratio,
+        "paper_flops": 9e8 * ratio,
+        "accuracy": accuracy,
+        "accuracy_low": accuracy - 0.1,
+        "accuracy_high": accuracy + 0.1,
+        "n": 20,
+        "latency_ms": 10 * ratio,
+        "seconds": 0.5,
+        "device": "none",
+    }
 
 
 def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields: Any) -> Trial:
@@ -83,9 +88,13 @@ def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **EVEN}
     process = subprocess.Popen(
         [sys.executable, *map(str, arguments)],
-        cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         start_new_session=True,
-    )  # fmt: skip
+    )
     started.append(process)
     return process
 

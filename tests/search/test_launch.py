@@ -22,8 +22,20 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def command(tiny: Path, budget: int) -> list[str | Path]:
-    return ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--workers", "1", "--budget",
-            str(budget), "--json", "out.json"]  # fmt: skip
+    return [
+        "--model",
+        tiny,
+        "--benchmark",
+        "pope",
+        "--questions",
+        "20",
+        "--workers",
+        "1",
+        "--budget",
+        str(budget),
+        "--json",
+        "out.json",
+    ]
 
 
 def output(process: subprocess.Popen[str], code: int = 0) -> str:
@@ -52,21 +64,26 @@ def folder(first_run: tuple[Path, str], tmp_path: Path) -> Path:
 
 def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tuple[Path, str]) -> None:
     folder, said = first_run
-    positions = [said.index(text) for text in (
-        f"weights    full weights: {tiny}, digest ", "pairs      1: pope; 20 validation questions each",
-        "budget     6 trials a pair, 0 of 6 already stored", "store      sqlite:///himap.db",
-        "starting 1 worker(s)", "pair tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
-        "tiny / pope (20 validation questions", "preset: presets/tiny-pope.yaml",
-        "dashboard: streamlit run dashboard/app.py -- --storage sqlite:///himap.db",
-    )]  # fmt: skip
+    positions = [
+        said.index(text)
+        for text in (
+            f"weights    full weights: {tiny}, digest ",
+            "pairs      1: pope; 20 validation questions each",
+            "budget     6 trials a pair, 0 of 6 already stored",
+            "store      sqlite:///himap.db",
+            "starting 1 worker(s)",
+            "pair tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
+            "tiny / pope (20 validation questions",
+            "preset: presets/tiny-pope.yaml",
+            "dashboard: streamlit run dashboard/app.py -- --storage sqlite:///himap.db",
+        )
+    ]
     assert positions == sorted(positions)
     assert "\x1b" not in said
     assert max(map(len, said.splitlines())) <= 160
     trials = stored(folder)
     assert [t.number for t in trials] == list(range(6))
-    assert [t.origin for t in trials] == [
-        "dense", "fastv", "paper", "paper_long", "random", "uniform",
-    ]  # fmt: skip
+    assert [t.origin for t in trials] == ["dense", "fastv", "paper", "paper_long", "random", "uniform"]
 
 
 def test_every_row_holds_what_was_measured(first_run: tuple[Path, str]) -> None:

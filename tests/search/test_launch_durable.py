@@ -22,9 +22,7 @@ def count(folder: Path) -> int:
         return 0
 
 
-def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(tiny: Path, tmp_path: Path) -> None:
     first = launch(tmp_path, *command(tiny))
     wait_for(lambda: count(tmp_path) >= 3, 300)
 

@@ -87,9 +87,7 @@ def test_a_store_of_a_newer_version(capsys: pytest.CaptureFixture[str], tiny: Pa
     assert "update himap-search" in refused(capsys, tiny, "--storage", "sqlite:///new.db")
 
 
-def test_an_unreachable_server_does_not_show_its_password(
-    capsys: pytest.CaptureFixture[str], tiny: Path
-) -> None:
+def test_an_unreachable_server_does_not_show_its_password(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
     said = refused(capsys, tiny, "--storage", "postgresql://me:secret@127.0.0.1:9/himap")
     assert "check that the server runs" in said
     assert "secret" not in said
@@ -142,8 +140,14 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (shown.returncode, shown.stderr) == (0, "")
     for taught in (
-        "python -m search.launch --model qwenvl --budget 200", "goes on where it was stopped", "hub id",
-        "vqav2, textvqa, pope, mme, scienceqa, aokvqa", "auto (default: ehvi; for three objectives gp",
-        "--json FILE", "sqlite:///himap.db", "one per core", "auto (default) takes full weights only if",
-    ):  # fmt: skip
+        "python -m search.launch --model qwenvl --budget 200",
+        "goes on where it was stopped",
+        "hub id",
+        "vqav2, textvqa, pope, mme, scienceqa, aokvqa",
+        "auto (default: ehvi; for three objectives gp",
+        "--json FILE",
+        "sqlite:///himap.db",
+        "one per core",
+        "auto (default) takes full weights only if",
+    ):
         assert taught in " ".join(shown.stdout.split()), taught

@@ -102,11 +102,7 @@ def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None
     ],
 )
 def test_what_cannot_be_read_is_one_line(
-    storage: str,
-    said: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    storage: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["--storage", storage]) == 2
@@ -137,14 +133,7 @@ def test_it_starts_without_torch_ray_and_optuna(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [
-        (None, "-"),
-        (-1, "0 s ago"),
-        (119, "119 s ago"),
-        (600, "10 min ago"),
-        (7200, "2 h ago"),
-        (9e5, "10 days ago"),
-    ],
+    [(None, "-"), (-1, "0 s ago"), (119, "119 s ago"), (600, "10 min ago"), (7200, "2 h ago"), (9e5, "10 days ago")],
 )
 def test_durations_for_people(seconds: float | None, said: str) -> None:
     assert ago(seconds) == said

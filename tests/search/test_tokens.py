@@ -12,18 +12,7 @@ from himap import PruningConfig
 from objectives.data.embedded import embedded_image
 from search import tokens
 
-ASKED = [
-    "--model",
-    "qwenvl",
-    "--weights",
-    "mini",
-    "--benchmark",
-    "pope",
-    "--questions",
-    "10",
-    "--question",
-    "3",
-]
+ASKED = ["--model", "qwenvl", "--weights", "mini", "--benchmark", "pope", "--questions", "10", "--question", "3"]
 
 
 def told(capsys: pytest.CaptureFixture[str], config: PruningConfig, *more: str) -> dict[str, Any]:
@@ -84,9 +73,7 @@ def test_each_image_of_a_question_has_its_own_grid(
         (["--config", "{"], "Expecting property name"),
     ],
 )
-def test_what_cannot_be_told_is_one_line(
-    capsys: pytest.CaptureFixture[str], more: list[str], said: str
-) -> None:
+def test_what_cannot_be_told_is_one_line(capsys: pytest.CaptureFixture[str], more: list[str], said: str) -> None:
     assert tokens.main([*ASKED, "--config", json.dumps(PruningConfig.paper().as_dict()), *more]) == 2
     error = capsys.readouterr().err
     assert said in error

@@ -13,9 +13,24 @@ import pytest
 from storage import Confirmation, RecordError, StorageError, Store, StudyKey
 from tests.storage.made_confirmation import FULL
 
-BARE = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "n_questions", "n", "accuracy",
-        "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
-        "difference_high")  # fmt: skip
+BARE = (
+    "k1",
+    "r1",
+    "k2",
+    "r2",
+    "phi_shallow",
+    "phi_deep",
+    "seed",
+    "n_questions",
+    "n",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "dense_accuracy",
+    "difference",
+    "difference_low",
+    "difference_high",
+)
 
 
 def test_every_field_comes_back_as_it_was_put_in(store: Store, key: StudyKey) -> None:

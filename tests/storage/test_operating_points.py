@@ -27,9 +27,7 @@ def places(trials: list[Trial]) -> dict[str, int]:
 
 
 def test_each_place_has_its_member() -> None:
-    assert places([DENSE, *FRONT]) == {
-        "within-0.5": 4, "within-1": 3, "within-2": 2, "not-worse": 5, "knee": 2,
-    }  # fmt: skip
+    assert places([DENSE, *FRONT]) == {"within-0.5": 4, "within-1": 3, "within-2": 2, "not-worse": 5, "knee": 2}
 
 
 def test_a_place_that_only_dense_fills_is_left_out() -> None:

@@ -28,31 +28,55 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
         "schema": 2,
         "kind": "himap-preset",
         "configuration": {
-            "k1": 2, "r1": 50.0, "k2": 8, "r2": 75.0,
-            "phi_shallow": "last_token", "phi_deep": "instruction", "seed": 2**40 + 17,
+            "k1": 2,
+            "r1": 50.0,
+            "k2": 8,
+            "r2": 75.0,
+            "phi_shallow": "last_token",
+            "phi_deep": "instruction",
+            "seed": 2**40 + 17,
         },
-        "model": {
-            "name": "qwenvl-mini", "family": None, "layers": None, "weights_digest": "0123456789abcdef",
-        },
+        "model": {"name": "qwenvl-mini", "family": None, "layers": None, "weights_digest": "0123456789abcdef"},
         "promise": {
-            "place": "member of the front", "within_points": 1.0, "confirmed": False,
+            "place": "member of the front",
+            "within_points": 1.0,
+            "confirmed": False,
             "verdict": "not confirmed: validation estimate, not confirmed on held-out data; "
             "python -m search.export --model qwenvl-mini --benchmark pope confirms it",
         },
-        "measured": [{
-            "benchmark": "pope", "split": "validation", "n": 500,
-            "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889,
-            "dense_accuracy": None, "difference": None, "difference_low": None, "difference_high": None,
-            "paper_flops": 2.5e9, "flops": 7.123456789e9, "flops_ratio": 0.247, "latency_ms": 12.5,
-            "dense_latency_ms": None, "image_tokens": 144.5, "tokens_after_k1": 72.25,
-            "tokens_after_k2": 18.0, "text_tokens": 31.75,
-        }],
+        "measured": [
+            {
+                "benchmark": "pope",
+                "split": "validation",
+                "n": 500,
+                "accuracy": 0.861,
+                "accuracy_low": 0.827,
+                "accuracy_high": 0.889,
+                "dense_accuracy": None,
+                "difference": None,
+                "difference_low": None,
+                "difference_high": None,
+                "paper_flops": 2.5e9,
+                "flops": 7.123456789e9,
+                "flops_ratio": 0.247,
+                "latency_ms": 12.5,
+                "dense_latency_ms": None,
+                "image_tokens": 144.5,
+                "tokens_after_k1": 72.25,
+                "tokens_after_k2": 18.0,
+                "text_tokens": 31.75,
+            }
+        ],
         "provenance": {
-            "study": "qwenvl-mini/pope/validation-500/seed-0/himap-1/0123456789ab", "trial": 17, "seed": 0,
-            "device": "cpu, 2 cores", "commit": "abc1234",
-            "versions": {"torch": "2.13.0", "transformers": "5.23.0"}, "date": "2026-03-04T05:06:07+00:00",
+            "study": "qwenvl-mini/pope/validation-500/seed-0/himap-1/0123456789ab",
+            "trial": 17,
+            "seed": 0,
+            "device": "cpu, 2 cores",
+            "commit": "abc1234",
+            "versions": {"torch": "2.13.0", "transformers": "5.23.0"},
+            "date": "2026-03-04T05:06:07+00:00",
         },
-    }  # fmt: skip
+    }
 
 
 def test_questions_that_are_not_embedded_are_named_with_the_command_that_confirms(
@@ -74,9 +98,11 @@ def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTr
     promise = Promise("knee of the front", 0.02, {"pope": held_out})
     document = preset_document(key, make_trial(17, accuracy_high=1.0, accuracy=0.99), promise)
     assert document["promise"] == {
-        "place": "knee of the front", "within_points": 2.0, "confirmed": True,
+        "place": "knee of the front",
+        "within_points": 2.0,
+        "confirmed": True,
         "verdict": "confirmed within 2 points",
-    }  # fmt: skip
+    }
     (measured,) = document["measured"]
     assert measured == {"benchmark": "pope", **{name: FULL[name] for name in measured if name != "benchmark"}}
     assert document["model"]["family"] == "LlavaForConditionalGeneration"
@@ -93,9 +119,7 @@ def test_a_promise_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
     assert (both.confirmed, both.verdict) == (True, "confirmed within 1 point on each of 2 benchmarks")
     broken = Promise("joint", 0.01, {"pope": good, "mme": bad})
     assert not broken.confirmed
-    assert broken.verdict == (
-        "not confirmed: on mme -3.0 points against dense, 95 % interval -5.0 to -1.0, n = 499"
-    )
+    assert broken.verdict == ("not confirmed: on mme -3.0 points against dense, 95 % interval -5.0 to -1.0, n = 499")
 
 
 def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTrial) -> None:
@@ -107,14 +131,10 @@ def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTria
     assert document["provenance"]["device"] == odd
     assert document["provenance"]["versions"] == {"torch": "2.10"}
     assert text.startswith("# ")
-    assert list(document) == [
-        "schema", "kind", "configuration", "model", "promise", "measured", "provenance",
-    ]  # fmt: skip
+    assert list(document) == ["schema", "kind", "configuration", "model", "promise", "measured", "provenance"]
 
 
-def test_numbers_of_numpy_are_plain_and_what_was_not_measured_is_null(
-    key: StudyKey, make_trial: MakeTrial
-) -> None:
+def test_numbers_of_numpy_are_plain_and_what_was_not_measured_is_null(key: StudyKey, make_trial: MakeTrial) -> None:
     trial = make_trial(1, k1=np.int64(3), r1=np.float32(25), latency_ms=math.nan)
     document = yaml.safe_load(preset_yaml(key, trial))
     assert document["configuration"]["k1"] == 3

@@ -29,9 +29,7 @@ from storage.sql.rows import pack_scores, unpack_scores
         ({"created_at": datetime(2026, 1, 1)}, "no time zone"),
     ],
 )
-def test_contradictions_are_refused(
-    make_trial: Callable[..., Trial], change: dict[str, object], problem: str
-) -> None:
+def test_contradictions_are_refused(make_trial: Callable[..., Trial], change: dict[str, object], problem: str) -> None:
     with pytest.raises(RecordError) as caught:
         make_trial(**change)
     assert problem in str(caught.value)
@@ -48,9 +46,7 @@ def test_the_name_of_a_study_tells_its_parts(key: StudyKey) -> None:
     assert replace(key, seed=1).name != key.name
 
 
-@pytest.mark.parametrize(
-    "values", [(), (0.0,), (1 / 3, 0.1, math.pi, -0.0), tuple(i / 7 for i in range(1000))]
-)
+@pytest.mark.parametrize("values", [(), (0.0,), (1 / 3, 0.1, math.pi, -0.0), tuple(i / 7 for i in range(1000))])
 def test_scores_are_packed_without_loss(values: tuple[float, ...]) -> None:
     assert unpack_scores(pack_scores(values)) == values
 

@@ -40,9 +40,7 @@ def test_a_trial_comes_back_exactly_as_it_went_in(store: Store, key: StudyKey, m
     assert store.trials(study, scores=False) == [replace(trial, scores=())]
 
 
-def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(
-    store: Store, key: StudyKey
-) -> None:
+def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(store: Store, key: StudyKey) -> None:
     study = store.study(key)
     reason = "out of memory\nat layer 3 <b>\x00\ud800</b> ✂"
     store.add(study, Trial(0, "failed", "sampler", 2, 50, 8, 75, reason=reason))
@@ -71,9 +69,13 @@ def test_numbers_of_numpy_and_odd_floats_are_stored_as_numbers(
     store: Store, key: StudyKey, make_trial: MakeTrial
 ) -> None:
     trial = make_trial(
-        np.int64(4), k1=np.int32(3), accuracy=np.float32(0.5), latency_high_ms=math.inf,
-        metrics={"f1": np.float64(0.25), "cider": math.nan}, scores=tuple(np.array([0.5, 1.0])),
-    )  # fmt: skip
+        np.int64(4),
+        k1=np.int32(3),
+        accuracy=np.float32(0.5),
+        latency_high_ms=math.inf,
+        metrics={"f1": np.float64(0.25), "cider": math.nan},
+        scores=tuple(np.array([0.5, 1.0])),
+    )
     study = store.study(replace(key, n_questions=np.int64(7), seed=np.int64(9)))
     store.add(study, trial)
     (back,) = store.trials(study)
@@ -214,9 +216,7 @@ def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFacto
         assert time.process_time() - started < 0.1
 
 
-def test_scores_of_some_trials_come_without_the_rest(
-    store: Store, key: StudyKey, make_trial: MakeTrial
-) -> None:
+def test_scores_of_some_trials_come_without_the_rest(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
     study = store.study(key)
     for number in range(3):
         store.add(study, make_trial(number, scores=(float(number), math.inf)))
@@ -225,9 +225,7 @@ def test_scores_of_some_trials_come_without_the_rest(
     assert store.scores(study, []) == {}
 
 
-def test_many_trials_are_stored_at_once_or_not_at_all(
-    store: Store, key: StudyKey, make_trial: MakeTrial
-) -> None:
+def test_many_trials_are_stored_at_once_or_not_at_all(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
     study = store.study(key)
     trials = [make_trial(number, scores=(1.0,) if number else ()) for number in range(4)]
     before = store.version_stamp(study)
@@ -245,9 +243,7 @@ def test_many_trials_are_stored_at_once_or_not_at_all(
 def test_where_questions_come_from_is_kept_with_the_study(store: Store, key: StudyKey) -> None:
     study = store.study(key)
     assert store.questions(study) is None
-    first = QuestionSource(
-        "a.jsonl", "--data a.jsonl --metric anls", ((2, "lacks 'id'"), (9, "not\x00 JSON"))
-    )
+    first = QuestionSource("a.jsonl", "--data a.jsonl --metric anls", ((2, "lacks 'id'"), (9, "not\x00 JSON")))
     store.set_questions(study, first)
     kept = store.questions(study)
     assert kept == replace(first, skipped=((2, "lacks 'id'"), (9, "not\ufffd JSON")))

@@ -41,8 +41,7 @@ def test_a_directory_and_a_missing_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["himap.db", "", "mysql://somewhere/x", "postgres://somewhere/x", "sqlite://", "sqlite:///:memory:"],
+    "url", ["himap.db", "", "mysql://somewhere/x", "postgres://somewhere/x", "sqlite://", "sqlite:///:memory:"]
 )
 def test_urls_that_name_no_store(url: str) -> None:
     assert "expected sqlite:///FILE" in message(url)

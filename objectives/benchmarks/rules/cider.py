@@ -52,12 +52,8 @@ class CiderD:
 def _similarity(caption: Vector, reference: Vector) -> float:
     """Mean over n-gram lengths of the clipped cosine, less the further the lengths are apart."""
     total = 0.0
-    for mine, theirs, my_norm, their_norm in zip(
-        caption[0], reference[0], caption[1], reference[1], strict=True
-    ):
-        product = sum(
-            min(weight, theirs[gram]) * theirs[gram] for gram, weight in mine.items() if gram in theirs
-        )
+    for mine, theirs, my_norm, their_norm in zip(caption[0], reference[0], caption[1], reference[1], strict=True):
+        product = sum(min(weight, theirs[gram]) * theirs[gram] for gram, weight in mine.items() if gram in theirs)
         total += product / (my_norm * their_norm) if my_norm and their_norm else product
     return total / _N * math.exp(-((caption[2] - reference[2]) ** 2) / (2 * _SIGMA**2))
 

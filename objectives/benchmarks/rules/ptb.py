@@ -13,8 +13,17 @@ from importlib.util import find_spec
 
 _DROPPED = {"''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";", '"', "“", "”", "‘"}
 _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
-_HALVES = {"cannot": "can not", "gonna": "gon na", "gotta": "got ta", "wanna": "wan na", "lemme": "lem me",
-           "gimme": "gim me", "'tis": "'t is", "'twas": "'t was", "y'all": "y' all"}  # fmt: skip
+_HALVES = {
+    "cannot": "can not",
+    "gonna": "gon na",
+    "gotta": "got ta",
+    "wanna": "wan na",
+    "lemme": "lem me",
+    "gimme": "gim me",
+    "'tis": "'t is",
+    "'twas": "'t was",
+    "y'all": "y' all",
+}
 _SHORTENED = (
     "mr|mrs|ms|dr|st|ave|blvd|rd|jr|sr|vs|etc|ca|fig|ft|bldg|prof|gen|col|sgt|capt|lt|rev|hon|inc|co|corp"
     "|ltd|bros|jan|feb|mar|apr|aug|sep|sept|oct|nov|dec"

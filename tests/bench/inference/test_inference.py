@@ -31,9 +31,14 @@ OTHER = PruningConfig(3, 20, 7, 60, "last_token", "instruction")
 def tiny() -> Subject:
     """LLaVA with 256 image tokens and 12 thin layers."""
     tower = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=64,
-        patch_size=4, projection_dim=32,
-    )  # fmt: skip
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=4,
+        projection_dim=32,
+    )
     made = random_llava("tiny", DecoderShape(128, 256, 12, 4, 4, 32, 128), CPU, 3, tower)
     with torch.no_grad():  # random weights attend almost evenly; larger ones make rankings clear
         for name, weight in made.model.named_parameters():
@@ -131,9 +136,15 @@ def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> 
         assert batch["ways"]["published"]["prompts_timed"] == 1
         assert {"dense/himap", "fastv/himap", "published/himap"} <= set(batch["example_ratios"])
     document = {
-        "device": "here", "versions": {"torch": "2"}, "commit": "abc", "rounds": 1, "clock": "wall",
-        "load_before": 0.0,        "not_measured": ["llava-7b"], "models": [found],
-    }  # fmt: skip
+        "device": "here",
+        "versions": {"torch": "2"},
+        "commit": "abc",
+        "rounds": 1,
+        "clock": "wall",
+        "load_before": 0.0,
+        "not_measured": ["llava-7b"],
+        "models": [found],
+    }
     text = report(document)
     assert "llava-7b: not measured" in text and "one prompt timed, times 2" in text
 

@@ -17,9 +17,7 @@ def test_controls_keep_as_many_tokens_as_the_row_they_stand_beside() -> None:
         both = {config.kept(n) for name, config in rows.items() if not name.startswith(("shallow", "no"))}
         assert shallow == {(n // 2, n // 2)} and len(both) == 1 and shallow != both
     assert rows[ablation.DENSE].is_dense and rows["HiMAP: φ_sh, then φ_dp"] == PruningConfig.paper()
-    criteria = [
-        (config.phi_shallow, config.phi_deep) for name, config in rows.items() if name.startswith("both")
-    ]
+    criteria = [(config.phi_shallow, config.phi_deep) for name, config in rows.items() if name.startswith("both")]
     assert criteria == [("instruction", "instruction"), ("random", "random"), ("uniform", "uniform")]
 
 

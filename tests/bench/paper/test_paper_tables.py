@@ -14,8 +14,21 @@ from search.inputs.models import resolve
 from storage import StudyKey, Trial, open_store
 from storage.presets import write_preset
 
-FOUND = Trial(1, "complete", "sampler", 3, 60, 7, 40, flops=1.0, flops_ratio=0.4, accuracy=1.0,
-              accuracy_low=0.9, accuracy_high=1.0, n=4)  # fmt: skip
+FOUND = Trial(
+    1,
+    "complete",
+    "sampler",
+    3,
+    60,
+    7,
+    40,
+    flops=1.0,
+    flops_ratio=0.4,
+    accuracy=1.0,
+    accuracy_low=0.9,
+    accuracy_high=1.0,
+    n=4,
+)
 
 
 def key(digest: str) -> StudyKey:
@@ -26,10 +39,16 @@ def test_full_size_flops_are_the_papers() -> None:
     """In 10^12; the paper's HiMAP figure for 13B needs K1 = 3, see docs/flops.md."""
     rows = {(row["model"], row["method"]): row["paper_flops"] / 1e12 for row in tables.full_size()}
     for (model, method), value in {
-        ("llava-7b", "dense"): 2.986, ("llava-7b", "FastV"): 1.566, ("llava-7b", "HiMAP"): 0.735,
-        ("llava-13b", "dense"): 5.813, ("llava-13b", "FastV"): 3.093, ("llava-13b", "HiMAP"): 1.291,
-        ("qwenvl-7b", "dense"): 3.600, ("qwenvl-7b", "FastV"): 1.900, ("qwenvl-7b", "HiMAP"): 0.893,
-    }.items():  # fmt: skip
+        ("llava-7b", "dense"): 2.986,
+        ("llava-7b", "FastV"): 1.566,
+        ("llava-7b", "HiMAP"): 0.735,
+        ("llava-13b", "dense"): 5.813,
+        ("llava-13b", "FastV"): 3.093,
+        ("llava-13b", "HiMAP"): 1.291,
+        ("qwenvl-7b", "dense"): 3.600,
+        ("qwenvl-7b", "FastV"): 1.900,
+        ("qwenvl-7b", "HiMAP"): 0.893,
+    }.items():
         assert rows[model, method] == pytest.approx(value, abs=6e-4)
 
 
@@ -70,9 +89,7 @@ def test_the_command_measures_pairs_and_leaves_the_rest_unsaid(
     assert tables.figure_8(found).count("not measured") == 3
 
 
-def test_what_cannot_be_measured_is_said_in_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_measured_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--storage", f"sqlite:///{tmp_path}/none.db"], ["--model", "nobody"], ["--n", "0"]):
         assert tables.main(arguments) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -14,10 +14,23 @@ from storage.presets import Promise, write_preset
 KEY = StudyKey("qwenvl", "0" * 64, "pope", "validation", 120, 0, "two-cuts-2")
 SETTINGS = (1, 50.0, 8, 75.0, "instruction", "intra_column", 0)
 MEASURED = Confirmation(
-    *SETTINGS, n_questions=500, n=500, accuracy=0.996, accuracy_low=0.98, accuracy_high=1.0,
-    dense_accuracy=0.998, difference=-0.002, difference_low=-0.012, difference_high=0.007, family="Qwen",
-    layers=12, flops=2e9, flops_ratio=0.21, device="a CPU", commit="abc",
-)  # fmt: skip
+    *SETTINGS,
+    n_questions=500,
+    n=500,
+    accuracy=0.996,
+    accuracy_low=0.98,
+    accuracy_high=1.0,
+    dense_accuracy=0.998,
+    difference=-0.002,
+    difference_low=-0.012,
+    difference_high=0.007,
+    family="Qwen",
+    layers=12,
+    flops=2e9,
+    flops_ratio=0.21,
+    device="a CPU",
+    commit="abc",
+)
 
 
 def presets(folder: Path) -> Path:
@@ -39,8 +52,7 @@ def test_only_what_stands_between_the_comments_changes(
 ) -> None:
     readme = tmp_path / "README.md"
     readme.write_text(
-        "a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n"
-        "<!-- confirmed:begin -->\n<!-- confirmed:end -->\n"
+        "a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n<!-- confirmed:begin -->\n<!-- confirmed:end -->\n"
     )
     monkeypatch.setattr(tables, "README", readme)
     assert tables.main(["--presets", str(presets(tmp_path))]) == 0

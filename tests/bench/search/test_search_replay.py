@@ -27,12 +27,7 @@ from search.workers.trial_runner import costs
 
 LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
-STEPS: dict[str, Any] = {
-    "layer_step": 3,
-    "percent_step": 25,
-    "shallow": ("instruction",),
-    "deep": ("intra_column",),
-}
+STEPS: dict[str, Any] = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
 LANDMARKS: list[Landmark] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
@@ -47,16 +42,28 @@ def table() -> Table:
     dense = costs(SHAPE, [TOKENS], [TEXT], PruningConfig.dense())["flops"]
     order = np.random.default_rng(1).permutation(N).tolist()
     meta = {
-        "model": "m", "weights_digest": "d", "benchmark": "b", "split": "validation", "n": N, "cores": 2,
-        "layers": LAYERS, "steps": STEPS, "image_tokens": [TOKENS], "prepare": 1.0,
-        "chunks": [order[:20], order[20:40], order[40:]], "layer_flops": dense / LAYERS,
+        "model": "m",
+        "weights_digest": "d",
+        "benchmark": "b",
+        "split": "validation",
+        "n": N,
+        "cores": 2,
+        "layers": LAYERS,
+        "steps": STEPS,
+        "image_tokens": [TOKENS],
+        "prepare": 1.0,
+        "chunks": [order[:20], order[20:40], order[40:]],
+        "layer_flops": dense / LAYERS,
         "landmarks": [(origin, config.as_dict()) for origin, config in LANDMARKS],
         "costs": {"batched": (0.1, 1 / dense), "alone": (1.0, 5 / dense), "published": (2.0, 9 / dense)},
         "cost_errors": {},
-        "device": "none", "commit": "", "date": "",
-    }  # fmt: skip
-    return Table(meta, configs, scores, {k: np.array([s[k] for s in spent]) for k in
-                 ("flops", "flops_ratio", "paper_flops")})  # fmt: skip
+        "device": "none",
+        "commit": "",
+        "date": "",
+    }
+    return Table(
+        meta, configs, scores, {k: np.array([s[k] for s in spent]) for k in ("flops", "flops_ratio", "paper_flops")}
+    )
 
 
 @pytest.fixture(autouse=True)

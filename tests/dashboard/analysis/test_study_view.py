@@ -24,9 +24,7 @@ def trial(number: int, flops_ratio: float, accuracy: float, origin: str = "sampl
 def test_a_view_sorts_trials_into_their_roles() -> None:
     view = build_view(study_key(), searched(60))
     assert (len(view.complete), len(view.failed)) == (59, 1)
-    assert [one.origin for one in view.landmarks] == [
-        "dense", "fastv", "paper", "random", "uniform", "downsample",
-    ]  # fmt: skip
+    assert [one.origin for one in view.landmarks] == ["dense", "fastv", "paper", "random", "uniform", "downsample"]
     assert view.dense is not None
     assert view.dense.number == 0
     costs = [one.flops for one in view.front]
@@ -122,9 +120,13 @@ def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
 def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
     caption = words.provenance(build_view(study_key(), searched(10)))
     for part in (
-        "cpu: 2 threads of Xeon", "n = 500 questions of pope, validation split", "95 % confidence interval",
-        "Commit 3ee45d2", "weights 9f2c41d07be855aa", "validation estimate, not confirmed on held-out data",
-    ):  # fmt: skip
+        "cpu: 2 threads of Xeon",
+        "n = 500 questions of pope, validation split",
+        "95 % confidence interval",
+        "Commit 3ee45d2",
+        "weights 9f2c41d07be855aa",
+        "validation estimate, not confirmed on held-out data",
+    ):
         assert part in caption
     mixed = [replace(searched(3)[1], device="cuda: H100", n=100), *searched(1)]
     caption = words.provenance(build_view(study_key(), mixed))
@@ -139,9 +141,7 @@ def test_tables() -> None:
     assert front["accuracy_percent"].iloc[0] == pytest.approx(100 * view.front[0].accuracy)
     dense = view.dense
     assert dense is not None
-    assert front["to_dense_points"].iloc[-1] == pytest.approx(
-        100 * (view.front[-1].accuracy - dense.accuracy)
-    )
+    assert front["to_dense_points"].iloc[-1] == pytest.approx(100 * (view.front[-1].accuracy - dense.accuracy))
     every = tables.all_table(view)
     assert len(every) == 59
     assert list(every["origin"][3:7]) == ["random", "uniform", "downsample", "search"]

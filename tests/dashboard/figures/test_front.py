@@ -37,9 +37,7 @@ def test_bars_are_the_intervals(view: View) -> None:
     trace = next(t for t in front_figure(view).data if t.name.startswith("On the front"))
     trials = [view.trial(number) for number in trace.customdata]
     assert len(trials) > 3
-    for trial, y, up, down in zip(
-        trials, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True
-    ):
+    for trial, y, up, down in zip(trials, trace.y, trace.error_y.array, trace.error_y.arrayminus, strict=True):
         assert trial is not None
         assert y + up == pytest.approx(100 * trial.accuracy_high)
         assert y - down == pytest.approx(100 * trial.accuracy_low)
@@ -62,15 +60,28 @@ def test_landmarks_have_symbols_of_their_own_and_a_name(view: View, dark: bool) 
 def test_hover_tells_the_whole_configuration(view: View) -> None:
     trace = next(t for t in front_figure(view).data if t.name == "HiMAP paper")
     (hover,) = trace.hovertext
-    for part in ("Trial 2, HiMAP paper", "layer 2, drop 50 %", "layer 8, drop 75 %", "144 → 72 → 18",
-                 "n = 500", "of dense", " ms (", "cpu: 2 threads of Xeon"):  # fmt: skip
+    for part in (
+        "Trial 2, HiMAP paper",
+        "layer 2, drop 50 %",
+        "layer 8, drop 75 %",
+        "144 → 72 → 18",
+        "n = 500",
+        "of dense",
+        " ms (",
+        "cpu: 2 threads of Xeon",
+    ):
         assert part in hover
 
 
-@pytest.mark.parametrize(("cost", "title"), [
-    ("flops", "(GFLOPs)"), ("flops_ratio", "share of dense (%)"), ("paper_flops", "(MMACs)"),
-    ("latency_ms", "median (ms)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cost", "title"),
+    [
+        ("flops", "(GFLOPs)"),
+        ("flops_ratio", "share of dense (%)"),
+        ("paper_flops", "(MMACs)"),
+        ("latency_ms", "median (ms)"),
+    ],
+)
 def test_axes_name_their_unit(cost: str, title: str) -> None:
     view = build_view(study_key(), searched(20), cost)
     figure = front_figure(view)

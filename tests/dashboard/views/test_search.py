@@ -19,9 +19,13 @@ from tests.dashboard.generated_store import START, failed, measured, searched, s
 def at(number: int, flops_ratio: float, accuracy: float, seconds: float, took: float = 1.0) -> Trial:
     base = measured(number, "sampler", 2, 50.0, 8, 75.0, "instruction", "intra_column")
     return replace(
-        base, flops_ratio=flops_ratio, flops=flops_ratio, accuracy=accuracy, seconds=took,
+        base,
+        flops_ratio=flops_ratio,
+        flops=flops_ratio,
+        accuracy=accuracy,
+        seconds=took,
         created_at=START + timedelta(seconds=seconds),
-    )  # fmt: skip
+    )
 
 
 def test_the_hypervolume_is_the_area_below_the_staircase() -> None:

@@ -126,8 +126,11 @@ def test_questions_and_survivors_are_read_from_other_processes(monkeypatch: pyte
     assert commands.questions(study_key(), None, []) == []
     told = {
         "grids": [{"rows": 2, "columns": 3, "tokens": 6}, {"rows": 1, "columns": 2, "tokens": 2}],
-        "after_k1": [0, 5, 7], "after_k2": [5], "answer": "no", "dense_answer": "yes",
-    }  # fmt: skip
+        "after_k1": [0, 5, 7],
+        "after_k2": [5],
+        "answer": "no",
+        "dense_answer": "yes",
+    }
     asked = answering(monkeypatch, 0, json.dumps({**question, **told}))
     first, second = commands.survivors(study_key(), None, searched(3)[2], 3).seen
     assert (first.grid, first.after_k1, first.after_k2, first.image.size) == ((2, 3), {0, 5}, {5}, (4, 4))
@@ -136,16 +139,11 @@ def test_questions_and_survivors_are_read_from_other_processes(monkeypatch: pyte
     assert study_key().weights_digest in asked[0]
 
 
-def test_questions_of_a_file_are_asked_for_where_they_lie(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_questions_of_a_file_are_asked_for_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real command, in the folder where the dashboard was started; a changed file is refused."""
     for color in range(40):
         Image.new("RGB", (8, 6), (color, 0, 0)).save(tmp_path / f"{color}.png")
-    rows = [
-        {"id": i, "image": [f"{i}.png", f"{i}.png"], "question": f"What is {i}?", "answer": i}
-        for i in range(40)
-    ]
+    rows = [{"id": i, "image": [f"{i}.png", f"{i}.png"], "question": f"What is {i}?", "answer": i} for i in range(40)]
     file = tmp_path / "mine.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     monkeypatch.chdir(tmp_path)
@@ -157,9 +155,7 @@ def test_questions_of_a_file_are_asked_for_where_they_lie(
     assert (shown.text, shown.answers, len(shown.pngs)) == (asked.text, asked.answers, 2)
     assert Image.open(io.BytesIO(shown.pngs[0])).getpixel((0, 0)) == (int(asked.id), 0, 0)
     file.write_text("\n".join(map(json.dumps, rows[:30])))
-    with pytest.raises(
-        commands.OutsideError, match=f"the study asked {key.benchmark}, but .*mine.jsonl holds"
-    ):
+    with pytest.raises(commands.OutsideError, match=f"the study asked {key.benchmark}, but .*mine.jsonl holds"):
         commands.questions(key, source, [4])
 
 

@@ -37,9 +37,7 @@ def test_grouped_heads_attend_like_repeated_ones() -> None:
 
 def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
     def draw(row: str, seed: int) -> list[float]:
-        scores: list[float] = (
-            criteria.create("random", seed).score(made_prompts(row), Observed((), {}))[0].tolist()
-        )
+        scores: list[float] = criteria.create("random", seed).score(made_prompts(row), Observed((), {}))[0].tolist()
         return scores
 
     row = "ss" + "v" * 100 + "iii"
@@ -97,9 +95,7 @@ def test_without_an_image_there_is_no_instruction_and_padding_is_never_an_image(
     assert tokens.n_image == (1,)
 
 
-def test_only_the_rows_that_a_criterion_names_are_computed(
-    subject: Subject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_rows_that_a_criterion_names_are_computed(subject: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes: list[tuple[int, ...]] = []
     rows = attention.attention_rows
 

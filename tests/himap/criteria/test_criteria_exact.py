@@ -27,9 +27,7 @@ def kept(subject: Subject, prompt: Prompt, config: PruningConfig) -> list[list[i
     with torch.no_grad(), himap.prune(subject.model, config) as pruning:
         subject.model(**prompt)
     rows = []
-    for slots, mask, ids in zip(
-        pruning.positions, prompt["attention_mask"], prompt["input_ids"], strict=True
-    ):
+    for slots, mask, ids in zip(pruning.positions, prompt["attention_mask"], prompt["input_ids"], strict=True):
         own = mask.cumsum(0) - 1
         rows.append([int(own[s]) for s in slots if s >= 0 and ids[s] == IMAGE_ID])
     return rows

@@ -25,12 +25,7 @@ CONFIG = PruningConfig(2, 50, 4, 75)
 
 def fingerprint(model: Any) -> dict[str, Any]:
     """Everything that pruning could leave behind."""
-    hooks = (
-        "_forward_pre_hooks",
-        "_forward_hooks",
-        "_forward_pre_hooks_with_kwargs",
-        "_forward_hooks_always_called",
-    )
+    hooks = ("_forward_pre_hooks", "_forward_hooks", "_forward_pre_hooks_with_kwargs", "_forward_hooks_always_called")
     modules = dict(model.named_modules())
     return {
         "modules": {name: id(module) for name, module in modules.items()},
@@ -139,10 +134,7 @@ def test_presets_and_their_paths_stand_for_configurations(subject: Subject, tmp_
         assert pruning.config == CONFIG
         assert pruning.kept == [CONFIG.kept(n) for n in pruning.image_tokens]
     state = fingerprint(subject.model)
-    with (
-        pytest.raises(PresetError, match=r"nothing\.yaml"),
-        himap.prune(subject.model, tmp_path / "nothing.yaml"),
-    ):
+    with pytest.raises(PresetError, match=r"nothing\.yaml"), himap.prune(subject.model, tmp_path / "nothing.yaml"):
         pass
     assert fingerprint(subject.model) == state
 
@@ -157,10 +149,7 @@ def test_a_preset_of_another_architecture_is_refused(llava: Subject, tmp_path: P
     with himap.prune(llava.model, preset()) as pruning:
         assert pruning.config == CONFIG
     for other in ({"layers": layers + 1}, {"family": "Qwen2VLForConditionalGeneration"}):
-        with (
-            pytest.raises(PresetError, match="this preset was made for"),
-            himap.prune(llava.model, preset(**other)),
-        ):
+        with pytest.raises(PresetError, match="this preset was made for"), himap.prune(llava.model, preset(**other)):
             pass
     assert fingerprint(llava.model) == state
 
@@ -232,12 +221,7 @@ def test_a_dense_configuration_only_counts(subject: Subject) -> None:
 def test_a_prompt_without_an_image_runs_as_ever(subject: Subject) -> None:
     text = {"input_ids": torch.tensor([[5, 6, 7, 8], [0, 9, 10, 11]])}
     text["attention_mask"] = (text["input_ids"] != 0).long()
-    options = {
-        "max_new_tokens": 3,
-        "do_sample": False,
-        "output_logits": True,
-        "return_dict_in_generate": True,
-    }
+    options = {"max_new_tokens": 3, "do_sample": False, "output_logits": True, "return_dict_in_generate": True}
     expected = subject.model.generate(**text, **options)
     with himap.prune(subject.model, CONFIG) as pruning:
         got = subject.model.generate(**text, **options)
@@ -259,9 +243,7 @@ def test_a_row_without_an_image_keeps_its_tokens(llava: Subject) -> None:
 
 
 def test_unsupported_models_are_named(llava: Subject) -> None:
-    text = LlamaConfig(
-        vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=2, num_attention_heads=1
-    )
+    text = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=2, num_attention_heads=1)
     with pytest.raises(UnsupportedModelError, match=r"LlamaForCausalLM.*Llava.*Qwen2_5_VL"):
         himap.prune(LlamaForCausalLM(text), CONFIG).__enter__()
     assert len(himap.supported_models()) == 2 + len(tiny_families.FAMILIES)
@@ -275,9 +257,7 @@ def test_unsupported_models_are_named(llava: Subject) -> None:
 
 def test_decoders_and_layers_of_other_kinds_are_refused(qwen: Subject) -> None:
     other = tiny_families.llava_with({"model_type": "phi", "hidden_size": 32, "num_attention_heads": 2})
-    with pytest.raises(
-        UnsupportedModelError, match=r"decoder .* is PhiModel; can be pruned: Gemma3TextModel,"
-    ):
+    with pytest.raises(UnsupportedModelError, match=r"decoder .* is PhiModel; can be pruned: Gemma3TextModel,"):
         himap.prune(other, CONFIG).__enter__()
     config, before = qwen.decoder.config, qwen.decoder.config.layer_types
     config.layer_types = [*before[:-1], "chunked_attention"]
@@ -295,9 +275,7 @@ def test_decoders_and_layers_of_other_kinds_are_refused(qwen: Subject) -> None:
         (PruningConfig(LAYERS, 50, LAYERS + 1, 0), f"k1={LAYERS}"),
     ],
 )
-def test_cuts_beyond_the_last_layer_are_refused(
-    subject: Subject, config: PruningConfig, message: str
-) -> None:
+def test_cuts_beyond_the_last_layer_are_refused(subject: Subject, config: PruningConfig, message: str) -> None:
     state = fingerprint(subject.model)
     with pytest.raises(ConfigError, match=message):
         himap.prune(subject.model, config).__enter__()

@@ -37,9 +37,7 @@ def test_decoder_layers_cost_what_the_formula_says(subject: Subject, config: Pru
     with himap.prune(subject.model, config) as pruning:
         count = counted(subject.model, subject.prompts[0])
     shape = DecoderShape.from_config(subject.model.config)
-    assert count == pytest.approx(
-        flops(shape, pruning.image_tokens[0], pruning.text_tokens[0], config), rel=0.01
-    )
+    assert count == pytest.approx(flops(shape, pruning.image_tokens[0], pruning.text_tokens[0], config), rel=0.01)
 
 
 def test_ranking_computes_only_its_rows(subject: Subject) -> None:

@@ -31,12 +31,7 @@ CONFIGS = {
 def generate(model: Any, prompt: Prompt, **options: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """New tokens (rows, steps) and their logits (rows, steps, vocabulary), greedy and cached."""
     output = model.generate(
-        **prompt,
-        max_new_tokens=STEPS,
-        do_sample=False,
-        output_logits=True,
-        return_dict_in_generate=True,
-        **options,
+        **prompt, max_new_tokens=STEPS, do_sample=False, output_logits=True, return_dict_in_generate=True, **options
     )
     return output.sequences[:, -STEPS:], torch.stack(output.logits, dim=1)
 

@@ -45,9 +45,7 @@ def test_a_static_cache_is_named_whatever_generate_makes_of_the_mask(subject: Su
     prompt = subject.prompts[0]
     mask = torch.ones_like(prompt["input_ids"])
     with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="a static cache has one length"):
-        subject.model.generate(
-            **{**prompt, "attention_mask": mask}, max_new_tokens=2, cache_implementation="static"
-        )
+        subject.model.generate(**{**prompt, "attention_mask": mask}, max_new_tokens=2, cache_implementation="static")
 
 
 def test_an_assistant_model_and_continuous_batching(llava: Subject) -> None:
@@ -77,8 +75,7 @@ def test_a_prompt_that_ends_with_an_image(subject: Subject) -> None:
     ids = subject.prompts[0]["input_ids"]
     end = int((ids[0] == IMAGE_ID).nonzero()[-1]) + 1
     prompt = {
-        key: value[:, :end] if value.shape[-1] == ids.shape[1] else value
-        for key, value in subject.prompts[0].items()
+        key: value[:, :end] if value.shape[-1] == ids.shape[1] else value for key, value in subject.prompts[0].items()
     }
     with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text behind it"):
         subject.model(**prompt)
@@ -150,9 +147,7 @@ def test_capped_attention_logits(families: Any) -> None:
 
 @pytest.mark.parametrize("outer", [CONFIG, PruningConfig.dense()])
 @pytest.mark.parametrize("inner", [CONFIG, PruningConfig.dense()])
-def test_contexts_of_one_model_do_not_nest(
-    llava: Subject, outer: PruningConfig, inner: PruningConfig
-) -> None:
+def test_contexts_of_one_model_do_not_nest(llava: Subject, outer: PruningConfig, inner: PruningConfig) -> None:
     with himap.prune(llava.model, outer) as pruning:
         with pytest.raises(HimapError, match="is being pruned already"), himap.prune(llava.model, inner):
             pass

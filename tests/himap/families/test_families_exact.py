@@ -72,8 +72,7 @@ def joined(first: Prompt, second: Prompt) -> Prompt:
     """Two prompts as two turns of one conversation, each with its image."""
     along = {"input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids"}
     return {
-        key: torch.cat([first[key], second[key]], dim=1 if key in along or first[key].ndim == 5 else 0)
-        for key in first
+        key: torch.cat([first[key], second[key]], dim=1 if key in along or first[key].ndim == 5 else 0) for key in first
     }
 
 

@@ -145,9 +145,7 @@ def test_random_rows_are_as_many_as_the_instruction_and_differ_by_layer_and_seed
 
 
 def test_the_first_image_token_of_a_prompt_without_system_text_gets_zeros(llava: Subject) -> None:
-    prompt = {
-        key: value[:, 4:] if key != "pixel_values" else value for key, value in llava.prompts[0].items()
-    }
+    prompt = {key: value[:, 4:] if key != "pixel_values" else value for key, value in llava.prompts[0].items()}
     assert prompt["input_ids"][0, 0] == IMAGE_ID
     attention: dict[str, Tensor] = {}
     handle = llava.decoder.layers[1].self_attn.register_forward_hook(

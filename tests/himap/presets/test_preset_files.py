@@ -39,7 +39,7 @@ DOCUMENT: dict[str, Any] = {
         "study": "llava-mini/pope", "trial": 17, "seed": 0, "device": "cpu, 2 cores", "commit": "abc1234",
         "versions": {"torch": "2.13.0"}, "date": "2026-03-04T05:06:07+00:00",
     },
-}  # fmt: skip
+}
 OLD: dict[str, Any] = {
     "schema": 1,
     "kind": "himap-preset",
@@ -55,7 +55,7 @@ OLD: dict[str, Any] = {
         **DOCUMENT["provenance"], "study": 7,
         "estimate": "validation estimate, not confirmed on held-out data",
     },
-}  # fmt: skip
+}
 
 
 def changed(path: str, value: Any, of: dict[str, Any] = DOCUMENT) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     full = Trial(
         4, "complete", "sampler", 3, 12.5, 7, 80.0, "random", "last_token", seed=2**40, n=500, accuracy=0.8,
         accuracy_low=0.7, accuracy_high=0.9, flops=7e9, latency_ms=12.5, versions={"torch": "2.13"},
-    )  # fmt: skip
+    )
     path = write_preset(tmp_path / "a.yaml", key, full)
     assert himap.load_preset(path) == PruningConfig(3, 12.5, 7, 80, "random", "last_token", 2**40)
     bare = Trial(5, "complete", "dense", 1, 0, 2, 0, n=10, accuracy=1.0)
@@ -134,7 +134,7 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     fields = {name: DOCUMENT["measured"][0][name] for name in (
         "n", "accuracy", "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
         "difference_high", "flops", "split",
-    )}  # fmt: skip
+    )}
     settings = {name: getattr(full, name) for name in PruningConfig.__dataclass_fields__}
     held_out = Confirmation(
         **settings, **fields, n_questions=500, family="LlavaForConditionalGeneration", layers=12
@@ -146,7 +146,7 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     assert preset.promise.model_dump() == {
         "place": "knee of the front", "within_points": 0.5, "confirmed": False,
         "verdict": "not confirmed: on pope -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 500",
-    }  # fmt: skip
+    }
     assert (preset.model.family, preset.model.layers) == ("LlavaForConditionalGeneration", 12)
 
 

@@ -96,9 +96,7 @@ def test_what_does_not_fit_is_left_out_whole(packer: Packer) -> None:
 
 
 @pytest.mark.parametrize("size", [(4, 4), (4, 5), (5, 4)])
-def test_positions_are_the_models_own(
-    packer: Packer, name: str, model: PreTrainedModel, size: tuple[int, int]
-) -> None:
+def test_positions_are_the_models_own(packer: Packer, name: str, model: PreTrainedModel, size: tuple[int, int]) -> None:
     scene = scene_of_size(*size)
     blocks, batch = packed(packer, name, scene)
     height, width = grid(name, scene)
@@ -116,17 +114,13 @@ def test_positions_are_the_models_own(
         assert torch.equal(given[..., at : at + len(block.tokens)], expected[..., start:])
 
 
-def test_packed_hidden_states_are_those_of_the_plain_prompts(
-    packer: Packer, name: str, model: PreTrainedModel
-) -> None:
+def test_packed_hidden_states_are_those_of_the_plain_prompts(packer: Packer, name: str, model: PreTrainedModel) -> None:
     """The whole decoder in float32: each block's states, packed with others and alone with the image."""
     scene = make_scene("train", 2)
     blocks, batch = packed(packer, name, scene)
     height, width = grid(name, scene)
     decoder: Any = model.model.language_model
-    image = torch.randn(
-        height * width, decoder.config.hidden_size, generator=torch.Generator().manual_seed(0)
-    )
+    image = torch.randn(height * width, decoder.config.hidden_size, generator=torch.Generator().manual_seed(0))
     positions = tune.positions(name, batch, [scene])
     before = decoder.config._attn_implementation
     with torch.inference_mode():
@@ -174,9 +168,7 @@ def test_packed_attention_is_attention_with_the_dense_mask() -> None:
     wanted = functional.scaled_dot_product_attention(query, key, value, dense, scale=0.25).transpose(1, 2)
     used = (batch.ids != packer.tokenizer.pad_token_id)[..., None, None]
     assert used.sum() == 2 * len(packer.before) + 160 + 135 + 155
-    torch.testing.assert_close(
-        torch.where(used, given, 0.0), torch.where(used, wanted, 0.0), atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(torch.where(used, given, 0.0), torch.where(used, wanted, 0.0), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("length", [9, 144])

@@ -43,9 +43,7 @@ def test_labels_say_what_the_owner_is(name: str) -> None:
                 continue
             thing = scene.things[owner[token]]
             assert (KINDS[row[0] - 1], COLORS[row[1]], bool(row[2])) == (thing.kind, thing.color, thing.large)
-            assert (TEXTS[row[3]], row[4], row[5], bool(row[6])) == (
-                thing.text, thing.row, thing.column, center[token],
-            )  # fmt: skip
+            assert (TEXTS[row[3]], row[4], row[5], bool(row[6])) == (thing.text, thing.row, thing.column, center[token])
             assert all(value < classes for value, classes in zip(row, CLASSES, strict=True))
 
 
@@ -53,14 +51,7 @@ def test_words_are_the_owners_and_the_center_is_marked(tokenizer: PreTrainedToke
     scene = make_scene("train", 0)
     thing = scene.things[1]
     said = words(scene, np.array([-1, 1, 1]), np.array([False, False, True]))
-    own = [
-        thing.kind,
-        thing.color,
-        thing.size,
-        f"r{thing.row + 1}",
-        f"c{thing.column + 1}",
-        *thing.text.split(),
-    ]
+    own = [thing.kind, thing.color, thing.size, f"r{thing.row + 1}", f"c{thing.column + 1}", *thing.text.split()]
     assert said == [["<image>"], ["<image>", *own], ["<image>", *own, "<|image_pad|>"]]
     ids = [tokenizer.convert_tokens_to_ids(token) for token in said]
     assert tokenizer.unk_token_id not in {i for token in ids for i in token}

@@ -34,8 +34,17 @@ def test_the_caption_goes_in_raster_order() -> None:
 def test_the_list_by_kind_counts_every_kind_and_says_where() -> None:
     rows = text.list_by_kind(SCENE).split("; ")
     assert [row.split()[0] for row in rows] == [
-        "circle", "square", "triangle", "star", "cross", "ring", "diamond", "moon", "letter", "sign",
-    ]  # fmt: skip
+        "circle",
+        "square",
+        "triangle",
+        "star",
+        "cross",
+        "ring",
+        "diamond",
+        "moon",
+        "letter",
+        "sign",
+    ]
     assert rows[3] == "star 2 red r1 c2, blue r4 c3"
     assert rows[8:] == ["letter 1 red r3 c1", "sign 1 yellow r2 c5"]
     assert rows[0] == "circle 0 "
@@ -43,9 +52,7 @@ def test_the_list_by_kind_counts_every_kind_and_says_where() -> None:
 
 def test_the_list_by_color_counts_every_color_and_says_what() -> None:
     rows = text.list_by_color(SCENE).split("; ")
-    assert [row.split()[0] for row in rows] == [
-        "red", "green", "blue", "yellow", "purple", "orange", "cyan", "white",
-    ]  # fmt: skip
+    assert [row.split()[0] for row in rows] == ["red", "green", "blue", "yellow", "purple", "orange", "cyan", "white"]
     assert rows[0] == "red 2 small star, large letter K"
     assert rows[2:4] == ["blue 1 large star", "yellow 1 small sign bus"]
     assert rows[1] == "green 0 "
@@ -83,9 +90,7 @@ def test_every_word_is_known(tokenizer: PreTrainedTokenizerFast, split: str) -> 
         for benchmark in BENCHMARKS.values():
             for question in scene_questions(benchmark, scene):
                 said += [benchmark.prompt(question), " ".join((*question.answers, *question.choices))]
-    unknown = [
-        s for s, ids in zip(said, tokenizer(said)["input_ids"], strict=True) if tokenizer.unk_token_id in ids
-    ]
+    unknown = [s for s, ids in zip(said, tokenizer(said)["input_ids"], strict=True) if tokenizer.unk_token_id in ids]
     assert not unknown
 
 

@@ -141,9 +141,7 @@ def test_llava_mini_is_told_what_the_other_mini_sees() -> None:
     scene = make_scene("train", 5)
     with torch.no_grad():
         (seen,), (told,) = other([scene]), tune.as_seen_by(other)([scene])
-    (theirs, their_center), (ours, our_center) = (
-        owners(scene, *grid(n, scene)) for n in (other.name, "llava-mini")
-    )
+    (theirs, their_center), (ours, our_center) = (owners(scene, *grid(n, scene)) for n in (other.name, "llava-mini"))
     assert told.shape == (144, seen.shape[1])
     for thing in range(-1, len(scene.things)):
         for at_center in {False, thing >= 0}:

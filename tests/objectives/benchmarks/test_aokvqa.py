@@ -38,8 +38,7 @@ class TestAOKVQA(Conformance):
 
 
 @pytest.mark.parametrize(
-    ("answer", "score"),
-    [("wait", 1.0), ("B", 1.0), ("B. wait", 1.0), ("stop", 0.0), ("Wait", 0.0), ("", 0.0)],
+    ("answer", "score"), [("wait", 1.0), ("B", 1.0), ("B. wait", 1.0), ("stop", 0.0), ("Wait", 0.0), ("", 0.0)]
 )
 def test_a_choice_is_given_by_its_words_or_its_letter(answer: str, score: float) -> None:
     asked = Question("q", "", "What does it mean?", ("B",), choices=("stop", "wait", "turn"))

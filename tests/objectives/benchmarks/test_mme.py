@@ -15,9 +15,7 @@ from tests.objectives.benchmark_conformance import MANY, Conformance, only, pars
 
 GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "golden" / "mme"
 MME = benchmark("mme")
-published_answers = pytest.mark.skipif(
-    not GOLDEN.is_dir(), reason="the published answers are not beside this checkout"
-)
+published_answers = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published answers are not beside this checkout")
 COGNITION = {"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"}
 
 

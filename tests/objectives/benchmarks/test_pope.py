@@ -89,9 +89,7 @@ def test_figures_of_a_hand_made_set() -> None:
     truth = asked(*["yes"] * 4, *["no"] * 6)
     said = ["Yes", "yes", "no", "No, none", "yes", "no", "not here", "no", "No.", "no"]
     figures = POPE.metrics(truth, said)
-    assert figures == pytest.approx(
-        {"accuracy": 0.7, "precision": 2 / 3, "recall": 0.5, "f1": 4 / 7, "yes_ratio": 0.3}
-    )
+    assert figures == pytest.approx({"accuracy": 0.7, "precision": 2 / 3, "recall": 0.5, "f1": 4 / 7, "yes_ratio": 0.3})
 
 
 def test_figures_without_a_single_hit_are_zero_not_an_error() -> None:

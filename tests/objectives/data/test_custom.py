@@ -95,9 +95,7 @@ def test_bad_rows(folder: Path, row: Any, name: str, problem: str) -> None:
 
 
 def test_a_duplicate_id_is_the_second_ones_fault(folder: Path) -> None:
-    questions, bad = read_own(
-        write(folder, GOOD, GOOD | {"question": "And?"}, GOOD | {"id": 1}), "exact_match"
-    )
+    questions, bad = read_own(write(folder, GOOD, GOOD | {"question": "And?"}, GOOD | {"id": 1}), "exact_match")
     assert [q.text for q in questions] == ["What is it?"]
     assert [each.line for each in bad] == [2, 3]
     assert "id '1' was there before" in bad[0].problem
@@ -194,9 +192,21 @@ def test_metrics(folder: Path, name: str, answer: str, truths: tuple[str, ...], 
 
 @pytest.mark.parametrize(
     ("answer", "score"),
-    [("B", 1), ("b", 1), ("(B) cat", 1), ("B. cat", 1), ("cat", 1), ("Cat.", 1), ("The answer is B.", 1),
-     ("A", 0), ("Because", 0), ("dog", 0), ("", 0), ("E", 0)],
-)  # fmt: skip
+    [
+        ("B", 1),
+        ("b", 1),
+        ("(B) cat", 1),
+        ("B. cat", 1),
+        ("cat", 1),
+        ("Cat.", 1),
+        ("The answer is B.", 1),
+        ("A", 0),
+        ("Because", 0),
+        ("dog", 0),
+        ("", 0),
+        ("E", 0),
+    ],
+)
 @pytest.mark.parametrize("truth", ["cat", "B"])
 def test_multiple_choice(folder: Path, truth: str, answer: str, score: float) -> None:
     assert scored("multiple_choice", answer, truth, choices=("dog", "cat", "bus"), folder=folder) == score
@@ -222,15 +232,7 @@ def test_unknown_metrics(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [
-        ("1,200 km", 1200),
-        ("3, 4", 3),
-        ("-.5", -0.5),
-        ("1e3", 1000),
-        ("12%", 12),
-        ("none", None),
-        ("1e999", None),
-    ],
+    [("1,200 km", 1200), ("3, 4", 3), ("-.5", -0.5), ("1e3", 1000), ("12%", 12), ("none", None), ("1e999", None)],
 )
 def test_numbers_in_texts(text: str, value: float | None) -> None:
     assert parse_number(text) == value
@@ -252,15 +254,17 @@ def test_the_shipped_example_is_clean(name: str) -> None:
 
 _FIELDS = st.sampled_from(["id", "image", "question", "answer", "answers", "choices", "category"])
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
     | st.sampled_from(["a.png", "../outside.png", "cut.jpg", "yes", "A", "cat", "1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=6,
-)  # fmt: skip
-_ROWS = st.dictionaries(_FIELDS, _VALUES).map(lambda row: json.dumps(GOOD | row).encode())
-_LINES = (
-    _ROWS | st.binary(max_size=40) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace"))
 )
+_ROWS = st.dictionaries(_FIELDS, _VALUES).map(lambda row: json.dumps(GOOD | row).encode())
+_LINES = _ROWS | st.binary(max_size=40) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace"))
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)

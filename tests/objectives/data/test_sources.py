@@ -44,8 +44,7 @@ def make_vqav2(root: Path) -> None:
 
 def make_textvqa(root: Path) -> None:
     rows = [
-        {"question_id": i, "image_id": f"i{i}", "question": f"Word {i}?", "answers": ["cat"] * 10}
-        for i in range(N)
+        {"question_id": i, "image_id": f"i{i}", "question": f"Word {i}?", "answers": ["cat"] * 10} for i in range(N)
     ]
     dump(root / "TextVQA_0.5.1_val.json", {"data": rows})
     ocr = [{"image_id": f"i{i}", "ocr_tokens": ["CAT", "X"]} for i in range(N)]
@@ -59,8 +58,9 @@ def make_pope(root: Path) -> None:
     for strategy in ("random", "popular", "adversarial"):
         rows = [
             {"question_id": 2 * i + j, "image": f"x{i}.jpg", "text": ask.format(w), "label": label}
-            for i in range(N) for j, (w, label) in enumerate([("cat", "yes"), (strategy, "no")])
-        ]  # fmt: skip
+            for i in range(N)
+            for j, (w, label) in enumerate([("cat", "yes"), (strategy, "no")])
+        ]
         root.mkdir(parents=True, exist_ok=True)
         (root / f"coco_pope_{strategy}.json").write_text("\n".join(map(json.dumps, rows)))
     for i in range(N):
@@ -79,13 +79,7 @@ def make_mme(root: Path) -> None:
 
 
 def make_scienceqa(root: Path) -> None:
-    problem = {
-        "question": "Which?",
-        "choices": ["x", "y"],
-        "answer": 1,
-        "hint": "Look.",
-        "image": "image.png",
-    }
+    problem = {"question": "Which?", "choices": ["x", "y"], "answer": 1, "hint": "Look.", "image": "image.png"}
     problems = {str(i): problem | {"split": "test"} for i in range(N)}
     dump(root / "problems.json", problems | {"text": problem | {"split": "test", "image": None}})
     dump(root / "pid_splits.json", {"test": [*problems, "text"], "train": []})
@@ -95,10 +89,17 @@ def make_scienceqa(root: Path) -> None:
 
 def make_aokvqa(root: Path) -> None:
     rows = [
-        {"question_id": f"q{i}", "image_id": i, "question": "Why?", "choices": ["bus", "cat"],
-         "correct_choice_idx": 1, "direct_answers": ["cat"] * 10, "difficult_direct_answer": False}
+        {
+            "question_id": f"q{i}",
+            "image_id": i,
+            "question": "Why?",
+            "choices": ["bus", "cat"],
+            "correct_choice_idx": 1,
+            "direct_answers": ["cat"] * 10,
+            "difficult_direct_answer": False,
+        }
         for i in range(N)
-    ]  # fmt: skip
+    ]
     dump(root / "aokvqa_v1p0_val.json", rows)
     for i in range(N):
         picture(root / "val2017" / f"{i:012d}.jpg")
@@ -114,8 +115,7 @@ def make_nocaps(root: Path) -> None:
 
 def make_flickr30k(root: Path) -> None:
     images = [
-        {"filename": f"{i}.jpg", "split": "test", "sentences": [{"raw": f"cat {i} is here today"}]}
-        for i in range(N)
+        {"filename": f"{i}.jpg", "split": "test", "sentences": [{"raw": f"cat {i} is here today"}]} for i in range(N)
     ]
     dump(root / "dataset_flickr30k.json", {"images": [*images, {"filename": "t.jpg", "split": "train"}]})
     for i in range(N):
@@ -123,17 +123,22 @@ def make_flickr30k(root: Path) -> None:
 
 
 MAKE = {
-    "vqav2": make_vqav2, "textvqa": make_textvqa, "pope": make_pope, "mme": make_mme,
-    "scienceqa": make_scienceqa, "aokvqa": make_aokvqa, "aokvqa-direct": make_aokvqa,
-    "nocaps": make_nocaps, "flickr30k": make_flickr30k,
-}  # fmt: skip
+    "vqav2": make_vqav2,
+    "textvqa": make_textvqa,
+    "pope": make_pope,
+    "mme": make_mme,
+    "scienceqa": make_scienceqa,
+    "aokvqa": make_aokvqa,
+    "aokvqa-direct": make_aokvqa,
+    "nocaps": make_nocaps,
+    "flickr30k": make_flickr30k,
+}
 PROMPTS = {
     "vqav2": "What is 7?\nAnswer the question using a single word or phrase.",
     "textvqa": "Word 7?\nReference OCR token: CAT, X\nAnswer the question using a single word or phrase.",
     "pope": "Is there a cat in the image?\nAnswer the question using a single word or phrase.",
     "mme": "Is it?\nAnswer the question using a single word or phrase.",
-    "scienceqa": "Context: Look.\nWhich?\nA. x\nB. y\n"
-    "Answer with the option's letter from the given choices directly.",
+    "scienceqa": "Context: Look.\nWhich?\nA. x\nB. y\nAnswer with the option's letter from the given choices directly.",
     "aokvqa": "Why?\nA. bus\nB. cat\nAnswer with the option's letter from the given choices directly.",
     "aokvqa-direct": "Why?\nAnswer the question using a single word or phrase.",
     "nocaps": "Provide a one-sentence caption for the provided image.",
@@ -166,9 +171,7 @@ def test_they_run_through_the_class_of_the_embedded_ones(real: Source) -> None:
 
 
 def test_validation_and_test_share_no_image(real: Source) -> None:
-    halves = [
-        {q.image for q in load_questions(real, split, None).questions} for split in ("validation", "test")
-    ]
+    halves = [{q.image for q in load_questions(real, split, None).questions} for split in ("validation", "test")]
     assert all(halves) and not halves[0] & halves[1]
     assert halves[0] | halves[1] == {q.image for q in load_questions(real, "all", None).questions}
 
@@ -204,9 +207,14 @@ def test_scenes_are_the_source_without_a_root() -> None:
 
 @pytest.mark.parametrize(
     "told",
-    [{}, {"benchmark": "pope", "data": Path("x")}, {"data": Path("x")},
-     {"benchmark": "pope", "metric": "anls"}, {"benchmark": "pope", "hub": True, "data_root": Path("x")}],
-)  # fmt: skip
+    [
+        {},
+        {"benchmark": "pope", "data": Path("x")},
+        {"data": Path("x")},
+        {"benchmark": "pope", "metric": "anls"},
+        {"benchmark": "pope", "hub": True, "data_root": Path("x")},
+    ],
+)
 def test_sources_that_contradict_themselves(told: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         Source(**told)
@@ -223,8 +231,10 @@ def test_a_root_without_the_files(tmp_path: Path) -> None:
 def many(sizes: dict[str, int]) -> list[Question]:
     return [
         Question(f"{c}-{i}-{k}", f"{c}{i}", "?", ("a",), category=c, group=f"{c}{i}")
-        for c, n in sizes.items() for i in range(n) for k in "xy"
-    ]  # fmt: skip
+        for c, n in sizes.items()
+        for i in range(n)
+        for k in "xy"
+    ]
 
 
 def test_subsets_are_stratified() -> None:
@@ -248,10 +258,7 @@ def test_questions_that_share_an_image_are_in_one_split() -> None:
     """Ten chains of five questions, linked by images that neighbors share; each question in the chain has an
     image of its own, too, so that by first images alone half of them would be elsewhere."""
     chains = [
-        [
-            Question(f"{c}-{i}", f"{c}-own-{i}", "?", ("a",), more_images=(f"{c}-{i}", f"{c}-{i + 1}"))
-            for i in range(5)
-        ]
+        [Question(f"{c}-{i}", f"{c}-own-{i}", "?", ("a",), more_images=(f"{c}-{i}", f"{c}-{i + 1}")) for i in range(5)]
         for c in range(10)
     ]
     asked = [chain[i] for i in (3, 0, 4, 2, 1) for chain in chains]
@@ -270,9 +277,7 @@ def test_own_questions_are_split_the_same_wherever_they_lie(tmp_path: Path) -> N
             Image.new("RGB", (8, 6), (i // 2, 0, 0)).save(tmp_path / folder / name.format(i))
         told = [json.dumps(row | {"image": name.format(row["id"])}) for row in rows]
         (tmp_path / folder / "mine.jsonl").write_text("\n".join(told))
-    here, there = (
-        Source(data=tmp_path / name / "mine.jsonl", metric="exact_match") for name in ("here", "there")
-    )
+    here, there = (Source(data=tmp_path / name / "mine.jsonl", metric="exact_match") for name in ("here", "there"))
     halves = [
         [[q.id for q in load_questions(source, split, None).questions] for split in ("validation", "test")]
         for source in (here, there)
@@ -297,10 +302,7 @@ class Rows(list[dict[str, Any]]):
     read = 0
 
     def remove_columns(self, names: list[str]) -> list[dict[str, Any]]:
-        return [
-            {k: v for k, v in super(Rows, self).__getitem__(i).items() if k not in names}
-            for i in range(len(self))
-        ]
+        return [{k: v for k, v in super(Rows, self).__getitem__(i).items() if k not in names} for i in range(len(self))]
 
     def __getitem__(self, index: Any) -> Any:
         Rows.read += 1
@@ -310,10 +312,17 @@ class Rows(list[dict[str, Any]]):
 def test_the_hub_gives_the_same_questions(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With a stand-in for `datasets`; images of the chosen questions alone are read, and kept as files."""
     rows = Rows(
-        {"question_id": str(2 * i + j), "question": f"Is there a {w}?", "answer": a, "category": "random",
-         "image_source": f"x{i}", "image": Image.new("RGB", (8, 6))}
-        for i in range(20) for j, (w, a) in enumerate([("cat", "yes"), ("dog", "no")])
-    )  # fmt: skip
+        {
+            "question_id": str(2 * i + j),
+            "question": f"Is there a {w}?",
+            "answer": a,
+            "category": "random",
+            "image_source": f"x{i}",
+            "image": Image.new("RGB", (8, 6)),
+        }
+        for i in range(20)
+        for j, (w, a) in enumerate([("cat", "yes"), ("dog", "no")])
+    )
     monkeypatch.setitem(sys.modules, "datasets", SimpleNamespace(load_dataset=lambda *_, **__: rows))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     hub._dataset.cache_clear()

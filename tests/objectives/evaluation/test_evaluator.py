@@ -42,9 +42,7 @@ def evaluator(request: pytest.FixtureRequest, evaluators: dict[str, Evaluator]) 
 
 def answer_alone(mini: LoadedModel, question: Question, config: PruningConfig) -> str:
     """Plain `generate` on one question, the image given as pixels."""
-    inputs = mini.inputs(
-        [benchmark(MIXED).prompt(question)], [[embedded_image(image) for image in question.images]]
-    )
+    inputs = mini.inputs([benchmark(MIXED).prompt(question)], [[embedded_image(image) for image in question.images]])
     with torch.inference_mode(), himap.prune(mini.model, config):
         ids = mini.model.generate(**inputs, max_new_tokens=benchmark(MIXED).max_new_tokens, do_sample=False)
     new = ids[0, inputs["input_ids"].shape[1] :]
@@ -59,9 +57,7 @@ def test_the_questions_here_differ_in_length_and_image_size(evaluator: Evaluator
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_batched_answers_are_those_of_each_question_alone(
-    evaluator: Evaluator, config: PruningConfig
-) -> None:
+def test_batched_answers_are_those_of_each_question_alone(evaluator: Evaluator, config: PruningConfig) -> None:
     batched = evaluator.evaluate(config).answers
     assert batched == tuple(answer_alone(evaluator.loaded, q, config) for q in evaluator.questions)
 
@@ -140,9 +136,7 @@ class Tower:
         monkeypatch.setattr(mini.model, "get_image_features", counted)
 
 
-def test_pixels_with_every_prompt_give_the_same_answers(
-    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pixels_with_every_prompt_give_the_same_answers(evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way of models, and of versions of transformers, that take no features."""
     monkeypatch.setattr("objectives.evaluation.features.takes_features", lambda model: False)
     other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions)

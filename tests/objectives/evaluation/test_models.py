@@ -146,7 +146,5 @@ def test_truncated_weights_are_one_clear_line(folders: dict[str, Path], tmp_path
 
 
 def test_the_processor_alone_reads_no_weights(folders: dict[str, Path], tmp_path: Path) -> None:
-    bare = shutil.copytree(
-        folders["qwenvl-mini"], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors")
-    )
+    bare = shutil.copytree(folders["qwenvl-mini"], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
     assert load_processor(bare).tokenizer.padding_side == "left"

@@ -35,9 +35,8 @@ def logits(each: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.
     with himap.prune(model, config), cache.reusing(model, config) as begin:
         begin(("batch",))
         out = model.generate(
-            **batch.arguments(), max_new_tokens=3, do_sample=False, output_logits=True,
-            return_dict_in_generate=True,
-        )  # fmt: skip
+            **batch.arguments(), max_new_tokens=3, do_sample=False, output_logits=True, return_dict_in_generate=True
+        )
     return torch.stack(out.logits)
 
 

@@ -37,9 +37,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_the_command_of_the_docs_prints_both_counts_as_json() -> None:
     command = re.search(r"```sh\npython (-m objectives\.flops .*)\n```", DOCS)
     assert command is not None
-    done = subprocess.run(
-        [sys.executable, *command[1].split()], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, *command[1].split()], cwd=ROOT, capture_output=True, text=True, check=True)
     found, shape, paper = json.loads(done.stdout), FULL_SIZE["llava-7b"].shape, PruningConfig.paper()
     assert found["flops"]["pruned"] == flops(shape, 576, 170, paper)
     assert found["flops"]["dense"] == flops(shape, 576, 170, PruningConfig.dense())

@@ -34,9 +34,7 @@ def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
         with torch.no_grad():
             ids = mini.model.generate(**inputs, max_new_tokens=4, do_sample=False)
             first = mini.model(**inputs).logits[0, -1].softmax(-1)
-        text = mini.processor.tokenizer.decode(
-            ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True
-        )
+        text = mini.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         assert found.answers[i] == text.strip()
         assert torch.allclose(found.probabilities[i], first, atol=1e-5)
         assert found.top[i] == set(first.topk(5).indices.tolist())
@@ -132,10 +130,7 @@ def run(folder: Path, out: Path, *more: str) -> int:
 
 
 def test_the_command_measures_stores_draws_and_prints_once(
-    folders: dict[str, Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(folders["qwenvl-mini"], tmp_path) == 0
     printed = capsys.readouterr().out
@@ -159,11 +154,7 @@ def test_the_command_measures_stores_draws_and_prints_once(
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
-    more: list[str],
-    message: str,
-    folders: dict[str, Path],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    more: list[str], message: str, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folders["llava-mini"], tmp_path, *more) == 2
     lines = capsys.readouterr().err.strip().splitlines()

@@ -41,9 +41,7 @@ def test_the_ends_are_where_the_score_statistic_reaches_its_quantile(gained: int
             return -float(np.dot([gained, lost, n - gained - lost], np.log(chances)))
 
         bounds = (max(0.0, -delta), (1 - delta) / 2)
-        losing = optimize.minimize_scalar(
-            unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-12}
-        ).x
+        losing = optimize.minimize_scalar(unlikely, bounds=bounds, method="bounded", options={"xatol": 1e-12}).x
         statistic = (gained - lost - n * delta) / np.sqrt(n * (2 * losing + delta - delta**2))
         assert abs(statistic) == pytest.approx(Z, abs=1e-4)
 

@@ -85,8 +85,7 @@ def test_scores_that_are_no_pairs_are_refused(one: list[float], other: list[floa
 
 
 @pytest.mark.parametrize(
-    ("gained", "lost", "p"),
-    [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (9, 1, 2 * 11 / 1024)],
+    ("gained", "lost", "p"), [(0, 0, 1.0), (5, 5, 1.0), (0, 5, 2 / 32), (1, 9, 2 * 11 / 1024), (9, 1, 2 * 11 / 1024)]
 )
 def test_mcnemar_counts_the_questions_that_differ(gained: int, lost: int, p: float) -> None:
     """Two-sided binomial with one half: 2 * (1 + 10) / 2^10 for 1 of 10."""
@@ -121,6 +120,4 @@ def test_the_bootstrap_of_many_distinct_scores_is_that_of_few(n: int) -> None:
     scores = np.random.default_rng(1).random(n)
     found = interval(scores.tolist(), graded=True)
     half = 1.96 * scores.std() / np.sqrt(n)
-    assert (found.low, found.high) == pytest.approx(
-        (scores.mean() - half, scores.mean() + half), abs=half / 10
-    )
+    assert (found.low, found.high) == pytest.approx((scores.mean() - half, scores.mean() + half), abs=half / 10)

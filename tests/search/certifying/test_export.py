@@ -83,18 +83,26 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
     assert found.difference == pytest.approx(found.accuracy - dense.accuracy)
     assert 0 < found.latency_low_ms <= found.latency_ms <= found.latency_high_ms
     written = sorted(path.name for path in Path("presets").iterdir())
-    assert written == [f"tiny-pope{place}.yaml" for place in (
-        "-knee", "-not-worse", "-within-0.5", "-within-2", ""
-    )] or written == [f"tiny-pope{place}.yaml" for place in (
-        "-not-worse", "-within-0.5", "-within-2", ""
-    )]  # fmt: skip
+    assert written == [
+        f"tiny-pope{place}.yaml" for place in ("-knee", "-not-worse", "-within-0.5", "-within-2", "")
+    ] or written == [f"tiny-pope{place}.yaml" for place in ("-not-worse", "-within-0.5", "-within-2", "")]
     preset = himap.read_preset("presets/tiny-pope.yaml")
     (numbers,) = preset.measured
     assert preset.config == CHEAP
     assert (preset.model.family, preset.model.layers) == ("LlavaForConditionalGeneration", 12)
     assert (numbers.benchmark, numbers.split, numbers.n) == ("pope", "test", N)
-    for name in ("accuracy", "accuracy_low", "difference", "difference_low", "difference_high", "flops",
-                 "paper_flops", "flops_ratio", "latency_ms", "dense_latency_ms"):  # fmt: skip
+    for name in (
+        "accuracy",
+        "accuracy_low",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "flops",
+        "paper_flops",
+        "flops_ratio",
+        "latency_ms",
+        "dense_latency_ms",
+    ):
         assert getattr(numbers, name) == pytest.approx(getattr(found, name), abs=1e-6)
     assert preset.promise.verdict == found.verdict(0.01)
     assert preset.provenance.trial == 3
@@ -125,9 +133,7 @@ def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) 
         dense = confirmer.confirm(Asked(study.id, "pope", DENSE))
         right = replace(dense, scores=(1.0,) * dense.n, accuracy=1.0, accuracy_high=1.0)
         store.confirm(study.id, right)
-        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(
-            Asked(study.id, "pope", CHEAP)
-        )
+        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(Asked(study.id, "pope", CHEAP))
         again = Confirmer(store, target, 200, "validation").confirm(Asked(study.id, "pope", CHEAP))
     assert 0 < found.n < 200 == len(found.scores)
     assert math.isnan(max(found.scores, key=math.isnan)) and found.difference_high < -0.02
@@ -156,9 +162,12 @@ def test_what_is_stored_is_not_measured_again(
 
 
 def test_stopped_it_goes_on_where_it_was(
-    tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], monkeypatch: pytest.MonkeyPatch,
+    tiny: Path,
+    folder: Path,
+    measured: list[tuple[str, PruningConfig]],
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     watched = Bench.measure
 
     def stopped(self: Bench, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
@@ -203,9 +212,7 @@ def test_the_verified_promise_decides_the_exit_code(
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
     preset.write_text(text.replace("layers: 12", "layers: 28"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 2
-    assert (
-        "error: this preset was made for 28 decoder layers (tiny), got one with 12" in capsys.readouterr().err
-    )
+    assert "error: this preset was made for 28 decoder layers (tiny), got one with 12" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -216,10 +223,7 @@ def test_the_verified_promise_decides_the_exit_code(
         (["--screen", "3"], "got --screen 3; expected 0 (none) or a whole number from 20"),
         (["--out", "himap.db"], "got --out himap.db, which is a file"),
         (["--benchmark", "popy"], "unknown benchmark 'popy'; expected one of vqav2"),
-        (
-            ["--benchmark", "textvqa"],
-            "has no search of tiny on textvqa with these weights: it holds searches of",
-        ),
+        (["--benchmark", "textvqa"], "has no search of tiny on textvqa with these weights: it holds searches of"),
         (["--storage", "sqlite:///none.db"], "none.db yet; start a search"),
         (["--joint", "--max-flops", "1"], "no front has a member at 1 % of dense's FLOPs"),
     ],
@@ -234,9 +238,7 @@ def test_what_cannot_be_done_is_one_line(
     assert not Path("none.db").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "said"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")]
-)
+@pytest.mark.parametrize(("content", "said"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")])
 def test_a_bad_preset_is_one_line(
     tmp_path: Path, content: str | None, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,14 +24,7 @@ DENSE = at(0, 1.0, 0.90, origin="dense")
 
 
 def test_likely_ones_are_the_best_of_each_part_of_the_range_from_the_cheapest_on() -> None:
-    trials = [
-        DENSE,
-        at(1, 0.2, 0.80),
-        at(2, 0.20, 0.86),
-        at(3, 0.21, 0.85),
-        at(4, 0.5, 0.89),
-        at(5, 0.9, 0.9),
-    ]
+    trials = [DENSE, at(1, 0.2, 0.80), at(2, 0.20, 0.86), at(3, 0.21, 0.85), at(4, 0.5, 0.89), at(5, 0.9, 0.9)]
     assert [t.number for t in likely(trials, DENSE)] == [2, 4, 5]
     assert [t.number for t in likely(trials[1:2], DENSE)] == []
     many = [at(i, 0.2 + 0.7 * i / 200, 0.9) for i in range(1, 200)]
@@ -57,9 +50,15 @@ def places(by_number: dict[int, tuple[float, float]]) -> tuple[dict[str, int], l
 
 def test_a_place_takes_the_cheapest_that_surely_keeps_it_and_the_rest_is_not_asked() -> None:
     found, asked = places(
-        {1: (math.nan, 0.0), 2: (-0.015, 0.01), 3: (-0.012, 0.004), 4: (-0.004, 0.004), 5: (0.0, 0.004),
-         6: (0.01, 0.001)}
-    )  # fmt: skip
+        {
+            1: (math.nan, 0.0),
+            2: (-0.015, 0.01),
+            3: (-0.012, 0.004),
+            4: (-0.004, 0.004),
+            5: (0.0, 0.004),
+            6: (0.01, 0.001),
+        }
+    )
     assert found == {"within-2": 3, "within-1": 4, "within-0.5": 5, "not-worse": 5}
     assert asked == [1, 2, 3, 4, 5]
 
@@ -78,10 +77,24 @@ def confirmation(scores: tuple[float, ...]) -> Confirmation:
     asked = [score for score in scores if not math.isnan(score)]
     mean = sum(asked) / len(asked)
     return Confirmation(
-        2, 50, 8, 75, "instruction", "random", 0, n_questions=len(scores), n=len(asked), accuracy=mean,
-        accuracy_low=0.0, accuracy_high=1.0, dense_accuracy=1.0, difference=0.0, difference_low=-1.0,
-        difference_high=1.0, scores=scores,
-    )  # fmt: skip
+        2,
+        50,
+        8,
+        75,
+        "instruction",
+        "random",
+        0,
+        n_questions=len(scores),
+        n=len(asked),
+        accuracy=mean,
+        accuracy_low=0.0,
+        accuracy_high=1.0,
+        dense_accuracy=1.0,
+        difference=0.0,
+        difference_low=-1.0,
+        difference_high=1.0,
+        scores=scores,
+    )
 
 
 def test_what_the_search_asked_before_does_not_count() -> None:

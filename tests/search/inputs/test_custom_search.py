@@ -69,9 +69,7 @@ def refused(capsys: pytest.CaptureFixture[str], call: Callable[[list[str]], int]
     return err
 
 
-def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others(
-    tiny: Path, here: Path
-) -> None:
+def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others(tiny: Path, here: Path) -> None:
     """On real Ray: the questions were checked, and then a file changes before a worker reads it."""
     asked = ask(own(), "validation", 20)
     damaged = Path(asked.found.questions[3].images[0])
@@ -96,9 +94,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     with (tmp_path / "copy" / "questions.jsonl").open("a") as file:
         file.write('{"id": "x"}\nnot JSON\n')
     options = ["--data", "copy/questions.jsonl", "--metric", "vqa", "--on-bad", "skip"]
-    process = launch(
-        tmp_path, "--model", tiny, *options, "--budget", "3", "--workers", "1", "--json", "o.json"
-    )
+    process = launch(tmp_path, "--model", tiny, *options, "--budget", "3", "--workers", "1", "--json", "o.json")
     said, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (0, ""), said + err
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
@@ -114,9 +110,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     assert {t.n for t in trials} == {study.key.n_questions} == {len(trials[0].scores)}
     assert f"questions  {name}: {trials[0].n} of copy/questions.jsonl, which has " in said
     assert "left out   2 row(s) that cannot be used: line 11: " in said
-    assert (
-        f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
-    )
+    assert f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
     assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
     assert asked in preset.promise.verdict
@@ -129,9 +123,7 @@ def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> No
     names = []
 
     def opened(store: Store, **fields: Any) -> Any:
-        (pair,) = open_pairs(
-            store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0)
-        )
+        (pair,) = open_pairs(store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0))
         names.append(pair.key.benchmark)
         return pair
 
@@ -190,9 +182,13 @@ def test_validation_and_test_share_no_image(here: Path) -> None:
     ],
 )
 def test_what_cannot_be_searched_is_one_line(
-    tiny: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    arguments: list[str], said: str,
-) -> None:  # fmt: skip
+    tiny: Path,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
     monkeypatch.setattr(launch_run, "Pool", None)  # starting workers is an error
     assert said in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
     assert not Path("himap.db").exists()
@@ -208,9 +204,13 @@ def test_what_cannot_be_searched_is_one_line(
     ],
 )
 def test_bad_files_are_one_line(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    rows: list[dict[str, Any]], more: str, said: str,
-) -> None:  # fmt: skip
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    rows: list[dict[str, Any]],
+    more: str,
+    said: str,
+) -> None:
     Image.new("RGB", (1, 600)).save("tall.png")
     monkeypatch.setattr(launch_run, "Pool", None)
     write(rows, more)
@@ -288,9 +288,7 @@ def test_an_export_of_all_leaves_out_what_it_was_not_given(
     assert "was measured on embedded scenes; leave --data" in said
 
 
-def test_too_few_test_questions_are_refused(
-    tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_too_few_test_questions_are_refused(tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]) -> None:
     write([row(i) for i in range(20)])
     said = refused(capsys, export.main, "--model", str(tiny), *OWN)
     assert "test question(s); a confirmation takes at least 20" in said
@@ -307,12 +305,7 @@ def test_official_files_are_searched_and_confirmed_by_pairs(
 ) -> None:
     """POPE as released, 50 pairs; export finds by itself which benchmarks were searched on such files."""
     labels = [
-        {
-            "question_id": i,
-            "image": f"{i // 2}.png",
-            "text": f"Is there a {i % 2}?",
-            "label": ("yes", "no")[i % 2],
-        }
+        {"question_id": i, "image": f"{i // 2}.png", "text": f"Is there a {i % 2}?", "label": ("yes", "no")[i % 2]}
         for i in range(100)
     ]
     Path("coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))

@@ -74,15 +74,19 @@ def test_weights_are_here_only_when_every_file_is(
     assert models._cached("any/model") == here
 
 
-def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(
-    tiny: Path, tmp_path: Path
-) -> None:
+def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
     target = resolve(str(tiny), "auto")
     assert (target.name, target.source, target.why) == ("tiny", str(tiny), "")
     assert target.shape.layers == 12
     assert [origin for origin, _ in target.landmarks] == [
-        "dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample",
-    ]  # fmt: skip
+        "dense",
+        "fastv",
+        "paper",
+        "paper_long",
+        "random",
+        "uniform",
+        "downsample",
+    ]
     configs = dict(target.landmarks)
     assert (configs["paper"].k2, configs["paper_long"].k2) == (8, 11)
     assert configs["uniform"].kept(144) == configs["paper"].kept(144)
@@ -123,7 +127,5 @@ def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no vision-language checkpoint at"):
         resolve(str(tmp_path), "auto")
     (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
-    with pytest.raises(
-        UsageError, match="holds BertModel; the search needs LlavaForConditionalGeneration or"
-    ):
+    with pytest.raises(UsageError, match="holds BertModel; the search needs LlavaForConditionalGeneration or"):
         resolve(str(tmp_path), "auto")

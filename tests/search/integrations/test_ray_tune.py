@@ -55,9 +55,7 @@ def ended(process: subprocess.Popen[str]) -> str:
 
 def same(trials: list[Trial], others: list[Trial]) -> bool:
     """Whether they are the same but for what a clock says; only a launch measures latencies."""
-    return clockless(trials) == [
-        replace(trial, created_at=trials[0].created_at) for trial in clockless(others)
-    ]
+    return clockless(trials) == [replace(trial, created_at=trials[0].created_at) for trial in clockless(others)]
 
 
 def count(folder: Path) -> int:
@@ -106,9 +104,7 @@ def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
         raise ValueError("first line\nthe image is corrupt")
 
     worker: Any = SimpleNamespace(
-        _assignment=Assignment(3, PruningConfig.dense(), ()),
-        _bench=SimpleNamespace(measure=corrupt),
-        _key="pope",
+        _assignment=Assignment(3, PruningConfig.dense(), ()), _bench=SimpleNamespace(measure=corrupt), _key="pope"
     )
     result = Measurement.step(worker)
     assert (result["number"], result["done"]) == (3, True)

@@ -21,9 +21,21 @@ from storage.presets import Promise, write_preset
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 FRONT_FIELDS = {
-    "k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "paper_flops", "flops", "flops_ratio",
-    "accuracy", "accuracy_low", "accuracy_high", "n", "latency_ms",
-}  # fmt: skip
+    "k1",
+    "r1",
+    "k2",
+    "r2",
+    "phi_shallow",
+    "phi_deep",
+    "paper_flops",
+    "flops",
+    "flops_ratio",
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "n",
+    "latency_ms",
+}
 
 
 def at(number: int, ratio: float, accuracy: float, origin: str = "sampler", **fields: Any) -> Trial:
@@ -51,9 +63,7 @@ DENSE = at(0, 1.0, 0.81, "dense")
         ({0.2: 0.9, 0.5: 0.7}, 1),
     ],
 )
-def test_the_preset_is_the_cheapest_within_one_point_of_dense(
-    accuracies: dict[float, float], number: int
-) -> None:
+def test_the_preset_is_the_cheapest_within_one_point_of_dense(accuracies: dict[float, float], number: int) -> None:
     trials = [DENSE] + [at(i, ratio, value) for i, (ratio, value) in enumerate(accuracies.items(), 1)]
     best = report.chosen([FAILED, *reversed(trials)])
     assert best is not None
@@ -81,9 +91,16 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
     full, empty = written["pairs"]
     front = full.pop("front")
     assert full == {
-        "model": "tiny", "benchmark": "pope", "trials": 5, "failed": 1, "stopped": 0, "reused": 0,
-        "seconds": 2.0, "hypervolume": pytest.approx(0.525), "questions": None,
-    }  # fmt: skip
+        "model": "tiny",
+        "benchmark": "pope",
+        "trials": 5,
+        "failed": 1,
+        "stopped": 0,
+        "reused": 0,
+        "seconds": 2.0,
+        "hypervolume": pytest.approx(0.525),
+        "questions": None,
+    }
     assert [member["r1"] for member in front] == [31, 32, 30]
     assert all(set(member) == FRONT_FIELDS for member in front)
     assert front[0]["flops_ratio"] == 0.25
@@ -101,10 +118,17 @@ def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
     (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
     assert not himap.read_preset(path).promise.confirmed
     held_out = Confirmation(
-        *PruningConfig(2, 31, 8, 75).as_dict().values(), n_questions=500, n=500, accuracy=0.8,
-        accuracy_low=0.7, accuracy_high=0.9, dense_accuracy=0.8, difference=0, difference_low=-0.001,
+        *PruningConfig(2, 31, 8, 75).as_dict().values(),
+        n_questions=500,
+        n=500,
+        accuracy=0.8,
+        accuracy_low=0.7,
+        accuracy_high=0.9,
+        dense_accuracy=0.8,
+        difference=0,
+        difference_low=-0.001,
         difference_high=0.001,
-    )  # fmt: skip
+    )
     write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
     confirmed = path.read_text()
     assert report.write_presets(tmp_path, [pair_of([DENSE, winner])]) == [path]

@@ -132,9 +132,7 @@ def test_a_pair_in_which_everything_fails_ends_early_and_the_others_go_on(store:
 
     drive(store, [bad, good], answer)
     assert 8 <= len(store.trials(bad.study_id)) <= 8 + 2  # with what was running by then
-    assert re.match(
-        r"pope: the last \d+ measurements failed, the last one with: an image is gone; ", bad.hopeless
-    )
+    assert re.match(r"pope: the last \d+ measurements failed, the last one with: an image is gone; ", bad.hopeless)
     assert (len(store.trials(good.study_id)), good.hopeless) == (20, "")
 
 

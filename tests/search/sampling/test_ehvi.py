@@ -27,8 +27,10 @@ LAYERS, TOKENS = 12, [144, 180]
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
 SPACE = SearchSpace(LAYERS)
 LANDMARKS: list[Any] = [
-    ("dense", PruningConfig.dense()), ("fastv", PruningConfig.fastv()), ("paper", PruningConfig.paper()),
-]  # fmt: skip
+    ("dense", PruningConfig.dense()),
+    ("fastv", PruningConfig.fastv()),
+    ("paper", PruningConfig.paper()),
+]
 
 
 def some(n: int, seed: int = 0) -> tuple[Axes, np.ndarray]:
@@ -173,18 +175,20 @@ def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) ->
         assert candidate is not None
         config = candidate.config
         row = trial(
-            candidate.number, config, candidate.origin, accuracy=accuracy_of(config),
-            flops_ratio=flops_ratio(config), latency_ms=10 * flops_ratio(config),
-        )  # fmt: skip
+            candidate.number,
+            config,
+            candidate.origin,
+            accuracy=accuracy_of(config),
+            flops_ratio=flops_ratio(config),
+            latency_ms=10 * flops_ratio(config),
+        )
         pair.tell(candidate, row)
         found.append(row)
     return found
 
 
 def volume(trials: list[Any]) -> float:
-    return float(
-        moocore.hypervolume(np.array([(t.flops_ratio, -t.accuracy) for t in trials]), ref=[1.0, 0.0])
-    )
+    return float(moocore.hypervolume(np.array([(t.flops_ratio, -t.accuracy) for t in trials]), ref=[1.0, 0.0]))
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -231,8 +235,16 @@ def test_what_runs_is_not_asked_for_again_nor_its_neighbors_first() -> None:
         candidate = pair.ask()
         assert candidate is not None
         config = candidate.config
-        pair.tell(candidate, trial(candidate.number, config, candidate.origin, accuracy=accuracy_of(config),
-                                   flops_ratio=flops_ratio(config)))  # fmt: skip
+        pair.tell(
+            candidate,
+            trial(
+                candidate.number,
+                config,
+                candidate.origin,
+                accuracy=accuracy_of(config),
+                flops_ratio=flops_ratio(config),
+            ),
+        )
     waiting = [pair.ask() for _ in range(8)]
     configs = [candidate.config for candidate in waiting if candidate]
     assert len({pair.key(config) for config in configs}) == 8

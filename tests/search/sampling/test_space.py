@@ -113,9 +113,7 @@ def test_a_coarse_space_is_a_grid() -> None:
 
 @QUICK
 @given(alike())
-def test_equal_keys_keep_the_same_tokens_and_unlike_keys_differ(
-    pair: tuple[PruningConfig, PruningConfig],
-) -> None:
+def test_equal_keys_keep_the_same_tokens_and_unlike_keys_differ(pair: tuple[PruningConfig, PruningConfig]) -> None:
     one, other = pair
     same = [kept_tokens(one, n) == kept_tokens(other, n) for n in COUNTS]
     assert (effective(one, COUNTS) == effective(other, COUNTS)) == all(same)

@@ -37,9 +37,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def open_pair(store: Store, budget: int) -> Pair:
     study_id = store.study(KEY)
     stored, unfinished = store.trials(study_id), store.running(study_id)
-    study = PairStudy(
-        SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, stored, unfinished=unfinished
-    )
+    study = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, stored, unfinished=unfinished)
     return Pair(KEY, study_id, study, budget, stored)
 
 
@@ -53,9 +51,7 @@ def test_the_second_is_refused_and_told_by_whom_until_the_first_ends(store: Stor
                 second.take(study, KEY)
             said = str(caught.value)
             assert re.search(rf"study {KEY.name} is searched by process {os.getpid()} on \S+ since \d", said)
-            assert re.search(
-                r"choose another --storage .* if it is dead, the same command goes on in \d+ s", said
-            )
+            assert re.search(r"choose another --storage .* if it is dead, the same command goes on in \d+ s", said)
             assert "\n" not in said
     assert store.lease(study) is None
     with Tenant(store) as third:

@@ -47,10 +47,7 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     dense = trial(40, PruningConfig.dense(), "dense", accuracy=0.65, accuracy_low=0.5, accuracy_high=0.8)
     first, *rest = transfers(KEY, [(mme, [*trials, dense])])
     cheapest = min((t for t in trials if t.accuracy >= 0.64), key=lambda t: t.flops)
-    assert first == (
-        PruningConfig(cheapest.k1, cheapest.r1, 8, 50),
-        f"study {mme.name}, trial {cheapest.number}",
-    )
+    assert first == (PruningConfig(cheapest.k1, cheapest.r1, 8, 50), f"study {mme.name}, trial {cheapest.number}")
     assert first not in rest
     assert transfers(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
     assert transfers(KEY, [(mme, [])]) == []

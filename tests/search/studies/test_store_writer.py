@@ -129,9 +129,7 @@ def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_store
         fields = {**made_up(job.config), "metrics": {f"m{i}": 0.1 for i in range(999)}}
         return Outcome(job, fields)
 
-    with pytest.raises(
-        StoreLostError, match=r"full; free some disk space.*tried for .*measured again"
-    ) as caught:
+    with pytest.raises(StoreLostError, match=r"full; free some disk space.*tried for .*measured again") as caught:
         drive(store, 12, answer)
     assert "\n" not in str(caught.value)
     study_id = store.study(KEY)

@@ -154,11 +154,13 @@ def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
     dense, fastv = step(pair), step(pair)
     told = pair._study.get_trials(deepcopy=False)[1]
     assert told.values == [fastv.accuracy, fastv.flops_ratio, fastv.latency_ms]
-    assert told.constraints == pytest.approx({
-        "drop": dense.accuracy - fastv.accuracy - 0.02,
-        "flops": fastv.flops_ratio - 0.5,
-        "latency": fastv.latency_ms - 8,
-    })  # fmt: skip
+    assert told.constraints == pytest.approx(
+        {
+            "drop": dense.accuracy - fastv.accuracy - 0.02,
+            "flops": fastv.flops_ratio - 0.5,
+            "latency": fastv.latency_ms - 8,
+        }
+    )
     assert not goals.within(fastv, dense)
     for _ in range(30):
         step(pair)
@@ -190,9 +192,13 @@ def test_objectives_that_make_no_front_are_refused(objectives: tuple[str, ...], 
 def test_transfers_come_after_the_landmarks_with_where_they_are_from() -> None:
     moved = PruningConfig(4, 60, 9, 60)
     pair = PairStudy(
-        SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0,
+        SearchSpace(LAYERS),
+        LANDMARKS,
+        IMAGE_TOKENS,
+        "random",
+        0,
         transfers=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
-    )  # fmt: skip
+    )
     candidates = [asked(pair) for _ in range(5)]
     assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "transfer", "sampler"]
     assert (candidates[3].config, candidates[3].source) == (moved, "study a, trial 2")

@@ -57,9 +57,7 @@ def test_a_machine_without_enough_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_there_is_one_line_at_once() -> None:
     start = time.monotonic()
-    with pytest.raises(
-        WorkersLostError, match=r"cannot join a Ray cluster at 127.0.0.1:9: .*; expected HOST"
-    ):
+    with pytest.raises(WorkersLostError, match=r"cannot join a Ray cluster at 127.0.0.1:9: .*; expected HOST"):
         Cluster("127.0.0.1:9").workers(1)
     assert time.monotonic() - start < 10
     assert not ray.is_initialized()
@@ -107,9 +105,7 @@ def test_a_node_joins_and_leaves_mid_run(tiny: Path, tmp_path: Path, nodes: Any)
         return launch(tmp_path, *given, "--budget", str(budget), *options)
 
     with Cluster(nodes.address, 0.5) as cluster:
-        with pytest.raises(
-            UsageError, match=r"got --workers 2; the cluster at .* has 1 node\(s\), 1 CPU\(s\) "
-        ):
+        with pytest.raises(UsageError, match=r"got --workers 2; the cluster at .* has 1 node\(s\), 1 CPU\(s\) "):
             cluster.workers(2)
         assert cluster.workers(None) == 1
     assert not ray.is_initialized()

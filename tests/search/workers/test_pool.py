@@ -85,9 +85,7 @@ def test_a_result_that_was_there_survives_the_death_of_its_worker(pool: Pool) ->
     assert [(o.job.tag, o.lost) for o in rest] == [(2, False), (3, True)]
 
 
-def test_a_hung_worker_is_killed_and_its_job_comes_back_as_lost(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hung_worker_is_killed_and_its_job_comes_back_as_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     pool.submit(Job("pope", DENSE, 0))
     outcomes(pool)  # so that the worker is up
     monkeypatch.setattr(pool, "_limits", Limits(first=4.0))

@@ -15,9 +15,19 @@ from storage.store import open_store
 
 ME, YOU = Lease("me", "here", 11, "boot ns 1"), Lease("you", "there", 22, "boot ns 2")
 TRIAL = RunningTrial(
-    3, "sampler", 2, 50.5, 8, 75.0, "instruction", "intra_column", 2**40, "study b, trial 1", 1,
+    3,
+    "sampler",
+    2,
+    50.5,
+    8,
+    75.0,
+    "instruction",
+    "intra_column",
+    2**40,
+    "study b, trial 1",
+    1,
     datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -75,9 +85,7 @@ def test_a_former_holder_writes_nothing(store: Store, study: int, make_trial: Ca
     store.add(study, make_trial(1), "you")
 
 
-def test_running_trials_stay_until_they_are_stored(
-    store: Store, study: int, make_trial: Callable[..., Trial]
-) -> None:
+def test_running_trials_stay_until_they_are_stored(store: Store, study: int, make_trial: Callable[..., Trial]) -> None:
     store.take(study, ME, 60)
     stamp = store.version_stamp()
     for running in (TRIAL, replace(TRIAL, number=1), replace(TRIAL, attempts=2)):

@@ -49,9 +49,7 @@ def test_an_older_store_is_upgraded_in_order_and_keeps_its_rows(
     for _ in range(2):
         with open_store(url) as store:
             assert store.trials(study) == [make_trial(0)]
-            assert "note" in {
-                column["name"] for column in inspect(store._engine).get_columns("himap_studies")
-            }
+            assert "note" in {column["name"] for column in inspect(store._engine).get_columns("himap_studies")}
             with store._engine.connect() as connection:
                 assert schema.stored_version(connection) == second
     assert done == [first, second]
@@ -72,9 +70,7 @@ def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyP
         with pytest.raises(RuntimeError, match="power cut"):
             open_store(url)
     with open_store(url) as store:
-        assert "note" not in {
-            column["name"] for column in inspect(store._engine).get_columns("himap_studies")
-        }
+        assert "note" not in {column["name"] for column in inspect(store._engine).get_columns("himap_studies")}
 
 
 def test_every_version_above_the_first_has_a_migration() -> None:
@@ -89,9 +85,7 @@ def test_stores_written_by_releases_still_open(dump: Path, tmp_path: Path) -> No
     connection.close()
     with open_store(f"sqlite:///{file}") as store, open_store(f"sqlite:///{tmp_path / 'new.db'}") as new:
         (summary,) = store.studies()
-        assert summary.key == StudyKey(
-            "qwenvl-mini", "0123456789abcdef", "pope", "validation", 500, 0, "himap-1"
-        )
+        assert summary.key == StudyKey("qwenvl-mini", "0123456789abcdef", "pope", "validation", 500, 0, "himap-1")
         dense, failed = store.trials(summary.id)
         assert (dense.origin, dense.accuracy, dense.scores) == ("dense", 0.861, (0.0, 1.0, 0.3, 1 / 3))
         assert (failed.state, failed.reason, failed.metrics) == ("failed", "out of memory", {})
