@@ -12,12 +12,12 @@ import himap
 from himap import PruningConfig
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import add_source_options, source_of
 from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
 from objectives.errors import DataError, ObjectiveError
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
+from objectives.options import add_source_options, source_of
 from objectives.statistics.estimates import Comparison, compare
 
 _EMBEDDED = 200

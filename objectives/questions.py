@@ -19,9 +19,9 @@ from typing import Any
 
 from objectives.benchmarks import Question, benchmark
 from objectives.data.images import load_image
-from objectives.data.options import add_source_options, source_of
 from objectives.data.source import QuestionSet, load_questions
 from objectives.errors import DataError, UnknownBenchmarkError
+from objectives.options import add_source_options, source_of
 from objectives.scenes import SPLITS
 
 

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import EVERYTHING, source_of, sources
 from objectives.errors import ObjectiveError
+from objectives.options import EVERYTHING, source_of, sources
 from search.certifying.confirmer import Asked, Confirmer, studies_of
 from search.certifying.selection import JOINT, Chooser, Chosen
 from search.errors import SearchError, UsageError

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from himap.errors import HimapError
 from objectives.benchmarks import BENCHMARKS
-from objectives.data.options import sources
 from objectives.errors import ObjectiveError
+from objectives.options import sources
 from search.errors import SearchError, StudyFailedError, UsageError
 from search.inputs.models import Target, resolve
 from search.inputs.questions import ask, options_of
