@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import Source, load_questions
 from objectives.errors import ObjectiveError
@@ -29,6 +28,7 @@ from objectives.flow.measure import Measurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
+from objectives.options import add_json_option, command_parser, run_command
 from objectives.provenance import commit, versions
 
 SPLIT = "validation"  # the search's; the test split stays unseen by whatever the flow suggests
@@ -38,13 +38,7 @@ _CHECKPOINTS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"
 
 
 def parser() -> argparse.ArgumentParser:
-    summary_, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.flow",
-        description=summary_,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("objectives.flow", __doc__)
     made.add_argument(
         "--model", required=True, help=f"{', '.join(MINIS)} (their embedded minis), or a checkpoint's folder or hub id"
     )
@@ -58,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
     made.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
     made.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
-    made.add_argument("--json", action="store_true", help="print the stored summaries instead of tables")
+    add_json_option(made)
     return made
 
 
@@ -156,29 +150,26 @@ def _evidence(row: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be measured."""
+    """Run the command; return 0, or 2 for what cannot be measured, or 130 when stopped."""
     options = parser().parse_args(arguments)
-    try:
-        if options.n < 2:
-            raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
-        figures.check_matplotlib()
-        source, kind = source_of(options.model)
-        if kind == "embedded mini":
-            torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
-        loaded = load(source)
-        name = Path(options.model).name if Path(options.model).exists() else options.model
-        documents = []
-        for benchmark in options.benchmark:
-            asked = Source(benchmark, data_root=options.data_root)
-            documents.append(measure(loaded, name, kind, asked, options.n, options.out))
-            if not options.json:
-                sys.stdout.write(table(documents[-1]) + "\n")
-    except (ObjectiveError, HimapError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        return 130
+    return run_command(lambda: _run(options), stopped="stopped; run the same command again to resume")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.n < 2:
+        raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
+    figures.check_matplotlib()
+    source, kind = source_of(options.model)
+    if kind == "embedded mini":
+        torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
+    loaded = load(source)
+    name = Path(options.model).name if Path(options.model).exists() else options.model
+    documents = []
+    for benchmark in options.benchmark:
+        asked = Source(benchmark, data_root=options.data_root)
+        documents.append(measure(loaded, name, kind, asked, options.n, options.out))
+        if not options.json:
+            sys.stdout.write(table(documents[-1]) + "\n")
     if options.json:
         shown = [{name: value for name, value in d.items() if name != "record"} for d in documents]
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")

@@ -13,27 +13,11 @@ from transformers import AutoConfig, PretrainedConfig
 
 from himap import PruningConfig, families
 from minis import checkpoint
+from objectives.evaluation.known_models import KNOWN, Known
 from objectives.evaluation.models import weights_digest
 from objectives.flops import DecoderShape
 from search.errors import UsageError
 from storage.records import Origin
-
-
-@dataclass(frozen=True)
-class Known:
-    """One of the paper's models: hub id, embedded mini, memory that the full weights need, FastV's K."""
-
-    hub_id: str
-    mini: str
-    gigabytes: float
-    fastv_k: int = 2
-
-
-KNOWN = {
-    "qwenvl": Known("Qwen/Qwen2.5-VL-7B-Instruct", "qwenvl-mini", 20),
-    "llava-7b": Known("llava-hf/llava-1.5-7b-hf", "llava-mini", 18),
-    "llava-13b": Known("llava-hf/llava-1.5-13b-hf", "llava-mini", 32, fastv_k=3),
-}
 
 
 @dataclass(frozen=True)
