@@ -33,13 +33,13 @@ from bench.inference.peers import SCORES, published
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from objectives.provenance import commit, versions
-from search.inputs.models import resolve
 from search.sampling.space import SearchSpace, choices, effective
 from search.studies.study import Landmark
 from search.workers.trial_runner import costs

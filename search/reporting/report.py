@@ -11,8 +11,8 @@ from rich import box
 from rich.table import Table
 
 from himap import PresetError, read_preset
+from objectives.evaluation.checkpoints import KNOWN, Target
 from objectives.provenance import commit
-from search.inputs.models import KNOWN, Target
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request
 from search.studies.study import configuration

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
-from search.inputs.models import Target
+from objectives.evaluation.checkpoints import Target
 from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from minis import checkpoint
+from objectives.evaluation import checkpoints as models
+from objectives.evaluation.checkpoints import resolve
 from search.errors import UsageError
-from search.inputs import models
-from search.inputs.models import resolve
 
 
 @pytest.fixture
