@@ -17,9 +17,17 @@ from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
 from objectives.errors import DataError
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
-from objectives.options import add_json_option, add_source_options, command_parser, run_command, source_of
+from objectives.options import (
+    add_json_option,
+    add_model_options,
+    add_source_options,
+    command_parser,
+    run_command,
+    source_of,
+)
 from objectives.statistics.estimates import Comparison, compare
 
 _EMBEDDED = 200
@@ -27,7 +35,7 @@ _EMBEDDED = 200
 
 def parser() -> argparse.ArgumentParser:
     made = command_parser("objectives.accuracy", __doc__)
-    made.add_argument("--model", required=True, help="a checkpoint's folder or hub id")
+    add_model_options(made)
     made.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
     add_source_options(made)
     made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
@@ -47,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     asked = _questions(options)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    evaluator = Evaluator(load(options.model), asked.benchmark, asked.questions)
+    evaluator = Evaluator(load(resolve(options.model, options.weights).source), asked.benchmark, asked.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     results = {"dense": dense}
     comparison = None

@@ -24,7 +24,8 @@ from ray.tune.search import Searcher
 
 from himap import PruningConfig
 from objectives.data.source import Source
-from objectives.evaluation.checkpoints import KNOWN, resolve
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.known_models import KNOWN
 from search.errors import StudyFailedError, UsageError
 from search.inputs.questions import ask
 from search.sampling.problem import Goals

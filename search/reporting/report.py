@@ -11,7 +11,8 @@ from rich import box
 from rich.table import Table
 
 from himap import PresetError, read_preset
-from objectives.evaluation.checkpoints import KNOWN, Target
+from objectives.evaluation.checkpoints import Target
+from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request

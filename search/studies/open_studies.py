@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import Target
+from search.inputs.baselines import baselines
 from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective
@@ -64,7 +65,7 @@ def _open(
     stored = store.trials(study_id)
     study = PairStudy(
         SearchSpace(target.shape.layers, request.seed),
-        target.landmarks,
+        baselines(target),
         tokens,
         request.sampler,
         request.seed,
