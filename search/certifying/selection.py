@@ -12,7 +12,8 @@ from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import difference_interval
 from search.certifying.confirmer import DENSE, Asked, Confirmer
 from search.certifying.joint import Candidate, best, candidates
-from search.inputs.questions import LEAST, Library
+from search.inputs.limits import LEAST_QUESTIONS
+from search.inputs.questions import Library
 from search.studies.study import configuration
 from storage import Confirmation, Store, StudySummary, Trial
 from storage.confirmation import WITHIN
@@ -51,7 +52,7 @@ class Chooser:
         key = study.key
         confirmer = self._confirmer("screening", key.split, key.n_questions + screen, SLACK)
         base = confirmer.confirm(Asked(study.id, key.benchmark, DENSE, dense.number))
-        if base.n - dense.n < LEAST:
+        if base.n - dense.n < LEAST_QUESTIONS:
             self._say(f"{key.benchmark}: places by the search's own estimates, for lack of further questions")
             return pick(front(trials), dense)
 

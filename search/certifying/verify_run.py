@@ -15,20 +15,19 @@ from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
 from search.certifying.confirmer import DENSE, measured_again, open_bench
 from search.errors import SearchError, UsageError
+from search.inputs.limits import LEAST_QUESTIONS, check_number
 from search.inputs.questions import Asked, Library
 from search.workers.trial_runner import Bench
 from storage import Confirmation
 from storage.confirmation import HELD_OUT, points
-
-_LEAST = 20
 
 
 def run(options: argparse.Namespace) -> int:
     """Return the exit code of a verification; an error that a user can mend becomes one line on stderr."""
     try:
         preset = read_preset(options.preset)
-        if options.questions is not None and options.questions < _LEAST:
-            raise UsageError(f"got --questions {options.questions}; expected {_LEAST} or more")
+        if options.questions is not None:
+            check_number("--questions", options.questions, LEAST_QUESTIONS)
         target = resolve(options.model or preset.model.name, options.weights)
         sys.stdout.write(f"promise    {preset.promise.verdict}\n")
         sys.stdout.write(f"weights    {target.kind}: {target.source}, {_weights(preset, target)}\n")
