@@ -97,11 +97,11 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     target = resolve(options.model, options.weights)
     if options.digest and target.digest != options.digest:
         raise UsageError(
-            f"the study measured weights {options.digest[:12]}, but {target.source} holds "
+            f"the study measured weights {options.digest[:12]}, but {target.weights} holds "
             f"{target.digest[:12]}; name the study's weights with --weights"
         )
     question = questions[options.question]
-    loaded = load(target.source)
+    loaded = load(target.weights)
     found = survivors(loaded, chosen.prompt(question), question, config, chosen.max_new_tokens)
     return {**found, **told(questions, [options.question])[0]}
 

@@ -24,7 +24,7 @@ class Target:
 
     Attributes:
         name: the model's name in a store.
-        source: the folder or the hub id of the weights.
+        weights: their folder or hub id.
         kind: "embedded mini" or "full weights".
         shape: the sizes of its decoder.
         fastv_k: K of the FastV baseline.
@@ -32,7 +32,7 @@ class Target:
     """
 
     name: str
-    source: str
+    weights: str
     kind: str
     shape: DecoderShape
     fastv_k: int
@@ -41,7 +41,7 @@ class Target:
     @property
     def digest(self) -> str:
         """The digest of the weights, see `weights_digest`."""
-        return weights_digest(self.source)
+        return weights_digest(self.weights)
 
 
 def resolve(model: str, weights: str = "auto") -> Target:
@@ -69,12 +69,12 @@ def resolve(model: str, weights: str = "auto") -> Target:
     return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU")
 
 
-def _place(source: str) -> str:
-    """Return `source` if it is a folder or has the form of a hub id."""
-    if Path(source).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        return source
+def _place(weights: str) -> str:
+    """Return `weights` if it is a folder or has the form of a hub id."""
+    if Path(weights).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
+        return weights
     names = ", ".join(KNOWN)
-    raise ModelLoadError(f"unknown model {source!r}; expected one of {names}, a checkpoint's folder, or a hub id")
+    raise ModelLoadError(f"unknown model {weights!r}; expected one of {names}, a checkpoint's folder, or a hub id")
 
 
 def _obstacle(known: Known) -> str:
@@ -110,30 +110,30 @@ def _check_reachable(hub_id: str) -> None:
         raise _not_there(hub_id, error) from error
 
 
-def _check_supported(source: str, config: PretrainedConfig) -> None:
+def _check_supported(weights: str, config: PretrainedConfig) -> None:
     classes = config.architectures or ["no model"]
     if not set(classes) & set(families.supported()):
         expected = " or ".join(families.supported())
-        raise ModelLoadError(f"{source!r} holds {', '.join(classes)}; expected {expected}")
+        raise ModelLoadError(f"{weights!r} holds {', '.join(classes)}; expected {expected}")
 
 
-def _not_there(source: str, error: Exception) -> ModelLoadError:
+def _not_there(weights: str, error: Exception) -> ModelLoadError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     names = ", ".join(KNOWN)
     return ModelLoadError(
-        f"no vision-language checkpoint at {source!r} ({first}); "
+        f"no vision-language checkpoint at {weights!r} ({first}); "
         f"expected one of {names}, a folder, or a hub id that this machine can reach"
     )
 
 
-def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> Target:
-    if not Path(source).is_dir() and kind == "full weights":
-        _check_reachable(source)
+def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> Target:
+    if not Path(weights).is_dir() and kind == "full weights":
+        _check_reachable(weights)
     try:
-        config = AutoConfig.from_pretrained(source)
-        _check_supported(source, config)
+        config = AutoConfig.from_pretrained(weights)
+        _check_supported(weights, config)
         shape = DecoderShape.from_config(config)
     except (OSError, ValueError, AttributeError) as error:
-        raise _not_there(source, error) from error
+        raise _not_there(weights, error) from error
     label = Path(name).name if Path(name).exists() else name
-    return Target(label, source, kind, shape, fastv_k, why)
+    return Target(label, weights, kind, shape, fastv_k, why)

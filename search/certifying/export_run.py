@@ -46,7 +46,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     with open_store(options.storage) as store:
         library, names = _asked_for(options, store, target)
         studies = _studies(store, target, names, console)
-        console.print(f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}", markup=False)
+        console.print(f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}", markup=False)
         chooser = Chooser(store, target, library, lambda line: console.print(line, markup=False))
         if options.joint:
             chosen = [chooser.joint(studies, options.max_flops / 100)]

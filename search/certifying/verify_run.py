@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
             check_number("--questions", options.questions, LEAST_QUESTIONS)
         target = resolve(options.model or preset.model.name, options.weights)
         sys.stdout.write(f"promise    {preset.promise.verdict}\n")
-        sys.stdout.write(f"weights    {target.kind}: {target.source}, {_weights(preset, target)}\n")
+        sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
         library = _library(preset, options)
         return 0 if all(list(_results(preset, target, options.questions, library))) else 1
     except (HimapError, SearchError, ObjectiveError, OSError) as error:
@@ -81,7 +81,7 @@ def _results(preset: Preset, target: Target, asked: int | None, library: Library
         n = asked or (promised.n if promised.split == HELD_OUT else 500)
         _check_same(promised, library.part(HELD_OUT, n))
         if n not in benches:
-            benches[n] = open_bench(target.source, HELD_OUT, n, library)
+            benches[n] = open_bench(target.weights, HELD_OUT, n, library)
             model = benches[n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         found: Confirmation | None = None

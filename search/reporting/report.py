@@ -143,7 +143,7 @@ def lines(model: str, target: Target, request: Request, pairs: list[Pair], worke
     stored, planned = sum(len(pair.trials) for pair in pairs), request.budget * len(pairs)
     said = [
         f"model      {model}",
-        f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}",
+        f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"pairs      {len(pairs)}: {benchmarks}{each}",
         *(line for asked in request.asked for line in asked.lines()),

@@ -93,7 +93,7 @@ def _run(
     console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
     own = {asked.key: asked.found for asked in request.asked if asked.record}
     prefix = options.prefix_mb * 2**20
-    with Pool(workers, target.source, SPLIT, request.questions, prefix, own, cluster) as pool:
+    with Pool(workers, target.weights, SPLIT, request.questions, prefix, own, cluster) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
         driver = Driver(store, pool, pairs, progress.update, options.race, tenant)

@@ -43,7 +43,7 @@ def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | 
         StudyTakenError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(asked, image_tokens(target.source, asked)) for asked in request.asked]
+    counted = [(asked, image_tokens(target.weights, asked)) for asked in request.asked]
     return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
 
 
