@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.source import is_embedded, key_name
 from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import EVERYTHING, source_of, sources
@@ -71,7 +72,7 @@ def _check(options: argparse.Namespace) -> None:
 def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tuple[Library, list[str]]:
     """Questions that are not embedded, and the benchmarks to confirm on: [] for all embedded ones."""
     stored = sorted({s.key.benchmark for s in store.studies() if s.key.weights_digest == target.digest})
-    outside = [name.partition("@")[0] for name in stored if "@" in name]
+    outside = [key_name(name) for name in stored if not is_embedded(name)]
     official = [name for name in outside if name in EVERY_BENCHMARK]
     embedded = not (options.data or options.data_root or options.hub)
     if embedded and options.benchmark == EVERYTHING:
@@ -89,7 +90,7 @@ def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tup
 def _studies(store: Store, target: Target, asked: list[str], console: Console) -> dict[str, StudySummary]:
     found = studies_of(store, target, asked)
     if not asked:
-        for name in [name for name in found if "@" in name]:
+        for name in [name for name in found if not is_embedded(name)]:
             source = store.questions(found.pop(name).id)
             what = f"add {source.options}" if source else "give them by --data, --data-root or --hub"
             console.print(f"{name}: left out, its questions are not embedded ({what})", markup=False)
@@ -102,7 +103,7 @@ def _studies(store: Store, target: Target, asked: list[str], console: Console) -
     else:
         known = sorted({f"{s.key.model} on {s.key.benchmark}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
-        why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
+        why += "; a file's searches end where its rows change" if not all(map(is_embedded, lacking)) else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
 

@@ -10,6 +10,7 @@ from himap import Preset, read_preset
 from himap.errors import HimapError
 from himap.presets.schema import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.source import is_embedded, key_name
 from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
@@ -47,8 +48,8 @@ def _weights(preset: Preset, target: Target) -> str:
 def _library(preset: Preset, options: argparse.Namespace) -> Library:
     """The questions that the preset was measured on, where they are not embedded."""
 
-    outside = [each for each in preset.measured if "@" in each.benchmark]
-    names = {each.benchmark.partition("@")[0]: each for each in outside}
+    outside = [each for each in preset.measured if not is_embedded(each.benchmark)]
+    names = {key_name(each.benchmark): each for each in outside}
     given = options.data or options.data_root or options.hub or options.metric
     if given and not outside:
         raise UsageError(f"{options.preset} was measured on embedded scenes; leave --data and its like out")
@@ -64,7 +65,7 @@ def _library(preset: Preset, options: argparse.Namespace) -> Library:
 
 def _check_same(promised: Measured, part: Mapping[str, Asked]) -> None:
 
-    if "@" in promised.benchmark and promised.benchmark not in part:
+    if not is_embedded(promised.benchmark) and promised.benchmark not in part:
         got = ", ".join(f"{each.found.origin} holds {key}" for key, each in part.items())
         raise UsageError(
             f"the preset was measured on {promised.benchmark}, but {got}; expected the same questions, "

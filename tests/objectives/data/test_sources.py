@@ -15,7 +15,7 @@ from PIL import Image
 from objectives.benchmarks import EVERY_BENCHMARK, Question
 from objectives.data import hub
 from objectives.data.images import load_image
-from objectives.data.source import Source, load_questions
+from objectives.data.source import Source, is_embedded, key_name, load_questions
 from objectives.data.subsets import ordered, shared_images, splits_of, subset, whole_groups
 from objectives.errors import DataError
 
@@ -349,3 +349,12 @@ def test_without_datasets_or_a_network_the_hub_says_so(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match="pip install datasets"):
         load_questions(Source("mme", hub=True), "test", 6)
+
+
+def test_a_key_says_whether_questions_are_embedded(tmp_path: Path) -> None:
+    make_pope(tmp_path / "pope")
+    scenes = load_questions(Source("pope"), "validation", 2)
+    files = load_questions(Source("pope", data_root=tmp_path), "all", 2)
+    assert (scenes.embedded, scenes.key) == (True, "pope")
+    assert not files.embedded and is_embedded("pope") and not is_embedded(files.key)
+    assert key_name(files.key) == key_name(scenes.key) == "pope"
