@@ -12,8 +12,8 @@ from pathlib import Path
 
 from himap.config import PruningConfig
 from himap.errors import ConfigError, PresetError
-from himap.presets.schema import Document, Measured, ModelPart, Promise, Provenance, parse
 from himap.presets.safe_yaml import read_mapping
+from himap.presets.schema import Document, Measured, ModelPart, Promise, Provenance, parse
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,7 @@ class Preset:
         if family is not None and family not in classes:
             got, made = f"got {next(iter(classes), 'nothing')}", f"for {family} ({self.model.name})"
         elif self.model.layers is not None and self.model.layers != layers:
-            got, made = (
-                f"got one with {layers}",
-                f"for {self.model.layers} decoder layers ({self.model.name})",
-            )
+            got, made = (f"got one with {layers}", f"for {self.model.layers} decoder layers ({self.model.name})")
         else:
             return
         raise PresetError(

@@ -128,9 +128,7 @@ class Provenance(Part):
         try:
             datetime.fromisoformat(self.date)
         except ValueError:
-            raise ValueError(
-                f"date must be a date as in 2026-03-04T05:06:07+00:00, got {shown(self.date)}"
-            ) from None
+            raise ValueError(f"date must be a date as in 2026-03-04T05:06:07+00:00, got {shown(self.date)}") from None
         return self
 
 
@@ -181,24 +179,28 @@ class OldDocument(Part):
         """The same as a document of the current schema."""
         measured = {
             **self.measured.model_dump(),
-            "benchmark": self.benchmark.name, "split": self.benchmark.split,
-            **dict.fromkeys((
-                "dense_accuracy", "difference", "difference_low", "difference_high", "dense_latency_ms",
-                "text_tokens",
-            )),
+            "benchmark": self.benchmark.name,
+            "split": self.benchmark.split,
+            **dict.fromkeys(
+                ("dense_accuracy", "difference", "difference_low", "difference_high", "dense_latency_ms", "text_tokens")
+            ),
         }
-        return Document.model_validate({
-            "schema": SCHEMA,
-            "kind": KIND,
-            "configuration": self.configuration,
-            "model": {**self.model.model_dump(), "family": None, "layers": None},
-            "promise": {
-                "place": "member of the front", "within_points": 1.0, "confirmed": False,
-                "verdict": f"not confirmed: {self.provenance.estimate}",
-            },
-            "measured": [measured],
-            "provenance": self.provenance.model_dump(exclude={"estimate"}),
-        })
+        return Document.model_validate(
+            {
+                "schema": SCHEMA,
+                "kind": KIND,
+                "configuration": self.configuration,
+                "model": {**self.model.model_dump(), "family": None, "layers": None},
+                "promise": {
+                    "place": "member of the front",
+                    "within_points": 1.0,
+                    "confirmed": False,
+                    "verdict": f"not confirmed: {self.provenance.estimate}",
+                },
+                "measured": [measured],
+                "provenance": self.provenance.model_dump(exclude={"estimate"}),
+            }
+        )
 
 
 def parse(document: dict[str, Any]) -> Document:
@@ -213,9 +215,7 @@ def parse(document: dict[str, Any]) -> Document:
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise PresetError(f"schema must be a whole number from 1 on, got {shown(schema)}")
     if schema > SCHEMA:
-        raise PresetError(
-            f"written for schema {shown(schema)}, this version reads up to {SCHEMA}; update himap-search"
-        )
+        raise PresetError(f"written for schema {shown(schema)}, this version reads up to {SCHEMA}; update himap-search")
     try:
         if schema == 1:
             return OldDocument.model_validate(document).current()

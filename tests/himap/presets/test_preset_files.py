@@ -20,24 +20,49 @@ DOCUMENT: dict[str, Any] = {
     "kind": "himap-preset",
     "configuration": PruningConfig(2, 50.0, 8, 75.0, "instruction", "intra_column", 3).as_dict(),
     "model": {
-        "name": "llava-mini", "family": "LlavaForConditionalGeneration", "layers": 12,
+        "name": "llava-mini",
+        "family": "LlavaForConditionalGeneration",
+        "layers": 12,
         "weights_digest": "0123abcd",
     },
     "promise": {
-        "place": "cheapest within 1 point of dense", "within_points": 1.0, "confirmed": True,
+        "place": "cheapest within 1 point of dense",
+        "within_points": 1.0,
+        "confirmed": True,
         "verdict": "confirmed within 1 point",
     },
-    "measured": [{
-        "benchmark": "pope", "questions": "--benchmark pope --hub", "split": "test", "n": 500,
-        "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889,
-        "dense_accuracy": 0.865, "difference": -0.004, "difference_low": -0.009, "difference_high": 0.002,
-        "paper_flops": 2.5e9, "flops": 7.1e9, "flops_ratio": 0.247, "latency_ms": 12.5,
-        "dense_latency_ms": None, "image_tokens": 144.5, "tokens_after_k1": 72.25, "tokens_after_k2": 18,
-        "text_tokens": 31.75,
-    }],
+    "measured": [
+        {
+            "benchmark": "pope",
+            "questions": "--benchmark pope --hub",
+            "split": "test",
+            "n": 500,
+            "accuracy": 0.861,
+            "accuracy_low": 0.827,
+            "accuracy_high": 0.889,
+            "dense_accuracy": 0.865,
+            "difference": -0.004,
+            "difference_low": -0.009,
+            "difference_high": 0.002,
+            "paper_flops": 2.5e9,
+            "flops": 7.1e9,
+            "flops_ratio": 0.247,
+            "latency_ms": 12.5,
+            "dense_latency_ms": None,
+            "image_tokens": 144.5,
+            "tokens_after_k1": 72.25,
+            "tokens_after_k2": 18,
+            "text_tokens": 31.75,
+        }
+    ],
     "provenance": {
-        "study": "llava-mini/pope", "trial": 17, "seed": 0, "device": "cpu, 2 cores", "commit": "abc1234",
-        "versions": {"torch": "2.13.0"}, "date": "2026-03-04T05:06:07+00:00",
+        "study": "llava-mini/pope",
+        "trial": 17,
+        "seed": 0,
+        "device": "cpu, 2 cores",
+        "commit": "abc1234",
+        "versions": {"torch": "2.13.0"},
+        "date": "2026-03-04T05:06:07+00:00",
     },
 }
 OLD: dict[str, Any] = {
@@ -47,12 +72,21 @@ OLD: dict[str, Any] = {
     "model": {"name": "llava-mini", "weights_digest": "0123abcd"},
     "benchmark": {"name": "pope", "split": "validation", "n": 500},
     "measured": {
-        "accuracy": 0.861, "accuracy_low": 0.827, "accuracy_high": 0.889, "n": 500, "paper_flops": 2.5e9,
-        "flops": 7.1e9, "flops_ratio": 0.247, "latency_ms": None, "image_tokens": 144.5,
-        "tokens_after_k1": 72.25, "tokens_after_k2": 18,
+        "accuracy": 0.861,
+        "accuracy_low": 0.827,
+        "accuracy_high": 0.889,
+        "n": 500,
+        "paper_flops": 2.5e9,
+        "flops": 7.1e9,
+        "flops_ratio": 0.247,
+        "latency_ms": None,
+        "image_tokens": 144.5,
+        "tokens_after_k1": 72.25,
+        "tokens_after_k2": 18,
     },
     "provenance": {
-        **DOCUMENT["provenance"], "study": 7,
+        **DOCUMENT["provenance"],
+        "study": 7,
         "estimate": "validation estimate, not confirmed on held-out data",
     },
 }
@@ -124,27 +158,53 @@ def test_defects_of_schema_1(tmp_path: Path, path: str, value: Any, message: str
 def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     key = StudyKey("qwenvl-mini", "0123456789abcdef", "pope", "validation", 500, 0, "himap-1")
     full = Trial(
-        4, "complete", "sampler", 3, 12.5, 7, 80.0, "random", "last_token", seed=2**40, n=500, accuracy=0.8,
-        accuracy_low=0.7, accuracy_high=0.9, flops=7e9, latency_ms=12.5, versions={"torch": "2.13"},
+        4,
+        "complete",
+        "sampler",
+        3,
+        12.5,
+        7,
+        80.0,
+        "random",
+        "last_token",
+        seed=2**40,
+        n=500,
+        accuracy=0.8,
+        accuracy_low=0.7,
+        accuracy_high=0.9,
+        flops=7e9,
+        latency_ms=12.5,
+        versions={"torch": "2.13"},
     )
     path = write_preset(tmp_path / "a.yaml", key, full)
     assert himap.load_preset(path) == PruningConfig(3, 12.5, 7, 80, "random", "last_token", 2**40)
     bare = Trial(5, "complete", "dense", 1, 0, 2, 0, n=10, accuracy=1.0)
     assert himap.read_preset(write_preset(tmp_path / "b.yaml", key, bare)).config.is_dense
-    fields = {name: DOCUMENT["measured"][0][name] for name in (
-        "n", "accuracy", "accuracy_low", "accuracy_high", "dense_accuracy", "difference", "difference_low",
-        "difference_high", "flops", "split",
-    )}
+    fields = {
+        name: DOCUMENT["measured"][0][name]
+        for name in (
+            "n",
+            "accuracy",
+            "accuracy_low",
+            "accuracy_high",
+            "dense_accuracy",
+            "difference",
+            "difference_low",
+            "difference_high",
+            "flops",
+            "split",
+        )
+    }
     settings = {name: getattr(full, name) for name in PruningConfig.__dataclass_fields__}
-    held_out = Confirmation(
-        **settings, **fields, n_questions=500, family="LlavaForConditionalGeneration", layers=12
-    )
+    held_out = Confirmation(**settings, **fields, n_questions=500, family="LlavaForConditionalGeneration", layers=12)
     promise = Promise("knee of the front", 0.005, {"pope": held_out, "mme": held_out})
     preset = himap.read_preset(write_preset(tmp_path / "c.yaml", key, full, promise))
     assert [each.benchmark for each in preset.measured] == ["pope", "mme"]
     assert all({**each.model_dump(), **fields} == each.model_dump() for each in preset.measured)
     assert preset.promise.model_dump() == {
-        "place": "knee of the front", "within_points": 0.5, "confirmed": False,
+        "place": "knee of the front",
+        "within_points": 0.5,
+        "confirmed": False,
         "verdict": "not confirmed: on pope -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 500",
     }
     assert (preset.model.family, preset.model.layers) == ("LlavaForConditionalGeneration", 12)
@@ -218,9 +278,7 @@ def test_a_preset_for_another_architecture(tmp_path: Path) -> None:
     preset.check_model(["Mine", "LlavaForConditionalGeneration", "Module"], 12)
     with pytest.raises(PresetError, match=r"for 12 decoder layers .llava-mini., got one with 32; search"):
         preset.check_model(["LlavaForConditionalGeneration"], 32)
-    with pytest.raises(
-        PresetError, match=r"made for LlavaForConditionalGeneration .llava-mini., got Qwen2VL;"
-    ):
+    with pytest.raises(PresetError, match=r"made for LlavaForConditionalGeneration .llava-mini., got Qwen2VL;"):
         preset.check_model(["Qwen2VL", "Module"], 12)
     himap.read_preset(written(tmp_path, OLD)).check_model(["Qwen2VL"], 3)
 
