@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from himap import criteria
@@ -96,6 +96,27 @@ class PruningConfig:
     def is_dense(self) -> bool:
         """True if nothing is ever dropped."""
         return not self.cuts
+
+    def canonical(self) -> PruningConfig:
+        """Return the same pruning with everything that has no effect at a fixed value.
+
+        Two configurations have equal canonical forms if they name the same cuts: a cut that is switched off, a cut
+        of what another one dropped, the criterion of a cut that drops all, and a seed that no criterion reads do not
+        count, and a single cut is a shallow one.
+        """
+        cuts = list(self.cuts)
+        if cuts and cuts[0].percent == 100:
+            cuts = cuts[:1]
+        cuts = [replace(cut, criterion=self.dense().phi_shallow) if cut.percent == 100 else cut for cut in cuts]
+        seed = self.seed if any(criteria.reads_seed(cut.criterion) for cut in cuts) else 0
+        if not cuts:
+            return PruningConfig.dense()
+        if len(cuts) == 1:
+            return PruningConfig(cuts[0].layer, cuts[0].percent, cuts[0].layer + 1, 0, cuts[0].criterion, seed=seed)
+        first, second = cuts
+        return PruningConfig(
+            first.layer, first.percent, second.layer, second.percent, first.criterion, second.criterion, seed
+        )
 
     def kept(self, n: int) -> tuple[int, int]:
         """Image tokens left after k1 and after k2, of `n`."""

@@ -13,8 +13,8 @@ from storage.errors import (
     RecordError,
     SchemaError,
     StorageError,
-    StoreAwayError,
     StoreMissingError,
+    StoreUnavailableError,
 )
 from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
@@ -31,8 +31,8 @@ __all__ = [
     "SchemaError",
     "StorageError",
     "Store",
-    "StoreAwayError",
     "StoreMissingError",
+    "StoreUnavailableError",
     "StudyKey",
     "StudySummary",
     "Trial",

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from storage.errors import SchemaError, StorageError, StoreAwayError, StoreMissingError
+from storage.errors import SchemaError, StorageError, StoreMissingError, StoreUnavailableError
 from storage.sql.schema import CURRENT, stored_version, upgrade
 
 BUSY_SECONDS = 30
@@ -77,8 +77,8 @@ def prepare(engine: Engine, location: str, *, readonly: bool) -> None:
 
 
 def failure(location: str, doing: str, error: SQLAlchemyError) -> StorageError:
-    """The error to raise for what the database said: a StoreAwayError where waiting may help."""
-    kind = StoreAwayError if _passing(error) else StorageError
+    """The error to raise for what the database said: a StoreUnavailableError where waiting may help."""
+    kind = StoreUnavailableError if _passing(error) else StorageError
     return kind(one_line(location, doing, error))
 
 

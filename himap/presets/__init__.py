@@ -1,0 +1,1 @@
+"""Preset files: a configuration as YAML, with what was measured and where it comes from."""
