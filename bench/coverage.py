@@ -26,10 +26,11 @@ from typing import Any
 
 import numpy as np
 
+from himap import PruningConfig
 from objectives.statistics.estimates import Interval, paired_difference, wilson
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from storage import StorageError, Trial, open_store
-from storage.pareto import front, pick
+from storage.pareto import front, operating_points
 
 LEVEL = 0.95
 _CREDITS = np.array([0.0, 0.3, 0.6, 0.9, 1.0])
@@ -106,10 +107,17 @@ def simulate(table: Table, repeats: int, validation: int, test: int, seed: int =
 def _winners(table: Table, means: np.ndarray) -> list[int]:
     """Rows that an export would confirm, each once."""
     trials = [
-        Trial(i, "complete", "sampler" if i else "dense", 1, 0, 2, 0, flops=float(cost), accuracy=float(mean))
+        Trial(
+            i,
+            "complete",
+            "sampler" if i else "dense",
+            PruningConfig(1, 0, 2, 0),
+            flops=float(cost),
+            accuracy=float(mean),
+        )
         for i, (cost, mean) in enumerate(zip(table.flops, means, strict=True))
     ]
-    return sorted({trial.number for _, trial in pick(front(trials), trials[0])})
+    return sorted({trial.number for _, trial in operating_points(front(trials), trials[0])})
 
 
 def _outcome(table: Table, winner: int, seen: np.ndarray, unseen: np.ndarray, truth: np.ndarray) -> dict[str, float]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from search.sampling.space import effective
 from search.studies.open_studies import SPLIT
-from search.studies.study import configuration
 from search.workers.trial_runner import Bench
 from storage import StorageError, Trial, open_store
 
@@ -41,13 +40,13 @@ def _same(one: Trial, other: Trial | None) -> bool:
 def checked(found: dict[int, Trial], budget: int, bench: Bench, benchmark: str) -> dict[str, Any]:
     """The counts that must be zero, and how many measurements a calm process made again."""
     image_tokens = bench.evaluator(benchmark).tokens()[0]
-    keys = {effective(configuration(trial), image_tokens) for trial in found.values()}
+    keys = {effective(trial.config, image_tokens) for trial in found.values()}
     measured = [trial for trial in found.values() if not trial.failed]
     differing = [trial.number for trial in measured if not _repeated(trial, bench, benchmark)]
     return {
         "trials": len(found),
         "failed": sum(t.failed for t in found.values()),
-        "stopped_by_race": sum(t.state == "stopped" for t in found.values()),
+        "stopped_by_race": sum(t.state == "pruned" for t in found.values()),
         "missing_numbers": len(set(range(budget)) - set(found)),
         "beyond_budget": max(0, len(found) - budget),
         "same_configuration_twice": len(found) - len(keys),
@@ -58,7 +57,7 @@ def checked(found: dict[int, Trial], budget: int, bench: Bench, benchmark: str) 
 
 def _repeated(trial: Trial, bench: Bench, benchmark: str) -> bool:
     """Whether this process gets the same score for each question that was asked, and the same costs."""
-    again = bench.measure(benchmark, configuration(trial))
+    again = bench.measure(benchmark, trial.config)
     asked = [(was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)]
     costs = ("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
     return all(was == now for was, now in asked) and all(getattr(trial, c) == again[c] for c in costs)

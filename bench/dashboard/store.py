@@ -6,6 +6,7 @@ import math
 import random
 from datetime import UTC, datetime, timedelta
 
+from himap import PruningConfig
 from storage import StudyKey, Trial, open_store
 
 LAYERS, TOKENS, TEXT = 28, 256.0, 40.0
@@ -48,15 +49,9 @@ def made(number: int, draw: random.Random, questions: int) -> Trial:
     stopped = number % 7 == 6
     return Trial(
         number,
-        "stopped" if stopped else "complete",
+        "pruned" if stopped else "complete",
         origin,
-        k1,
-        r1,
-        k2,
-        r2,  # type: ignore[arg-type]  # the names are origins
-        draw.choice(CRITERIA),
-        draw.choice(CRITERIA),
-        0,
+        PruningConfig(k1, r1, k2, r2, draw.choice(CRITERIA), draw.choice(CRITERIA), 0),
         image_tokens=TOKENS,
         tokens_after_k1=first,
         tokens_after_k2=second,

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.engine.run import LAYERS, TOKENS, empty, open_study
 from search.sampling.space import SearchSpace, effective
-from search.studies.study import Candidate, configuration
+from search.studies.study import Candidate
 from search.studies.study_run import finished_trial
 from storage import Store, Trial, open_store
 
@@ -49,7 +49,7 @@ def _fill(store: Store, size: int) -> None:
     """Brings the study to that size with configurations drawn at random, none twice."""
     study_id, _, _, stored = open_study(store, "random")
     space, source = SearchSpace(LAYERS), random.Random(f"{size} rows")  # no study draws the same
-    seen = {effective(configuration(trial), (TOKENS,)) for trial in stored}
+    seen = {effective(trial.config, (TOKENS,)) for trial in stored}
     rows: list[Trial] = []
     for number in range(len(stored), size):
         config = space.draw(source)

@@ -52,15 +52,14 @@ def from_store(url: str) -> Found:
     """What the searches in a store chose; only those on the same weights count."""
     with open_store(url, readonly=True) as store:
         best = {
-            (s.key.model, s.key.benchmark, s.key.weights_digest): chosen(store.trials(s.id))
+            (s.key.model, s.key.questions, s.key.weights_digest): chosen(store.trials(s.id))
             for s in store.studies()
             if s.complete
         }
 
     def find(target: Target, name: str) -> PruningConfig | None:
         trial = best.get((target.name, name, target.digest))
-        fields = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
-        return trial and PruningConfig(**{field: getattr(trial, field) for field in fields})
+        return trial and trial.config
 
     return find
 

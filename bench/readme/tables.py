@@ -24,12 +24,12 @@ from minis.recipe.architecture import NAMES
 from objectives.statistics.estimates import Interval
 from search.reporting.report import chosen, hypervolume
 from storage import StorageError, Trial, open_store
-from storage.pareto import WITHINS, front
+from storage.pareto import WITHIN_MARGINS, front
 
 README = Path(__file__).parents[2] / "README.md"
 # What each task of the dense model should reach, in %.
 GOALS = {"vqav2": 85, "textvqa": 93, "pope": 92, "mme": 85, "scienceqa": 90, "aokvqa": 90}
-WITHIN_1 = WITHINS[1]
+WITHIN_1 = WITHIN_MARGINS[1]
 _ORIGINS = ("dense", "fastv", "paper", "random")
 
 
@@ -76,7 +76,7 @@ def confirmed_table(folder: Path) -> str:
     presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
     rows = [["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]]
     rows.append(["---"] * len(rows[0]))
-    chosen_ones = [p for p in presets if p.promise.place == WITHIN_1.name]
+    chosen_ones = [p for p in presets if p.certificate.place == WITHIN_1.name]
     if not chosen_ones:
         raise ValueError(f"no preset in {folder} is the {WITHIN_1.name}; run python -m search.export")
     for preset in chosen_ones:
@@ -84,8 +84,8 @@ def confirmed_table(folder: Path) -> str:
         accuracy = Interval(m.accuracy, m.accuracy_low, m.accuracy_high)
         difference = Interval(m.difference, m.difference_low, m.difference_high)
         cells = [f"{100 * m.flops_ratio:.0f}", _percent(accuracy), _percent(difference)]
-        rows.append([m.benchmark, *cells, preset.promise.verdict.partition(":")[0]])
-    kept = sum(p.promise.confirmed for p in presets)
+        rows.append([m.benchmark, *cells, preset.certificate.verdict.partition(":")[0]])
+    kept = sum(p.certificate.confirmed for p in presets)
     first, origin = chosen_ones[0].measured[0], chosen_ones[0].provenance
     measured = f"n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}"
     return f"{_lines(rows)}\n\nOf all {len(presets)} presets {kept} are confirmed. Measured: {measured}."

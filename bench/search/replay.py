@@ -124,7 +124,7 @@ class ReplayPool:
                 break
             asked += chunk
         accuracy = float(scores[asked].mean())
-        stopped = {"state": "stopped", "reason": race.reason} if race.reason else {}
+        stopped = {"state": "pruned", "reason": race.reason} if race.reason else {}
         return {
             **spent,
             **stopped,

@@ -48,6 +48,11 @@ def register(name: str, criterion: type[Criterion]) -> None:
     _REGISTRY[name] = criterion
 
 
+def reads_seed(name: str) -> bool:
+    """Return whether a criterion may read its seed: `random` does, and one that was registered from outside may."""
+    return name == "random" or not isinstance(_REGISTRY[name], str)
+
+
 def create(name: str, seed: int) -> Criterion:
     """The criterion of a registered name; `seed` is read by seeded ones only."""
     found = _REGISTRY[name]

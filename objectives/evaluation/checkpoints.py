@@ -28,6 +28,7 @@ class Target:
         kind: "embedded mini" or "full weights".
         shape: the sizes of its decoder.
         fastv_k: K of the FastV baseline.
+        family: the transformers class of the model.
         why: one sentence that explains an automatic choice; "" where there was none.
     """
 
@@ -36,6 +37,7 @@ class Target:
     kind: str
     shape: DecoderShape
     fastv_k: int
+    family: str
     why: str = ""
 
     @property
@@ -110,11 +112,14 @@ def _check_reachable(hub_id: str) -> None:
         raise _not_there(hub_id, error) from error
 
 
-def _check_supported(weights: str, config: PretrainedConfig) -> None:
+def _family(weights: str, config: PretrainedConfig) -> str:
+    """Return the transformers class of the checkpoint, one that can be pruned."""
     classes = config.architectures or ["no model"]
-    if not set(classes) & set(families.supported()):
+    family = next((name for name in classes if name in families.supported()), None)
+    if family is None:
         expected = " or ".join(families.supported())
         raise ModelLoadError(f"{weights!r} holds {', '.join(classes)}; expected {expected}")
+    return family
 
 
 def _not_there(weights: str, error: Exception) -> ModelLoadError:
@@ -131,9 +136,9 @@ def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> 
         _check_reachable(weights)
     try:
         config = AutoConfig.from_pretrained(weights)
-        _check_supported(weights, config)
+        family = _family(weights, config)
         shape = DecoderShape.from_config(config)
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(weights, error) from error
     label = Path(name).name if Path(name).exists() else name
-    return Target(label, weights, kind, shape, fastv_k, why)
+    return Target(label, weights, kind, shape, fastv_k, family, why)

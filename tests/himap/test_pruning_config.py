@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -73,3 +74,27 @@ def test_dictionaries_go_round() -> None:
     assert PruningConfig.from_dict({"k1": 2, "r1": 50, "k2": 8, "r2": 75}) == PruningConfig.paper()
     with pytest.raises(ConfigError, match="missing field r1, r2"):
         PruningConfig.from_dict({"k1": 2, "k2": 8})
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (PruningConfig(3, 0, 9, 0, "random", "last_token", 7), PruningConfig.dense()),
+        (PruningConfig(2, 50, 9, 0, "last_token", "random", 5), PruningConfig.fastv()),
+        (PruningConfig(1, 0, 2, 50, "random", "last_token", 5), PruningConfig.fastv()),
+        (PruningConfig(2, 100, 5, 50, "random"), PruningConfig(2, 100, 7, 90, "max_head", "random", 1)),
+        (PruningConfig(2, 50, 8, 100, phi_deep="random", seed=3), PruningConfig(2, 50.0, 8, 100)),
+    ],
+)
+def test_what_has_no_effect_is_not_in_the_canonical_form(one: PruningConfig, other: PruningConfig) -> None:
+    assert one.canonical() == other.canonical()
+    assert one.canonical().canonical() == one.canonical()
+
+
+def test_what_has_an_effect_stays_in_the_canonical_form() -> None:
+    paper = PruningConfig.paper()
+    assert paper.canonical() == paper
+    seeded = [PruningConfig(2, 50, 8, 75, "random", seed=seed) for seed in (0, 1)]
+    assert seeded[0].canonical() != seeded[1].canonical()
+    for change in ({"k1": 3}, {"r1": 51}, {"k2": 9}, {"r2": 76}, {"phi_shallow": "uniform"}, {"phi_deep": "uniform"}):
+        assert replace(paper, **change).canonical() != paper.canonical()

@@ -18,10 +18,7 @@ FOUND = Trial(
     1,
     "complete",
     "sampler",
-    3,
-    60,
-    7,
-    40,
+    PruningConfig(3, 60, 7, 40),
     flops=1.0,
     flops_ratio=0.4,
     accuracy=1.0,
@@ -73,7 +70,9 @@ def test_the_command_measures_pairs_and_leaves_the_rest_unsaid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = resolve("qwenvl", "mini")
-    write_preset(tmp_path / "qwenvl-scienceqa.yaml", key(target.digest), replace(FOUND, k1=4))
+    write_preset(
+        tmp_path / "qwenvl-scienceqa.yaml", key(target.digest), replace(FOUND, config=replace(FOUND.config, k1=4))
+    )
     small = ["--model", "qwenvl", "--benchmark", "scienceqa", "pope", "--n", "4", "--repeats", "2"]
     assert tables.main([*small, "--presets", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -8,8 +8,8 @@ import pytest
 
 from bench.readme import tables
 from storage import Confirmation, StudyKey, Trial
-from storage.pareto import KNEE, WITHINS
-from storage.presets import Promise, write_preset
+from storage.pareto import KNEE, WITHIN_MARGINS
+from storage.presets import write_preset
 
 KEY = StudyKey("qwenvl", "0" * 64, "pope", "validation", 120, 0, "two-cuts-2")
 SETTINGS = (1, 50.0, 8, 75.0, "instruction", "intra_column", 0)
@@ -35,8 +35,8 @@ MEASURED = Confirmation(
 
 def presets(folder: Path) -> Path:
     trial = Trial(7, "complete", "sampler", *SETTINGS[:6], accuracy=1.0, flops=2e9, flops_ratio=0.21, n=120)
-    for place in (WITHINS[1], WITHINS[2], KNEE):
-        promise = Promise(place.name, place.within, {"pope": MEASURED})
+    for place in (WITHIN_MARGINS[1], WITHIN_MARGINS[2], KNEE):
+        promise = Promise(place.name, place.margin, {"pope": MEASURED})
         write_preset(folder / f"{place.slug}.yaml", KEY, trial, promise, {})
     return folder
 
