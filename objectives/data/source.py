@@ -77,33 +77,30 @@ class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
     Attributes:
-        key: names the source in a store: NAME for embedded scenes, else NAME@DIGEST with a digest of all contents.
+        name: of the benchmark, or of the user's file and its metric.
         origin: names the source for people.
+        digest: changes with any of the source's questions and images; "" for embedded scenes.
         skipped: rows that were left out.
         sizes: how many questions each split has in all; empty for embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
     questions: list[Question]
-    key: str
+    name: str
     origin: str
+    digest: str = ""
     skipped: tuple[BadRow, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def embedded(self) -> bool:
         """Whether the questions are about embedded scenes."""
-        return is_embedded(self.key)
+        return not self.digest
 
-
-def is_embedded(key: str) -> bool:
-    """Return whether the key of a question set names embedded scenes."""
-    return "@" not in key
-
-
-def key_name(key: str) -> str:
-    """Return the key of a question set without its digest: the name of a benchmark, or that of a file and a metric."""
-    return key.partition("@")[0]
+    @property
+    def key(self) -> str:
+        """The name and, unless the questions are embedded, the digest: "pope", "mine-anls@1a2b3c4d"."""
+        return f"{self.name}@{self.digest}" if self.digest else self.name
 
 
 def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
@@ -146,11 +143,11 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
         raise BadRowsError(path, bad, len(bad) + len(questions))
     portable = _by_contents(questions)
     where = dict(zip((q.id for q in questions), questions, strict=True))
-    name = metric_name(source.metric)
-    key = f"{_UNFIT.sub('-', path.stem)}-{name}@{_digest(portable)}"
-    own = OwnBenchmark(key, f"{path.stem} ({name})", measured)
+    kind = metric_name(source.metric)
+    name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
+    own = OwnBenchmark(name, f"{path.stem} ({kind})", measured)
     asked = [where[q.id] for q in subset(portable, split, n)]
-    return QuestionSet(own, asked, key, str(path), tuple(bad), _sizes(portable))
+    return QuestionSet(own, asked, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
 
 
 def _by_contents(questions: list[Question]) -> list[Question]:
@@ -177,8 +174,7 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    key = f"{chosen.name}@{_digest(asked)}"
-    return QuestionSet(chosen.at_full_size(), placed, key, str(folder), sizes=_sizes(asked))
+    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(asked), sizes=_sizes(asked))
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
@@ -191,8 +187,14 @@ def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Quest
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     everything = hub_questions(chosen)
     asked = keep_images(chosen, subset(everything, split, n))
-    key, where = f"{chosen.name}@{_digest(everything)}", f"{chosen.hub.id} on the hub"
-    return QuestionSet(chosen.at_full_size(), asked, key, where, sizes=_sizes(everything))
+    return QuestionSet(
+        chosen.at_full_size(),
+        asked,
+        chosen.name,
+        f"{chosen.hub.id} on the hub",
+        _digest(everything),
+        sizes=_sizes(everything),
+    )
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:

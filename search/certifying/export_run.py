@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.source import is_embedded
 from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import EVERYTHING, source_of, sources
@@ -100,7 +99,7 @@ def _studies(store: Store, target: Target, asked: list[str], console: Console) -
     else:
         known = sorted({f"{s.key.model} on {s.key.questions}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
-        why += "; a file's searches end where its rows change" if not all(map(is_embedded, lacking)) else ""
+        why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
 

@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from himap import Preset, PresetError, read_preset
+from himap.files import write_atomically
 from objectives.evaluation.checkpoints import Target
 from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
@@ -85,7 +86,7 @@ def _origin(pair: Pair) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, pairs: list[Pair]) -> None:
-    path.write_text(json.dumps(document(pairs), indent=2) + "\n")
+    write_atomically(path, json.dumps(document(pairs), indent=2) + "\n")
 
 
 def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:

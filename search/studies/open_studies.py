@@ -56,8 +56,8 @@ def _open(
     others: list[tuple[StudyKey, list[Trial]]],
     tenant: Tenant | None,
 ) -> Pair:
-    benchmark, _, source = asked.key.partition("@")
-    key = StudyKey(target.name, target.digest, benchmark, SPLIT, asked.n, request.seed, VERSION, source)
+    found, seed = asked.found, request.seed
+    key = StudyKey(target.name, target.digest, found.name, SPLIT, asked.n, seed, VERSION, found.digest)
     study_id = store.study(key, target.family, target.shape.layers)
     if tenant is not None:
         tenant.take(study_id, key)

@@ -15,7 +15,7 @@ from PIL import Image
 from objectives.benchmarks import EVERY_BENCHMARK, Question
 from objectives.data import hub
 from objectives.data.images import load_image
-from objectives.data.source import Source, is_embedded, key_name, load_questions
+from objectives.data.source import Source, load_questions
 from objectives.data.subsets import ordered, shared_images, splits_of, subset, whole_groups
 from objectives.errors import DataError
 
@@ -351,10 +351,9 @@ def test_without_datasets_or_a_network_the_hub_says_so(monkeypatch: pytest.Monke
         load_questions(Source("mme", hub=True), "test", 6)
 
 
-def test_a_key_says_whether_questions_are_embedded(tmp_path: Path) -> None:
+def test_a_digest_tells_other_questions_from_embedded_ones(tmp_path: Path) -> None:
     make_pope(tmp_path / "pope")
     scenes = load_questions(Source("pope"), "validation", 2)
     files = load_questions(Source("pope", data_root=tmp_path), "all", 2)
-    assert (scenes.embedded, scenes.key) == (True, "pope")
-    assert not files.embedded and is_embedded("pope") and not is_embedded(files.key)
-    assert key_name(files.key) == key_name(scenes.key) == "pope"
+    assert (scenes.embedded, scenes.key, scenes.digest) == (True, "pope", "")
+    assert (files.embedded, files.key) == (False, f"pope@{files.digest}") and len(files.digest) == 8
