@@ -25,7 +25,7 @@ from objectives.data.images import load_image
 from objectives.errors import DataError, ModelLoadError, UnknownBenchmarkError
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
-from objectives.questions import add_study_options, study_questions, told
+from objectives.questions import add_study_options, question_records, study_questions
 from search.errors import UsageError
 
 
@@ -103,7 +103,7 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     question = questions[options.question]
     loaded = load(target.weights)
     found = survivors(loaded, chosen.prompt(question), question, config, chosen.max_new_tokens)
-    return {**found, **told(questions, [options.question])[0]}
+    return {**found, **question_records(questions, [options.question])[0]}
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from objectives.data.source import QuestionSet, Source, load_questions
-from objectives.evaluation.evaluator import check_askable
+from objectives.evaluation.evaluator import check_questions
 from objectives.evaluation.models import image_token_counts
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS
@@ -83,7 +83,7 @@ def ask(source: Source, split: str, n: int) -> Asked:
         DataError: the data cannot be used.
     """
     found = load_questions(source, split, n)
-    check_askable(found.questions)
+    check_questions(found.questions)
     return Asked(source, found, n if source.embedded else len(found.questions))
 
 
