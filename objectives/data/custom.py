@@ -42,8 +42,8 @@ class BadRowsError(DataError):
             return
         shown = "".join(f"\n  line {each.line}: {each.problem}" for each in bad[:SHOWN])
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        said = f"{len(bad)} of {rows} rows of {path} cannot be used"
-        super().__init__(f"{said}; mend them, or go on without them by --on-bad skip:{shown}{more}")
+        message = f"{len(bad)} of {rows} rows of {path} cannot be used"
+        super().__init__(f"{message}; mend them, or go on without them by --on-bad skip:{shown}{more}")
 
 
 def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Question], list[BadRow]]:
@@ -127,10 +127,10 @@ class _Reader:
         if choices and not set(answers) <= set(choices):
             raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
         if self._metric == "yes_no":
-            said = tuple(answer.strip().lower() for answer in answers)
-            if len(set(said)) != 1 or said[0] not in ("yes", "no"):
+            message = tuple(answer.strip().lower() for answer in answers)
+            if len(set(message)) != 1 or message[0] not in ("yes", "no"):
                 raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
-            return said[:1]
+            return message[:1]
         if self._metric == "number" and any(parse_number(answer) is None for answer in answers):
             raise _Refused(f"got answer {answers[0]!r}; expected a number")
         return answers

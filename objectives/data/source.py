@@ -115,24 +115,24 @@ def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
         UnknownBenchmarkError: no benchmark has this name.
     """
     if source.data is not None:
-        found = _own(source, source.data, split, n)
+        question_set = _own(source, source.data, split, n)
     elif source.embedded:
         return _embedded(benchmark(source.benchmark), split, n)
     elif source.data_root is not None:
-        found = _official(benchmark(source.benchmark), source.data_root, split, n)
+        question_set = _official(benchmark(source.benchmark), source.data_root, split, n)
     else:
-        found = _from_hub(benchmark(source.benchmark), split, n)
-    if not found.questions:
+        question_set = _from_hub(benchmark(source.benchmark), split, n)
+    if not question_set.questions:
         raise DataError(
-            f"{found.origin}: none of its {sum(found.sizes.values())} questions is in the {split} split, to "
-            "which images belong by a hash of their names; expected more data, or split all"
+            f"{question_set.origin}: none of its {sum(question_set.sizes.values())} questions is in the {split} "
+            "split, to which images belong by a hash of their names; expected more data, or split all"
         )
-    return found
+    return question_set
 
 
 def _embedded(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     if n is None or split == "all":
-        raise DataError("embedded scenes have no end; expected a number of questions of validation or test")
+        raise DataError("embedded scenes have no end; expected a number of validation or test questions")
     return QuestionSet(chosen, embedded_questions(chosen, split, n), chosen.name, "embedded scenes")
 
 
@@ -146,8 +146,8 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
     kind = metric_name(source.metric)
     name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
     own = OwnBenchmark(name, f"{path.stem} ({kind})", measured)
-    asked = [where[q.id] for q in subset(portable, split, n)]
-    return QuestionSet(own, asked, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
+    questions = [where[q.id] for q in subset(portable, split, n)]
+    return QuestionSet(own, questions, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
 
 
 def _by_contents(questions: list[Question]) -> list[Question]:
@@ -168,28 +168,30 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
-    asked = [q for q in everything if q.image]
-    placed = [_placed(chosen, folder, question) for question in subset(asked, split, n)]
+    questions = [q for q in everything if q.image]
+    placed = [_placed(chosen, folder, question) for question in subset(questions, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(asked), sizes=_sizes(asked))
+    return QuestionSet(
+        chosen.at_full_size(), placed, chosen.name, str(folder), _digest(questions), sizes=_sizes(questions)
+    )
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
     """Return the question with the absolute path of its image."""
     places = [root / folder / question.image for folder in (*chosen.image_folders, "")]
-    found = next((path for path in places if path.is_file()), places[0])
-    return replace(question, image=str(found.resolve()))
+    path = next((path for path in places if path.is_file()), places[0])
+    return replace(question, image=str(path.resolve()))
 
 
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     everything = hub_questions(chosen)
-    asked = keep_images(chosen, subset(everything, split, n))
+    questions = keep_images(chosen, subset(everything, split, n))
     return QuestionSet(
         chosen.at_full_size(),
-        asked,
+        questions,
         chosen.name,
         f"{chosen.hub.id} on the hub",
         _digest(everything),
