@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-MINIS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"  # shipped beside this package
+MINIS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"  # shipped with this package
 
 
 @dataclass(frozen=True)
