@@ -39,7 +39,7 @@ class AOKVQA(PublishedBenchmark):
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         things = by_kind(scene)
-        asked = []
+        questions = []
         for ordinal, i in enumerate(rng.permutation(len(things))[:2]):
             kind, thing = things[i]
             code = CODE_WORDS[rng.integers(len(CODE_WORDS))]
@@ -47,8 +47,8 @@ class AOKVQA(PublishedBenchmark):
             wrong = [color for color in dict.fromkeys(colors) if color != thing.color]
             options, letter = choices(rng, thing.color, wrong[:2], 3)
             text = f"{code} means {kind}. What color is the {code}?"
-            asked.append(question(scene, ordinal, text, letter, choices=options))
-        return asked
+            questions.append(question(scene, ordinal, text, letter, choices=options))
+        return questions
 
     def score(self, question: Question, answer: str) -> float:
         """Return 1 for the right choice, by its letter or, as in the official predictions, by its words."""
