@@ -16,6 +16,7 @@ from transformers.modeling_utils import AttentionInterface
 
 import himap
 from himap import ConfigError, HimapError, InputError, PresetError, PruningConfig, UnsupportedModelError
+from himap.engine import attention
 from tests.himap import tiny_families, tiny_models
 from tests.himap.presets.test_preset_files import DOCUMENT, OLD, written
 from tests.himap.tiny_models import LAYERS, Subject
@@ -123,7 +124,7 @@ def test_a_context_is_entered_once_and_asked_for_again(subject: Subject) -> None
     assert kept[0] == kept[1]
     with pytest.raises((AttributeError, RuntimeError)), context:
         pass
-    assert himap.attention.NAME not in AttentionInterface._global_mapping
+    assert attention.NAME not in AttentionInterface._global_mapping
 
 
 def test_presets_and_their_paths_stand_for_configurations(subject: Subject, tmp_path: Path) -> None:
