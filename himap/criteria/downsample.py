@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from himap.criteria.base import Criterion, Need, Observed
-from himap.criteria.spread import BITS, bits_reversed, cell
+from himap.criteria._van_der_corput import BITS, bits_reversed, cell
 from himap.tokens import TokenSet
 
 
