@@ -177,24 +177,3 @@ def gather_slots(values: Tensor, index: Tensor) -> Tensor:
         return values.index_select(-2, index[0])
     values = values.expand(*values.shape[:-3], batch, *values.shape[-2:])
     return values[..., torch.arange(batch, device=values.device)[:, None], index, :]
-
-
-def causal_mask(tokens: TokenSet, queries: int, keys: int) -> Tensor | None:
-    """The attention mask of a pruned layer, or None where none is needed.
-
-    Args:
-        tokens: what the layer's cache held after the prompt; the keys beyond it are tokens added since.
-        queries, keys: lengths of this call; the queries are the last of the keys.
-
-    Returns:
-        (batch, 1, queries, keys) bool, true where attention is allowed, or None if plain causal (or, for one
-        query, full) attention is right. Empty slots see themselves, so that no row of the softmax is empty.
-    """
-    if not tokens.padded and queries in (1, keys):
-        return None
-    device = tokens.role.device
-    key = torch.arange(keys, device=device)
-    query = torch.arange(keys - queries, keys, device=device)[:, None]
-    present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.slots), value=True)
-    allowed = (key <= query) & present[:, None, None, :]
-    return allowed | (key == query)

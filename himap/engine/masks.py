@@ -5,7 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from himap.tokens import PAD, TokenSet, causal_mask, gather_slots
+from himap.tokens import PAD, TokenSet, gather_slots
+
+
+def causal_mask(tokens: TokenSet, queries: int, keys: int) -> Tensor | None:
+    """The attention mask of a pruned layer, or None where none is needed.
+
+    Args:
+        tokens: what the layer's cache held after the prompt; the keys beyond it are tokens added since.
+        queries, keys: lengths of this call; the queries are the last of the keys.
+
+    Returns:
+        (batch, 1, queries, keys) bool, true where attention is allowed, or None if plain causal (or, for one
+        query, full) attention is right. Empty slots see themselves, so that no row of the softmax is empty.
+    """
+    if not tokens.padded and queries in (1, keys):
+        return None
+    device = tokens.role.device
+    key = torch.arange(keys, device=device)
+    query = torch.arange(keys - queries, keys, device=device)[:, None]
+    present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.slots), value=True)
+    allowed = (key <= query) & present[:, None, None, :]
+    return allowed | (key == query)
 
 
 def prompt_mask(full: Tensor | None, tokens: TokenSet) -> Tensor | None:

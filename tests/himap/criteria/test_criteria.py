@@ -12,8 +12,9 @@ import himap
 from himap import PruningConfig, criteria
 from himap.criteria.base import Observed
 from himap.engine import attention
+from himap.engine.masks import causal_mask
 from himap.testing import made_prompts
-from himap.tokens import PAD, TokenSet, causal_mask
+from himap.tokens import PAD, TokenSet
 from tests.himap.tiny_models import Subject
 
 
