@@ -1,4 +1,4 @@
-"""The context manager that prunes a model in place and puts it back."""
+"""The context manager that prunes a model in place and restores it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from himap.presets.preset import Preset, read_preset
 _ALREADY = "this model, or one that shares its configuration, is being pruned already"
 
 _lock = threading.Lock()
-_inside: WeakSet[nn.Module] = WeakSet()
+_active: WeakSet[nn.Module] = WeakSet()
 
 
 @contextmanager
-def _replaced(model: Any, name: str, wrap: Callable[[Callable[..., Any]], Any]) -> Iterator[None]:
-    """A method of one object is wrapped inside; the object's own attribute, if it had one, comes back."""
+def _method_wrapped(model: Any, name: str, wrap: Callable[[Callable[..., Any]], Any]) -> Iterator[None]:
+    """Wrap a method of one object while the context lasts, then restore the object's own attribute."""
     own = vars(model).get(name)
     setattr(model, name, wrap(getattr(model, name)))
     try:
@@ -41,7 +41,7 @@ def _replaced(model: Any, name: str, wrap: Callable[[Callable[..., Any]], Any]) 
 
 @contextmanager
 def _attention_set(config: Any) -> Iterator[None]:
-    """A decoder's attention goes through ours inside; the vision tower has another configuration."""
+    """Run a decoder's attention through `attention.attend`; the vision tower has another configuration."""
     before = config._attn_implementation
     config._attn_implementation = attention.NAME
     try:
@@ -50,15 +50,15 @@ def _attention_set(config: Any) -> Iterator[None]:
         config._attn_implementation = before
 
 
-def _refuse_and_cut(pruning: Pruning, family: Family, config: PruningConfig, undo: ExitStack) -> None:
-    """What only a configuration that drops something needs; `undo` takes it back."""
+def _attach_cuts(pruning: Pruning, family: Family, config: PruningConfig, undo: ExitStack) -> None:
+    """Attach what only a configuration with cuts needs; `undo` detaches it."""
     model, decoder, layers = family.model, family.decoder, family.layers
     undo.callback(model.register_forward_pre_hook(pruning.before_call, with_kwargs=True).remove)
-    undo.enter_context(_replaced(model, "generate", pruning.guard_generate))
-    for name in filter(functools.partial(hasattr, model), refusals.NOT_PRUNED):
-        undo.enter_context(_replaced(model, name, lambda _: refusals.refuse_batching))
+    undo.enter_context(_method_wrapped(model, "generate", pruning.guard_generate))
+    for name in filter(functools.partial(hasattr, model), refusals.CONTINUOUS_BATCHING):
+        undo.enter_context(_method_wrapped(model, name, lambda _: refusals.refuse_batching))
     if family.adds_features is not None:
-        undo.enter_context(_replaced(decoder, family.adds_features, pruning.add_features))
+        undo.enter_context(_method_wrapped(decoder, family.adds_features, pruning.add_features))
     undo.enter_context(attention.registered())
     undo.enter_context(_attention_set(decoder.config))
     for index in range(config.cuts[0].layer - 1, len(layers)):
@@ -68,33 +68,34 @@ def _refuse_and_cut(pruning: Pruning, family: Family, config: PruningConfig, und
 
 @contextmanager
 def _attached(pruning: Pruning, family: Family, config: PruningConfig) -> Iterator[None]:
-    """Hooks, attention function and wrapped methods are in place inside, and gone afterwards."""
+    """Attach the hooks, the attention function and the wrapped methods while the context lasts."""
     backbone = family.backbone
     with ExitStack() as undo:
-        undo.enter_context(_claimed(backbone))
+        undo.enter_context(_exclusive(backbone))
         undo.callback(backbone.register_forward_pre_hook(pruning.before_forward, with_kwargs=True).remove)
         undo.callback(backbone.register_forward_hook(pruning.after_forward, always_call=True).remove)
-        undo.enter_context(_replaced(family.model, "prepare_inputs_for_generation", pruning.see_ids))
+        undo.enter_context(_method_wrapped(family.model, "prepare_inputs_for_generation", pruning.record_ids))
         if config.cuts:
-            _refuse_and_cut(pruning, family, config, undo)
+            _attach_cuts(pruning, family, config, undo)
         yield
 
 
 @contextmanager
-def _claimed(backbone: nn.Module) -> Iterator[None]:
-    """One context a model at a time: two could not both say what the prompt's tokens are."""
+def _exclusive(backbone: nn.Module) -> Iterator[None]:
+    """Refuse a second context on the same model."""
     with _lock:
-        if backbone in _inside:
+        if backbone in _active:
             raise HimapError(_ALREADY)
-        _inside.add(backbone)
+        _active.add(backbone)
     try:
         yield
     finally:
         with _lock:
-            _inside.discard(backbone)
+            _active.discard(backbone)
 
 
 def _check(family: Family, config: PruningConfig) -> None:
+    """Refuse a configuration that does not fit the model, or a model whose attention cannot be replaced."""
     layers, text = len(family.layers), family.decoder.config
     for cut in config.cuts:
         if cut.layer >= layers:
@@ -118,32 +119,31 @@ def _check(family: Family, config: PruningConfig) -> None:
 def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iterator[Pruning]:
     """Drop image tokens inside a vision-language model's decoder while the context lasts.
 
-    Every prompt that runs through `model.generate` or `model(...)` inside is cut as `config` says: dropped
-    tokens are gone from the hidden states and from the KV cache of all deeper layers, survivors keep their
-    positions, text is never dropped. A prompt without an image runs as ever. Leaving restores the model, also
+    Every prompt of `model.generate` or `model(...)` is cut as `config` says. Dropped tokens are absent from
+    the hidden states and the KV cache of all deeper layers; the other tokens keep their positions. Text is
+    never dropped, and a prompt without an image is not changed. Leaving the context restores the model, also
     after an exception.
 
-    Batches may be padded and hold different numbers of image tokens; each row keeps what it would keep alone.
-    A forward call without a cache is a prompt of its own. A prompt has as many logits as tokens reach the
-    last layer (see `Pruning.positions`); in every row the last one is the last token's. `docs/pruning.md`
-    lists what is supported, what is refused and why.
+    Batches may be padded and their rows may differ in image tokens; each row keeps what it keeps alone. A
+    forward call without a cache is a prompt of its own. The logits of a prompt belong to the tokens that reach
+    the last layer (see `Pruning.positions`); the last logits of every row are those of its last token.
+    `docs/pruning.md` lists what is supported, what is refused, and why.
 
     Args:
-        model: a supported transformers model itself (see `himap.supported_models`). Inside, the decoder's
-            attention is SDPA, whatever it was loaded with.
-        config: what to drop, and where; or a preset, or the path of a preset file.
+        model: a supported transformers model (see `himap.supported_models`), not a wrapper. In the context its
+            decoder runs on SDPA, whatever attention implementation it was loaded with.
+        config: a configuration, a preset, or the path of a preset file.
 
     Yields:
         The record of the last prompt: token counts and kept positions.
 
     Raises:
-        UnsupportedModelError: unknown family or decoder, other attention implementation, a compiled model.
-        ConfigError: a cut at or beyond the model's last layer.
-        PresetError: a preset file that cannot be read, or that was made for another architecture.
-        InputError: from a call that could only be pruned wrongly: a static cache, a 4-d attention mask, an
-            image in the middle of a cached prompt, embeddings without ids, a cache of another configuration,
-            assisted decoding, labels, ...
-        HimapError: the model is inside a pruning context already.
+        UnsupportedModelError: the family, decoder or attention implementation is unknown, or the model is
+            compiled.
+        ConfigError: a cut lies beyond the model's last layer.
+        PresetError: the preset file cannot be read, or was made for another architecture.
+        InputError: raised by a call in the context that cannot be pruned correctly.
+        HimapError: the model is already in a pruning context.
     """
     family = families.find(model)
     if isinstance(config, str | Path):

@@ -1,4 +1,4 @@
-"""InternVL, in its transformers-native form."""
+"""InternVL, in its native transformers form."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from himap.families.base import Family
 
 
 class InternVL(Family):
-    """InternVL: tiles of one size. Video frames are written with the image token, so they are dropped too."""
+    """InternVL: tiles of one size; video frames use the image token, so they are dropped too."""
 
     model_class: ClassVar[str] = "InternVLForConditionalGeneration"

@@ -1,4 +1,4 @@
-"""Puts an attention function of one's own into a model's decoder for a while."""
+"""Replace a decoder's attention function for the measurements of flow."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _number = itertools.count()
 
 @contextmanager
 def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Iterator[None]:
-    """The decoder's attention goes through `attend` inside; masks come as SDPA takes them.
+    """Run the decoder's attention through `attend`, with SDPA masks, while the context lasts.
 
     Raises:
-        HimapError: the model is being pruned, or its flow is being watched already.
-        UnsupportedModelError: an attention implementation that SDPA does not stand for, or a compiled model.
+        HimapError: the model is already in a context of himap.
+        UnsupportedModelError: the attention implementation is unknown, or the model is compiled.
     """
     config = family.decoder.config
     before = config._attn_implementation
@@ -40,7 +40,7 @@ def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Ite
         )
     if getattr(family.model, "_compiled_call_impl", None) is not None:
         raise UnsupportedModelError("a compiled model cannot be watched; do it before compile()")
-    name = f"{PREFIX}_{next(_number)}"  # its own, so that contexts of several models know nothing of each other
+    name = f"{PREFIX}_{next(_number)}"  # one a context, so that several models do not share it
     AttentionInterface.register(name, attend)
     AttentionMaskInterface.register(name, sdpa_mask)
     config._attn_implementation = name
@@ -53,10 +53,10 @@ def attending(family: Family, attend: Callable[..., tuple[Tensor, None]]) -> Ite
 
 
 def allowed(module: nn.Module, mask: Tensor | None, query: Tensor, key: Tensor, is_causal: bool | None) -> Tensor:
-    """(batch or 1, 1, queries, keys) bool: where SDPA would attend; the queries are the last of the keys."""
+    """Return SDPA's mask: `(batch or 1, 1, queries, keys)` bool; the queries are the last of the keys."""
     queries, keys = query.shape[2], key.shape[2]
     if mask is not None:
         return mask[..., :keys]
-    see = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
+    full = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
     causal: Any = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    return see.tril(keys - queries) if causal else see
+    return full.tril(keys - queries) if causal else full

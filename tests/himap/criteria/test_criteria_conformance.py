@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from himap import criteria
-from himap.criteria.base import Criterion, Need, Observed
+from himap.criteria.base import Criterion, CriterionInputs, Need
 from himap.errors import ConfigError, HimapError
-from himap.testing import CriterionConformance, made_prompts, observe
-from himap.tokens import Rows, TokenSet
+from himap.testing import CriterionConformance, make_inputs, make_prompts
+from himap.tokens import QueryRows, TokenSet
 
 ORDERED = {"random"}  # its scores depend on a token's place by definition
 
@@ -23,40 +23,40 @@ for _name in criteria.names():
 
 
 class Instruction(Criterion):
-    rows: Rows = "instruction"
+    rows: QueryRows = "instruction"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(1)
 
 
 class ByTheBatch(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) * (1 - 2 * (tokens.role[:1] == 0).float())
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) * (1 - 2 * (tokens.role[:1] == 0).float())
 
 
 class LaterFirst(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) + 1e-4 * tokens.rank
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) + 1e-4 * tokens.prompt_index
 
 
 class Forgetful(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) + torch.rand(tokens.role.shape)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) + torch.rand(tokens.role.shape)
 
 
 class Writing(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.mul_(2).sum(1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.mul_(2).sum(1)
 
 
 class Reading(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) / seen.attention.max().item()
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) / inputs.attention.max().item()
 
 
 class NotANumber(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) * torch.nan
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) * torch.nan
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ class NotANumber(Instruction):
     [
         (ByTheBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
         (LaterFirst, "test_ties_keep_the_earlier_token"),
-        (Forgetful, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
-        (Forgetful, "test_tokens_in_another_order_get_the_same_verdict"),
-        (Writing, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
-        (Reading, "test_scoring_asks_the_device_for_nothing"),
+        (Forgetful, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (Forgetful, "test_permuted_tokens_are_ranked_alike"),
+        (Writing, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (Reading, "test_scoring_reads_no_value_from_the_device"),
         (NotANumber, "test_scores_are_finite_float32_one_a_slot"),
     ],
 )
@@ -94,14 +94,14 @@ def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.Monke
 class KeyReader(Criterion):
     needs: frozenset[Need] = frozenset({"hidden"})
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.keys.sum((1, 3))
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.keys.sum((1, 3))
 
 
 def test_what_was_not_declared_is_not_shown() -> None:
-    tokens, seen = observe(KeyReader, ["svvi"], [1])
-    with pytest.raises(HimapError, match=r"read 'keys' but was given hidden; name it"):
-        KeyReader().score(tokens, seen)
+    tokens, inputs = make_inputs(KeyReader, ["svvi"], [1])
+    with pytest.raises(HimapError, match=r"got a read of 'keys'; expected hidden; add it"):
+        KeyReader().score(tokens, inputs)
 
 
 def test_every_docstring_says_what_the_criterion_needs() -> None:
@@ -116,4 +116,4 @@ def test_every_docstring_says_what_the_criterion_needs() -> None:
 
 
 def test_made_prompts_have_the_roles_that_their_letters_say() -> None:
-    assert made_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]
+    assert make_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from himap import criteria
-from himap.criteria.base import Observed
+from himap.criteria.base import CriterionInputs
 from himap.engine.layout import layout
-from himap.testing import kept, made_prompts
+from himap.testing import kept_tokens, make_prompts
 
 
 def cells(row: str, grids: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
-    tokens = made_prompts(row)
+    tokens = make_prompts(row)
     found = layout(tokens, None if grids is None else torch.tensor(grids))[0]
     return [(int(y), int(x)) for (y, x), letter in zip(found, row, strict=True) if letter == "v"]
 
@@ -29,7 +29,7 @@ def test_a_run_without_a_grid_is_a_square_with_what_is_left_over_in_the_last_row
 def test_grids_are_read_image_by_image_over_the_whole_batch() -> None:
     assert cells("s" + "v" * 6 + "i" + "v" * 8 + "i", [(3, 2), (2, 4)]) == raster(3, 2) + raster(2, 4)
     assert cells("s" + "v" * 14 + "i", [(3, 2), (2, 4)]) == raster(3, 2) + raster(2, 4)
-    tokens = made_prompts("svvvvvvi", "..vvvvii")
+    tokens = make_prompts("svvvvvvi", "..vvvvii")
     places = layout(tokens, torch.tensor([[2, 3], [1, 4]]))
     assert places[0, 1:7].tolist() == [list(cell) for cell in raster(2, 3)]
     assert places[1, 2:6].tolist() == [list(cell) for cell in raster(1, 4)]
@@ -37,9 +37,9 @@ def test_grids_are_read_image_by_image_over_the_whole_batch() -> None:
 
 def picture(name: str, size: int, keep: int) -> list[str]:
     row = "s" + "v" * size**2 + "i"
-    tokens = made_prompts(row)
-    seen = Observed((keep,), {"layout": layout(tokens, None)})
-    chosen = set(kept(tokens, criteria.create(name, 0).score(tokens, seen), [keep])[0])
+    tokens = make_prompts(row)
+    inputs = CriterionInputs((keep,), {"layout": layout(tokens, None)})
+    chosen = set(kept_tokens(tokens, criteria.create(name, 0).score(tokens, inputs), [keep])[0])
     return ["".join("#" if 1 + y * size + x in chosen else "." for x in range(size)) for y in range(size)]
 
 

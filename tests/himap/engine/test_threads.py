@@ -26,11 +26,11 @@ def test_a_call_keeps_to_its_own_prompt_when_another_begins(llava: Subject) -> N
     config = PruningConfig(1, 50, 3, 50, "random", "intra_column")
     with himap.prune(llava.model, config) as pruning:
         inputs = [dict(prompt) for prompt in llava.prompts[:2]]
-        other = pruning._begin(inputs[1], None)
+        other = pruning._begin_prompt(inputs[1], None)
 
         class Overwritten(type(pruning)):
             _prompt = property(lambda self: other, lambda self, value: None)
 
         vars(pruning).pop("_prompt")
         pruning.__class__ = Overwritten
-        assert pruning._begin(inputs[0], None) is not other
+        assert pruning._begin_prompt(inputs[0], None) is not other

@@ -21,7 +21,7 @@ from himap import InputError, PruningConfig
 from himap.errors import HimapError, UnsupportedModelError
 from himap.flow import saliency
 from himap.flow.attach import attending
-from himap.flow.saliency import watching
+from himap.flow.saliency import flow_attention
 from tests.himap import tiny_models
 from tests.himap.tiny_models import Prompt, Subject
 
@@ -202,7 +202,7 @@ def kept_bytes(tokens: int) -> int:
 
     family: Any = SimpleNamespace(model=layer, decoder=SimpleNamespace(config=config))
     keeping = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with attending(family, watching(lambda *_: None)), keeping:
+    with attending(family, flow_attention(lambda *_: None)), keeping:
         output = layer(hidden, attention_mask=None, position_embeddings=rope)
     assert output.requires_grad
     known = {parameter.untyped_storage()._cdata for parameter in layer.parameters()}
