@@ -58,7 +58,7 @@ def test_well_known_settings() -> None:
         ({"r1": "50"}, "r1 must be a percentage"),
         ({"r1": True}, "r1 must be a percentage"),
         ({"seed": "0"}, "seed must be a whole number"),
-        ({"phi_deep": "best"}, "phi_deep must be one of instruction, .*; got 'best'"),
+        ({"phi_deep": "best"}, "phi_deep must be one of all_text, .*; got 'best'"),
         ({"phi_shallow": []}, "phi_shallow must be one of"),
         ({"k3": 4}, "unknown field k3; known are k1"),
     ],

@@ -83,7 +83,7 @@ def test_the_suite_finds_what_is_broken(broken: type[Criterion], test: str) -> N
 
 
 def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(criteria, "_REGISTRY", dict(criteria._REGISTRY))
+    monkeypatch.setattr(criteria, "_registry", dict(criteria._registry))
     criteria.register("mine", Instruction)
     criteria.register("mine", Instruction)
     assert "mine" in criteria.names() and isinstance(criteria.create("mine", 0), Instruction)
