@@ -16,11 +16,9 @@ from himap import families
 from himap.config import PruningConfig
 from himap.engine import attention, refusals
 from himap.engine.pruning import Pruning
-from himap.errors import ConfigError, HimapError, UnsupportedModelError
+from himap.errors import ConfigError, HimapError
 from himap.families.base import Family
 from himap.presets.preset import Preset, read_preset
-
-_ALREADY = "this model, or one that shares its configuration, is being pruned already"
 
 _lock = threading.Lock()
 _active: WeakSet[nn.Module] = WeakSet()
@@ -39,17 +37,6 @@ def _method_wrapped(model: Any, name: str, wrap: Callable[[Callable[..., Any]], 
             setattr(model, name, own)
 
 
-@contextmanager
-def _attention_set(config: Any) -> Iterator[None]:
-    """Run a decoder's attention through `attention.attend`; the vision tower has another configuration."""
-    before = config._attn_implementation
-    config._attn_implementation = attention.NAME
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
-
-
 def _attach_cuts(pruning: Pruning, family: Family, config: PruningConfig, undo: ExitStack) -> None:
     """Attach what only a configuration with cuts needs; `undo` detaches it."""
     model, decoder, layers = family.model, family.decoder, family.layers
@@ -59,8 +46,7 @@ def _attach_cuts(pruning: Pruning, family: Family, config: PruningConfig, undo: 
         undo.enter_context(_method_wrapped(model, name, lambda _: refusals.refuse_batching))
     if family.adds_features is not None:
         undo.enter_context(_method_wrapped(decoder, family.adds_features, pruning.add_features))
-    undo.enter_context(attention.registered())
-    undo.enter_context(_attention_set(decoder.config))
+    undo.enter_context(attention.replaced(family, attention.attend))
     for index in range(config.cuts[0].layer - 1, len(layers)):
         hook = functools.partial(pruning.before_layer, index)
         undo.callback(layers[index].register_forward_pre_hook(hook, with_kwargs=True).remove)
@@ -85,7 +71,7 @@ def _exclusive(backbone: nn.Module) -> Iterator[None]:
     """Refuse a second context on the same model."""
     with _lock:
         if backbone in _active:
-            raise HimapError(_ALREADY)
+            raise HimapError("this model is being pruned already; leave that context first")
         _active.add(backbone)
     try:
         yield
@@ -94,25 +80,12 @@ def _exclusive(backbone: nn.Module) -> Iterator[None]:
             _active.discard(backbone)
 
 
-def _check(family: Family, config: PruningConfig) -> None:
-    """Refuse a configuration that does not fit the model, or a model whose attention cannot be replaced."""
-    layers, text = len(family.layers), family.decoder.config
+def _check_depth(config: PruningConfig, layers: int) -> None:
+    """Refuse a configuration with a cut beyond the last layer."""
     for cut in config.cuts:
         if cut.layer >= layers:
             which = "k1" if cut.layer == config.k1 else "k2"
             raise ConfigError(f"{which}={cut.layer} must be below the model's {layers} layers, or its r be 0")
-    implementation = text._attn_implementation
-    if implementation == attention.NAME:
-        raise HimapError(_ALREADY)
-    if not config.cuts:
-        return
-    if implementation not in attention.REPLACES:
-        raise UnsupportedModelError(
-            f"attention implementation {implementation!r} cannot be pruned; "
-            f"load the model with one of {', '.join(attention.REPLACES)}"
-        )
-    if getattr(family.model, "_compiled_call_impl", None) is not None:
-        raise UnsupportedModelError("a compiled model cannot be pruned; prune it before compile()")
 
 
 @contextmanager
@@ -151,7 +124,7 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
     if isinstance(config, Preset):
         config.check_model([cls.__name__ for cls in type(model).__mro__], len(family.layers))
         config = config.config
-    _check(family, config)
+    _check_depth(config, len(family.layers))
     pruning = Pruning(family, config)
     with _attached(pruning, family, config):
         yield pruning

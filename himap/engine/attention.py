@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,16 +14,18 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
+from himap.errors import HimapError, UnsupportedModelError
+from himap.families.base import Family
 from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
 
-NAME = "himap"
+PREFIX = "himap_"
 OBSERVER = "himap_observer"
 REPLACES = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
+AttentionFunction = Callable[..., tuple[Tensor, None]]
 Observer = Callable[[Tensor, Tensor, Tensor, float], None]
 
-_lock = threading.Lock()
-_users = 0
+_numbers = itertools.count()
 
 
 def attend(
@@ -94,18 +96,29 @@ def attention_inputs(
 
 
 @contextmanager
-def registered() -> Iterator[None]:
-    """Keep the attention function and its mask twin in transformers' tables while anyone is inside."""
-    global _users
-    with _lock:
-        _users += 1
-        AttentionInterface.register(NAME, attend)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
+def replaced(family: Family, function: AttentionFunction) -> Iterator[None]:
+    """Run a decoder's attention through a function, with SDPA masks, while the context lasts.
+
+    Raises:
+        HimapError: the decoder's attention is already replaced.
+        UnsupportedModelError: SDPA cannot stand in for the attention implementation, or the model is compiled.
+    """
+    config = family.decoder.config  # the vision tower has a configuration of its own
+    before = config._attn_implementation
+    if before.startswith(PREFIX):
+        raise HimapError("this model, or one that shares its configuration, is in a context of himap already")
+    if before not in REPLACES:
+        expected = ", ".join(REPLACES)
+        raise UnsupportedModelError(f"got attention implementation {before!r}; expected one of {expected}")
+    if getattr(family.model, "_compiled_call_impl", None) is not None:
+        raise UnsupportedModelError("got a compiled model; enter the context before compile()")
+    name = f"{PREFIX}{next(_numbers)}"  # one a context, so that contexts of several models are independent
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    config._attn_implementation = name
     try:
         yield
     finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                AttentionInterface._global_mapping.pop(NAME, None)
-                AttentionMaskInterface._global_mapping.pop(NAME, None)
+        config._attn_implementation = before
+        AttentionInterface._global_mapping.pop(name)
+        AttentionMaskInterface._global_mapping.pop(name)

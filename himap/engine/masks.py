@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,27 @@ def causal_mask(tokens: TokenSet, queries: int, keys: int) -> Tensor | None:
     present = torch.nn.functional.pad(tokens.role > PAD, (0, keys - tokens.slots), value=True)
     allowed = (key <= query) & present[:, None, None, :]
     return allowed | (key == query)
+
+
+def explicit_mask(module: Any, mask: Tensor | None, query: Tensor, key: Tensor, is_causal: bool | None) -> Tensor:
+    """Return the mask that SDPA applies in a layer, written out.
+
+    Args:
+        module: the attention module, whose `is_causal` is the default.
+        mask: the mask that the layer was called with, if any.
+        query: `(batch, heads, queries, d)`; the queries are the last of the keys.
+        key: `(batch, kv_heads, keys, d)`.
+        is_causal: the argument of this name, if it was passed.
+
+    Returns:
+        `(batch or 1, 1, queries, keys)` bool.
+    """
+    queries, keys = query.shape[2], key.shape[2]
+    if mask is not None:
+        return mask[..., :keys]
+    full = torch.ones(1, 1, queries, keys, dtype=torch.bool, device=query.device)
+    causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    return full.tril(keys - queries) if causal else full
 
 
 def prompt_mask(full: Tensor | None, tokens: TokenSet) -> Tensor | None:

@@ -15,10 +15,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from himap import families
 from himap.criteria.base import CriterionInputs
 from himap.criteria.random import Random
+from himap.engine import attention
+from himap.engine.masks import explicit_mask
 from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
 from himap.families.base import Family
-from himap.flow.attach import allowed, attending
 from himap.flow.saliency import read_tokens
 from himap.tokens import IMAGE, INSTRUCTION, TokenSet
 
@@ -127,13 +128,13 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
     ) -> tuple[Tensor, None]:
         if module.layer_idx not in layers:
             return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-        mask = allowed(module, attention_mask, query, key, kwargs.pop("is_causal", None))
+        mask = explicit_mask(module, attention_mask, query, key, kwargs.pop("is_causal", None))
         mask = mask & ~blocking.blocked(module.layer_idx, query.shape[2], key.shape[2], query.device)
         empty = ~mask.any(-1, keepdim=True)
         output, _ = sdpa_attention_forward(module, query, key, value, mask | empty, **kwargs)
         return output.masked_fill(empty.transpose(1, 2), 0), None
 
     with ExitStack() as undo:
-        undo.enter_context(attending(family, attend))
+        undo.enter_context(attention.replaced(family, attend))
         undo.callback(family.backbone.register_forward_pre_hook(blocking.begin, with_kwargs=True).remove)
         yield

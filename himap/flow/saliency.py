@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from himap import families
+from himap.engine import attention
+from himap.engine.masks import explicit_mask
 from himap.errors import InputError
 from himap.families.base import Family
-from himap.flow.attach import allowed, attending
 from himap.tokens import IMAGE, INSTRUCTION, PAD, SYSTEM, TokenSet
 
 IGNORED = -100
@@ -84,13 +85,13 @@ class _Attention(torch.autograd.Function):
         return ((of_logits @ k).to(query.dtype), of_key.to(key.dtype), of_value.to(value.dtype), None, None, None, None)
 
 
-def flow_attention(on_flow: OnFlow) -> Callable[..., tuple[Tensor, None]]:
+def flow_attention(on_flow: OnFlow) -> attention.AttentionFunction:
     """Return an attention function that calls `on_flow` with each layer's A ⊙ ∂L/∂A in the backward pass."""
 
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, None]:
-        mask = allowed(module, attention_mask, query, key, kwargs.get("is_causal"))
+        mask = explicit_mask(module, attention_mask, query, key, kwargs.get("is_causal"))
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
 
         def run() -> Tensor:
@@ -207,7 +208,7 @@ def saliency(model: nn.Module, inputs: Mapping[str, Any], targets: Tensor) -> Sa
     decoder_input = _DecoderInput()
     with ExitStack() as undo:
         undo.enter_context(_frozen(model))
-        undo.enter_context(attending(family, flow_attention(on_flow)))
+        undo.enter_context(attention.replaced(family, flow_attention(on_flow)))
         undo.callback(family.layers[0].register_forward_pre_hook(decoder_input, with_kwargs=True).remove)
         undo.enter_context(torch.enable_grad())
         loss = _losses(model(**inputs, use_cache=False).logits, targets)

@@ -180,6 +180,8 @@ def test_what_cannot_be_blocked_is_refused(llava: Subject) -> None:
     pruned = himap.prune(llava.model, PruningConfig(2, 50, 4, 75))
     with pruned, pytest.raises(HimapError, match="already"):
         disrupt(llava.model, Block("random", (0,))).__enter__()
+    with disrupt(llava.model, Block("random", (0,))), pytest.raises(HimapError, match="in a context of himap already"):
+        himap.prune(llava.model, PruningConfig(2, 50, 4, 75)).__enter__()
     prompt = llava.prompts[0]
     with torch.no_grad():
         cache = llava.model(**prompt, use_cache=True).past_key_values

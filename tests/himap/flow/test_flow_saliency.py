@@ -18,9 +18,9 @@ from transformers.models.llama.modeling_llama import LlamaDecoderLayer
 
 import himap
 from himap import InputError, PruningConfig
+from himap.engine import attention
 from himap.errors import HimapError, UnsupportedModelError
 from himap.flow import saliency
-from himap.flow.attach import attending
 from himap.flow.saliency import flow_attention
 from tests.himap import tiny_models
 from tests.himap.tiny_models import Prompt, Subject
@@ -162,7 +162,7 @@ def test_the_model_is_as_before(llava: Subject) -> None:
         before = model(**prompt).logits
     saliency(model, prompt, after_last(prompt, 7))
     assert llava.decoder.config._attn_implementation == "sdpa"
-    assert not any(name.startswith("himap_flow") for name in AttentionInterface._global_mapping)
+    assert not any(name.startswith(attention.PREFIX) for name in AttentionInterface._global_mapping)
     assert model.model.language_model.layers[0].training and not model.model.language_model.layers[1].training
     assert not frozen.requires_grad and next(model.parameters()).requires_grad
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -180,7 +180,7 @@ def test_what_cannot_be_watched_is_refused(llava: Subject) -> None:
     with pytest.raises(InputError, match="shape"):
         saliency(model, prompt, torch.ones(1, 3, dtype=torch.long))
     pruned = himap.prune(model, PruningConfig(2, 50, 4, 75))
-    with pruned, pytest.raises(HimapError, match="pruned"):
+    with pruned, pytest.raises(HimapError, match="already"):
         saliency(model, prompt, after_last(prompt, 7))
     with pytest.raises(UnsupportedModelError):
         saliency(nn.Linear(2, 2), prompt, after_last(prompt, 7))
@@ -202,7 +202,7 @@ def kept_bytes(tokens: int) -> int:
 
     family: Any = SimpleNamespace(model=layer, decoder=SimpleNamespace(config=config))
     keeping = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with attending(family, flow_attention(lambda *_: None)), keeping:
+    with attention.replaced(family, flow_attention(lambda *_: None)), keeping:
         output = layer(hidden, attention_mask=None, position_embeddings=rope)
     assert output.requires_grad
     known = {parameter.untyped_storage()._cdata for parameter in layer.parameters()}
