@@ -130,9 +130,7 @@ class TokenSet:
         """
         n_image = tuple(n - d for n, d in zip(self.n_image, dropped, strict=True))
         image = self.role == IMAGE
-        ranking = scores.masked_fill(~image, -torch.inf).sort(dim=1, descending=True, stable=True).indices
-        slots = torch.arange(self.slots, device=ranking.device).expand_as(ranking)
-        rank = torch.empty_like(ranking).scatter_(1, ranking, slots)
+        rank = ranks(scores.masked_fill(~image, -torch.inf))
         stays = (self.role > PAD) & (~image | (rank < self._on_device(n_image)))
         width = max(map(sum, zip(self.n_system, n_image, self.n_instruction, strict=True)))
         index = stays.to(torch.uint8).sort(dim=1, stable=True).indices[:, self.slots - width :]
@@ -160,6 +158,13 @@ def _copy_to_host(counts: Tensor) -> Callable[[], list[list[int]]]:
         return values
 
     return wait
+
+
+def ranks(scores: Tensor) -> Tensor:
+    """Return each slot's rank in its row, `(batch, slots)`; the highest score has rank 0, ties keep their order."""
+    order = scores.sort(dim=1, descending=True, stable=True).indices
+    slots = torch.arange(scores.shape[1], device=order.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, slots)
 
 
 def gather_slots(values: Tensor, index: Tensor) -> Tensor:

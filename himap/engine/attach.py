@@ -39,13 +39,13 @@ def _method_wrapped(model: Any, name: str, wrap: Callable[[Callable[..., Any]], 
 
 def _attach_cuts(pruning: Pruning, family: Family, config: PruningConfig, undo: ExitStack) -> None:
     """Attach what only a configuration with cuts needs; `undo` detaches it."""
-    model, decoder, layers = family.model, family.decoder, family.layers
+    model, layers = family.model, family.layers
     undo.callback(model.register_forward_pre_hook(pruning.before_call, with_kwargs=True).remove)
     undo.enter_context(_method_wrapped(model, "generate", pruning.guard_generate))
     for name in filter(functools.partial(hasattr, model), refusals.CONTINUOUS_BATCHING):
         undo.enter_context(_method_wrapped(model, name, lambda _: refusals.refuse_batching))
-    if family.adds_features is not None:
-        undo.enter_context(_method_wrapped(decoder, family.adds_features, pruning.add_features))
+    if family.deepstack_method is not None:
+        undo.enter_context(_method_wrapped(family.decoder, family.deepstack_method, pruning.add_features))
     undo.enter_context(attention.replaced(family, attention.attend))
     for index in range(config.cuts[0].layer - 1, len(layers)):
         hook = functools.partial(pruning.before_layer, index)

@@ -36,14 +36,14 @@ class Family:
         model_class: name of the transformers class.
         decoder_name: name of the decoder in the backbone.
         token_types_name: name of the backbone's argument that is 1 at image tokens, if it has one.
-        adds_features: name of the decoder's method that adds image features between layers (DeepStack), if any;
+        deepstack_method: name of the decoder's method that adds image features between layers, if it has one;
             its arguments are the hidden states, a mask of the image tokens, and their features.
     """
 
     model_class: ClassVar[str]
     decoder_name: ClassVar[str] = "language_model"
     token_types_name: ClassVar[str | None] = None
-    adds_features: ClassVar[str | None] = None
+    deepstack_method: ClassVar[str | None] = None
 
     def __init__(self, model: nn.Module) -> None:
         self.model: Any = model
@@ -78,7 +78,9 @@ class Family:
             )
         kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
         if getattr(self.decoder.config, "attn_logit_softcapping", None):
-            raise UnsupportedModelError("a decoder that caps its attention logits cannot be pruned (SDPA cannot)")
+            raise UnsupportedModelError(
+                "a decoder that caps its attention logits cannot be pruned: SDPA cannot cap them"
+            )
         if unknown := kinds - {"full_attention", "sliding_attention"}:
             raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
 
@@ -104,9 +106,9 @@ class Family:
         token = self.model.config.image_token_id
         if isinstance(ids, Tensor):
             return ids == token
-        kinds = inputs.get(self.token_types_name) if self.token_types_name else None
-        if isinstance(kinds, Tensor):
-            return kinds == 1
+        token_types = inputs.get(self.token_types_name) if self.token_types_name else None
+        if isinstance(token_types, Tensor):
+            return token_types == 1
         if isinstance(embeds, Tensor) and inputs.get("pixel_values") is not None:
             # The model itself finds the placeholders by their embedding.
             placeholder = self.model.get_input_embeddings()(torch.tensor(token, device=embeds.device))

@@ -32,4 +32,4 @@ class Qwen3VL(Qwen2VL):
     """Qwen3-VL: DeepStack adds image features to the outputs of the first layers, after a cut to the tokens left."""
 
     model_class: ClassVar[str] = "Qwen3VLForConditionalGeneration"
-    adds_features: ClassVar[str | None] = "_deepstack_process"
+    deepstack_method: ClassVar[str | None] = "_deepstack_process"

@@ -5,7 +5,7 @@ with himap.flow.disrupt(model, himap.flow.Block("visual_textual", (3,))):
     model.generate(**inputs)
 """
 
-from himap.flow.disruption import Block, disrupt
+from himap.flow.disruption import Block, Flow, disrupt
 from himap.flow.saliency import Saliency, saliency
 
-__all__ = ["Block", "Saliency", "disrupt", "saliency"]
+__all__ = ["Block", "Flow", "Saliency", "disrupt", "saliency"]

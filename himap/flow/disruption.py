@@ -21,7 +21,7 @@ from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
 from himap.families.base import Family
 from himap.flow.saliency import read_tokens
-from himap.tokens import IMAGE, INSTRUCTION, TokenSet
+from himap.tokens import IMAGE, INSTRUCTION, TokenSet, ranks
 
 Flow = Literal["visual_textual", "intra_visual", "random"]
 
@@ -31,10 +31,14 @@ class Block:
     """A kind of flow and the layers (0-based) in which it is blocked.
 
     In a blocked layer, some rows do not attend to the image columns; their softmax runs over the other columns.
-        visual_textual: every text row after the last image token, generated tokens counted.
-        intra_visual: the image rows. A row without any other column has the output zero.
-        random: as many rows as the prompt has after its last image token, drawn from those rows and the image
-            rows. The draw differs by layer; for a prompt it is the same alone and in any batch.
+
+    Attributes:
+        flow: which rows. "visual_textual": every text row after the last image token, generated tokens counted.
+            "intra_visual": the image rows; a row without any other column has the output zero. "random": as many
+            rows as the prompt has after its last image token, drawn from those rows and the image rows; the draw
+            differs by layer, and a prompt has the same draw alone and in any batch.
+        layers: the blocked layers.
+        seed: seed of the random draw.
 
     Raises:
         ConfigError: the flow is unknown, or a layer is not a whole number from 0 up.
@@ -81,24 +85,19 @@ class _Blocking:
             raise InputError("a cache that was filled before the flow was blocked cannot be continued here")
         tokens = self._prompt.to(device)
         added = self._total - tokens.slots
-        rows = nn.functional.pad(self._rows(tokens, layer), (0, added), value=self._block.flow == _TEXT)
+        rows = nn.functional.pad(self._rows(tokens, layer), (0, added), value=self._block.flow == "visual_textual")
         columns = nn.functional.pad(tokens.role == IMAGE, (0, added))
         return (rows[:, -queries:, None] & columns[:, None, -keys:])[:, None]
 
     def _rows(self, tokens: TokenSet, layer: int) -> Tensor:
         """Return the blocked rows of the prompt: `(batch, slots)` bool."""
         text, image = tokens.role == INSTRUCTION, tokens.role == IMAGE
-        if self._block.flow == _TEXT:
+        if self._block.flow == "visual_textual":
             return text
         if self._block.flow == "intra_visual":
             return image
         scores = Random(self._block.seed + 1000 * layer).score(tokens, CriterionInputs((), {}))
-        ranking = scores.masked_fill(~(text | image), -1).sort(dim=1, descending=True, stable=True).indices
-        slots = torch.arange(tokens.slots, device=ranking.device).expand_as(ranking)
-        return torch.empty_like(ranking).scatter_(1, ranking, slots) < text.sum(1, keepdim=True)
-
-
-_TEXT: Flow = "visual_textual"
+        return ranks(scores.masked_fill(~(text | image), -1)) < text.sum(1, keepdim=True)
 
 
 @contextmanager

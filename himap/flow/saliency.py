@@ -23,6 +23,7 @@ from himap.families.base import Family
 from himap.tokens import IMAGE, INSTRUCTION, PAD, SYSTEM, TokenSet
 
 IGNORED = -100
+_ROLES = {"system": SYSTEM, "image": IMAGE, "instruction": INSTRUCTION}
 
 OnFlow = Callable[[int, Tensor], None]
 
@@ -161,9 +162,6 @@ def _sums(tokens: TokenSet, flow: Tensor) -> dict[str, Tensor]:
     sums["intra_visual"] = mean_flow(sets["image"], "image")
     sums["visual_textual"] = mean_flow(sets["instruction"], "image")
     return {name: value.double().cpu() for name, value in sums.items()}
-
-
-_ROLES = {"system": SYSTEM, "image": IMAGE, "instruction": INSTRUCTION}
 
 
 def _losses(logits: Tensor, targets: Tensor) -> Tensor:

@@ -13,8 +13,7 @@ from torch import Tensor
 import himap
 from himap import ConfigError, InputError, PruningConfig
 from himap.errors import HimapError
-from himap.flow import Block, disrupt
-from himap.flow.disruption import Flow
+from himap.flow import Block, Flow, disrupt
 from tests.himap.tiny_models import IMAGE_ID, LAYERS, Prompt, Subject
 
 FLOWS: tuple[Flow, ...] = ("visual_textual", "intra_visual", "random")
