@@ -1,4 +1,4 @@
-"""Every criterion of the package passes the suite that the package ships, and the suite can fail."""
+"""Every criterion of the package passes the conformance suite, and the suite can fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from himap.errors import ConfigError, HimapError
 from himap.testing import CriterionConformance, make_inputs, make_prompts
 from himap.tokens import QueryRows, TokenSet
 
-ORDERED = {"random"}  # its scores depend on a token's place by definition
+ORDERED = {"random"}  # its scores depend on a token's index by definition
 
 for _name in criteria.names():
     _attributes = {"criterion": type(criteria.create(_name, 0)), "ordered": _name in ORDERED}
@@ -29,27 +29,27 @@ class Instruction(Criterion):
         return inputs.attention.sum(1)
 
 
-class ByTheBatch(Instruction):
+class DependsOnBatch(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         return super().score(tokens, inputs) * (1 - 2 * (tokens.role[:1] == 0).float())
 
 
-class LaterFirst(Instruction):
+class PrefersLater(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         return super().score(tokens, inputs) + 1e-4 * tokens.prompt_index
 
 
-class Forgetful(Instruction):
+class Nondeterministic(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         return super().score(tokens, inputs) + torch.rand(tokens.role.shape)
 
 
-class Writing(Instruction):
+class ChangesInput(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         return inputs.attention.mul_(2).sum(1)
 
 
-class Reading(Instruction):
+class ReadsValue(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         return super().score(tokens, inputs) / inputs.attention.max().item()
 
@@ -62,27 +62,27 @@ class NotANumber(Instruction):
 @pytest.mark.parametrize(
     ("broken", "test"),
     [
-        (ByTheBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
-        (LaterFirst, "test_ties_keep_the_earlier_token"),
-        (Forgetful, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
-        (Forgetful, "test_permuted_tokens_are_ranked_alike"),
-        (Writing, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
-        (Reading, "test_scoring_reads_no_value_from_the_device"),
+        (DependsOnBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
+        (PrefersLater, "test_ties_keep_the_earlier_token"),
+        (Nondeterministic, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (Nondeterministic, "test_permuted_tokens_are_ranked_alike"),
+        (ChangesInput, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (ReadsValue, "test_scoring_reads_no_value_from_the_device"),
         (NotANumber, "test_scores_are_finite_float32_one_a_slot"),
     ],
 )
-def test_the_suite_finds_what_is_broken(broken: type[Criterion], test: str) -> None:
+def test_the_suite_rejects_broken_criteria(broken: type[Criterion], test: str) -> None:
     def suite(criterion: type[Criterion]) -> CriterionConformance:
-        made = CriterionConformance()
-        made.criterion = criterion  # type: ignore[misc]  # one suite for each class, without declaring it
-        return made
+        conformance = CriterionConformance()
+        conformance.criterion = criterion  # type: ignore[misc]  # a class variable, set for one suite
+        return conformance
 
     getattr(suite(Instruction), test)()
     with pytest.raises((AssertionError, RuntimeError)):
         getattr(suite(broken), test)()
 
 
-def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registered_criterion_is_created_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(criteria, "_registry", dict(criteria._registry))
     criteria.register("mine", Instruction)
     criteria.register("mine", Instruction)
@@ -98,13 +98,13 @@ class KeyReader(Criterion):
         return inputs.keys.sum((1, 3))
 
 
-def test_what_was_not_declared_is_not_shown() -> None:
+def test_reading_an_undeclared_input_raises() -> None:
     tokens, inputs = make_inputs(KeyReader, ["svvi"], [1])
     with pytest.raises(HimapError, match=r"got a read of 'keys'; expected hidden; add it"):
         KeyReader().score(tokens, inputs)
 
 
-def test_every_docstring_says_what_the_criterion_needs() -> None:
+def test_every_docstring_names_the_inputs_that_the_criterion_declares() -> None:
     for name in criteria.names():
         criterion = criteria.create(name, 0)
         needs = (criterion.__doc__ or "").split("Needs ")[-1].split(".")[0]
@@ -115,5 +115,5 @@ def test_every_docstring_says_what_the_criterion_needs() -> None:
             assert (need in needs) == (need in criterion.needs), (name, need)
 
 
-def test_made_prompts_have_the_roles_that_their_letters_say() -> None:
+def test_make_prompts_gives_the_roles_of_its_letters() -> None:
     assert make_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]

@@ -47,14 +47,14 @@ def logits(subject: Subject, row: int = 0) -> torch.Tensor:
     return result
 
 
-def test_leaving_restores_everything(member: Subject) -> None:
-    model, before = member.model, logits(member)
+def test_leaving_restores_everything(family_subject: Subject) -> None:
+    model, before = family_subject.model, logits(family_subject)
     state = fingerprint(model)
     with himap.prune(model, CONFIG):
         assert fingerprint(model) != state
-        assert logits(member).shape[1] < before.shape[1]
+        assert logits(family_subject).shape[1] < before.shape[1]
     assert fingerprint(model) == state
-    assert torch.equal(logits(member), before)
+    assert torch.equal(logits(family_subject), before)
 
 
 def test_an_exception_restores_everything(subject: Subject) -> None:

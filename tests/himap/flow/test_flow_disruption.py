@@ -42,20 +42,20 @@ def logits(subject: Subject, prompt: Prompt) -> Tensor:
 
 
 @pytest.mark.parametrize("flow", FLOWS)
-def test_one_layer_is_disturbed_and_no_other(member: Subject, flow: Flow) -> None:
+def test_one_layer_is_disturbed_and_no_other(family_subject: Subject, flow: Flow) -> None:
     """Before the layer all is bitwise as ever, in it something changes, and behind it each layer makes of
     its input what it always makes of that input."""
-    prompt, blocked = member.prompts[0], 2
-    with layers_seen(member) as plain:
-        logits(member, prompt)
-    with layers_seen(member) as seen, disrupt(member.model, Block(flow, (blocked,))):
-        logits(member, prompt)
+    prompt, blocked = family_subject.prompts[0], 2
+    with layers_seen(family_subject) as plain:
+        logits(family_subject, prompt)
+    with layers_seen(family_subject) as seen, disrupt(family_subject.model, Block(flow, (blocked,))):
+        logits(family_subject, prompt)
     for layer in range(blocked):
         assert torch.equal(seen[layer]["output"], plain[layer]["output"])
     assert not torch.allclose(seen[blocked]["output"], plain[blocked]["output"], atol=1e-4)
     for layer in range(LAYERS):
         with torch.no_grad():
-            again = member.decoder.layers[layer](seen[layer]["input"], **seen[layer]["kwargs"])
+            again = family_subject.decoder.layers[layer](seen[layer]["input"], **seen[layer]["kwargs"])
         same = torch.allclose(again, seen[layer]["output"], atol=1e-5)
         assert same == (layer != blocked), layer
 

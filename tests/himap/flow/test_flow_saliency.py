@@ -102,8 +102,8 @@ def decoder_of(model: Any) -> Any:
     return getattr(model.model, "language_model", None) or model.model.text_model
 
 
-def test_every_family_equals_plain_autograd_in_float64(member: Subject) -> None:
-    model, prompts = in_double(member)
+def test_every_family_equals_plain_autograd_in_float64(family_subject: Subject) -> None:
+    model, prompts = in_double(family_subject)
     found = saliency(model, prompts[0], after_last(prompts[0], 7))
     wanted = expected(model, decoder_of(model), prompts[0], 7)
     for name, values in wanted.items():
