@@ -62,7 +62,7 @@ class PromptPass:
         """
         tokens = self._read()
         if self._cuts and any(n and not text for n, text in zip(tokens.n_image, tokens.n_instruction, strict=True)):
-            raise InputError("a prompt ends with an image token, which may be dropped; put text behind it")
+            raise InputError("a prompt ends with an image token, which may be dropped; put text after it")
         return [Stage(0, tokens)]
 
     @property

@@ -158,7 +158,7 @@ class Pruning:
         config, stages = getattr(cache, _STAGES, (None, None))
         if self._cuts and self._has_image(inputs):
             raise InputError(
-                "an image behind the start of a cached prompt is not pruned; pass the whole conversation "
+                "an image on a filled cache cannot be pruned; pass the whole conversation "
                 "without a cache, or, if the turn has no image of its own, without pixel_values"
             )
         if config is not None and config != self.config:

@@ -17,6 +17,6 @@ class Gemma3(BidirectionalPrompt):
 
 
 class PaliGemma(BidirectionalPrompt):
-    """PaliGemma 1: bidirectional attention within the prompt, causal attention in the answer."""
+    """PaliGemma 1: bidirectional attention within the prompt; version 2 caps its attention logits and is refused."""
 
     model_class: ClassVar[str] = "PaliGemmaForConditionalGeneration"

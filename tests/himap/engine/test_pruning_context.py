@@ -302,7 +302,7 @@ def test_calls_that_cannot_be_pruned_correctly_are_refused(subject: Subject) -> 
         with pytest.raises(InputError, match="static cache"):
             model(**prompt, past_key_values=StaticCache(config=model.config.text_config, max_cache_len=64))
         cache = model(**prompt, use_cache=True).past_key_values
-        with pytest.raises(InputError, match="an image behind the start"):
+        with pytest.raises(InputError, match="an image on a filled cache"):
             model(**{**prompt, "attention_mask": None}, past_key_values=cache)
     with himap.prune(model, PruningConfig(3, 50, 4, 75)), pytest.raises(InputError, match="another pruning"):
         model(input_ids=torch.tensor([[5]]), past_key_values=cache)

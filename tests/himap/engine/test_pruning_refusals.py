@@ -77,7 +77,7 @@ def test_a_prompt_that_ends_with_an_image(subject: Subject) -> None:
     prompt = {
         key: value[:, :end] if value.shape[-1] == ids.shape[1] else value for key, value in subject.prompts[0].items()
     }
-    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text behind it"):
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text after it"):
         subject.model(**prompt)
 
 
