@@ -17,7 +17,7 @@ from himap.config import PruningConfig
 from himap.engine import attention, refusals
 from himap.engine.pruning import Pruning
 from himap.errors import ConfigError, HimapError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.presets.preset import Preset, read_preset
 
 _lock = threading.Lock()

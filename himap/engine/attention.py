@@ -15,7 +15,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
 from himap.errors import HimapError, UnsupportedModelError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
 
 PREFIX = "himap_"

@@ -20,8 +20,8 @@ from himap.tokens import PAD, TokenSet, gather_slots
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A span of decoder layers, from `layer` on, whose caches hold `tokens` of the prompt."""
+class LayerSpan:
+    """The decoder layers from `layer` to the next cut, and the prompt's tokens in their caches."""
 
     layer: int
     tokens: TokenSet
@@ -54,8 +54,8 @@ class PromptPass:
         self._gathered: dict[int, tuple[Any, Any]] = {}
 
     @cached_property
-    def stages(self) -> list[Stage]:
-        """The stages so far; the first access waits for the prompt's token counts.
+    def spans(self) -> list[LayerSpan]:
+        """The spans so far; the first access waits for the prompt's token counts.
 
         Raises:
             InputError: a row could lose its last token, whose logits predict the next token.
@@ -63,21 +63,21 @@ class PromptPass:
         tokens = self._read()
         if self._cuts and any(n and not text for n, text in zip(tokens.n_image, tokens.n_instruction, strict=True)):
             raise InputError("a prompt ends with an image token, which may be dropped; put text after it")
-        return [Stage(0, tokens)]
+        return [LayerSpan(0, tokens)]
 
     @property
     def tokens(self) -> TokenSet:
         """The tokens in front of the next layer."""
-        return self.stages[-1].tokens
+        return self.spans[-1].tokens
 
     def tokens_at(self, layer: int) -> TokenSet:
         """Return the tokens in the cache of a layer that has run."""
-        return stage_at(self.stages, layer).tokens
+        return span_at(self.spans, layer).tokens
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         if layer in self._cuts:
             hidden = self._cut(layer, hidden)
-        if len(self.stages) > 1:
+        if len(self.spans) > 1:
             # transformers takes position ids with gaps for several packed sequences.
             kwargs.update(
                 attention_mask=self._gather_once(kwargs.get("attention_mask"), self._gather_mask),
@@ -89,7 +89,7 @@ class PromptPass:
         return hidden
 
     def _gather_once(self, full: Any, gather: Callable[[Any], Any]) -> Any:
-        """Gather once a stage, not once a layer; layers of different kinds pass different tensors."""
+        """Gather once a span, not once a layer; layers of different kinds pass different tensors."""
         if id(full) not in self._gathered:
             self._gathered[id(full)] = full, gather(full)
         return self._gathered[id(full)][1]
@@ -144,7 +144,7 @@ class PromptPass:
         scores = self._score(criterion, dropped, hidden)
         index, remaining = self.tokens.to(hidden.device).drop(scores, dropped)
         self._gathered.clear()
-        self.stages.append(Stage(layer, remaining))
+        self.spans.append(LayerSpan(layer, remaining))
         return gather_slots(hidden, index)
 
     @torch.no_grad()
@@ -153,7 +153,7 @@ class PromptPass:
         if "hidden" in criterion.needs:
             tensors["hidden"] = hidden
         if "layout" in criterion.needs:
-            full = layout(self.stages[0].tokens.to(hidden.device), self._grids)
+            full = layout(self.spans[0].tokens.to(hidden.device), self._grids)
             tensors["layout"] = gather_slots(full, self.tokens.position)
         keep = tuple(n - d for n, d in zip(self.tokens.n_image, dropped, strict=True))
         return criterion.score(self.tokens.to(hidden.device), CriterionInputs(keep, tensors))
@@ -163,36 +163,36 @@ class ContinuationPass:
     """A later pass on the cache of a pruned prompt, in which each layer's mask matches its cache.
 
     Args:
-        stages: the stages of the prompt that filled the cache.
+        spans: the spans of the prompt that filled the cache.
         window: returns the size of a layer's sliding window; None for full attention.
     """
 
-    def __init__(self, stages: Sequence[Stage], window: Callable[[int], int | None]) -> None:
-        self._stages = stages
+    def __init__(self, spans: Sequence[LayerSpan], window: Callable[[int], int | None]) -> None:
+        self._spans = spans
         self._window = window
         self._masks: dict[tuple[int, int | None], Tensor | None] = {}
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
-        stage = stage_at(self._stages, layer)
-        if stage.layer == 0:
+        span = span_at(self._spans, layer)
+        if span.layer == 0:
             return hidden
-        key = stage.layer, self._window(layer)
+        key = span.layer, self._window(layer)
         if key not in self._masks:
-            self._masks[key] = self._mask(layer, stage, hidden.shape[1], kv_cache(kwargs))
+            self._masks[key] = self._mask(layer, span, hidden.shape[1], kv_cache(kwargs))
         kwargs.update(attention_mask=self._masks[key], position_ids=None)
         return hidden
 
-    def _mask(self, layer: int, stage: Stage, queries: int, cache: Any) -> Tensor | None:
+    def _mask(self, layer: int, span: LayerSpan, queries: int, cache: Any) -> Tensor | None:
         window, length = self._window(layer), cache.get_seq_length(layer)
-        added = length + queries - stage.tokens.slots
+        added = length + queries - span.tokens.slots
         stored = length if window is None else cache.layers[layer].keys.shape[-2]
-        prompt_slots = self._stages[0].tokens.slots
-        return continuation_mask(stage.tokens, prompt_slots, queries, added, window, stored + queries)
+        prompt_slots = self._spans[0].tokens.slots
+        return continuation_mask(span.tokens, prompt_slots, queries, added, window, stored + queries)
 
 
-def stage_at(stages: Sequence[Stage], layer: int) -> Stage:
-    """Return the stage that a layer belongs to."""
-    return next(stage for stage in reversed(stages) if stage.layer <= layer)
+def span_at(spans: Sequence[LayerSpan], layer: int) -> LayerSpan:
+    """Return the span that a layer belongs to."""
+    return next(span for span in reversed(spans) if span.layer <= layer)
 
 
 def kv_cache(arguments: Mapping[str, Any]) -> Any:

@@ -16,10 +16,10 @@ from himap.criteria import create
 from himap.engine import refusals
 from himap.engine.passes import ContinuationPass, Pass, PromptPass, kv_cache
 from himap.errors import InputError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.tokens import PAD, TokenSet
 
-_STAGES = "himap_stages"  # the attribute of a cache that records how its prompt was pruned
+_SPANS = "himap_spans"  # the attribute of a cache that records how its prompt was pruned
 
 
 class _Call(threading.local):
@@ -107,7 +107,7 @@ class Pruning:
         @functools.wraps(add)
         def wrapped(hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
             current = self._call.current
-            if isinstance(current, PromptPass) and len(current.stages) > 1:
+            if isinstance(current, PromptPass) and len(current.spans) > 1:
                 return current.add_features(hidden, image, features)
             return add(hidden, image, features)
 
@@ -136,8 +136,8 @@ class Pruning:
         if self._cuts:
             refusals.check_prompt(inputs, self._family.layers)
             self._family.check_prompt(inputs)
-        if hasattr(cache, _STAGES):  # an empty cache with a record has been reset
-            delattr(cache, _STAGES)
+        if hasattr(cache, _SPANS):  # an empty cache with a record has been reset
+            delattr(cache, _SPANS)
         if embeds is not None and ids is not None and ids.shape[1] == embeds.shape[1]:
             inputs["input_ids"] = ids
         image = self._family.image_mask(inputs)
@@ -155,7 +155,7 @@ class Pruning:
         return prompt
 
     def _begin_continuation(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
-        config, stages = getattr(cache, _STAGES, (None, None))
+        config, spans = getattr(cache, _SPANS, (None, None))
         if self._cuts and self._has_image(inputs):
             raise InputError(
                 "an image on a filled cache cannot be pruned; pass the whole conversation "
@@ -163,12 +163,12 @@ class Pruning:
             )
         if config is not None and config != self.config:
             raise InputError("this cache was filled with another pruning configuration; prefill it again")
-        if not stages:
+        if not spans:
             return None
-        added = {cache.get_seq_length(stage.layer) - stage.tokens.slots for stage in stages}
+        added = {cache.get_seq_length(span.layer) - span.tokens.slots for span in spans}
         if len(added) > 1 or min(added) < 0:
             raise InputError("this cache was cut to another length; drop whole turns by prefilling again")
-        return ContinuationPass(stages, self._family.window)
+        return ContinuationPass(spans, self._family.window)
 
     def _has_image(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a continuation has image tokens; wait for the device only if it may have some."""
@@ -187,7 +187,7 @@ class Pruning:
     def before_layer(
         self, layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        """Change the input of a decoder layer, and record the stages in its cache."""
+        """Change the input of a decoder layer, and record the spans in its cache."""
         current = self._call.current
         if current is None:
             return None
@@ -195,5 +195,5 @@ class Pruning:
         hidden = current.enter(layer, hidden, kwargs)
         cache = kv_cache(kwargs)
         if isinstance(current, PromptPass) and cache is not None:
-            setattr(cache, _STAGES, (self.config, current.stages))
+            setattr(cache, _SPANS, (self.config, current.spans))
         return (hidden, *rest), kwargs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from himap.errors import UnsupportedModelError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.families.gemma import Gemma3, PaliGemma
 from himap.families.idefics import Idefics3, SmolVLM
 from himap.families.internvl import InternVL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from himap.families.base import BidirectionalPrompt
+from himap.families.family import BidirectionalPrompt
 
 
 class Gemma3(BidirectionalPrompt):

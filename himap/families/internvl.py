@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from himap.families.base import Family
+from himap.families.family import Family
 
 
 class InternVL(Family):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from himap.families.base import Family
+from himap.families.family import Family
 
 
 class Qwen2VL(Family):

@@ -19,7 +19,7 @@ from himap.engine import attention
 from himap.engine.masks import explicit_mask
 from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.flow.saliency import read_tokens
 from himap.tokens import IMAGE, INSTRUCTION, TokenSet, ranks
 

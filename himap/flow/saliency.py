@@ -19,7 +19,7 @@ from himap import families
 from himap.engine import attention
 from himap.engine.masks import explicit_mask
 from himap.errors import InputError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.tokens import IMAGE, INSTRUCTION, PAD, SYSTEM, TokenSet
 
 IGNORED = -100
