@@ -18,7 +18,7 @@ from himap.engine import attention, refusals
 from himap.engine.pruning import Pruning
 from himap.errors import ConfigError, HimapError
 from himap.families.family import Family
-from himap.presets.preset import Preset, read_preset
+from himap.presets import Preset, read_preset
 
 _lock = threading.Lock()
 _active: WeakSet[nn.Module] = WeakSet()

@@ -18,7 +18,7 @@ import himap
 from himap import ConfigError, HimapError, InputError, PresetError, PruningConfig, UnsupportedModelError
 from himap.engine import attention
 from tests.himap import tiny_families, tiny_models
-from tests.himap.presets.test_preset_files import DOCUMENT, OLD, written
+from tests.himap.presets.test_preset_files import DOCUMENT, written
 from tests.himap.tiny_models import LAYERS, Subject
 
 CONFIG = PruningConfig(2, 50, 4, 75)
@@ -128,7 +128,8 @@ def test_a_context_is_entered_only_once(subject: Subject) -> None:
 
 
 def test_presets_and_their_paths_are_accepted_as_configurations(subject: Subject, tmp_path: Path) -> None:
-    path = written(tmp_path, {**OLD, "configuration": CONFIG.as_dict()})
+    model = {**DOCUMENT["model"], "family": None, "layers": None}
+    path = written(tmp_path, {**DOCUMENT, "configuration": CONFIG.as_dict(), "model": model})
     for setting in (path, str(path), himap.read_preset(path)):
         with himap.prune(subject.model, setting) as pruning:
             logits(subject)
