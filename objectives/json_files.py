@@ -11,11 +11,7 @@ from objectives.errors import DataError
 
 
 def read_text(path: Path) -> str:
-    """Read a UTF-8 text file without its byte-order mark.
-
-    Raises:
-        DataError: no such file, an empty one, or one that is not UTF-8.
-    """
+    """Read a UTF-8 text file without its byte-order mark; raise DataError where it is none, or empty."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,11 +59,7 @@ def _row(path: Path, number: int, line: str) -> Any:
 
 
 def find(path: Path, names: Iterable[str], what: str) -> Path:
-    """Return `path` if it is a file, else the first of `names` in that folder or one below it.
-
-    Raises:
-        DataError: there is none; `what` says what was looked for.
-    """
+    """Return `path` if it is a file, else the first of `names` in that folder or one below it, or raise DataError."""
     if path.is_file():
         return path
     names = list(names)

@@ -30,15 +30,9 @@ _NEEDS_ALL = ("pope",)  # its rule reads an empty answer as yes
 
 @dataclass(frozen=True)
 class Score:
-    """A benchmark's official figures.
+    """A benchmark's official figures over `n` questions, with the 95 % interval of the accuracy.
 
-    Attributes:
-        metrics: the figures by name.
-        n: scored questions.
-        low: lower bound of the 95 % interval of the accuracy.
-        high: upper bound.
-        unanswered: those of them that have no answer and count as wrong.
-        unmatched: answers that belong to none of the questions.
+    `unanswered` of the questions count as wrong; `unmatched` answers belong to none of them.
     """
 
     benchmark: str

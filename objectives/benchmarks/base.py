@@ -21,13 +21,9 @@ OPTION_LETTER = "Answer with the option's letter from the given choices directly
 class Question:
     """One question about an image, or several.
 
-    Attributes:
-        image: key of the (first) image; "" for a question without one.
-        answers: those of the annotators: one string, or ten for VQA.
-        choices: the options of a multiple choice, in order.
-        category: what subsets are balanced by.
-        group: shared by questions that belong together.
-        more_images: keys of the images after the first one.
+    `image` is the key of the first image ("" without one), `more_images` are those of the others. `answers` are those
+    of the annotators (one, or ten for VQA), `choices` the options of a multiple choice. Subsets are balanced by
+    `category`; questions that belong together share `group`.
     """
 
     id: str
@@ -48,11 +44,8 @@ class Question:
 class Benchmark(ABC):
     """A prompt and a metric. Stateless, so that one instance serves everybody.
 
-    Attributes:
-        suffix: the last line of every prompt.
-        max_new_tokens: bounds an answer.
-        graded: the variance of scores is not bounded by that of right-or-wrong ones (CIDEr, ANLS), so that their
-            intervals must come from the scores themselves.
+    `suffix` ends every prompt, `max_new_tokens` bounds an answer. `graded` metrics (CIDEr, ANLS) have a variance that
+    right-or-wrong scores do not bound, so that intervals must come from the scores themselves.
     """
 
     name: str
@@ -100,10 +93,8 @@ class Hub:
 class PublishedBenchmark(Benchmark):
     """A benchmark of the literature, with three sources of questions: embedded scenes, official files, the hub.
 
-    Attributes:
-        hub: its usual dataset.
-        image_folders: where its official images lie below a data root.
-        full_answer_tokens: bounds an answer in the sub-word tokens of a full-size model.
+    Official images are in one of `image_folders` below a data root. `full_answer_tokens` bounds an answer in the
+    sub-word tokens of a full-size model.
     """
 
     hub: Hub

@@ -26,16 +26,9 @@ _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
 class Source:
     """Where questions come from: embedded scenes, official files, the hub, or the user's own file.
 
-    Attributes:
-        benchmark: a benchmark's name; alone it means its embedded scenes. "" for the user's own file.
-        data: the user's own file.
-        metric: scores the answers to the user's own questions.
-        data_root: the folder of the benchmark's official files, or that of relative image paths in `data`.
-        hub: take the benchmark's usual dataset from the hub.
-        skip_bad: leave out rows that cannot be used, and record them.
-
-    Raises:
-        DataError: fields that contradict each other.
+    A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub` its usual
+    dataset on the hub. `data` is the user's own file, scored by `metric`, with image paths relative to `data_root`.
+    `skip_bad` leaves out rows that cannot be used. Raises DataError for fields that contradict each other.
     """
 
     benchmark: str = ""
@@ -76,12 +69,9 @@ class Source:
 class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
-    Attributes:
-        name: of the benchmark, or of the user's file and its metric.
-        origin: names the source for people.
-        digest: changes with any of the source's questions and images; "" for embedded scenes.
-        skipped: rows that were left out.
-        sizes: how many questions each split has in all; empty for embedded scenes, which have no end.
+    `name` is that of the benchmark, or of the user's file and its metric; `origin` names the source for people.
+    `digest` changes with any question or image of the source and is "" for embedded scenes. `skipped` are rows that
+    were left out; `sizes` counts all questions of each split, except for embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
@@ -99,7 +89,7 @@ class QuestionSet:
 
     @property
     def key(self) -> str:
-        """The name and, unless the questions are embedded, the digest: "pope", "mine-anls@1a2b3c4d"."""
+        """Names the questions in a store: "pope", or with a digest "mine-anls@1a2b3c4d"."""
         return f"{self.name}@{self.digest}" if self.digest else self.name
 
 
@@ -168,15 +158,13 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
-    questions = [q for q in everything if q.image]
-    placed = [_placed(chosen, folder, question) for question in subset(questions, split, n)]
+    usable = [q for q in everything if q.image]
+    placed = [_placed(chosen, folder, question) for question in subset(usable, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    return QuestionSet(
-        chosen.at_full_size(), placed, chosen.name, str(folder), _digest(questions), sizes=_sizes(questions)
-    )
+    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(usable), (), _sizes(usable))
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
@@ -187,16 +175,10 @@ def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Quest
 
 
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
-    everything = hub_questions(chosen)
-    questions = keep_images(chosen, subset(everything, split, n))
-    return QuestionSet(
-        chosen.at_full_size(),
-        questions,
-        chosen.name,
-        f"{chosen.hub.id} on the hub",
-        _digest(everything),
-        sizes=_sizes(everything),
-    )
+    every = hub_questions(chosen)
+    questions = keep_images(chosen, subset(every, split, n))
+    origin = f"{chosen.hub.id} on the hub"
+    return QuestionSet(chosen.at_full_size(), questions, chosen.name, origin, _digest(every), (), _sizes(every))
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:

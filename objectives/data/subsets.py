@@ -33,9 +33,9 @@ def splits_of(questions: Sequence[Question]) -> list[str]:
 
 
 def shared_images(questions: Sequence[Question]) -> list[str]:
-    """Return a name for each question; questions that share an image, directly or through others, share the name.
+    """Return a name for each question, the same for all that share an image, directly or through others.
 
-    It is the least of these images; the question's group or id where it has no image.
+    It is the least of their images; the question's group or id where it has none.
     """
     least: dict[str, str] = {}
 

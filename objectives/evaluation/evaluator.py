@@ -29,17 +29,10 @@ Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results in question order.
+    """Results in question order; token counts are those of each question's prompt.
 
-    An evaluation that was stopped has no metrics; its open questions have the answer "" and the score NaN.
-
-    Attributes:
-        metrics: the benchmark's official figures by name.
-        image_tokens: of each question's prompt.
-        after_k1: image tokens left after the first cut.
-        after_k2: image tokens left after the second cut.
-        text_tokens: of each question's prompt.
-        graded: scores have no variance bounded by that of right-or-wrong ones.
+    `after_k1` and `after_k2` count the image tokens left after each cut. An evaluation that was stopped has no metrics;
+    its open questions have the answer "" and the score NaN. `graded` is that of the benchmark.
     """
 
     answers: tuple[str, ...]

@@ -35,15 +35,11 @@ class Features:
     def instead_of_pixels(
         self, images: Sequence[str], inputs: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Replace the pixels of inputs.
+        """Return inputs without pixels, and features for `as_arguments`; pixels and no features if it takes none.
 
         Args:
             images: names of the images in the order of the prompts; images with one name are computed once.
             inputs: of the model's forward, on its device.
-
-        Returns:
-            The inputs without pixels and the features for `as_arguments`; where the model needs pixels, the inputs
-            with them and no features.
         """
         if not self._takes:
             pixels = inputs["pixel_values"].to(self._model.dtype)

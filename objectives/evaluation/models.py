@@ -58,11 +58,7 @@ def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
 
 
 def load(weights: str | Path, device: str | None = None) -> LoadedModel:
-    """Load a checkpoint for inference with SDPA attention, in float32 on a CPU and in bfloat16 on a GPU.
-
-    Args:
-        weights: a folder or a hub id.
-        device: by default the GPU, where there is one.
+    """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
 
     Raises:
         ModelLoadError: no checkpoint there, or not an image-text-to-text one.

@@ -14,16 +14,7 @@ from himap.config import PruningConfig
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """The sizes of a decoder.
-
-    Attributes:
-        hidden: channels.
-        intermediate: channels of the FFN.
-        heads: query heads.
-        kv_heads: key-value heads.
-        head_dim: channels per head.
-        vocabulary: rows of the language model head; 0 leaves the head out.
-    """
+    """The sizes of a decoder; `intermediate` are the channels of its FFN, a vocabulary of 0 leaves its head out."""
 
     hidden: int
     intermediate: int
@@ -82,10 +73,8 @@ def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig)
 def token_flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1) -> float:
     """Return the true FLOPs of one generated token: a forward pass over it alone, on the cache of the pruned prompt.
 
-    Counted is the same as in `flops`. Each layer attends to what its own cache holds.
-
-    Args:
-        token: number of the pass. The prefill itself gives the first new token; pass 1 reads it and gives the second.
+    Counted is the same as in `flops`. The prefill itself gives the first new token; pass `token` = 1 reads it and gives
+    the second. Each layer attends to what its own cache holds.
     """
     parts = [(layers, n + n_text + token) for layers, n in _depths(shape, n_image, config)]
     return float(sum(layers * _layer_flops(shape, 1, keys) for layers, keys in parts) + _head_flops(shape))

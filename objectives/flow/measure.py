@@ -82,14 +82,7 @@ def outputs(prompts: Prompts) -> Outputs:
 
 
 def compare_outputs(prompts: Prompts, plain: Outputs, disturbed: Outputs) -> dict[str, list[float]]:
-    """Compare disturbed with plain outputs, question by question.
-
-    Returns:
-        consistency: whether the answer is the same, 0 or 1.
-        jaccard: the Jaccard index of the five most probable first tokens.
-        shift: the total variation distance of the distributions of the first token.
-        score: the benchmark's score of the disturbed answer.
-    """
+    """Compare disturbed with plain outputs, question by question; docs/flow.md defines the measures."""
     submitted = [prompts.benchmark.submitted(answer) for answer in disturbed.answers]
     return {
         "consistency": [float(a == b) for a, b in zip(plain.answers, disturbed.answers, strict=True)],

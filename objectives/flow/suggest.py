@@ -16,10 +16,9 @@ _HALF = 0.5
 class Ranges:
     """The layers in front of which cuts should lose little, as ranges that include both ends.
 
-    Attributes:
-        k1: from the layer by which half of the visual-textual flow has passed to the one by which 95 % has.
-        k2: from `turn`, or else from the layer by which 95 % of the intra-visual flow has passed, to the last layer.
-        turn: the first layer from which on the bias ratio stays above 0; None if there is none.
+    `k1`: from the layer by which half of the visual-textual flow has passed to the one by which 95 % has. `k2`: to the
+    last layer, from `turn`, from which on the bias ratio stays above 0, else (None) from where 95 % of the intra-visual
+    flow has passed.
     """
 
     k1: tuple[int, int]

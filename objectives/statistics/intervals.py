@@ -30,9 +30,7 @@ def accuracy_interval(scores: Sequence[float], groups: Groups = None, *, graded:
     Credits between 0 and 1 count as parts of a right answer: their variance is at most that of right-or-wrong
     scores with the same mean.
 
-    Args:
-        groups: for each score the name of its group.
-        graded: take Student's interval, for scores whose variance has no such bound (CIDEr).
+    `graded` scores (CIDEr), whose variance has no such bound, take Student's interval.
     """
     from scipy import stats  # slow to import, and the dashboard imports this package
 
@@ -52,11 +50,7 @@ def difference_interval(
 ) -> Interval:
     """Return Tango's score interval of the mean of `scores - others` (Statistics in Medicine 1998).
 
-    A credit that changes by a part counts as that part of a changed answer.
-
-    Args:
-        groups: for each question the name of its group.
-        graded: take Student's interval, for scores whose variance is not bounded by that of right-or-wrong ones.
+    A credit that changes by a part counts as that part of a changed answer. `graded` scores take Student's interval.
     """
     from scipy import optimize
 

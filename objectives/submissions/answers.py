@@ -37,10 +37,7 @@ _ENDINGS = (SHORT_ANSWER, OPTION_LETTER, "Please answer yes or no.", "<image>")
 class Answer:
     """One answer, with everything in its record that may identify the question.
 
-    Attributes:
-        text: the answer itself.
-        ids: all ids that the question may have.
-        document: the question itself, where the record carries it (lmms-eval's `doc`).
+    `document` is the question itself, where the record carries it (lmms-eval's `doc`).
     """
 
     text: str

@@ -22,11 +22,8 @@ def match(benchmark: Benchmark, questions: Sequence[Question], answers: Sequence
     Raises:
         DataError: the answers belong to other questions, or to several questions alike.
     """
-    ways = (
-        _by_key(questions, answers, lambda q: [q.id], lambda a: list(a.ids)),
-        _by_key(questions, answers, _question_keys, _answer_keys),
-    )
-    best = max(ways, key=_matched)
+    by_id = _by_key(questions, answers, lambda q: [q.id], lambda a: list(a.ids))
+    best = max(by_id, _by_key(questions, answers, _question_keys, _answer_keys), key=_matched)
     if _matched(best):
         return best
     prompts = [plain(benchmark.prompt(q)) for q in questions]
@@ -62,11 +59,7 @@ def _by_key(
     of_question: Callable[[Question], Sequence[Hashable]],
     of_answer: Callable[[Answer], Sequence[Hashable]],
 ) -> list[str | None]:
-    """Match by keys.
-
-    Questions that share a key take their answers in order; of two answers to one question the later counts, as in
-    LLaVA's tools.
-    """
+    """Match by keys: questions with one key take answers in order, and the last one stays, as in LLaVA's tools."""
     open_: dict[Hashable, deque[int]] = defaultdict(deque)
     for i, question in enumerate(questions):
         for key in of_question(question):
@@ -101,11 +94,7 @@ def _stem(image: str) -> str:
 def _by_order(
     questions: Sequence[Question], prompts: Sequence[str], answers: Sequence[Answer]
 ) -> list[str | None] | None:
-    """Match all answers in the order of all questions, or block by block in that of a category.
-
-    Returns:
-        None where neither order fits.
-    """
+    """Match all answers in the order of all questions, or by blocks in that of a category; None if neither fits."""
     if _fit(questions, prompts, answers):
         return [answer.text for answer in answers]
     categories: dict[str, list[int]] = defaultdict(list)
@@ -137,10 +126,7 @@ def _blocks(answers: Sequence[Answer]) -> list[list[Answer]]:
 
 
 def _fit(questions: Sequence[Question], prompts: Sequence[str], answers: Sequence[Answer]) -> bool:
-    """Return whether the answers may belong to the questions in this order.
-
-    There must be as many, with the same texts, and all ids must differ from those of the questions by one number.
-    """
+    """Return whether answers fit questions in this order: equal texts, and ids with one common offset."""
     if len(questions) != len(answers):
         return False
     offsets: set[int] = set()

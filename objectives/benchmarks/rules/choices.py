@@ -26,10 +26,7 @@ def read_pope(answer: str) -> str:
 
 
 def read_mme(answer: str) -> str:
-    """Return "yes", "no" or "other" by MME's rule; "other" is wrong whatever the question.
-
-    The rule takes the whole answer in lower case, else one of the two words in its first four letters.
-    """
+    """Return "yes", "no" or "other" by MME's rule: the whole answer, or one of the words in its first four letters."""
     text = answer.strip().lower()
     if text in ("yes", "no"):
         return text

@@ -50,10 +50,7 @@ _CONTRACTIONS = _contractions()
 
 
 def without_punctuation(text: str) -> str:
-    """Drop or replace punctuation, and periods that no digit follows.
-
-    A mark beside a space is dropped, as are all marks in a text with a number like 1,000; others become a space.
-    """
+    """Drop marks beside a space, all marks where a number is like 1,000, and most periods; others become a space."""
     thousands = re.search(r"\d,\d", text) is not None
     cleaned = text
     for mark in _PUNCTUATION:
