@@ -18,6 +18,7 @@ from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
+from objectives.data.source import official_questions
 from objectives.errors import DataError
 from objectives.options import add_json_option, command_parser, run_command
 from objectives.statistics.estimates import interval
@@ -77,11 +78,7 @@ def score(chosen: PublishedBenchmark, answers: Path, truth: Path | None) -> Scor
 def _read(chosen: PublishedBenchmark, truth: Path) -> list[Question]:
     if not truth.exists():
         raise DataError(f"there is no {truth}; expected {chosen.title}'s official files")
-    try:
-        questions = chosen.official(truth)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(f"{truth} is not in the form of {chosen.title}'s official files ({reason})") from error
+    questions = official_questions(chosen, truth)
     if not questions:
         raise DataError(f"{truth} holds no questions")
     return questions

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "minis": {"objectives", "himap"},
     "storage": set(),
     "dashboard": {"storage"},
-    "search": {"objectives", "himap", "storage", "minis"},
+    "search": {"objectives", "himap", "storage"},
 }
 LIGHT = ("objectives.statistics", "objectives.flow.results")  # what the dashboard may import too: free of torch
 OWNER = {"ray": "search", "optuna": "search", "sqlalchemy": "storage", "streamlit": "dashboard"}

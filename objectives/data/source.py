@@ -153,18 +153,22 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
     folder = root / chosen.name if (root / chosen.name).is_dir() else root
-    try:
-        everything = chosen.official(folder)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
-    usable = [q for q in everything if q.image]
+    usable = [q for q in official_questions(chosen, folder) if q.image]
     placed = [_placed(chosen, folder, question) for question in subset(usable, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
     return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(usable), (), _sizes(usable))
+
+
+def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]:
+    """Read the benchmark's official files; raise DataError where they have another form."""
+    try:
+        return chosen.official(path)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise DataError(f"{path} is not in the form of {chosen.title}'s official files ({reason})") from error
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
