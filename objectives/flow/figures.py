@@ -26,7 +26,7 @@ _BLOCKED = {"visual_textual": "visual-textual", "intra_visual": "intra-visual", 
 def check_matplotlib() -> None:
     """Raises ObjectiveError where the figures cannot be drawn, so that nobody measures for hours first."""
     if find_spec("matplotlib") is None:
-        raise ObjectiveError("figures need matplotlib, which is not installed; pip install 'himap-search[dev]'")
+        raise ObjectiveError("figures need matplotlib, which is not installed; pip install 'himap-search[flow]'")
 
 
 def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
