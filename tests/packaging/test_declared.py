@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {*MAY_IMPORT, "bench", "tests"}
 DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}  # those that differ from the module's name
-SEARCH = ["", "search", "flow", "hub", "captions"]  # "" is what every installation has
+SEARCH = ("", "search", "flow", "hub", "captions")  # "" is what every installation has
+CLONE = ("", "search", "flow", "dev")
 PARTS = {
-    "himap": [""],
-    **dict.fromkeys(["objectives", "search", "storage", "dashboard", "minis"], SEARCH),
-    **dict.fromkeys(["bench", "tests", "examples"], ["", "search", "flow", "dev"]),
+    "himap": ("",),
+    **dict.fromkeys(("objectives", "search", "storage", "dashboard", "minis"), SEARCH),
+    **dict.fromkeys(("bench", "tests", "examples"), CLONE),
 }
 NEVER_IMPORTED = {"greenlet", "psycopg"}  # Optuna and SQLAlchemy import them
 
