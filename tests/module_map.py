@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.test_boundaries import MAY_IMPORT, ROOT, all_imports, files
 
@@ -92,8 +91,8 @@ def replaced(text: str) -> str:
     return re.sub(f"(?s){BEGIN}.*{END}", f"{BEGIN}\n{drawing()}\n{END}", text)
 
 
-def main(page: Path = CONTRIBUTING) -> None:
-    page.write_text(replaced(page.read_text(encoding="utf-8")), encoding="utf-8")
+def main() -> None:
+    CONTRIBUTING.write_text(replaced(CONTRIBUTING.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
