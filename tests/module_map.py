@@ -2,8 +2,8 @@
 
     python -m tests.module_map
 
-A room is a folder, or a module beside the folders. Each block lists a package's rooms, importers first, so that
-a room imports only rooms below it; a name with "↑" breaks that rule.
+A room is a folder, a module beside the folders, or the command of a folder (`__main__`). Each block lists a
+package's rooms, importers first, so that a room imports only rooms below it; a name with "↑" breaks that rule.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ PACKAGES = (*MAY_IMPORT, "bench")
 def room(parts: tuple[str, ...]) -> str:
     """The room of a module with these parts of its name: "search/running/" or "search/launch"."""
     package, *rest = parts
-    if not rest:
-        return package
+    if not rest or rest[-1] == "__main__":
+        return "/".join(parts)
     return f"{package}/{rest[0]}/" if (ROOT / package / rest[0]).is_dir() else f"{package}/{rest[0]}"
 
 
