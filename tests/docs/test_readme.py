@@ -25,7 +25,8 @@ def test_set_up_is_one_line_each_and_names_extras_that_exist() -> None:
     assert "pip install -e '.[search]' && python -m search.launch" in search
     assert test.endswith("pip install -e '.[dev]' && pytest")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(re.findall(r"\.\[(\w+)\]", TEXT)) <= set(extras)
+    named = {extra for group in re.findall(r"'\.\[([\w,]+)\]'", TEXT) for extra in group.split(",")}
+    assert named <= set(extras) and {"search", "dev"} <= named
 
 
 def test_the_table_of_results_has_the_figures_of_the_results_page() -> None:
