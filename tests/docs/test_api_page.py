@@ -54,6 +54,14 @@ def test_the_signature_is_that_of_the_code(name: str, parameters: str) -> None:
     assert shown(parameters) == actual(resolve(name))
 
 
+def test_the_fields_of_a_search_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (?:required|`(.*?)`) \|", TEXT, flags=re.MULTILINE)
+    expected = actual(resolve("search.SearchConfig"))
+    assert [(name, str(ast.literal_eval(default)) if default else None) for name, default in rows] == [
+        (name, str(ast.literal_eval(default)) if default else None) for name, default, _ in expected
+    ]
+
+
 def test_everything_public_of_himap_is_on_the_page() -> None:
     import himap
 
