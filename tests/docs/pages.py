@@ -20,7 +20,7 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 _FOLDERS = ("bench", "dashboard", "docs", "examples", "himap", "minis", "objectives", "search", "storage", "tests")
-_PATH = re.compile(rf"`((?:{'|'.join(_FOLDERS)})/[\w./-]*)`")
+_PATH = re.compile(rf"`((?:{'|'.join(_FOLDERS)})/[\w./-]*)`(?!:\n)")  # a colon comes before a file that the page shows
 _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 
 
