@@ -50,7 +50,7 @@ def register(name: str, criterion: type[Criterion]) -> None:
 
 def reads_seed(name: str) -> bool:
     """Return whether a criterion may read its seed: `random` does, and one that was registered from outside may."""
-    return name == "random" or not isinstance(_REGISTRY[name], str)
+    return name == "random" or not isinstance(_REGISTRY.get(name), str)
 
 
 def create(name: str, seed: int) -> Criterion:
