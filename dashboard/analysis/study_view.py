@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from himap.config import PruningConfig
+from himap.errors import ConfigError
 from himap.presets.preset import Preset
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within
@@ -117,8 +120,19 @@ def build_view(
 
 def confirmed_trials(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
     """The confirmation of each trial that has one: of the same configuration, whatever study it came from."""
-    known = {one.config.canonical(): one for one in confirmations}
-    return {trial.number: known[config] for trial in trials if (config := trial.config.canonical()) in known}
+    known = {canonical(one.config): one for one in confirmations}
+    if not known:
+        return {}
+    return {trial.number: known[config] for trial in trials if (config := canonical(trial.config)) in known}
+
+
+@lru_cache(maxsize=2**16)
+def canonical(config: PruningConfig) -> PruningConfig:
+    """Return the canonical form of a configuration, or itself where only its search knows the criteria."""
+    try:
+        return config.canonical()
+    except ConfigError:
+        return config
 
 
 def preset(view: View, trial: Trial, point: OperatingPoint = _MEMBER) -> Preset:

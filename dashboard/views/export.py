@@ -66,7 +66,7 @@ def choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
     if chosen is not None and chosen.complete:
         points.append((f"the chosen one, {words.trial_title(chosen)}", chosen, MARGIN))
     return {
-        text.sentence(name): (OperatingPoint("", name, margin), trial)
+        text.capitalized(name): (OperatingPoint("", name, margin), trial)
         for name, trial, margin in points
         if trial is not None
     }

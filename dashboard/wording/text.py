@@ -20,9 +20,14 @@ def inert(text: str) -> str:
     return html.escape(" ".join(text.split()), quote=False)
 
 
+def capitalized(text: str) -> str:
+    """Return the text with a capital letter in front; the rest stays."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def sentence(message: str) -> str:
-    """An error message as a sentence of the page."""
-    return f"{message[:1].upper()}{message[1:]}."
+    """Return an error message as a sentence of the page."""
+    return f"{capitalized(message)}."
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import StudyKey, open_store
-from tests.dashboard.generated_store import failed, fill, searched, study_key
+from tests.dashboard.generated_store import confirmation, failed, fill, searched, study_key, with_criterion
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def nasty_store(database: str) -> str:
     with open_store(database) as store:
         key = StudyKey(f"m{text}", text, f"b{text}", text, 5, 0, text)
         bad = [
-            replace(t, config=replace(t.config, phi_shallow=text), device=text, commit=text, versions={text: text})
+            replace(t, config=with_criterion(t.config, text), device=text, commit=text, versions={text: text})
             for t in searched(8)
         ]
-        fill(store, key, [*bad, failed(99, text)])
+        store.confirm(fill(store, key, [*bad, failed(99, text)]), confirmation(bad[2], bad[0]))
     return database

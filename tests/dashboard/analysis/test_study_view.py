@@ -97,7 +97,7 @@ def test_details_tell_configuration_n_interval_latency_and_device() -> None:
 
 
 def test_details_of_what_was_not_measured() -> None:
-    bare = Trial(0, "complete", "sampler", PruningConfig(1, 0, 2, 0), accuracy=0.5)
+    bare = Trial(number=0, state="complete", origin="sampler", config=PruningConfig.dense(), accuracy=0.5)
     told = dict(words.details(bare))
     assert told["Accuracy"] == "50.0 %, n = 0"
     assert told["Latency"] == "not measured: the search times its front"
@@ -126,7 +126,7 @@ def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_es
         "95 % confidence interval",
         "Commit 3ee45d2",
         "weights 9f2c41d07be855aa",
-        "validation estimate, not confirmed on held-out data",
+        "estimate on validation questions, not certified",
     ):
         assert part in caption
     mixed = [replace(searched(3)[1], device="cuda: H100", n=100), *searched(1)]

@@ -11,7 +11,7 @@ from dashboard.analysis.study_view import COSTS, LANDMARKS, View, build_view
 from dashboard.figures.front import axis_scale, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
-from tests.dashboard.generated_store import failed, searched, study_key
+from tests.dashboard.generated_store import failed, searched, study_key, with_criterion
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> No
 
 def test_stored_text_is_never_a_tag(view: View) -> None:
     text = '<img src=x onerror="alert(1)"> <a href="javascript:x">y</a>'
-    bad = replace(view.complete[0], config=replace(view.complete[0].config, phi_shallow=text, r1=50.0), device=text)
+    bad = replace(view.complete[2], config=with_criterion(view.complete[2].config, text), device=text)
     written = front_figure(build_view(study_key(), [bad])).to_json()
     assert "<img" not in json.dumps(json.loads(written))
     assert "<a" not in json.dumps(json.loads(written))

@@ -12,14 +12,13 @@ import yaml
 
 from dashboard.analysis import paper, transfer
 from dashboard.analysis.filters import Filter, choices
-from dashboard.analysis.study_view import build_view, promised, suggested
+from dashboard.analysis.study_view import build_view, preset, suggested
 from dashboard.figures import transfer as transfer_figures
 from dashboard.figures.facets import facets_figure
 from dashboard.views import export, zoom
 from dashboard.views.fronts import narrowed
 from dashboard.wording.words import provenance
 from storage import QuestionSource
-from storage.presets import preset_yaml
 from tests.dashboard.generated_store import confirmation, failed, searched, stopped, study_key
 
 
@@ -111,16 +110,20 @@ def test_a_zoom_is_checked_before_it_is_used(told: object, expected: object) -> 
     assert zoom.checked(told) == expected
 
 
-def test_confirmed_presets_promise_and_estimates_do_not() -> None:
+def test_measured_presets_have_a_certificate_and_others_say_that_they_are_estimates() -> None:
     trials = searched(30)
     told = confirmation(trials[2], trials[0])
-    view = build_view(study_key(), trials, confirmations=[told])
-    promise = promised(view, trials[2])
-    assert promise is not None
-    assert promise.results == {"pope": told}
-    assert promised(view, trials[3]) is None
+    view = build_view(study_key(), trials, confirmations=[told], family="Qwen2VLForConditionalGeneration", layers=12)
+    measured = preset(view, trials[2])
+    assert measured.certificate.certified is told.certifies()
+    assert (measured.measured[0].split, measured.measured[0].n) == ("test", 2000)
+    estimate = preset(view, trials[3])
+    assert not estimate.certificate.certified
+    assert "an estimate on validation questions" in estimate.certificate.verdict
+    assert estimate.measured[0].split == "validation"
+    assert (estimate.model.family, estimate.model.layers) == ("Qwen2VLForConditionalGeneration", 12)
     assert "Confirmed on held-out data: 1." in provenance(view)
-    assert "not confirmed on held-out data" in provenance(view)
+    assert "an estimate on validation questions" in provenance(view)
 
 
 def test_the_csv_holds_every_trial_and_field() -> None:
@@ -139,20 +142,20 @@ def test_the_confirming_command_has_no_password_and_is_quoted() -> None:
 
 
 def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> None:
-    asked = QuestionSource("my data.jsonl", "--data 'my data.jsonl' --metric anls")
-    view = build_view(study_key("mine-anls@12345678"), searched(5), questions=asked)
+    asked = QuestionSource("my data.jsonl", data="my data.jsonl", metric="anls")
+    view = build_view(study_key("mine-anls", source="12345678"), searched(5), questions=asked)
     command = export.command("sqlite:///himap.db", view)
     assert "--data 'my data.jsonl' --metric anls --out presets/" in command
     assert "--benchmark" not in command
-    preset = preset_yaml(view.key, view.complete[0], sources=view.sources)
-    assert yaml.safe_load(preset)["measured"][0]["questions"] == asked.options
-    nasty = build_view(study_key("m@1"), searched(5), questions=QuestionSource("x", "--data 'x; rm -rf y"))
-    assert shlex.split(export.command("sqlite:///himap.db", nasty))[-3] == "--data 'x; rm -rf y"
+    document = yaml.safe_load(preset(view, view.complete[0]).yaml())
+    assert document["measured"][0]["questions"] == asked.options
+    nasty = build_view(study_key("m", source="1"), searched(5), questions=QuestionSource("x", data="x'; rm -rf y"))
+    assert shlex.split(export.command("sqlite:///himap.db", nasty))[-3] == "x'; rm -rf y"
 
 
-def test_places_are_named_members_of_the_front() -> None:
+def test_choices_are_named_members_of_the_front() -> None:
     view = build_view(study_key(), searched(60))
-    found = export.places(view)
-    assert all(trial in view.front for trial in found.values())
-    assert found["Most accurate"] == view.front[-1]
-    assert export.places(build_view(study_key(), [failed(0)])) == {}
+    found = export.choices(view)
+    assert all(trial in view.front for _, trial in found.values())
+    assert found["Most accurate"][1] == view.front[-1]
+    assert export.choices(build_view(study_key(), [failed(0)])) == {}

@@ -64,7 +64,7 @@ def test_workers_are_busy_while_trials_run() -> None:
     _, means = history.windows(found, 4)
     assert means == pytest.approx([1, 2, 0, 1])
     assert history.busy([failed(0)]).times == ()
-    assert history.busy([replace(at(0, 0.5, 0.8, 1), source="study x, trial 3")]).times == ()
+    assert history.busy([replace(at(0, 0.5, 0.8, 1), reused=True)]).times == ()
     assert history.windows(history.busy([]), 4) == ([], [])
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from dashboard.analysis.depth import Depth, decoder_depth
 from PIL import Image
 
 from dashboard.access import commands
@@ -23,17 +22,6 @@ from dashboard.figures.trial import survivors, tokens_figure
 from objectives.data.source import Source, load_questions
 from storage import QuestionSource
 from tests.dashboard.generated_store import LAYERS, confirmation, searched, stopped, study_key
-
-
-def test_the_depth_follows_from_the_paper_flops() -> None:
-    trials = [t for t in searched(30) if t.complete]
-    assert decoder_depth(trials) == Depth(LAYERS, True)
-    assert not decoder_depth(trials[:2]).known
-    assert decoder_depth([]) == Depth(2, False)
-    odd = [replace(t, paper_flops=t.paper_flops * (1 + 0.1 * (t.number % 3))) for t in trials]
-    assert decoder_depth(odd) == Depth(max(t.config.k2 for t in trials) + 1, False)
-    told = replace(confirmation(trials[2], trials[0]), layers=28)
-    assert decoder_depth(trials, [told]) == Depth(28, True)
 
 
 def test_a_paired_comparison_counts_what_was_lost_and_won() -> None:
@@ -67,7 +55,7 @@ def test_the_bootstrap_covers_the_true_difference() -> None:
 
 def test_tokens_by_layer_fall_at_the_cuts() -> None:
     trial = searched(3)[2]
-    bars = {trace.name: list(trace.y) for trace in tokens_figure(trial, Depth(LAYERS, True)).data}
+    bars = {trace.name: list(trace.y) for trace in tokens_figure(trial, LAYERS).data}
     assert bars["Image tokens left"] == [144] * 2 + [72] * 6 + [18] * 4
     assert bars["Text tokens"] == [trial.text_tokens] * LAYERS
 
@@ -147,15 +135,16 @@ def test_questions_of_a_file_are_asked_for_where_they_lie(tmp_path: Path, monkey
     file = tmp_path / "mine.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
     monkeypatch.chdir(tmp_path)
-    source = QuestionSource("mine.jsonl", "--data mine.jsonl --metric exact_match")
+    source = QuestionSource("mine.jsonl", data="mine.jsonl", metric="exact_match")
     found = load_questions(Source(data=file, metric="exact_match"), "validation", 5)
-    key = replace(study_key(found.key), n_questions=5)
+    benchmark, _, digest = found.key.partition("@")
+    key = replace(study_key(benchmark, source=digest), n_questions=5)
     (shown,) = commands.questions(key, source, [4])
     asked = found.questions[4]
     assert (shown.text, shown.answers, len(shown.pngs)) == (asked.text, asked.answers, 2)
     assert Image.open(io.BytesIO(shown.pngs[0])).getpixel((0, 0)) == (int(asked.id), 0, 0)
     file.write_text("\n".join(map(json.dumps, rows[:30])))
-    with pytest.raises(commands.OutsideError, match=f"the study asked {key.benchmark}, but .*mine.jsonl holds"):
+    with pytest.raises(commands.OutsideError, match=f"the study asked {key.questions}, but .*mine.jsonl holds"):
         commands.questions(key, source, [4])
 
 
