@@ -17,10 +17,10 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 from dashboard import context  # noqa: E402 - the project may not be installed
-from dashboard.access import store  # noqa: E402 - the project may not be installed
+from dashboard.access import cached_reads  # noqa: E402 - the project may not be installed
 from dashboard.context import Context  # noqa: E402 - the same
-from dashboard.views import compare, empty, export, flow, fronts, search, trial  # noqa: E402 - the project may not be installed
-from dashboard.wording import text  # noqa: E402 - the project may not be installed
+from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page  # noqa: E402 - the same
+from dashboard.wording import formatting  # noqa: E402 - the project may not be installed
 from storage import StudySummary  # noqa: E402 - the same
 
 DEFAULT_STORAGE = "sqlite:///himap.db"
@@ -29,12 +29,12 @@ SHOWN = "shown_stamp"
 OnePair = Callable[[Context, StudySummary], None]
 # what each page draws of the chosen study, and what of all studies
 OF_A_PAIR: dict[str, OnePair] = {
-    "Fronts": fronts.show,
-    "Trial": trial.show,
-    "Search": search.show,
-    "Export": export.show,
+    "Fronts": fronts_page.show,
+    "Trial": trial_page.show,
+    "Search": search_page.show,
+    "Export": export_page.show,
 }
-OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare.show}
+OF_ALL: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show}
 TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 
 
@@ -54,7 +54,7 @@ def storage_url(arguments: list[str]) -> str:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def watch(url: str) -> None:
     """Look at the store again and again, and redraw the page only when something changed."""
-    if store.look(url).stamp != st.session_state.get(SHOWN):
+    if cached_reads.look(url).stamp != st.session_state.get(SHOWN):
         st.rerun()
 
 
@@ -65,7 +65,7 @@ def main() -> None:
         url = storage_url(sys.argv[1:])
     except ValueError as error:
         st.title("HiMAP Search", anchor=False)
-        st.error(text.plain(str(error)))
+        st.error(formatting.plain(str(error)))
         return
     context.keep_choices()
     pages = [
@@ -78,13 +78,13 @@ def _drawn(url: str, title: str) -> Callable[[], None]:
     """The function that draws one page, in whatever state the store is."""
 
     def draw() -> None:
-        seen = store.look(url)
+        seen = cached_reads.look(url)
         st.session_state[SHOWN] = seen.stamp
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
         if title == "Flow":  # needs no store
-            flow.show(dark=is_dark())
+            flow_page.show(dark=is_dark())
             return
         if live:
             watch(url)
@@ -92,7 +92,7 @@ def _drawn(url: str, title: str) -> Callable[[], None]:
         if seen.store is None:
             empty.missing(seen.problem, command) if seen.missing else empty.unreadable(seen.problem)
             return
-        studies = store.studies(url, seen.stamp, seen.store)
+        studies = cached_reads.studies(url, seen.stamp, seen.store)
         if studies:
             _page(title, Context(url, seen.store, studies, is_dark()))
         else:

@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.access import store as source
+from dashboard.access import cached_reads
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import View
-from dashboard.wording import words
+from dashboard.wording import descriptions
 from storage import Store, StudySummary, Trial
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
@@ -39,19 +39,19 @@ class Context:
 
     def trials(self, study: StudySummary) -> list[Trial]:
         """The trials of a study without scores."""
-        return source.trials(self.url, study.id, self.store)
+        return cached_reads.trials(self.url, study.id, self.store)
 
     def view(self, study: StudySummary, cost: str = "flops") -> View:
         """One study under one cost, with its confirmations."""
-        confirmations = source.confirmations(self.url, study.id, self.store)
-        questions = source.questions(self.url, study.id, self.store)
+        confirmations = cached_reads.confirmations(self.url, study.id, self.store)
+        questions = cached_reads.questions(self.url, study.id, self.store)
         return study_view.build_view(
             study.key, self.trials(study), cost, confirmations, questions, study.family, study.layers
         )
 
     def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
         """Per-question scores of some trials, by number."""
-        return source.scores(self.url, study.id, tuple(sorted(set(numbers))), self.store)
+        return cached_reads.scores(self.url, study.id, tuple(sorted(set(numbers))), self.store)
 
 
 def keep_choices() -> None:
@@ -71,12 +71,12 @@ def choose_study(studies: list[StudySummary]) -> StudySummary:
     first, second = st.columns([2, 3])
     if st.session_state.get(PAIR) not in pairs:
         st.session_state.pop(PAIR, None)
-    pair = first.selectbox("Model and benchmark", list(pairs), format_func=words.pair_label, key=PAIR)
+    pair = first.selectbox("Model and benchmark", list(pairs), format_func=descriptions.pair_label, key=PAIR)
     of_pair = {summary.id: summary for summary in pairs[pair]}
     if len(of_pair) == 1:
         return next(iter(of_pair.values()))
     chosen = second.selectbox(
-        "Study", list(of_pair), format_func=lambda one: words.study_label(of_pair[one]), key=f"{STUDY}{pair}"
+        "Study", list(of_pair), format_func=lambda one: descriptions.study_label(of_pair[one]), key=f"{STUDY}{pair}"
     )
     return of_pair[chosen]
 

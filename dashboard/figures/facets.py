@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from dashboard.analysis.study_view import View
 from dashboard.figures.front import Coloring, axis_scale, study_traces
 from dashboard.figures.palette import lay_out, palette
-from dashboard.wording import text
+from dashboard.wording import formatting
 from storage.records import Trial
 
 COLUMNS = 3
@@ -23,7 +23,7 @@ def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Colori
     colors, cost = palette(dark), views[0].cost
     columns = min(COLUMNS, len(views))
     rows = math.ceil(len(views) / columns)
-    titles = [text.inert(f"{view.key.model} · {view.key.questions}") for view in views]
+    titles = [formatting.inert(f"{view.key.model} · {view.key.questions}") for view in views]
     figure = make_subplots(
         rows=rows,
         cols=columns,

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from dashboard.analysis.study_view import CONTROLS, LANDMARKS, Cost, View
 from dashboard.figures.palette import Palette, lay_out, palette
-from dashboard.wording import text, words
+from dashboard.wording import descriptions, formatting
 from storage.records import Trial
 
 HEIGHT = 520
@@ -98,19 +98,19 @@ def axis_scale(cost: Cost, trials: Sequence[Trial]) -> tuple[float, str]:
         return 0.01, f"{cost.axis} (%)"
     if cost.unit == "ms":
         return 1.0, f"{cost.axis} (ms)"
-    factor, prefix = text.scaled(max((getattr(trial, cost.field) for trial in trials), default=0.0))
+    factor, prefix = formatting.scaled(max((getattr(trial, cost.field) for trial in trials), default=0.0))
     return factor, f"{cost.axis} ({prefix}{cost.unit})"
 
 
 def hover_text(trial: Trial) -> str:
     """The whole configuration with its numbers; only the tags written here are tags."""
-    lines = [f"<b>{text.inert(words.trial_title(trial))}</b>"]
-    lines += [f"{name}: {text.inert(value)}" for name, value in words.details(trial)]
+    lines = [f"<b>{formatting.inert(descriptions.trial_title(trial))}</b>"]
+    lines += [f"{name}: {formatting.inert(value)}" for name, value in descriptions.details(trial)]
     return "<br>".join(lines)
 
 
 def _short_hover(trial: Trial) -> str:
-    configuration = text.inert(words.configuration_text(trial))
+    configuration = formatting.inert(descriptions.configuration_text(trial))
     return f"<b>Trial {trial.number}</b><br>{configuration}<br>n = {trial.n}"
 
 
@@ -133,7 +133,7 @@ def _points(
         hovertext=[told(trial) for trial in trials],
         hovertemplate="%{hovertext}<extra></extra>",
         mode="markers",
-        name=text.inert(name),
+        name=formatting.inert(name),
         marker={"color": color, "symbol": symbol, "size": size, "opacity": opacity},
         selected={"marker": {"opacity": opacity}},
         unselected={"marker": {"opacity": opacity}},
@@ -191,7 +191,7 @@ def _confirmed(trials: Sequence[Trial], view: View, x: Position, colors: Palette
     """The held-out accuracy beside the validation estimate, at the same cost."""
     found = [view.confirmed[trial.number] for trial in trials]
     hover = [
-        f"<b>Trial {trial.number}, confirmed</b><br>{text.inert(words.confirmation_text(one))}"
+        f"<b>Trial {trial.number}, confirmed</b><br>{formatting.inert(descriptions.confirmation_text(one))}"
         for trial, one in zip(trials, found, strict=True)
     ]
     return go.Scatter(

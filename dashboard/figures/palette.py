@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.wording import text
+from dashboard.wording import formatting
 
 
 @dataclass(frozen=True)
@@ -133,9 +133,9 @@ def lay_out(figure: go.Figure, colors: Palette, height: int, x: str = "", y: str
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     if x:
-        figure.update_xaxes(title={"text": text.inert(x)})
+        figure.update_xaxes(title={"text": formatting.inert(x)})
     if y:
-        figure.update_yaxes(title={"text": text.inert(y)})
+        figure.update_yaxes(title={"text": formatting.inert(y)})
     return figure
 
 

@@ -8,7 +8,7 @@ import shlex
 import streamlit as st
 
 from dashboard.analysis.study_view import View
-from dashboard.wording import tables, text
+from dashboard.wording import formatting, trial_tables
 from dashboard.wording.columns import COLUMNS
 
 SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
@@ -29,13 +29,13 @@ def without_password(url: str) -> str:
 def missing(problem: str, command: str) -> None:
     """Nothing there yet."""
     st.subheader("No store yet")
-    st.markdown(text.plain(text.sentence(problem)))
+    st.markdown(formatting.plain(formatting.sentence(problem)))
     _start(command)
 
 
 def unreadable(problem: str) -> None:
     """Something is there, or should be, but cannot be read."""
-    st.error(text.plain(text.sentence(problem)), icon=":material/error:")
+    st.error(formatting.plain(formatting.sentence(problem)), icon=":material/error:")
     st.markdown("This page looks again every few seconds and goes on by itself once the store can be read.")
 
 
@@ -59,7 +59,7 @@ def failures_only(view: View) -> None:
     """A study in which every trial so far failed."""
     st.subheader("Every trial so far failed")
     st.markdown(f"{len(view.failed)} failed, none finished. The reasons:")
-    st.dataframe(tables.failure_table(view), hide_index=True, column_config=COLUMNS)
+    st.dataframe(trial_tables.failure_table(view), hide_index=True, column_config=COLUMNS)
 
 
 def _start(command: str) -> None:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.analysis.study_view import View
-from dashboard.wording import text, words
+from dashboard.wording import descriptions, formatting
 from dashboard.wording.columns import COLUMNS
 from storage.records import Trial
 
@@ -23,13 +23,13 @@ def trial_table(view: View, trial: Trial) -> None:
     member = any(trial.number == one.number for one in view.front)
     place = "on the Pareto front" if member else "not on the Pareto front"
     place = place if trial.complete else "stopped early"
-    rows = list(words.details(trial))
+    rows = list(descriptions.details(trial))
     if trial.number in view.confirmed:
-        rows.append(("Confirmed", words.confirmation_text(view.confirmed[trial.number])))
+        rows.append(("Confirmed", descriptions.confirmation_text(view.confirmed[trial.number])))
     if trial.parent:
         rows.append(("Taken from", trial.parent))
-    head = f"| {text.plain(words.trial_title(trial))} | {place} |"
-    lines = [f"| {name} | {text.plain(value)} |" for name, value in rows]
+    head = f"| {formatting.plain(descriptions.trial_title(trial))} | {place} |"
+    lines = [f"| {name} | {formatting.plain(value)} |" for name, value in rows]
     st.markdown("\n".join([head, "|---|---|", *lines]))
 
 

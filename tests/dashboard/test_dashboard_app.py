@@ -20,8 +20,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboard.access import commands
-from dashboard.access import store as source
+from dashboard.access import cached_reads, commands
 from dashboard.app import OF_A_PAIR, OF_ALL, TITLES, storage_url
 from dashboard.views import empty
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
@@ -220,7 +219,7 @@ def test_an_older_schema_and_a_locked_store_are_told(
         other.execute("PRAGMA journal_mode=DELETE")
         monkeypatch.setattr("storage.sql.connection.BUSY_SECONDS", 0.1)
         other.execute("BEGIN EXCLUSIVE")
-        source._open.clear()
+        cached_reads._open.clear()
         assert "locked" in words(page("--storage", searched_store))
         other.execute("ROLLBACK")
     assert "Dense accuracy" in [metric.label for metric in page("--storage", searched_store).metric]

@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import COSTS, build_view
-from dashboard.wording import tables, words
+from dashboard.wording import descriptions, trial_tables
 from himap import PruningConfig
 from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
@@ -42,7 +42,7 @@ def test_each_cost_has_its_own_front(cost: str) -> None:
     assert view.cost.field == cost
     costs = [getattr(one, cost) for one in view.front]
     assert costs == sorted(costs)
-    assert words.cost_text(view.front[-1], view.cost)[-1] in "%s"
+    assert descriptions.cost_text(view.front[-1], view.cost)[-1] in "%s"
 
 
 def test_the_numbers_people_look_for_first() -> None:
@@ -85,7 +85,7 @@ def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing
 
 
 def test_details_tell_configuration_n_interval_latency_and_device() -> None:
-    told = dict(words.details(searched(4)[2]))
+    told = dict(descriptions.details(searched(4)[2]))
     assert told["K1"] == "layer 2, drop 50 % by instruction"
     assert told["K2"] == "layer 8, drop 75 % by intra_column"
     assert told["Tokens"] == "144 → 72 → 18"
@@ -93,12 +93,12 @@ def test_details_tell_configuration_n_interval_latency_and_device() -> None:
     assert told["True FLOPs"].endswith("% of dense")
     assert told["Latency"].endswith("on cpu: 2 threads of Xeon")
     assert "Seed" not in told
-    assert dict(words.details(searched(4)[3]))["Seed"] == "0"
+    assert dict(descriptions.details(searched(4)[3]))["Seed"] == "0"
 
 
 def test_details_of_what_was_not_measured() -> None:
     bare = Trial(number=0, state="complete", origin="sampler", config=PruningConfig.dense(), accuracy=0.5)
-    told = dict(words.details(bare))
+    told = dict(descriptions.details(bare))
     assert told["Accuracy"] == "50.0 %, n = 0"
     assert told["Latency"] == "not measured: the search times its front"
     assert told["Tokens"] == "– → – → –"
@@ -114,12 +114,12 @@ def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
     pairs = study_view.pairs(studies)
     assert list(pairs) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
     assert [one.id for one in pairs["qwenvl-mini", "pope"]] == [2, 1]
-    labels = {words.study_label(one) for one in studies}
+    labels = {descriptions.study_label(one) for one in studies}
     assert len(labels) == 3
 
 
 def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
-    caption = words.provenance(build_view(study_key(), searched(10)))
+    caption = descriptions.provenance(build_view(study_key(), searched(10)))
     for part in (
         "cpu: 2 threads of Xeon",
         "n = 500 questions of pope, validation split",
@@ -130,28 +130,28 @@ def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_es
     ):
         assert part in caption
     mixed = [replace(searched(3)[1], device="cuda: H100", n=100), *searched(1)]
-    caption = words.provenance(build_view(study_key(), mixed))
+    caption = descriptions.provenance(build_view(study_key(), mixed))
     assert "cpu: 2 threads of Xeon, cuda: H100" in caption
     assert "n = 100 to 500" in caption
 
 
 def test_tables() -> None:
     view = build_view(study_key(), searched(60))
-    front = tables.front_table(view)
+    front = trial_tables.front_table(view)
     assert list(front["number"]) == [one.number for one in view.front]
     assert front["accuracy_percent"].iloc[0] == pytest.approx(100 * view.front[0].accuracy)
     dense = view.dense
     assert dense is not None
     assert front["to_dense_points"].iloc[-1] == pytest.approx(100 * (view.front[-1].accuracy - dense.accuracy))
-    every = tables.all_table(view)
+    every = trial_tables.all_table(view)
     assert len(every) == 59
     assert list(every["origin"][3:7]) == ["random", "uniform", "downsample", "search"]
     assert every["front"].sum() == len(front)
-    assert list(tables.failure_table(view)["reason"]) == ["out of memory at layer 3"]
+    assert list(trial_tables.failure_table(view)["reason"]) == ["out of memory at layer 3"]
 
 
 def test_tables_of_nothing_have_their_columns() -> None:
     view = build_view(study_key(), [])
-    assert tables.front_table(view).empty
-    assert tables.all_table(view).empty
-    assert "reason" in tables.failure_table(view)
+    assert trial_tables.front_table(view).empty
+    assert trial_tables.all_table(view).empty
+    assert "reason" in trial_tables.failure_table(view)

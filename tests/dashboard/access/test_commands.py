@@ -18,7 +18,7 @@ from PIL import Image
 from dashboard.access import commands
 from dashboard.analysis.paired import compare, mcnemar
 from dashboard.analysis.study_view import build_view
-from dashboard.figures.trial import survivors, tokens_figure
+from dashboard.figures.token_charts import survivors, tokens_figure
 from objectives.data.source import Source, load_questions
 from storage import QuestionSource
 from tests.dashboard.generated_store import LAYERS, confirmation, searched, stopped, study_key

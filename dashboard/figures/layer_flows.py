@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.analysis.flow import Flow
+from dashboard.analysis.stored_flows import Flow
 from dashboard.figures.palette import Palette, lay_out, palette
 
 HEIGHT = 340

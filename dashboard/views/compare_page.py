@@ -8,11 +8,11 @@ import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard.analysis import history, paper, study_view, transfer
+from dashboard.analysis import borrowed_settings, paper, search_history, study_view
 from dashboard.context import Context
-from dashboard.figures.transfer import transfer_figure
+from dashboard.figures.settings_matrix import transfer_figure
 from dashboard.views.widgets import picture, table
-from dashboard.wording import text, words
+from dashboard.wording import descriptions, formatting
 from storage import StudySummary
 from storage.pareto import cheapest_within
 
@@ -45,7 +45,7 @@ def _row(here: Context, study: StudySummary) -> dict[str, object]:
         "failures": study.failed,
         "front_size": len(view.front),
         "confirmations": len(view.confirmed),
-        "hypervolume": history.hypervolume(view.complete),
+        "hypervolume": search_history.hypervolume(view.complete),
         "dense_percent": 100 * dense.accuracy if dense else None,
         "half_percent": 100 * half.accuracy if half else None,
         "near_percent": 100 * near.flops_ratio if near else None,
@@ -59,16 +59,18 @@ def _transfers(here: Context, views: dict[tuple[str, str], study_view.View]) -> 
         st.markdown("Needs two pairs with finished trials.")
         return
     models = {model for model, _ in views}
-    names = {pair: pair[1] if len(models) == 1 else words.pair_label(pair) for pair in views}
-    picture(transfer_figure(transfer.transfers(views), names, dark=here.dark), "warm_start")
+    names = {pair: pair[1] if len(models) == 1 else descriptions.pair_label(pair) for pair in views}
+    picture(transfer_figure(borrowed_settings.transfers(views), names, dark=here.dark), "warm_start")
     st.caption(
         "Accuracy to dense and share of its FLOPs, where a pair has measured the other's cheapest setting "
         "within one point of dense; ≈ marks an estimate of a stopped trial. Nothing is filled in: a launch "
         "with a larger --budget measures what is missing first."
     )
     with st.expander("The settings"):
-        for pair, setting in transfer.settings_of(views):
-            st.markdown(text.plain(f"{words.pair_label(pair)}: {words.configuration_text(setting)}"))
+        for pair, setting in borrowed_settings.settings_of(views):
+            st.markdown(
+                formatting.plain(f"{descriptions.pair_label(pair)}: {descriptions.configuration_text(setting)}")
+            )
 
 
 def _paper(views: dict[tuple[str, str], study_view.View]) -> None:

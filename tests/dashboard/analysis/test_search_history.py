@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from dashboard.analysis import history
+from dashboard.analysis import search_history
 from dashboard.analysis.importance import FEWEST, importance
-from dashboard.figures.history import busy_figure, growth_figure, importance_figure, stops_figure
+from dashboard.figures.search_charts import busy_figure, growth_figure, importance_figure, stops_figure
 from storage.records import Trial
 from tests.dashboard.generated_store import START, failed, measured, searched, stopped
 
@@ -30,56 +30,56 @@ def at(number: int, flops_ratio: float, accuracy: float, seconds: float, took: f
 
 def test_the_hypervolume_is_the_area_below_the_staircase() -> None:
     trials = [at(0, 0.5, 0.8, 1), at(1, 0.2, 0.5, 2), at(2, 0.6, 0.7, 3), at(3, 1.2, 0.99, 4)]
-    assert history.hypervolume(trials) == pytest.approx(0.3 * 0.5 + 0.5 * 0.8)
-    assert history.hypervolume([]) == 0
+    assert search_history.hypervolume(trials) == pytest.approx(0.3 * 0.5 + 0.5 * 0.8)
+    assert search_history.hypervolume([]) == 0
 
 
 def test_growth_ends_at_the_hypervolume_and_never_falls() -> None:
     trials = searched(60)
-    grown = history.growth(trials)
-    assert grown.volumes[-1] == pytest.approx(history.hypervolume(trials))
+    grown = search_history.growth(trials)
+    assert grown.volumes[-1] == pytest.approx(search_history.hypervolume(trials))
     assert list(grown.volumes) == sorted(grown.volumes)
     assert len(grown.numbers) == len(grown.seconds) == 59
     assert grown.seconds[0] == pytest.approx(4.2)
-    assert history.growth([]) == history.Growth((), (), ())
+    assert search_history.growth([]) == search_history.Growth((), (), ())
 
 
 def test_growth_follows_the_order_in_which_trials_finished() -> None:
     late, early = at(0, 0.5, 0.8, 9), at(1, 0.6, 0.7, 2)
-    assert history.growth([late, early]).volumes == pytest.approx((0.4 * 0.7, 0.5 * 0.8))
+    assert search_history.growth([late, early]).volumes == pytest.approx((0.4 * 0.7, 0.5 * 0.8))
 
 
 def test_the_controls_alone_reach_less_than_the_search() -> None:
     trials = searched(60)
-    level = history.control_volume(trials)
+    level = search_history.control_volume(trials)
     assert level is not None
-    assert 0 <= level < history.hypervolume(trials)
-    assert history.control_volume(trials[:3]) is None
+    assert 0 <= level < search_history.hypervolume(trials)
+    assert search_history.control_volume(trials[:3]) is None
 
 
 def test_workers_are_busy_while_trials_run() -> None:
-    found = history.busy([at(0, 0.5, 0.8, 10, 10), at(1, 0.5, 0.8, 10, 5), at(2, 0.5, 0.8, 20, 5)])
+    found = search_history.busy([at(0, 0.5, 0.8, 10, 10), at(1, 0.5, 0.8, 10, 5), at(2, 0.5, 0.8, 20, 5)])
     assert found.counts == (1, 2, 0, 1, 0)
     assert found.mean == pytest.approx((5 + 10 + 5) / 15)
-    _, means = history.windows(found, 4)
+    _, means = search_history.windows(found, 4)
     assert means == pytest.approx([1, 2, 0, 1])
-    assert history.busy([failed(0)]).times == ()
-    assert history.busy([replace(at(0, 0.5, 0.8, 1), reused=True)]).times == ()
-    assert history.windows(history.busy([]), 4) == ([], [])
+    assert search_history.busy([failed(0)]).times == ()
+    assert search_history.busy([replace(at(0, 0.5, 0.8, 1), reused=True)]).times == ()
+    assert search_history.windows(search_history.busy([]), 4) == ([], [])
 
 
 def test_the_rate_is_that_of_the_last_minutes() -> None:
     old = [at(i, 0.5, 0.8, i, 1) for i in range(50)]
     new = [at(100 + i, 0.5, 0.8, 10_000 + 30 * i, 30) for i in range(4)]
-    assert history.rate([*old, *new]) == pytest.approx(2.0)
-    assert history.rate([]) == 0
+    assert search_history.rate([*old, *new]) == pytest.approx(2.0)
+    assert search_history.rate([]) == 0
 
 
 def test_reasons_that_differ_only_in_numbers_are_one() -> None:
     trials = [failed(0, "hung for 60 s"), failed(1, "hung for 61.5 s"), failed(2, "out of memory")]
-    assert history.reasons(trials) == [("hung for … s", 2), ("out of memory", 1)]
-    assert history.saved([stopped(0, asked=100), stopped(1, asked=150)], 500) == pytest.approx(0.75)
-    assert history.saved([], 500) == 0
+    assert search_history.reasons(trials) == [("hung for … s", 2), ("out of memory", 1)]
+    assert search_history.saved([stopped(0, asked=100), stopped(1, asked=150)], 500) == pytest.approx(0.75)
+    assert search_history.saved([], 500) == 0
 
 
 def dependent(count: int) -> list[Trial]:
@@ -121,12 +121,12 @@ def test_too_little_is_told_as_nothing() -> None:
 
 def test_the_figures_show_what_was_worked_out() -> None:
     trials = searched(60)
-    grown = history.growth(trials)
+    grown = search_history.growth(trials)
     figure = growth_figure({"a<b>": grown, "other": grown}, 0.5, seconds=True)
     assert figure.data[0].name == "a&lt;b&gt;"
     assert list(figure.data[0].x) == list(grown.seconds)
     found = importance(trials)
     assert found is not None
     assert len(importance_figure(found).data[0].y) == 6
-    assert busy_figure(history.busy(trials)).data[0].y is not None
+    assert busy_figure(search_history.busy(trials)).data[0].y is not None
     assert list(stops_figure([stopped(1)], 500).data[0].x) == [96]

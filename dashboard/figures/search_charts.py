@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
-from dashboard.analysis.history import Busy, Growth, windows
 from dashboard.analysis.importance import PARAMETERS, Importance
+from dashboard.analysis.search_history import Busy, Growth, windows
 from dashboard.figures.palette import lay_out, palette
-from dashboard.wording import text
+from dashboard.wording import formatting
 from storage.records import Trial
 
 HEIGHT = 340
@@ -28,7 +28,7 @@ def growth_figure(
                 x=grown.seconds if seconds else grown.numbers,
                 y=grown.volumes,
                 mode="lines",
-                name=text.inert(name),
+                name=formatting.inert(name),
                 line={
                     "shape": "hv",
                     "width": 2.5 if index == 0 else 1.5,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from dashboard.analysis.study_view import LANDMARKS, Cost, View
-from dashboard.wording import text
+from dashboard.wording import formatting
 from storage.confirmation import Confirmation
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
@@ -16,14 +16,14 @@ def cost_text(trial: Trial, cost: Cost) -> str:
     """The cost of a trial in words."""
     value = getattr(trial, cost.field)
     if cost.unit == "ms":
-        return text.milliseconds(value)
-    return text.percent(value) if cost.unit == "%" else text.amount(value, cost.unit)
+        return formatting.milliseconds(value)
+    return formatting.percent(value) if cost.unit == "%" else formatting.amount(value, cost.unit)
 
 
 def configuration_text(trial: Trial) -> str:
     """The configuration in one line: where, how much, by which criterion."""
-    shallow = f"K1 {trial.config.k1}, drop {text.number(trial.config.r1)} % by {trial.config.phi_shallow}"
-    deep = f"K2 {trial.config.k2}, drop {text.number(trial.config.r2)} % by {trial.config.phi_deep}"
+    shallow = f"K1 {trial.config.k1}, drop {formatting.number(trial.config.r1)} % by {trial.config.phi_shallow}"
+    deep = f"K2 {trial.config.k2}, drop {formatting.number(trial.config.r2)} % by {trial.config.phi_deep}"
     deep_left = trial.config.r2 if trial.tokens_after_k1 > 0 else 0
     parts = [part for part, rate in ((shallow, trial.config.r1), (deep, deep_left)) if rate > 0]
     return "; ".join(parts) or "nothing dropped"
@@ -32,27 +32,27 @@ def configuration_text(trial: Trial) -> str:
 def tokens_text(trial: Trial) -> str:
     """How many image tokens run in the three parts of the decoder."""
     counts = (trial.image_tokens, trial.tokens_after_k1, trial.tokens_after_k2)
-    return " → ".join(text.number(count) for count in counts)
+    return " → ".join(formatting.number(count) for count in counts)
 
 
 def details(trial: Trial) -> list[tuple[str, str]]:
     """Everything to know about one complete trial, as pairs of name and text (not yet escaped)."""
     interval = f"{100 * trial.accuracy_low:.1f}–{100 * trial.accuracy_high:.1f}"
     known = math.isfinite(trial.accuracy_low) and math.isfinite(trial.accuracy_high)
-    accuracy = f"{text.percent(trial.accuracy)}" + (f" ({interval})" if known else "")
+    accuracy = f"{formatting.percent(trial.accuracy)}" + (f" ({interval})" if known else "")
     estimate = "" if trial.complete else ", an estimate: stopped early"
-    latency = text.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
+    latency = formatting.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
     device = f" on {trial.device}" if trial.device else ""
     timed = math.isfinite(trial.latency_ms)
     seeded = [("Seed", str(trial.config.seed))] if "random" in (trial.config.phi_shallow, trial.config.phi_deep) else []
     return [
-        ("K1", f"layer {trial.config.k1}, drop {text.number(trial.config.r1)} % by {trial.config.phi_shallow}"),
-        ("K2", f"layer {trial.config.k2}, drop {text.number(trial.config.r2)} % by {trial.config.phi_deep}"),
+        ("K1", f"layer {trial.config.k1}, drop {formatting.number(trial.config.r1)} % by {trial.config.phi_shallow}"),
+        ("K2", f"layer {trial.config.k2}, drop {formatting.number(trial.config.r2)} % by {trial.config.phi_deep}"),
         *seeded,
         ("Tokens", tokens_text(trial)),
         ("Accuracy", f"{accuracy}, n = {trial.n}{estimate}"),
-        ("True FLOPs", f"{text.amount(trial.flops, 'FLOPs')}, {text.percent(trial.flops_ratio)} of dense"),
-        ("Paper FLOPs", text.amount(trial.paper_flops, " multiply-adds")),
+        ("True FLOPs", f"{formatting.amount(trial.flops, 'FLOPs')}, {formatting.percent(trial.flops_ratio)} of dense"),
+        ("Paper FLOPs", formatting.amount(trial.paper_flops, " multiply-adds")),
         ("Latency", latency + device if timed else "not measured: the search times its front"),
     ]
 
@@ -66,8 +66,8 @@ def trial_title(trial: Trial) -> str:
 def confirmation_text(confirmation: Confirmation) -> str:
     """What the held-out measurement says, in one line."""
     return (
-        f"{text.percent(confirmation.accuracy)} on {confirmation.n} {confirmation.split} questions, "
-        f"{text.points(confirmation.difference)} to dense "
+        f"{formatting.percent(confirmation.accuracy)} on {confirmation.n} {confirmation.split} questions, "
+        f"{formatting.points(confirmation.difference)} to dense "
         f"({100 * confirmation.difference_low:+.1f} to {100 * confirmation.difference_high:+.1f}): "
         f"{confirmation.verdict().partition(':')[0]}"
     )

@@ -12,9 +12,9 @@ from dashboard.access import commands
 from dashboard.analysis.paired import Paired, compare
 from dashboard.analysis.study_view import LANDMARKS, View
 from dashboard.context import Context
-from dashboard.figures import trial as trial_figures
+from dashboard.figures import token_charts
 from dashboard.views.widgets import picture, trial_table
-from dashboard.wording import text, words
+from dashboard.wording import descriptions, formatting
 from storage import QuestionSource, StudyKey, StudySummary
 from storage.records import Trial
 
@@ -33,7 +33,7 @@ def show(here: Context, study: StudySummary) -> None:
     with right:
         st.markdown("**Tokens left by layer**")
         picture(
-            trial_figures.tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=here.dark), "tokens-by-layer"
+            token_charts.tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=here.dark), "tokens-by-layer"
         )
     dense = view.dense
     st.subheader("Against dense, question by question", anchor=False)
@@ -80,9 +80,9 @@ def _label(trial: Trial, view: View) -> str:
     parts = [
         f"{trial.number}",
         role,
-        text.percent(trial.flops_ratio) + " of dense",
-        text.percent(trial.accuracy),
-        words.configuration_text(trial),
+        formatting.percent(trial.flops_ratio) + " of dense",
+        formatting.percent(trial.accuracy),
+        descriptions.configuration_text(trial),
     ]
     return " · ".join(part for part in parts if part)
 
@@ -106,7 +106,7 @@ def _differences(view: View, found: Paired) -> None:
     columns = st.columns(4)
     quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
     interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}, n = {found.asked}"
-    columns[0].metric("Difference to dense", text.points(found.difference), interval, **quiet)
+    columns[0].metric("Difference to dense", formatting.points(found.difference), interval, **quiet)
     columns[1].metric("Lost", len(found.lost))
     columns[2].metric("Won", len(found.won))
     columns[3].metric("McNemar's p", "–" if found.p is None else f"{found.p:.2g}")
@@ -127,7 +127,7 @@ def _gallery(view: View, name: str, numbers: Sequence[int]) -> None:
     try:
         shown = _questions(view.key, view.questions, part)
     except commands.OutsideError as error:
-        st.warning(text.plain(text.sentence(str(error))))
+        st.warning(formatting.plain(formatting.sentence(str(error))))
         return
     for column, one in zip(st.columns(SHOWN), shown, strict=False):
         with column:
@@ -137,7 +137,7 @@ def _gallery(view: View, name: str, numbers: Sequence[int]) -> None:
 
 
 def _asked(one: commands.Shown) -> None:
-    st.markdown(f"{text.plain(f'{one.number}: {one.text}')}  \n**{text.plain(_right(one))}**")
+    st.markdown(f"{formatting.plain(f'{one.number}: {one.text}')}  \n**{formatting.plain(_right(one))}**")
 
 
 def _right(one: commands.Shown) -> str:
@@ -159,7 +159,7 @@ def _tokens(view: View, trial: Trial, compared: Paired | None) -> None:
     try:
         found = _survivors(key, view.questions, trial, number)
     except commands.OutsideError as error:
-        st.error(text.plain(text.sentence(str(error))), icon=":material/error:")
+        st.error(formatting.plain(formatting.sentence(str(error))), icon=":material/error:")
         return
     _overlays(trial, found)
 
@@ -171,8 +171,8 @@ def _overlays(trial: Trial, found: commands.Survivors) -> None:
     with words_beside:
         _asked(found.question)
         st.markdown(
-            f"| | Answer |\n|---|---|\n| Dense | {text.plain(found.dense_answer)} |\n"
-            f"| Pruned | {text.plain(found.answer)} |"
+            f"| | Answer |\n|---|---|\n| Dense | {formatting.plain(found.dense_answer)} |\n"
+            f"| Pruned | {formatting.plain(found.answer)} |"
         )
 
 
@@ -184,8 +184,8 @@ def _overlay(place: Any, trial: Trial, seen: commands.Seen) -> None:
         (f"After K2 = {trial.config.k2} by {trial.config.phi_deep}", seen.after_k2, len(seen.after_k2)),
     ]
     for column, (name, kept, left) in zip(place.columns(3), steps, strict=True):
-        column.image(trial_figures.survivors(seen.image, seen.grid, kept), width="stretch")
-        column.caption(text.plain(f"{name}: {left} of {total}"))
+        column.image(token_charts.survivors(seen.image, seen.grid, kept), width="stretch")
+        column.caption(formatting.plain(f"{name}: {left} of {total}"))
 
 
 @st.cache_data(show_spinner="Drawing questions", max_entries=64)

@@ -14,7 +14,7 @@ from dashboard.context import Context
 from dashboard.figures import front
 from dashboard.views import empty
 from dashboard.views.widgets import table, trial_table
-from dashboard.wording import tables, text, words
+from dashboard.wording import descriptions, formatting, trial_tables
 from storage import StudySummary
 from storage.confirmation import MARGIN
 from storage.pareto import NOT_WORSE, WITHIN_MARGINS, OperatingPoint, cheapest_within
@@ -64,9 +64,9 @@ def choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
     points.append(("most accurate", view.front[-1] if view.front else None, MARGIN))
     chosen = view.trial(context.chosen_number(view))
     if chosen is not None and chosen.complete:
-        points.append((f"the chosen one, {words.trial_title(chosen)}", chosen, MARGIN))
+        points.append((f"the chosen one, {descriptions.trial_title(chosen)}", chosen, MARGIN))
     return {
-        text.capitalized(name): (OperatingPoint("", name, margin), trial)
+        formatting.capitalized(name): (OperatingPoint("", name, margin), trial)
         for name, trial, margin in points
         if trial is not None
     }
@@ -74,7 +74,7 @@ def choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
 
 def csv(trials: list[Trial]) -> bytes:
     """Every trial with every field but its scores, one row each; numbers in the units of the store."""
-    frame = pd.DataFrame([tables.flat(trial) for trial in trials])
+    frame = pd.DataFrame([trial_tables.flat(trial) for trial in trials])
     return frame.to_csv(index=False).encode()
 
 
@@ -98,7 +98,7 @@ def _preset(view: View) -> None:
         on_click="ignore",
         key="preset",
     )
-    verdict = text.plain(text.sentence(preset.certificate.verdict))
+    verdict = formatting.plain(formatting.sentence(preset.certificate.verdict))
     if trial.number not in view.confirmed:
         st.warning(
             "An estimate on validation questions, not certified on held-out ones. The best of many noisy "
@@ -132,7 +132,7 @@ def _confirm(here: Context, view: View) -> None:
         st.markdown("Nothing of this study is confirmed yet. Results appear here by themselves.")
         return
     st.markdown("**Confirmed so far**")
-    table(tables.confirmation_table(view))
+    table(trial_tables.confirmation_table(view))
 
 
 def _picture(here: Context, study: StudySummary) -> None:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.analysis import flow
-from dashboard.figures import flow as flow_figures
+from dashboard.analysis import stored_flows
+from dashboard.figures import layer_flows
 from dashboard.views.widgets import picture
-from dashboard.wording import text
+from dashboard.wording import formatting
 
 FOLDER = Path("flow")
 
 
 def show(*, dark: bool) -> None:
     """The page of the flows in the folder that `objectives.flow` writes into."""
-    flows = flow.read_all(FOLDER)
+    flows = stored_flows.read_all(FOLDER)
     if not flows:
         st.subheader("No information flow measured yet", anchor=False)
         st.markdown("In this folder, in another terminal; the flows in `flow/` appear here:")
@@ -27,11 +27,13 @@ def show(*, dark: bool) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         st.subheader("Saliency by layer", anchor=False)
-        picture(flow_figures.saliency_figure(chosen, dark=dark), "saliency")
+        picture(layer_flows.saliency_figure(chosen, dark=dark), "saliency")
     with right:
         st.subheader("Bias ratio by layer", anchor=False)
-        picture(flow_figures.ratio_figure(chosen, dark=dark), "ratio")
-        st.caption(text.plain("Below 0, cutting image-to-text flow hurts more; above 0, cutting image-to-image."))
+        picture(layer_flows.ratio_figure(chosen, dark=dark), "ratio")
+        st.caption(formatting.plain("Below 0, cutting image-to-text flow hurts more; above 0, cutting image-to-image."))
     st.subheader("The paper's claims", anchor=False)
-    lines = [f"| {text.plain(claim)} | {text.plain(verdict)} |" for claim, verdict in flow.claims(chosen)]
+    lines = [
+        f"| {formatting.plain(claim)} | {formatting.plain(verdict)} |" for claim, verdict in stored_flows.claims(chosen)
+    ]
     st.markdown("\n".join(["| Claim | Here |", "|---|---|", *lines]))

@@ -11,12 +11,11 @@ from dashboard.analysis import study_view
 from dashboard.analysis.filters import Filter, choices
 from dashboard.analysis.study_view import COSTS, STATES, View
 from dashboard.context import Context
-from dashboard.figures import facets
-from dashboard.figures import front as figures
+from dashboard.figures import facets, front
 from dashboard.figures.front import Coloring
 from dashboard.views import zoom
 from dashboard.views.widgets import table, trial_table
-from dashboard.wording import tables, text, words
+from dashboard.wording import descriptions, formatting, trial_tables
 from dashboard.wording.columns import COLUMNS
 from storage import StudySummary
 from storage.pareto import cheapest_within
@@ -44,7 +43,7 @@ def show(here: Context, study: StudySummary) -> None:
         st.caption("All on one scale. Choose a single pair to click its trials.")
     else:
         _front(view, coloring or "role", dark=here.dark)
-    st.caption(text.plain(words.provenance(whole)))
+    st.caption(formatting.plain(descriptions.provenance(whole)))
     _tables(view)
 
 
@@ -66,17 +65,17 @@ def headline(view: View) -> None:
     def against_dense(trial: Trial | None) -> str | None:
         if trial is None or dense is None:
             return None
-        return f"{text.points(trial.accuracy - dense.accuracy)} to dense"
+        return f"{formatting.points(trial.accuracy - dense.accuracy)} to dense"
 
     columns = st.columns(4)
     quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
-    columns[0].metric("Dense accuracy", text.percent(dense.accuracy) if dense else "not measured yet")
+    columns[0].metric("Dense accuracy", formatting.percent(dense.accuracy) if dense else "not measured yet")
     columns[1].metric(
-        "Best at ≤ 50 % FLOPs", text.percent(half.accuracy) if half else "none yet", against_dense(half), **quiet
+        "Best at ≤ 50 % FLOPs", formatting.percent(half.accuracy) if half else "none yet", against_dense(half), **quiet
     )
     columns[2].metric(
         "Cheapest within 1 point of dense",
-        f"{text.percent(near.flops_ratio)} FLOPs" if near else "none yet",
+        f"{formatting.percent(near.flops_ratio)} FLOPs" if near else "none yet",
         against_dense(near),
         **quiet,
     )
@@ -113,7 +112,7 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
     left, right = st.columns([2, 1], gap="medium")
     scope = f"{view.key.name} {view.cost.field}"
     with left, st.container(key=BOX):
-        figure = figures.front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope))
+        figure = front.front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope))
         st.plotly_chart(
             figure,
             key="front",
@@ -155,7 +154,7 @@ def _beside(here: Context, study: StudySummary) -> list[StudySummary]:
     known = [pair for pair in st.session_state.get("beside", []) if pair in others]
     st.session_state["beside"] = known
     with st.popover("Side by side", icon=":material/grid_view:"):
-        chosen = st.multiselect("Also show", others, format_func=words.pair_label, key="beside")
+        chosen = st.multiselect("Also show", others, format_func=descriptions.pair_label, key="beside")
     return [latest[pair] for pair in chosen]
 
 
@@ -172,11 +171,11 @@ def _tables(view: View) -> None:
     with front:
         _front_table(view, chosen)
     with every:
-        table(tables.all_table(view))
+        table(trial_tables.all_table(view))
     with stopped:
-        _or_nothing(tables.stopped_table(view), "No trial was stopped early.")
+        _or_nothing(trial_tables.stopped_table(view), "No trial was stopped early.")
     with failed:
-        _or_nothing(tables.failure_table(view), "No trial failed.")
+        _or_nothing(trial_tables.failure_table(view), "No trial failed.")
 
 
 def _or_nothing(frame: Any, otherwise: str) -> None:
@@ -187,7 +186,7 @@ def _or_nothing(frame: Any, otherwise: str) -> None:
 
 
 def _front_table(view: View, chosen: Trial | None) -> None:
-    frame, numbers = tables.front_table(view), [trial.number for trial in view.front]
+    frame, numbers = trial_tables.front_table(view), [trial.number for trial in view.front]
     rows = [numbers.index(chosen.number)] if chosen is not None and chosen.number in numbers else []
     # another key when rows move, or a row number goes stale
     key = f"front-table {view.key.name} {view.cost.field} {numbers} {rows}"

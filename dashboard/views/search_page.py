@@ -7,13 +7,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard.analysis import history, study_view
+from dashboard.analysis import search_history, study_view
 from dashboard.analysis.importance import FEWEST, Importance, importance
 from dashboard.analysis.study_view import View
 from dashboard.context import Context
-from dashboard.figures import history as history_figures
+from dashboard.figures import search_charts
 from dashboard.views.widgets import picture, table
-from dashboard.wording import tables, text, words
+from dashboard.wording import descriptions, formatting, trial_tables
 from storage import StudySummary
 from storage.records import Trial
 
@@ -31,13 +31,13 @@ def show(here: Context, study: StudySummary) -> None:
         _importance(here, study)
     st.subheader("Workers", anchor=False)
     every = [trial for one in _sisters(here, study) for trial in here.trials(one)]
-    found = history.busy(every)
+    found = search_history.busy(every)
     if found.times:
         st.caption(
             f"All pairs of this model and seed: {found.mean:.1f} trials ran at a time while any ran. "
             "Drawn from when each finished and how long it took."
         )
-        picture(history_figures.busy_figure(found, dark=here.dark), "busy")
+        picture(search_charts.busy_figure(found, dark=here.dark), "busy")
     left, right = st.columns(2, gap="medium")
     with left:
         _stopped(view, dark=here.dark)
@@ -51,17 +51,20 @@ def _numbers(view: View, trials: list[Trial]) -> None:
     last = max((trial.created_at for trial in trials), default=None)
     columns[0].metric("Trials", len(trials), f"{len(view.complete)} measured to the end", **quiet)
     columns[1].metric(
-        "Hypervolume", f"{history.hypervolume(view.complete):.3f}", f"{len(view.front)} on the front", **quiet
+        "Hypervolume", f"{search_history.hypervolume(view.complete):.3f}", f"{len(view.front)} on the front", **quiet
     )
     columns[2].metric("Stopped early", len(view.stopped), _share(len(view.stopped), len(trials)), **quiet)
     columns[3].metric("Failed", len(view.failed), _share(len(view.failed), len(trials)), **quiet)
     columns[4].metric(
-        "Trials a minute", f"{history.rate(trials):.1f}", f"last at {last:%H:%M:%S} UTC" if last else None, **quiet
+        "Trials a minute",
+        f"{search_history.rate(trials):.1f}",
+        f"last at {last:%H:%M:%S} UTC" if last else None,
+        **quiet,
     )
 
 
 def _share(part: int, whole: int) -> str | None:
-    return f"{text.percent(part / whole, 0)} of all" if part and whole else None
+    return f"{formatting.percent(part / whole, 0)} of all" if part and whole else None
 
 
 def _growth(here: Context, study: StudySummary, view: View) -> None:
@@ -70,10 +73,10 @@ def _growth(here: Context, study: StudySummary, view: View) -> None:
         unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over", label_visibility="collapsed")
     pair = (study.key.model, study.key.questions)
     others = [one for one in study_view.pairs(here.studies)[pair] if one.id != study.id]
-    lines = {"this study": history.growth(view.complete)}
-    lines |= {words.short_study_label(one): history.growth(here.trials(one)) for one in others}
-    control = history.control_volume(view.complete)
-    picture(history_figures.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth")
+    lines = {"this study": search_history.growth(view.complete)}
+    lines |= {descriptions.short_study_label(one): search_history.growth(here.trials(one)) for one in others}
+    control = search_history.control_volume(view.complete)
+    picture(search_charts.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth")
     st.caption(
         "Area below the front, against dense's FLOPs and accuracy 0. To compare with random search, run one "
         "of the same pair beside it: `--sampler random --seed 1`."
@@ -90,11 +93,11 @@ def _importance(here: Context, study: StudySummary) -> None:
     if found is None:
         st.markdown(f"Needs {FEWEST} trials that differ in it.")
         return
-    picture(history_figures.importance_figure(found, dark=here.dark), "importance")
+    picture(search_charts.importance_figure(found, dark=here.dark), "importance")
     trust = "" if found.explained > 0.3 else " **That is little: read nothing into the shares.**"
     st.caption(
         f"What a random forest loses when one parameter is shuffled, over {found.trials} trials. It explains "
-        f"{text.percent(max(0.0, found.explained), 0)} of the variance on trials it did not see.{trust}"
+        f"{formatting.percent(max(0.0, found.explained), 0)} of the variance on trials it did not see.{trust}"
     )
 
 
@@ -118,13 +121,13 @@ def _stopped(view: View, *, dark: bool) -> None:
     if not view.stopped:
         st.markdown("No trial was stopped early.")
         return
-    spared = history.saved(view.stopped, view.key.n_questions)
+    spared = search_history.saved(view.stopped, view.key.n_questions)
     st.caption(
         f"{len(view.stopped)} trials were given up as surely less accurate than one that costs no more, and "
-        f"spared {text.percent(spared, 0)} of their questions. Their accuracies are estimates."
+        f"spared {formatting.percent(spared, 0)} of their questions. Their accuracies are estimates."
     )
-    picture(history_figures.stops_figure(view.stopped, view.key.n_questions, dark=dark), "stops")
-    table(tables.stopped_table(view))
+    picture(search_charts.stops_figure(view.stopped, view.key.n_questions, dark=dark), "stops")
+    table(trial_tables.stopped_table(view))
 
 
 def _failed(view: View) -> None:
@@ -132,7 +135,7 @@ def _failed(view: View) -> None:
     if not view.failed:
         st.markdown("No trial failed.")
         return
-    counted = pd.DataFrame(history.reasons(view.failed), columns=["reason", "count"])
+    counted = pd.DataFrame(search_history.reasons(view.failed), columns=["reason", "count"])
     table(counted)
     with st.expander(f"All failed trials ({len(view.failed)})"):
-        table(tables.failure_table(view))
+        table(trial_tables.failure_table(view))

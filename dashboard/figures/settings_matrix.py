@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.analysis.transfer import Cell, Pair
+from dashboard.analysis.borrowed_settings import Cell, Pair
 from dashboard.figures.palette import lay_out, palette
-from dashboard.wording import text
+from dashboard.wording import formatting
 
 _SCALE = 5.0  # points of accuracy at which a cell is fully colored
 
@@ -23,8 +23,8 @@ def transfer_figure(
     figure = go.Figure(
         go.Heatmap(
             z=[[None if cell is None else cell.to_dense for cell in line] for line in cells],
-            x=[text.inert(names[column]) for column in columns],
-            y=[text.inert(names[row]) for row in rows],
+            x=[formatting.inert(names[column]) for column in columns],
+            y=[formatting.inert(names[row]) for row in rows],
             zmin=-_SCALE,
             zmax=_SCALE,
             hoverinfo="skip",
@@ -58,4 +58,4 @@ def _written(cell: Cell | None) -> str:
     if cell is None:
         return "not measured"
     about = "≈ " if not cell.trial.complete else ""
-    return f"{about}{text.points(cell.to_dense / 100)}<br>{text.percent(cell.trial.flops_ratio, 0)} FLOPs"
+    return f"{about}{formatting.points(cell.to_dense / 100)}<br>{formatting.percent(cell.trial.flops_ratio, 0)} FLOPs"

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from dashboard.analysis import paper, transfer
+from dashboard.analysis import borrowed_settings, paper
 from dashboard.analysis.filters import Filter, choices
 from dashboard.analysis.study_view import build_view, preset, suggested
-from dashboard.figures import transfer as transfer_figures
+from dashboard.figures import settings_matrix
 from dashboard.figures.facets import facets_figure
-from dashboard.views import export, zoom
-from dashboard.views.fronts import narrowed
-from dashboard.wording.words import provenance
+from dashboard.views import export_page, zoom
+from dashboard.views.fronts_page import narrowed
+from dashboard.wording.descriptions import provenance
 from storage import QuestionSource
 from tests.dashboard.generated_store import confirmation, failed, searched, stopped, study_key
 
@@ -26,26 +26,26 @@ def test_a_borrowed_setting_is_looked_up_and_never_guessed() -> None:
     lender, borrower = build_view(study_key("a"), searched(60)), build_view(study_key("b"), searched(20, 1))
     setting = suggested(lender)
     assert setting is not None
-    assert transfer.borrowed(setting, borrower) is None
+    assert borrowed_settings.borrowed(setting, borrower) is None
     same = replace(setting, number=70, origin="warm_start", accuracy=0.5)
     measured = build_view(study_key("b"), [*searched(20, 1), same])
-    cell = transfer.borrowed(setting, measured)
+    cell = borrowed_settings.borrowed(setting, measured)
     assert cell is not None
     assert measured.dense is not None
     assert cell.to_dense == pytest.approx(100 * (0.5 - measured.dense.accuracy))
-    found = transfer.transfers({("m", "a"): lender, ("m", "b"): measured})
+    found = borrowed_settings.transfers({("m", "a"): lender, ("m", "b"): measured})
     assert found["m", "a"]["m", "b"] == cell
     names = {("m", "a"): "a", ("m", "b"): "b"}
-    empty = transfer_figures.transfer_figure({("m", "a"): {("m", "b"): None}}, names)
+    empty = settings_matrix.transfer_figure({("m", "a"): {("m", "b"): None}}, names)
     assert [note.text for note in empty.layout.annotations] == ["not measured"] * 2
 
 
 def test_an_estimate_of_a_stopped_trial_is_marked() -> None:
     setting = stopped(50)
     target = build_view(study_key("b"), [*searched(10), setting])
-    cell = transfer.borrowed(replace(setting, state="complete", reason=""), target)
+    cell = borrowed_settings.borrowed(replace(setting, state="complete", reason=""), target)
     assert cell is not None
-    assert transfer_figures._written(cell).startswith("≈ ")
+    assert settings_matrix._written(cell).startswith("≈ ")
 
 
 def test_the_papers_table_stands_beside_ours() -> None:
@@ -127,7 +127,7 @@ def test_measured_presets_have_a_certificate_and_others_say_that_they_are_estima
 
 
 def test_the_csv_holds_every_trial_and_field() -> None:
-    frame = pd.read_csv(io.BytesIO(export.csv([*searched(41), failed(50)])))
+    frame = pd.read_csv(io.BytesIO(export_page.csv([*searched(41), failed(50)])))
     assert len(frame) == 42
     assert {"number", "state", "reason", "flops_ratio", "metric f1", "version torch"} <= set(frame)
     assert frame["accuracy"].iloc[0] == pytest.approx(searched(1)[0].accuracy)
@@ -135,7 +135,7 @@ def test_the_csv_holds_every_trial_and_field() -> None:
 
 def test_the_confirming_command_has_no_password_and_is_quoted() -> None:
     view = build_view(study_key("pope; rm -rf x"), searched(5))
-    command = export.command("postgresql://u:secret@h/d", view)
+    command = export_page.command("postgresql://u:secret@h/d", view)
     assert "secret" not in command
     assert "'pope; rm -rf x'" in command
     assert command.startswith("python -m search.export --storage postgresql://u:PASSWORD@h/d")
@@ -144,18 +144,18 @@ def test_the_confirming_command_has_no_password_and_is_quoted() -> None:
 def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> None:
     asked = QuestionSource("my data.jsonl", data="my data.jsonl", metric="anls")
     view = build_view(study_key("mine-anls", source="12345678"), searched(5), questions=asked)
-    command = export.command("sqlite:///himap.db", view)
+    command = export_page.command("sqlite:///himap.db", view)
     assert "--data 'my data.jsonl' --metric anls --out presets/" in command
     assert "--benchmark" not in command
     document = yaml.safe_load(preset(view, view.complete[0]).yaml())
     assert document["measured"][0]["questions"] == asked.options
     nasty = build_view(study_key("m", source="1"), searched(5), questions=QuestionSource("x", data="x'; rm -rf y"))
-    assert shlex.split(export.command("sqlite:///himap.db", nasty))[-3] == "x'; rm -rf y"
+    assert shlex.split(export_page.command("sqlite:///himap.db", nasty))[-3] == "x'; rm -rf y"
 
 
 def test_choices_are_named_members_of_the_front() -> None:
     view = build_view(study_key(), searched(60))
-    found = export.choices(view)
+    found = export_page.choices(view)
     assert all(trial in view.front for _, trial in found.values())
     assert found["Most accurate"][1] == view.front[-1]
-    assert export.choices(build_view(study_key(), [failed(0)])) == {}
+    assert export_page.choices(build_view(study_key(), [failed(0)])) == {}
