@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from himap.config import PruningConfig
 from himap.errors import ConfigError
-from himap.presets.preset import Preset
+from himap.presets import Preset
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within
 from storage.pareto import front as pareto_front

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from himap import Preset, read_preset
 from himap.errors import HimapError
-from himap.presets.schema import Measured
+from himap.presets import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.options import source_of
 from objectives.errors import ObjectiveError
