@@ -1,7 +1,8 @@
-"""Reading the store from Streamlit: opened once, looked at cheaply, trials kept until they change."""
+"""Reads of the store that Streamlit keeps until the store changes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -19,8 +20,8 @@ from storage import (
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a glance at the store gave: a stamp that changes when anything did, and a store or a problem."""
+class StoreState:
+    """A store, or the problem with it; `stamp` changes whenever anything in the store does."""
 
     stamp: str
     store: Store | None = None
@@ -28,47 +29,46 @@ class Look:
     missing: bool = False
 
 
-def look(url: str) -> Look:
-    """Glance at the store: one short query when it is open already. Never raises, never creates it."""
+@dataclass(frozen=True)
+class StudyRecords:
+    """The records of one study, without the per-question scores of its trials."""
+
+    trials: list[Trial]
+    confirmations: list[Confirmation]
+    questions: QuestionSource | None
+
+
+def store_state(url: str) -> StoreState:
+    """Return the state of a store, by one short query where it is open already. Never creates a store."""
     try:
-        return _glance(url)
+        return _open_state(url)
     except StorageError as error:
-        return Look(f"{error}", problem=str(error), missing=isinstance(error, StoreMissingError))
+        return StoreState(f"{error}", problem=str(error), missing=isinstance(error, StoreMissingError))
 
 
-def _glance(url: str) -> Look:
+def _open_state(url: str) -> StoreState:
     store = _open(url)
     try:
-        return Look(store.version_stamp(), store)
-    except StorageError:  # gone or replaced since it was opened: open it anew to find out which
+        return StoreState(store.version_stamp(), store)
+    except StorageError:  # deleted or replaced since it was opened: the second try says which
         _open.clear()
         store = _open(url)
-        return Look(store.version_stamp(), store)
+        return StoreState(store.version_stamp(), store)
 
 
 def studies(url: str, stamp: str, store: Store) -> list[StudySummary]:
-    """The studies of the store at that stamp."""
+    """Return the studies of a store at that stamp."""
     return _studies(url, stamp, store)
 
 
-def trials(url: str, study_id: int, store: Store) -> list[Trial]:
-    """The trials of a study without scores, read again only when the study changed."""
-    return _trials(url, study_id, store.version_stamp(study_id), store)
+def study_records(url: str, study_id: int, store: Store) -> StudyRecords:
+    """Return the records of a study; they are read again only when the study has changed."""
+    return _study_records(url, study_id, store.version_stamp(study_id), store)
 
 
-def confirmations(url: str, study_id: int, store: Store) -> list[Confirmation]:
-    """What of a study was measured again on held-out questions."""
-    return _confirmations(url, study_id, store.version_stamp(study_id), store)
-
-
-def questions(url: str, study_id: int, store: Store) -> QuestionSource | None:
-    """Where a study's questions come from, if they are not embedded."""
-    return _questions(url, study_id, store.version_stamp(study_id), store)
-
-
-def scores(url: str, study_id: int, numbers: tuple[int, ...], store: Store) -> dict[int, tuple[float, ...]]:
-    """One score per question of these trials, by number."""
-    return _scores(url, study_id, numbers, store.version_stamp(study_id), store)
+def scores(url: str, study_id: int, numbers: Sequence[int], store: Store) -> dict[int, tuple[float, ...]]:
+    """Return the per-question scores of some trials, by number."""
+    return _scores(url, study_id, tuple(numbers), store.version_stamp(study_id), store)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -82,18 +82,9 @@ def _studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
 
 
 @st.cache_resource(show_spinner="Reading trials", max_entries=40)
-def _trials(url: str, study_id: int, stamp: str, _store: Store) -> list[Trial]:
-    return _store.trials(study_id, scores=False)
-
-
-@st.cache_resource(show_spinner=False, max_entries=40)
-def _confirmations(url: str, study_id: int, stamp: str, _store: Store) -> list[Confirmation]:
-    return _store.confirmations(study_id)
-
-
-@st.cache_resource(show_spinner=False, max_entries=40)
-def _questions(url: str, study_id: int, stamp: str, _store: Store) -> QuestionSource | None:
-    return _store.questions(study_id)
+def _study_records(url: str, study_id: int, stamp: str, _store: Store) -> StudyRecords:
+    trials = _store.trials(study_id, scores=False)
+    return StudyRecords(trials, _store.confirmations(study_id), _store.questions(study_id))
 
 
 @st.cache_resource(show_spinner="Reading scores", max_entries=64)

@@ -1,42 +1,36 @@
-"""What the best setting of one pair costs on another: read off stored trials, never guessed. Pure."""
+"""What the suggested configuration of one study does in another, where that one has measured it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dashboard.analysis.study_view import View, canonical, suggested
+from dashboard.analysis.study_view import Pair, View, canonical, suggested
 from storage.records import Trial
-
-Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A borrowed setting on one pair: the points it gains over that pair's dense model, and its trial."""
+class Borrowed:
+    """A trial of a borrowed configuration, and the points it gains over that study's dense model."""
 
-    to_dense: float
+    points: float
     trial: Trial
 
 
-def borrowed(setting: Trial, target: View) -> Cell | None:
-    """What `setting` does on `target`; None where that pair has not measured it or its dense model."""
-    wanted = canonical(setting.config)
-    dense = target.dense
-    found = next((t for t in (*target.complete, *target.stopped) if canonical(t.config) == wanted), None)
-    return None if dense is None or found is None else Cell(100 * (found.accuracy - dense.accuracy), found)
+def borrowed(config_of: Trial, view: View) -> Borrowed | None:
+    """Return what a trial's configuration does in a study; None where it, or dense, is not measured there."""
+    wanted, dense = canonical(config_of.config), view.dense
+    trial = next((t for t in (*view.complete, *view.pruned) if canonical(t.config) == wanted), None)
+    return None if dense is None or trial is None else Borrowed(100 * (trial.accuracy - dense.accuracy), trial)
 
 
-def transfers(views: Mapping[Pair, View]) -> dict[Pair, dict[Pair, Cell | None]]:
-    """For each pair's suggested setting (the cheapest within one point of dense), its cell on every pair."""
-    settings = {pair: suggested(view) for pair, view in views.items()}
+def lent(views: Mapping[Pair, View]) -> dict[Pair, Trial]:
+    """Return the trial whose configuration each study lends: its cheapest within one point of dense."""
+    return {pair: trial for pair, view in views.items() if (trial := suggested(view)) is not None}
+
+
+def borrowed_everywhere(views: Mapping[Pair, View]) -> dict[Pair, dict[Pair, Borrowed | None]]:
+    """Return, for the configuration that each study lends, what it does in every study."""
     return {
-        pair: {other: borrowed(setting, view) for other, view in views.items()}
-        for pair, setting in settings.items()
-        if setting is not None
+        pair: {other: borrowed(trial, view) for other, view in views.items()} for pair, trial in lent(views).items()
     }
-
-
-def settings_of(views: Mapping[Pair, View]) -> Sequence[tuple[Pair, Trial]]:
-    """The setting that each pair lends."""
-    return [(pair, setting) for pair, view in views.items() if (setting := suggested(view)) is not None]

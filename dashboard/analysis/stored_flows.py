@@ -1,20 +1,21 @@
-"""Information flow as `python -m objectives.flow` measured it, read from its JSON files."""
+"""Information flow as `python -m objectives.flow` measured it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KIND, SCHEMA = "himap-flow", 1
-LARGEST = 200_000_000
+from objectives.errors import DataError
+from objectives.flow import results
+
+MAX_BYTES = 200_000_000
 
 
 @dataclass(frozen=True)
-class Flow:
-    """One measured pair; `summary` is as docs/flow.md lists it."""
+class StoredFlow:
+    """The flow of one model on one benchmark; `summary` is as docs/flow.md lists it."""
 
     model: str
     benchmark: str
@@ -22,32 +23,26 @@ class Flow:
     weights: str
     summary: Mapping[str, Any]
 
-
-def read_all(folder: Path) -> list[Flow]:
-    """The complete flows in a folder, files only and not below it; what is no flow is passed over."""
-    found = []
-    for path in sorted(folder.glob("*.json")) if folder.is_dir() else []:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > LARGEST:
-            continue
-        flow = _read(path)
-        if flow is not None:
-            found.append(flow)
-    return found
+    @property
+    def claims(self) -> list[tuple[str, str]]:
+        """The paper's claims, and whether this model agrees."""
+        return [(str(one["claim"]), str(one["verdict"])) for one in self.summary["hypotheses"]]
 
 
-def _read(path: Path) -> Flow | None:
+def read_all(folder: Path) -> list[StoredFlow]:
+    """Return the complete flows in a folder, without subfolders and links; any other file is skipped."""
+    paths = [path for path in sorted(folder.glob("*.json")) if path.is_file() and not path.is_symlink()]
+    flows = [_read(path) for path in paths if path.stat().st_size <= MAX_BYTES]
+    return [flow for flow in flows if flow is not None]
+
+
+def _read(path: Path) -> StoredFlow | None:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["kind"] != KIND or document["schema"] != SCHEMA or not document["complete"]:
+        document = results.read(path)
+        if not document["complete"]:
             return None
         key, summary = document["key"], document["summary"]
         _ = summary["saliency"]["visual_textual"][0]["mean"], summary["bias_ratio"][0], summary["hypotheses"]
-        names = str(key["model"]), str(key["benchmark"])
-        return Flow(*names, int(key["n"]), str(key["weights_digest"]), summary)
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return StoredFlow(str(key["model"]), str(key["benchmark"]), int(key["n"]), str(key["weights_digest"]), summary)
+    except (DataError, ValueError, LookupError, TypeError):
         return None
-
-
-def claims(flow: Flow) -> list[tuple[str, str]]:
-    """The paper's claims, and whether this model agrees."""
-    return [(str(one["claim"]), str(one["verdict"])) for one in flow.summary["hypotheses"]]

@@ -1,4 +1,4 @@
-"""Compare: all studies at a glance, what borrowing a setting costs, and the paper's table beside ours."""
+"""Compare: all studies at a glance, configurations of other studies, and the paper's table beside ours."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import pandas as pd
 import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
-from dashboard.analysis import borrowed_settings, paper, search_history, study_view
+from dashboard.analysis import paper
+from dashboard.analysis.borrowed_settings import borrowed_everywhere, lent
+from dashboard.analysis.study_view import Pair, View, best_within_flops
 from dashboard.context import Context
-from dashboard.figures.settings_matrix import transfer_figure
+from dashboard.figures.settings_matrix import settings_figure
 from dashboard.views.widgets import picture, table
-from dashboard.wording import descriptions, formatting
+from dashboard.wording.descriptions import configuration_text, pair_label
+from dashboard.wording.formatting import plain
 from storage import StudySummary
-from storage.pareto import cheapest_within
+from storage.pareto import cheapest_within, hypervolume
 
 
-def show(here: Context) -> None:
-    """The page of all studies."""
+def show(context: Context) -> None:
+    """Draw the page of all studies."""
     st.subheader("Studies", anchor=False)
     with st.spinner("Reading all studies"):
-        rows = [_row(here, study) for study in here.studies]
+        rows = [_row(context, study) for study in context.studies]
     table(pd.DataFrame(rows))
-    latest = {pair: of_pair[0] for pair, of_pair in study_view.pairs(here.studies).items()}
-    views = {pair: here.view(study) for pair, study in latest.items() if study.complete}
-    st.subheader("Borrowed settings", anchor=False)
-    _transfers(here, views)
+    views = {pair: context.view(study) for pair, study in context.latest_studies().items() if study.complete}
+    st.subheader("Configurations of other studies", anchor=False)
+    _borrowed(views, dark=context.dark)
     st.subheader("The paper beside ours", anchor=False)
     _paper(views)
 
 
-def _row(here: Context, study: StudySummary) -> dict[str, object]:
-    view = here.view(study)
-    dense, near = view.dense, cheapest_within(view.front, view.dense)
-    half = study_view.best_within_flops(view.complete)
+def _row(context: Context, study: StudySummary) -> dict[str, object]:
+    view = context.view(study)
+    dense, near, half = view.dense, cheapest_within(view.front, view.dense), best_within_flops(view.complete)
     return {
         "model": study.key.model,
         "benchmark": study.key.questions,
@@ -44,8 +45,8 @@ def _row(here: Context, study: StudySummary) -> dict[str, object]:
         "pruned": study.pruned,
         "failures": study.failed,
         "front_size": len(view.front),
-        "confirmations": len(view.confirmed),
-        "hypervolume": search_history.hypervolume(view.complete),
+        "certified": len(view.certified),
+        "hypervolume": hypervolume(view.complete),
         "dense_percent": 100 * dense.accuracy if dense else None,
         "half_percent": 100 * half.accuracy if half else None,
         "near_percent": 100 * near.flops_ratio if near else None,
@@ -54,34 +55,33 @@ def _row(here: Context, study: StudySummary) -> dict[str, object]:
     }
 
 
-def _transfers(here: Context, views: dict[tuple[str, str], study_view.View]) -> None:
+def _borrowed(views: dict[Pair, View], *, dark: bool) -> None:
     if len(views) < 2:
-        st.markdown("Needs two pairs with finished trials.")
+        st.markdown("This table needs finished trials of a second model or benchmark.")
         return
     models = {model for model, _ in views}
-    names = {pair: pair[1] if len(models) == 1 else descriptions.pair_label(pair) for pair in views}
-    picture(transfer_figure(borrowed_settings.transfers(views), names, dark=here.dark), "warm_start")
+    names = {pair: pair[1] if len(models) == 1 else pair_label(pair) for pair in views}
+    picture(settings_figure(borrowed_everywhere(views), names, dark=dark), "settings")
     st.caption(
-        "Accuracy to dense and share of its FLOPs, where a pair has measured the other's cheapest setting "
-        "within one point of dense; ≈ marks an estimate of a stopped trial. Nothing is filled in: a launch "
-        "with a larger --budget measures what is missing first."
+        "Each row takes the cheapest configuration of one study that is within one point of dense; each column is a "
+        "study that may have measured it. A cell shows its accuracy against dense and its share of dense's FLOPs "
+        "there; ≈ marks the estimate of a pruned trial. What is not measured is not guessed: a launch with a larger "
+        "--budget measures these configurations first (a warm start)."
     )
-    with st.expander("The settings"):
-        for pair, setting in borrowed_settings.settings_of(views):
-            st.markdown(
-                formatting.plain(f"{descriptions.pair_label(pair)}: {descriptions.configuration_text(setting)}")
-            )
+    with st.expander("The configurations"):
+        for pair, trial in lent(views).items():
+            st.markdown(plain(f"{pair_label(pair)}: {configuration_text(trial)}"))
 
 
-def _paper(views: dict[tuple[str, str], study_view.View]) -> None:
+def _paper(views: dict[Pair, View]) -> None:
     frame = paper.table(views)
     if not len(frame):
-        st.markdown("None of the paper's pairs is in this store.")
+        st.markdown("The store has no study of a model and a benchmark that the paper reports.")
         return
     st.dataframe(frame, hide_index=True, column_config=_paper_columns())
     st.caption(
-        f"Paper: {paper.SOURCE}; MME in score points, the rest in %. Ours: validation accuracy of the same "
-        "settings in %, on the questions and weights of this store. The minis answer generated questions: "
+        f"Paper: {paper.SOURCE}; MME in score points, the rest in %. Ours: accuracy in % of the same configurations "
+        "on the validation questions and the weights of this store. The mini models answer generated questions: "
         "compare the changes, not the accuracies. FLOPs are by Eq. 10 in both."
     )
 
@@ -91,6 +91,6 @@ def _paper_columns() -> dict[str, Any]:
     for side, title in (("paper", "Paper: dense"), ("our", "Ours: dense")):
         for name, label in (("dense", title), ("fastv", "FastV"), ("himap", "HiMAP")):
             columns[f"{side}_{name}"] = NumberColumn(label, format="%.1f")
-        columns[f"{side}_change"] = NumberColumn("Change", format="%+.1f", help="HiMAP less dense")
-        columns[f"{side}_flops"] = NumberColumn("FLOPs", format="%.1f %%", help="Eq. 10, of dense")
+        columns[f"{side}_change"] = NumberColumn("Change", format="%+.1f", help="HiMAP minus dense")
+        columns[f"{side}_flops"] = NumberColumn("FLOPs", format="%.1f %%", help="HiMAP's share of dense, by Eq. 10")
     return columns

@@ -1,46 +1,45 @@
-"""Export: choose a setting, confirm it, take it along; trials as CSV, the front as HTML, SVG or PNG."""
+"""Export: choose an operating point, certify it, download its preset; trials as CSV, the front as a picture."""
 
 from __future__ import annotations
 
 import shlex
 
-import pandas as pd
 import streamlit as st
 
-from dashboard import context
-from dashboard.analysis import study_view
-from dashboard.analysis.study_view import COSTS, View
-from dashboard.context import Context
-from dashboard.figures import front
-from dashboard.views import empty
-from dashboard.views.widgets import table, trial_table
-from dashboard.wording import descriptions, formatting, trial_tables
+from dashboard.analysis.study_view import View, preset
+from dashboard.context import Context, chosen_number
+from dashboard.figures.front import front_figure
+from dashboard.views.empty import without_password
+from dashboard.views.widgets import cost_control, preset_download, preset_preview, table, trial_table
+from dashboard.wording.descriptions import trial_title
+from dashboard.wording.formatting import capitalized, sentence
+from dashboard.wording.trial_tables import csv, held_out_table
 from storage import StudySummary
 from storage.confirmation import MARGIN
 from storage.pareto import NOT_WORSE, WITHIN_MARGINS, OperatingPoint, cheapest_within
-from storage.presets import preset_filename
+from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
 
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
-def show(here: Context, study: StudySummary) -> None:
-    """The page for one study."""
-    view = here.view(study)
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
+    view = context.view(study)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("A preset", anchor=False)
         _preset(view)
     with right:
-        st.subheader("Confirm", anchor=False)
-        _confirm(here, view)
+        st.subheader("Certify", anchor=False)
+        _certify(context, view)
     st.subheader("The front as a picture", anchor=False)
-    _picture(here, study)
+    _picture(context, study)
     st.subheader("Trials", anchor=False)
     st.download_button(
         "All trials (CSV)",
-        lambda: csv(here.trials(study)),
-        file_name=_named(view, "csv"),
+        lambda: csv(context.trials(study)),
+        file_name=_file_name(view, "csv"),
         mime="text/csv",
         icon=":material/table:",
         on_click="ignore",
@@ -48,99 +47,78 @@ def show(here: Context, study: StudySummary) -> None:
     )
 
 
-def choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
-    """Return the operating points to choose from, by name.
+def operating_points(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
+    """Return the operating points to choose from, by name, each with its trial.
 
-    Those come first that test questions certified, by rising FLOPs. Several points may have the same trial.
+    Those come first that held-out questions certify, by rising FLOPs. Several points may have the same trial.
     """
-    certified = {number for number, one in view.confirmed.items() if one.certifies()}
-    held = [t for t in view.complete if t.number in certified and t.origin != "dense"]
+    certified = [trial for trial in view.complete if trial.number in view.certified and trial.origin != "dense"]
     points: list[tuple[str, Trial | None, float]] = [
         (f"trial {trial.number}, certified within 1 point", trial, MARGIN)
-        for trial in sorted(held, key=lambda trial: trial.flops)
+        for trial in sorted(certified, key=lambda trial: trial.flops)
     ]
     points += [(p.name, cheapest_within(view.front, view.dense, p.margin), p.margin) for p in WITHIN_MARGINS]
     points.append((NOT_WORSE.name, cheapest_within(view.front, view.dense, 0.0), MARGIN))
     points.append(("most accurate", view.front[-1] if view.front else None, MARGIN))
-    chosen = view.trial(context.chosen_number(view))
+    chosen = view.trial(chosen_number(view))
     if chosen is not None and chosen.complete:
-        points.append((f"the chosen one, {descriptions.trial_title(chosen)}", chosen, MARGIN))
+        points.append((f"your choice: {trial_title(chosen)}", chosen, MARGIN))
     return {
-        formatting.capitalized(name): (OperatingPoint("", name, margin), trial)
+        capitalized(name): (OperatingPoint("", name, margin), trial)
         for name, trial, margin in points
         if trial is not None
     }
 
 
-def csv(trials: list[Trial]) -> bytes:
-    """Every trial with every field but its scores, one row each; numbers in the units of the store."""
-    frame = pd.DataFrame([trial_tables.flat(trial) for trial in trials])
-    return frame.to_csv(index=False).encode()
+def certify_command(url: str, view: View) -> str:
+    """Return the command that certifies this study's operating points, ready for a shell, without a password."""
+    questions = view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
+    command = ["python", "-m", "search.export", "--storage", without_password(url), "--model", view.key.model]
+    return shlex.join([*command, *questions, "--out", "presets/"])
 
 
 def _preset(view: View) -> None:
-    found = choices(view)
-    if not found:
-        st.markdown("No trial is finished yet.")
+    points = operating_points(view)
+    if not points:
+        st.markdown("No trial is complete yet.")
         return
-    name = st.radio("Setting", list(found), key=f"place {view.key.name}", label_visibility="collapsed")
-    point, trial = found[name]
+    name = st.radio("Operating point", list(points), key=f"point {view.key.name}", label_visibility="collapsed")
+    point, trial = points[name]
     trial_table(view, trial)
-    preset = study_view.preset(view, trial, point)
-    content = preset.yaml()
-    st.download_button(
-        "Download preset (YAML)",
-        content,
-        file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
-        mime="application/yaml",
-        type="primary",
-        icon=":material/download:",
-        on_click="ignore",
-        key="preset",
-    )
-    verdict = formatting.plain(formatting.sentence(preset.certificate.verdict))
-    if trial.number not in view.confirmed:
+    content = preset(view, trial, point)
+    preset_download(view, trial, content, key="preset")
+    if trial.number not in view.confirmations:
         st.warning(
-            "An estimate on validation questions, not certified on held-out ones. The best of many noisy "
-            "estimates flatters itself.",
+            f"{capitalized(ESTIMATE)}. The best of many noisy estimates looks better than it is.",
             icon=":material/help:",
         )
-    elif preset.certificate.certified:
-        st.success(verdict, icon=":material/verified:")
+    elif content.certificate.certified:
+        st.success(sentence(content.certificate.verdict), icon=":material/verified:")
     else:
-        st.error(verdict, icon=":material/cancel:")
-    with st.expander("Preview"):
-        st.code(content, language="yaml")
+        st.error(sentence(content.certificate.verdict), icon=":material/cancel:")
+    preset_preview(content)
 
 
-def command(url: str, view: View) -> str:
-    """What confirms this study's useful settings, ready for a shell, without the password of the URL."""
-    parts = ["python", "-m", "search.export", "--storage", empty.without_password(url)]
-    asked = ["--benchmark", view.key.benchmark]
-    parts += ["--model", view.key.model, *(view.questions.arguments if view.questions else asked)]
-    parts += ["--out", "presets/"]
-    return shlex.join(parts)
-
-
-def _confirm(here: Context, view: View) -> None:
+def _certify(context: Context, view: View) -> None:
     st.markdown(
-        "Measure the useful places of the front again on the test split, which the search never saw, paired "
-        "with dense. In this folder, in another terminal:"
+        "Measure the operating points of the front again, on held-out questions that the search never saw, against "
+        "dense on the same questions. Run this in this folder, in another terminal:"
     )
-    st.code(command(here.url, view), language="bash", wrap_lines=True)
-    if not view.confirmed:
-        st.markdown("Nothing of this study is confirmed yet. Results appear here by themselves.")
+    st.code(certify_command(context.url, view), language="bash", wrap_lines=True)
+    if not view.confirmations:
+        st.markdown("Nothing of this study is measured on held-out questions yet. Results appear here by themselves.")
         return
-    st.markdown("**Confirmed so far**")
-    table(trial_tables.confirmation_table(view))
+    st.markdown("**Measured on held-out questions**")
+    table(held_out_table(view))
 
 
-def _picture(here: Context, study: StudySummary) -> None:
+def _picture(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="picture cost")
+        cost = cost_control("picture cost")
         kind = st.segmented_control("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format")
-        view = here.view(study, cost or "flops_ratio")
-        figure = front.front_figure(view).update_layout(
+        kind = kind or "png"
+        view = context.view(study, cost or "flops_ratio")
+        figure = front_figure(view).update_layout(
             paper_bgcolor="#ffffff",
             plot_bgcolor="#ffffff",
             height=460,
@@ -150,27 +128,18 @@ def _picture(here: Context, study: StudySummary) -> None:
         st.download_button(
             "Interactive page (HTML)",
             lambda: figure.to_html(include_plotlyjs=True, full_html=True),
-            file_name=_named(view, "html"),
+            file_name=_file_name(view, "html"),
             mime="text/html",
             icon=":material/html:",
             on_click="ignore",
             key="html",
         )
-    saved = {
-        "format": kind or "png",
-        "filename": _named(view, "")[:-1],
-        "width": 960,
-        "height": 540,
-        "scale": 1 if kind == "svg" else 3,
-    }
-    st.plotly_chart(
-        figure,
-        key="picture",
-        theme=None,
-        config={"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": saved},
-    )
-    st.caption(f"The camera in the picture's corner saves it as {FORMATS[kind or 'png']}, on white, for a paper.")
+    image = {"format": kind, "filename": _file_name(view, "")[:-1], "width": 960, "height": 540}
+    options = {**image, "scale": 1 if kind == "svg" else 3}
+    config = {"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": options}
+    st.plotly_chart(figure, key="picture", theme=None, config=config)
+    st.caption(f"The camera in the picture's corner saves it as {FORMATS[kind]}, on white, for a paper.")
 
 
-def _named(view: View, ending: str) -> str:
+def _file_name(view: View, ending: str) -> str:
     return preset_filename(view.key.model, view.key.questions).removesuffix("yaml") + ending

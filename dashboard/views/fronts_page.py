@@ -1,124 +1,87 @@
-"""Fronts: what each accuracy costs, for one pair or several side by side; a click chooses a trial."""
+"""Fronts: cost against accuracy of one study, or of several side by side; a click chooses a trial."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
 
-from dashboard import context
-from dashboard.analysis import study_view
-from dashboard.analysis.filters import Filter, choices
-from dashboard.analysis.study_view import COSTS, STATES, View
-from dashboard.context import Context
-from dashboard.figures import facets, front
-from dashboard.figures.front import Coloring
+from dashboard.analysis.filters import Filter, filter_options
+from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
+from dashboard.context import Context, choose, chosen_trial
+from dashboard.figures.facets import facets_figure
+from dashboard.figures.front import Coloring, front_figure
 from dashboard.views import zoom
-from dashboard.views.widgets import table, trial_table
-from dashboard.wording import descriptions, formatting, trial_tables
+from dashboard.views.widgets import cost_control, metrics, preset_download, preset_preview, table, trial_table
 from dashboard.wording.columns import COLUMNS
+from dashboard.wording.descriptions import pair_label, provenance
+from dashboard.wording.formatting import percent, plain, points
+from dashboard.wording.trial_tables import all_table, failure_table, front_table, pruned_table
 from storage import StudySummary
 from storage.pareto import cheapest_within
-from storage.presets import ESTIMATE, preset_filename
+from storage.presets import ESTIMATE
 from storage.records import Trial
 
 BOX = "front-box"
 COLORINGS: dict[Coloring, str] = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
 
 
-def show(here: Context, study: StudySummary) -> None:
-    """The page for one study."""
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key="cost")
+        cost = cost_control("cost") or "flops"
         coloring = st.segmented_control("Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring")
-        chosen = _filter(here.trials(study))
-        beside = _beside(here, study)
-    whole = here.view(study, cost or "flops")
-    view = narrowed(whole, chosen)
+        chosen = _filter(context.trials(study))
+        others = _others(context, study)
+    whole = context.view(study, cost)
+    view = chosen.apply(whole)
     headline(whole)
-    if beside:
-        views = [view, *(narrowed(here.view(one, cost or "flops"), chosen) for one in beside)]
-        figure = facets.facets_figure(views, dark=here.dark, coloring=coloring or "role")
+    if others:
+        views = [view, *(chosen.apply(context.view(other, cost)) for other in others)]
+        figure = facets_figure(views, dark=context.dark, coloring=coloring or "role")
         st.plotly_chart(figure, key="facets", config={"displaylogo": False, "doubleClick": "autosize"})
-        st.caption("All on one scale. Choose a single pair to click its trials.")
+        st.caption("All studies have the same axes. Show a single study to click its trials.")
     else:
-        _front(view, coloring or "role", dark=here.dark)
-    st.caption(formatting.plain(descriptions.provenance(whole)))
+        _front(view, coloring or "role", dark=context.dark)
+    st.caption(plain(provenance(whole)))
     _tables(view)
 
 
-def narrowed(view: View, chosen: Filter) -> View:
-    """The view of what the filter takes; its front is that of the trials shown."""
-    if not chosen.narrow:
-        return view
-    trials = chosen.apply([*view.complete, *view.stopped, *view.failed])
-    return study_view.build_view(
-        view.key, trials, view.cost.field, view.confirmed.values(), view.questions, view.family, view.layers
-    )
-
-
 def headline(view: View) -> None:
-    """The few numbers that people look for first."""
-    dense = view.dense
-    half, near = study_view.best_within_flops(view.complete), cheapest_within(view.front, view.dense)
+    """Draw the few numbers that people look for first."""
+    dense, half = view.dense, best_within_flops(view.complete)
+    near = cheapest_within(view.front, dense)
 
-    def against_dense(trial: Trial | None) -> str | None:
-        if trial is None or dense is None:
-            return None
-        return f"{formatting.points(trial.accuracy - dense.accuracy)} to dense"
+    def difference(trial: Trial | None) -> str | None:
+        return f"{points(trial.accuracy - dense.accuracy)} against dense" if trial and dense else None
 
-    columns = st.columns(4)
-    quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
-    columns[0].metric("Dense accuracy", formatting.percent(dense.accuracy) if dense else "not measured yet")
-    columns[1].metric(
-        "Best at ≤ 50 % FLOPs", formatting.percent(half.accuracy) if half else "none yet", against_dense(half), **quiet
+    counts = [(view.pruned, "pruned"), (view.failed, "failed"), (view.certified, "certified")]
+    rest = ", ".join(f"{len(members)} {name}" for members, name in counts if members)
+    metrics(
+        ("Dense accuracy", percent(dense.accuracy) if dense else "not measured yet", None),
+        ("Best at ≤ 50 % FLOPs", percent(half.accuracy) if half else "none yet", difference(half)),
+        (
+            "Cheapest within 1 point of dense",
+            f"{percent(near.flops_ratio)} FLOPs" if near else "none yet",
+            difference(near),
+        ),
+        ("Complete trials", len(view.complete), rest or None),
     )
-    columns[2].metric(
-        "Cheapest within 1 point of dense",
-        f"{formatting.percent(near.flops_ratio)} FLOPs" if near else "none yet",
-        against_dense(near),
-        **quiet,
-    )
-    others = [(len(view.stopped), "stopped early"), (len(view.failed), "failed"), (len(view.confirmed), "confirmed")]
-    rest = ", ".join(f"{count} {name}" for count, name in others if count)
-    columns[3].metric("Trials", f"{len(view.complete)}", rest or None, **quiet)
-
-
-def trial_panel(view: View, trial: Trial) -> None:
-    """One trial in words, and its preset."""
-    trial_table(view, trial)
-    if not trial.complete:
-        st.caption("Stopped early: there is no preset of an estimate.")
-        return
-    preset = study_view.preset(view, trial).yaml()
-    st.download_button(
-        "Download preset (YAML)",
-        preset,
-        file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
-        mime="application/yaml",
-        type="primary",
-        icon=":material/download:",
-        on_click="ignore",
-        key="download",
-    )
-    if trial.number not in view.confirmed:
-        st.caption(f"The numbers are a {ESTIMATE}.")
-    with st.expander("Preview"):
-        st.code(preset, language="yaml")
 
 
 def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
-    chosen = context.chosen_trial(view)
+    chosen = chosen_trial(view)
     left, right = st.columns([2, 1], gap="medium")
     scope = f"{view.key.name} {view.cost.field}"
     with left, st.container(key=BOX):
-        figure = front.front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope))
         st.plotly_chart(
-            figure,
+            front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope)),
             key="front",
             selection_mode="points",
             on_select=lambda: _choose_point(view),
             config={"displaylogo": False, "scrollZoom": False, "doubleClick": "autosize"},
+        )
+        st.caption(
+            "Each point is one trial: a pruning configuration, measured on the questions of the study. The line is the "
+            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial."
         )
     zoom.listen(BOX, scope)
     with right:
@@ -126,72 +89,75 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
             trial_panel(view, chosen)
 
 
+def trial_panel(view: View, trial: Trial) -> None:
+    """Draw one trial in words, and its preset."""
+    trial_table(view, trial)
+    if not trial.complete:
+        st.caption("This trial was pruned. Its accuracy is an estimate, so it has no preset.")
+        return
+    content = preset(view, trial)
+    preset_download(view, trial, content, key="download")
+    if trial.number not in view.confirmations:
+        st.caption(f"The accuracy is {ESTIMATE}.")
+    preset_preview(content)
+
+
 def _filter(trials: list[Trial]) -> Filter:
-    """The filter's widgets, folded away."""
-    there = choices(trials)
+    """Draw the widgets of the filter, folded away."""
+    options = filter_options(trials)
     with st.popover("Filter", icon=":material/filter_alt:"):
         states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
-        known = [name for name in st.session_state.get("criteria", []) if name in there.criteria]
+        known = [name for name in st.session_state.get("criteria", []) if name in options.criteria]
         st.session_state["criteria"] = known
-        criteria = st.multiselect("Criterion, all if none is chosen", there.criteria, key="criteria")
+        criteria = st.multiselect("Criterion (all if you choose none)", options.criteria, key="criteria")
         least = 0
-        if len(there.counts) > 1:
-            least = st.select_slider("At least so many questions", there.counts, key="least n")
+        if len(options.counts) > 1:
+            least = st.select_slider("Measured on at least so many questions", options.counts, key="least n")
         devices: list[str] = []
-        if len(there.devices) > 1:
-            devices = st.multiselect("Measured on", there.devices, key="devices")
-        st.caption("Landmarks stay. The front is that of the trials shown.")
+        if len(options.devices) > 1:
+            devices = st.multiselect("Measured on", options.devices, key="devices")
+        st.caption("Baselines stay. The front is that of the trials shown.")
     return Filter(frozenset(criteria), frozenset(devices), frozenset(states), least)
 
 
-def _beside(here: Context, study: StudySummary) -> list[StudySummary]:
-    """The studies to draw beside this one."""
-    latest = {pair: of_pair[0] for pair, of_pair in study_view.pairs(here.studies).items()}
-    own = (study.key.model, study.key.questions)
-    others = [pair for pair in latest if pair != own]
+def _others(context: Context, study: StudySummary) -> list[StudySummary]:
+    """Draw the choice of studies to show beside this one."""
+    others = context.latest_studies()
+    others.pop((study.key.model, study.key.questions))
     if not others:
         return []
-    known = [pair for pair in st.session_state.get("beside", []) if pair in others]
-    st.session_state["beside"] = known
+    st.session_state["beside"] = [pair for pair in st.session_state.get("beside", []) if pair in others]
     with st.popover("Side by side", icon=":material/grid_view:"):
-        chosen = st.multiselect("Also show", others, format_func=descriptions.pair_label, key="beside")
-    return [latest[pair] for pair in chosen]
+        chosen = st.multiselect("Also show", list(others), format_func=pair_label, key="beside")
+    return [others[pair] for pair in chosen]
 
 
 def _tables(view: View) -> None:
-    chosen = context.chosen_trial(view)
-    front, every, stopped, failed = st.tabs(
+    front, complete, pruned, failed = st.tabs(
         [
             f"Front ({len(view.front)})",
-            f"All trials ({len(view.complete)})",
-            f"Stopped early ({len(view.stopped)})",
-            f"Failures ({len(view.failed)})",
+            f"All complete trials ({len(view.complete)})",
+            f"Pruned ({len(view.pruned)})",
+            f"Failed ({len(view.failed)})",
         ]
     )
     with front:
-        _front_table(view, chosen)
-    with every:
-        table(trial_tables.all_table(view))
-    with stopped:
-        _or_nothing(trial_tables.stopped_table(view), "No trial was stopped early.")
+        _front_table(view)
+    with complete:
+        table(all_table(view))
+    with pruned:
+        table(pruned_table(view), "No trial was pruned.")
     with failed:
-        _or_nothing(trial_tables.failure_table(view), "No trial failed.")
+        table(failure_table(view), "No trial failed.")
 
 
-def _or_nothing(frame: Any, otherwise: str) -> None:
-    if len(frame):
-        table(frame)
-    else:
-        st.markdown(otherwise)
-
-
-def _front_table(view: View, chosen: Trial | None) -> None:
-    frame, numbers = trial_tables.front_table(view), [trial.number for trial in view.front]
+def _front_table(view: View) -> None:
+    chosen, numbers = chosen_trial(view), [trial.number for trial in view.front]
     rows = [numbers.index(chosen.number)] if chosen is not None and chosen.number in numbers else []
     # another key when rows move, or a row number goes stale
     key = f"front-table {view.key.name} {view.cost.field} {numbers} {rows}"
     st.dataframe(
-        frame,
+        front_table(view),
         hide_index=True,
         column_config=COLUMNS,
         key=key,
@@ -202,13 +168,13 @@ def _front_table(view: View, chosen: Trial | None) -> None:
 
 
 def _choose_point(view: View) -> None:
-    points = st.session_state["front"]["selection"]["points"]
-    if points and points[0].get("customdata") is not None:
-        number = points[0]["customdata"]
-        context.choose(view, int(number[0] if isinstance(number, list | tuple) else number))
+    selected = st.session_state["front"]["selection"]["points"]
+    if selected and selected[0].get("customdata") is not None:
+        number = selected[0]["customdata"]
+        choose(view, int(number[0] if isinstance(number, list | tuple) else number))
 
 
 def _choose_row(view: View, numbers: list[int], key: str) -> None:
     rows = st.session_state[key]["selection"]["rows"]
     if rows:
-        context.choose(view, numbers[rows[0]])
+        choose(view, numbers[rows[0]])

@@ -1,141 +1,140 @@
-"""Search: how it goes and went, what matters, what was stopped and why, what failed, who was busy."""
+"""Search: how a search goes and went, which parameters matter, what was pruned, what failed and why."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard.analysis import search_history, study_view
-from dashboard.analysis.importance import FEWEST, Importance, importance
-from dashboard.analysis.study_view import View
+from dashboard.analysis.importance import MIN_TRIALS, Importance, importance
+from dashboard.analysis.search_history import (
+    control_volume,
+    growth,
+    reason_counts,
+    running_trials,
+    saved_share,
+    trials_per_minute,
+)
+from dashboard.analysis.study_view import View, by_pair
 from dashboard.context import Context
-from dashboard.figures import search_charts
-from dashboard.views.widgets import picture, table
-from dashboard.wording import descriptions, formatting, trial_tables
+from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
+from dashboard.views.widgets import metrics, picture, table
+from dashboard.wording.descriptions import short_study_label
+from dashboard.wording.formatting import percent
+from dashboard.wording.trial_tables import failure_table, pruned_table
 from storage import StudySummary
+from storage.pareto import hypervolume
 from storage.records import Trial
 
 TARGETS = {"accuracy": "Accuracy", "flops_ratio": "FLOPs", "latency_ms": "Latency"}
 
 
-def show(here: Context, study: StudySummary) -> None:
-    """The page for one study."""
-    view, trials = here.view(study), here.trials(study)
-    _numbers(view, trials)
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
+    view = context.view(study)
+    _numbers(view, context.trials(study))
     left, right = st.columns([3, 2], gap="medium")
     with left:
-        _growth(here, study, view)
+        _growth(context, study, view)
     with right:
-        _importance(here, study)
-    st.subheader("Workers", anchor=False)
-    every = [trial for one in _sisters(here, study) for trial in here.trials(one)]
-    found = search_history.busy(every)
-    if found.times:
-        st.caption(
-            f"All pairs of this model and seed: {found.mean:.1f} trials ran at a time while any ran. "
-            "Drawn from when each finished and how long it took."
-        )
-        picture(search_charts.busy_figure(found, dark=here.dark), "busy")
+        _importance(context, study)
+    _running(context, study)
     left, right = st.columns(2, gap="medium")
     with left:
-        _stopped(view, dark=here.dark)
+        _pruned(view, dark=context.dark)
     with right:
         _failed(view)
 
 
 def _numbers(view: View, trials: list[Trial]) -> None:
-    columns = st.columns(5)
-    quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
+    def share(part: int) -> str | None:
+        return f"{percent(part / len(trials), 0)} of all" if part else None
+
     last = max((trial.created_at for trial in trials), default=None)
-    columns[0].metric("Trials", len(trials), f"{len(view.complete)} measured to the end", **quiet)
-    columns[1].metric(
-        "Hypervolume", f"{search_history.hypervolume(view.complete):.3f}", f"{len(view.front)} on the front", **quiet
-    )
-    columns[2].metric("Stopped early", len(view.stopped), _share(len(view.stopped), len(trials)), **quiet)
-    columns[3].metric("Failed", len(view.failed), _share(len(view.failed), len(trials)), **quiet)
-    columns[4].metric(
-        "Trials a minute",
-        f"{search_history.rate(trials):.1f}",
-        f"last at {last:%H:%M:%S} UTC" if last else None,
-        **quiet,
+    metrics(
+        ("Trials", len(trials), f"{len(view.complete)} complete"),
+        ("Hypervolume", f"{hypervolume(view.complete):.3f}", f"{len(view.front)} on the front"),
+        ("Pruned (stopped early)", len(view.pruned), share(len(view.pruned))),
+        ("Failed", len(view.failed), share(len(view.failed))),
+        ("Trials a minute", f"{trials_per_minute(trials):.1f}", f"last at {last:%H:%M:%S} UTC" if last else None),
     )
 
 
-def _share(part: int, whole: int) -> str | None:
-    return f"{formatting.percent(part / whole, 0)} of all" if part and whole else None
-
-
-def _growth(here: Context, study: StudySummary, view: View) -> None:
+def _growth(context: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
         unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over", label_visibility="collapsed")
-    pair = (study.key.model, study.key.questions)
-    others = [one for one in study_view.pairs(here.studies)[pair] if one.id != study.id]
-    lines = {"this study": search_history.growth(view.complete)}
-    lines |= {descriptions.short_study_label(one): search_history.growth(here.trials(one)) for one in others}
-    control = search_history.control_volume(view.complete)
-    picture(search_charts.growth_figure(lines, control, seconds=unit == "Seconds", dark=here.dark), "growth")
+    siblings = by_pair(context.studies)[study.key.model, study.key.questions]
+    lines = {"this study": growth(view.complete)}
+    lines |= {short_study_label(one): growth(context.trials(one)) for one in siblings if one.id != study.id}
+    control = control_volume(view.complete)
+    picture(growth_figure(lines, control, seconds=unit == "Seconds", dark=context.dark), "growth")
     st.caption(
-        "Area below the front, against dense's FLOPs and accuracy 0. To compare with random search, run one "
-        "of the same pair beside it: `--sampler random --seed 1`."
+        "The area between the front and the point at dense's FLOPs and accuracy 0: the larger, the better the front. "
+        "To compare with random search, run one on the same model and benchmark: `--sampler random --seed 1`."
     )
 
 
-def _importance(here: Context, study: StudySummary) -> None:
+def _importance(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        st.subheader("What matters", anchor=False, width="content")
+        st.subheader("Parameter importance", anchor=False, width="content")
         target = st.segmented_control(
             "For", list(TARGETS), format_func=TARGETS.__getitem__, key="target", label_visibility="collapsed"
         )
-    found = _weighed(study.id, study.complete, target or "accuracy", here)
-    if found is None:
-        st.markdown(f"Needs {FEWEST} trials that differ in it.")
+    result = _cached_importance(study.id, study.complete, target or "accuracy", context)
+    if result is None:
+        st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it.")
         return
-    picture(search_charts.importance_figure(found, dark=here.dark), "importance")
-    trust = "" if found.explained > 0.3 else " **That is little: read nothing into the shares.**"
+    picture(importance_figure(result, dark=context.dark), "importance")
+    warning = "" if result.explained > 0.3 else " **That is little: do not rely on the shares.**"
     st.caption(
-        f"What a random forest loses when one parameter is shuffled, over {found.trials} trials. It explains "
-        f"{formatting.percent(max(0.0, found.explained), 0)} of the variance on trials it did not see.{trust}"
+        f"How much worse a random forest predicts when the values of one parameter are shuffled, over {result.trials} "
+        f"trials. The forest explains {percent(max(0.0, result.explained), 0)} of the variance on trials that its "
+        f"trees did not see.{warning}"
     )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _weighed(study_id: int, complete: int, target: str, _here: Context) -> Importance | None:
-    study = next(one for one in _here.studies if one.id == study_id)
-    return importance(_here.trials(study), target)
+def _cached_importance(study_id: int, complete: int, target: str, _context: Context) -> Importance | None:
+    study = next(one for one in _context.studies if one.id == study_id)
+    return importance(_context.trials(study), target)
 
 
-def _sisters(here: Context, study: StudySummary) -> list[StudySummary]:
-    """The studies that share workers with this one, as far as one can tell."""
+def _running(context: Context, study: StudySummary) -> None:
+    """Draw the trials running at a time in the studies that share workers with this one, as far as one can tell."""
 
-    def run(one: StudySummary) -> tuple[str, str, int]:
+    def search(one: StudySummary) -> tuple[str, str, int]:
         return one.key.model, one.key.weights_digest, one.key.seed
 
-    return [one for one in here.studies if run(one) == run(study)]
+    st.subheader("Workers", anchor=False)
+    together = [one for one in context.studies if search(one) == search(study)]
+    running = running_trials(trial for one in together for trial in context.trials(one))
+    if running.times:
+        picture(running_figure(running, dark=context.dark), "running")
+        st.caption(
+            f"All studies of this model and seed: {running.mean:.1f} trials ran at a time on average while any ran. "
+            "Computed from when each trial finished and how long it took."
+        )
 
 
-def _stopped(view: View, *, dark: bool) -> None:
-    st.subheader("Stopped early", anchor=False)
-    if not view.stopped:
-        st.markdown("No trial was stopped early.")
+def _pruned(view: View, *, dark: bool) -> None:
+    st.subheader("Pruned trials", anchor=False)
+    if not view.pruned:
+        st.markdown("No trial was pruned.")
         return
-    spared = search_history.saved(view.stopped, view.key.n_questions)
+    saved = saved_share(view.pruned, view.key.n_questions)
     st.caption(
-        f"{len(view.stopped)} trials were given up as surely less accurate than one that costs no more, and "
-        f"spared {formatting.percent(spared, 0)} of their questions. Their accuracies are estimates."
+        f"{len(view.pruned)} trials were stopped early, because they were almost surely less accurate than a trial "
+        f"that costs no more. That saved {percent(saved, 0)} of their questions. Their accuracies are estimates."
     )
-    picture(search_charts.stops_figure(view.stopped, view.key.n_questions, dark=dark), "stops")
-    table(trial_tables.stopped_table(view))
+    picture(pruned_figure(view.pruned, view.key.n_questions, dark=dark), "pruned")
+    table(pruned_table(view))
 
 
 def _failed(view: View) -> None:
-    st.subheader("Failures", anchor=False)
+    st.subheader("Failed trials", anchor=False)
     if not view.failed:
         st.markdown("No trial failed.")
         return
-    counted = pd.DataFrame(search_history.reasons(view.failed), columns=["reason", "count"])
-    table(counted)
+    table(pd.DataFrame(reason_counts(view.failed), columns=["reason", "count"]))
     with st.expander(f"All failed trials ({len(view.failed)})"):
-        table(trial_tables.failure_table(view))
+        table(failure_table(view))

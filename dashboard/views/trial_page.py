@@ -1,29 +1,29 @@
-"""Trial: everything about one configuration, down to its questions and the tokens that survive."""
+"""Trial: everything about one configuration, down to its questions and the image tokens that survive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import context
 from dashboard.access import commands
-from dashboard.analysis.paired import Paired, compare
-from dashboard.analysis.study_view import LANDMARKS, View
-from dashboard.context import Context
-from dashboard.figures import token_charts
-from dashboard.views.widgets import picture, trial_table
-from dashboard.wording import descriptions, formatting
+from dashboard.analysis.paired import PairedScores, compare
+from dashboard.analysis.study_view import BASELINES, View
+from dashboard.context import Context, choose, chosen_trial
+from dashboard.figures.token_charts import survivors, tokens_figure
+from dashboard.views.widgets import metrics, picture, trial_table
+from dashboard.wording.descriptions import configuration_text
+from dashboard.wording.formatting import percent, plain, points, sentence
 from storage import QuestionSource, StudyKey, StudySummary
 from storage.records import Trial
 
-SHOWN = 6  # questions at once
+QUESTIONS_AT_ONCE = 6
 
 
-def show(here: Context, study: StudySummary) -> None:
-    """The page for one study."""
-    view = here.view(study)
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
+    view = context.view(study)
     trial = _choose(view)
     if trial is None:
         return
@@ -32,87 +32,77 @@ def show(here: Context, study: StudySummary) -> None:
         trial_table(view, trial)
     with right:
         st.markdown("**Tokens left by layer**")
-        picture(
-            token_charts.tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=here.dark), "tokens-by-layer"
-        )
-    dense = view.dense
+        picture(tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=context.dark), "tokens-by-layer")
     st.subheader("Against dense, question by question", anchor=False)
-    compared = _compared(here, study, dense, trial)
-    if dense is None or compared is None:
-        st.markdown(_why_not(dense, trial))
+    dense = view.dense
+    comparison = _comparison(context, study, dense, trial)
+    if dense is None:
+        st.markdown("Dense is not measured yet.")
+    elif dense.number == trial.number:
+        st.markdown("This is dense itself.")
+    elif comparison is None:
+        st.markdown("The store does not hold the scores of both, question by question.")
     else:
-        _differences(view, compared)
+        _differences(view, comparison)
     st.subheader("Which image tokens survive", anchor=False)
-    _tokens(view, trial, compared)
+    _tokens(view, trial, comparison)
 
 
 def _choose(view: View) -> Trial | None:
-    """The selector of the trial: what stands out by name, any other by number."""
-    notable = {t.number: t for t in (*view.landmarks, *view.front)}
-    chosen = context.chosen_trial(view)
+    """Draw the selectors of the trial: baselines and the front by name, any other by number."""
+    chosen = chosen_trial(view)
     if chosen is None:
         return None
-    notable.setdefault(chosen.number, chosen)
-    options = sorted(notable)
-    first, second = st.columns([3, 1])
-    number = first.selectbox(
+    by_number = {trial.number: trial for trial in (*view.baselines, *view.front, chosen)}
+    numbers = sorted(by_number)
+    left, right = st.columns([3, 1])
+    number = left.selectbox(
         "Trial",
-        options,
-        index=options.index(chosen.number),
+        numbers,
+        index=numbers.index(chosen.number),
         key=f"trial {view.key.name} {chosen.number}",
-        format_func=lambda n: _label(notable[n], view),
+        format_func=lambda n: _label(by_number[n], view),
     )
-    last = max(t.number for t in (*view.complete, *view.stopped))
-    typed = second.number_input(
-        "Any number", 0, last, value=number, key=f"any {view.key.name} {number}", help="Of this study"
+    last = max(trial.number for trial in (*view.complete, *view.pruned))
+    typed = right.number_input(
+        "Any number", 0, last, value=number, key=f"any {view.key.name} {number}", help="Of a trial of this study"
     )
-    wanted = typed if typed != number else number
-    if view.trial(wanted) is None:
-        st.warning(f"Trial {wanted} failed or is not finished; the one before it is shown.")
-    elif wanted != chosen.number:
-        context.choose(view, wanted)
+    if view.trial(typed) is None:
+        st.warning(f"Trial {typed} failed or is not finished; this page still shows trial {chosen.number}.")
+    elif typed != chosen.number:
+        choose(view, typed)
         st.rerun()
     return chosen
 
 
 def _label(trial: Trial, view: View) -> str:
-    role = LANDMARKS.get(trial.origin) or ("front" if trial in view.front else "")
-    parts = [
-        f"{trial.number}",
-        role,
-        formatting.percent(trial.flops_ratio) + " of dense",
-        formatting.percent(trial.accuracy),
-        descriptions.configuration_text(trial),
-    ]
-    return " · ".join(part for part in parts if part)
+    role = BASELINES.get(trial.origin) or ("front" if trial in view.front else "")
+    cost, accuracy = f"{percent(trial.flops_ratio)} of dense", percent(trial.accuracy)
+    return " · ".join(filter(None, (f"{trial.number}", role, cost, accuracy, configuration_text(trial))))
 
 
-def _compared(here: Context, study: StudySummary, dense: Trial | None, trial: Trial) -> Paired | None:
+def _comparison(context: Context, study: StudySummary, dense: Trial | None, trial: Trial) -> PairedScores | None:
     if dense is None or dense.number == trial.number:
         return None
-    scores = here.scores(study, [dense.number, trial.number])
+    scores = context.scores(study, [dense.number, trial.number])
     return compare(scores.get(trial.number, ()), scores.get(dense.number, ()))
 
 
-def _why_not(dense: Trial | None, trial: Trial) -> str:
-    if dense is None:
-        return "Dense is not measured yet."
-    if dense.number == trial.number:
-        return "This is dense itself."
-    return "No per-question scores are stored for both."
-
-
-def _differences(view: View, found: Paired) -> None:
-    columns = st.columns(4)
-    quiet: dict[str, Any] = {"delta_color": "off", "delta_arrow": "off"}
-    interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}, n = {found.asked}"
-    columns[0].metric("Difference to dense", formatting.points(found.difference), interval, **quiet)
-    columns[1].metric("Lost", len(found.lost))
-    columns[2].metric("Won", len(found.won))
-    columns[3].metric("McNemar's p", "–" if found.p is None else f"{found.p:.2g}")
-    for name, numbers in (("Lost", found.lost), ("Won", found.won)):
-        title = f"{name} questions ({len(numbers)})"
-        with st.expander(title, key=f"open {name}", on_change="rerun") as folded:
+def _differences(view: View, comparison: PairedScores) -> None:
+    difference, p = comparison.difference, comparison.p
+    interval = f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}, n = {comparison.n}"
+    metrics(
+        ("Difference to dense", points(difference.mean), interval),
+        ("Lost", len(comparison.lost), None),
+        ("Won", len(comparison.won), None),
+        ("McNemar's p", "–" if p is None else f"{p:.2g}", None),
+    )
+    st.caption(
+        "Lost are the questions on which this configuration scores lower than dense, won those on which it scores "
+        "higher. A small p-value means that such a difference is unlikely between equally good configurations."
+    )
+    for name, numbers in (("Lost", comparison.lost), ("Won", comparison.won)):
+        with st.expander(f"{name} questions ({len(numbers)})", key=f"open {name}", on_change="rerun") as folded:
             if folded.open and numbers:
                 _gallery(view, name, numbers)
             elif not numbers:
@@ -120,79 +110,73 @@ def _differences(view: View, found: Paired) -> None:
 
 
 def _gallery(view: View, name: str, numbers: Sequence[int]) -> None:
-    """Some of the questions with their images, a page at a time."""
-    pages = -(-len(numbers) // SHOWN)
+    """Draw some of the questions with their images, a page at a time."""
+    pages = -(-len(numbers) // QUESTIONS_AT_ONCE)
     page = st.number_input("Page", 1, pages, key=f"page {name}", width=160) if pages > 1 else 1
-    part = tuple(numbers[(page - 1) * SHOWN : page * SHOWN])
+    chosen = tuple(numbers[(page - 1) * QUESTIONS_AT_ONCE : page * QUESTIONS_AT_ONCE])
     try:
-        shown = _questions(view.key, view.questions, part)
-    except commands.OutsideError as error:
-        st.warning(formatting.plain(formatting.sentence(str(error))))
+        questions = _cached_questions(view.key, view.questions, chosen)
+    except commands.CommandError as error:
+        st.warning(sentence(str(error)))
         return
-    for column, one in zip(st.columns(SHOWN), shown, strict=False):
+    for column, question in zip(st.columns(QUESTIONS_AT_ONCE), questions, strict=False):
         with column:
-            for png in one.pngs:
+            for png in question.pngs:
                 st.image(png, width="stretch")
-            _asked(one)
+            _question(question)
 
 
-def _asked(one: commands.Shown) -> None:
-    st.markdown(f"{formatting.plain(f'{one.number}: {one.text}')}  \n**{formatting.plain(_right(one))}**")
+def _question(question: commands.StudyQuestion) -> None:
+    answers = ", ".join(dict.fromkeys(question.answers))
+    choices = f" (of {', '.join(question.choices)})" if question.choices else ""
+    st.markdown(f"{plain(f'{question.number}: {question.text}')}  \n**{plain(answers + choices)}**")
 
 
-def _right(one: commands.Shown) -> str:
-    answers = ", ".join(dict.fromkeys(one.answers))
-    return f"{answers} (of {', '.join(one.choices)})" if one.choices else answers
-
-
-def _tokens(view: View, trial: Trial, compared: Paired | None) -> None:
+def _tokens(view: View, trial: Trial, comparison: PairedScores | None) -> None:
     key = view.key
-    first, second = st.columns([1, 3], vertical_alignment="bottom")
-    usual = next(iter((*compared.lost, *compared.won)), 0) if compared else 0
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    differing = (*comparison.lost, *comparison.won) if comparison else ()
     last = key.n_questions - 1
-    number = first.number_input("Question", 0, last, value=min(usual, last), key=f"question {trial.number}")
-    if second.button("Show surviving tokens", icon=":material/grid_on:", help="Runs the model once"):
+    first = min(differing[0] if differing else 0, last)
+    number = left.number_input("Question", 0, last, value=first, key=f"question {trial.number}")
+    if right.button("Show surviving tokens", icon=":material/grid_on:", help="Runs the model once"):
         st.session_state["tokens"] = (key, trial.number, number)
     if st.session_state.get("tokens") != (key, trial.number, number):
-        st.caption("Runs the model on this question in a process of its own; a few seconds for a mini.")
+        st.caption("This runs the model on the question, in a process of its own: a few seconds for a mini model.")
         return
     try:
-        found = _survivors(key, view.questions, trial, number)
-    except commands.OutsideError as error:
-        st.error(formatting.plain(formatting.sentence(str(error))), icon=":material/error:")
+        result = _cached_survivors(key, view.questions, trial, number)
+    except commands.CommandError as error:
+        st.error(sentence(str(error)), icon=":material/error:")
         return
-    _overlays(trial, found)
+    overlays, text = st.columns([3, 1])
+    for image in result.images:
+        _overlay(overlays, trial, image)
+    with text:
+        _question(result.question)
+        rows = f"| Dense | {plain(result.dense_answer)} |\n| This trial | {plain(result.answer)} |"
+        st.markdown(f"| | Answer |\n|---|---|\n{rows}")
 
 
-def _overlays(trial: Trial, found: commands.Survivors) -> None:
-    pictures, words_beside = st.columns([3, 1])
-    for one in found.seen:
-        _overlay(pictures, trial, one)
-    with words_beside:
-        _asked(found.question)
-        st.markdown(
-            f"| | Answer |\n|---|---|\n| Dense | {formatting.plain(found.dense_answer)} |\n"
-            f"| Pruned | {formatting.plain(found.answer)} |"
-        )
-
-
-def _overlay(place: Any, trial: Trial, seen: commands.Seen) -> None:
-    total = seen.grid[0] * seen.grid[1]
+def _overlay(container: DeltaGenerator, trial: Trial, tokens: commands.ImageTokens) -> None:
+    total, config = tokens.grid[0] * tokens.grid[1], trial.config
     steps = [
         ("All image tokens", None, total),
-        (f"After K1 = {trial.config.k1} by {trial.config.phi_shallow}", seen.after_k1, len(seen.after_k1)),
-        (f"After K2 = {trial.config.k2} by {trial.config.phi_deep}", seen.after_k2, len(seen.after_k2)),
+        (f"After K1 = {config.k1} by {config.phi_shallow}", tokens.after_k1, len(tokens.after_k1)),
+        (f"After K2 = {config.k2} by {config.phi_deep}", tokens.after_k2, len(tokens.after_k2)),
     ]
-    for column, (name, kept, left) in zip(place.columns(3), steps, strict=True):
-        column.image(token_charts.survivors(seen.image, seen.grid, kept), width="stretch")
-        column.caption(formatting.plain(f"{name}: {left} of {total}"))
+    for column, (name, kept, left) in zip(container.columns(3), steps, strict=True):
+        column.image(survivors(tokens.image, tokens.grid, kept), width="stretch")
+        column.caption(plain(f"{name}: {left} of {total}"))
 
 
 @st.cache_data(show_spinner="Drawing questions", max_entries=64)
-def _questions(key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]) -> list[commands.Shown]:
+def _cached_questions(
+    key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]
+) -> list[commands.StudyQuestion]:
     return commands.questions(key, source, numbers)
 
 
 @st.cache_data(show_spinner="Running the model on this question", max_entries=64)
-def _survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
+def _cached_survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
     return commands.survivors(key, source, trial, number)

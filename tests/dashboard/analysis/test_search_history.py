@@ -10,13 +10,14 @@ from datetime import timedelta
 import pytest
 
 from dashboard.analysis import search_history
-from dashboard.analysis.importance import FEWEST, importance
-from dashboard.figures.search_charts import busy_figure, growth_figure, importance_figure, stops_figure
+from dashboard.analysis.importance import MIN_TRIALS, importance
+from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
+from storage.pareto import hypervolume
 from storage.records import Trial
-from tests.dashboard.generated_store import START, failed, measured, searched, stopped
+from tests.dashboard.generated_store import START, failed, measured, pruned, searched
 
 
-def at(number: int, flops_ratio: float, accuracy: float, seconds: float, took: float = 1.0) -> Trial:
+def at(number: int, flops_ratio: float, accuracy: float, at_second: float, took: float = 1.0) -> Trial:
     base = measured(number, "sampler", 2, 50.0, 8, 75.0, "instruction", "intra_column")
     return replace(
         base,
@@ -24,24 +25,24 @@ def at(number: int, flops_ratio: float, accuracy: float, seconds: float, took: f
         flops=flops_ratio,
         accuracy=accuracy,
         seconds=took,
-        created_at=START + timedelta(seconds=seconds),
+        created_at=START + timedelta(seconds=at_second),
     )
 
 
 def test_the_hypervolume_is_the_area_below_the_staircase() -> None:
     trials = [at(0, 0.5, 0.8, 1), at(1, 0.2, 0.5, 2), at(2, 0.6, 0.7, 3), at(3, 1.2, 0.99, 4)]
-    assert search_history.hypervolume(trials) == pytest.approx(0.3 * 0.5 + 0.5 * 0.8)
-    assert search_history.hypervolume([]) == 0
+    assert hypervolume(trials) == pytest.approx(0.3 * 0.5 + 0.5 * 0.8)
+    assert hypervolume([]) == 0
 
 
 def test_growth_ends_at_the_hypervolume_and_never_falls() -> None:
     trials = searched(60)
     grown = search_history.growth(trials)
-    assert grown.volumes[-1] == pytest.approx(search_history.hypervolume(trials))
+    assert grown.volumes[-1] == pytest.approx(hypervolume(trials))
     assert list(grown.volumes) == sorted(grown.volumes)
-    assert len(grown.numbers) == len(grown.seconds) == 59
+    assert len(grown.volumes) == len(grown.seconds) == 59
     assert grown.seconds[0] == pytest.approx(4.2)
-    assert search_history.growth([]) == search_history.Growth((), (), ())
+    assert search_history.growth([]) == search_history.Growth((), ())
 
 
 def test_growth_follows_the_order_in_which_trials_finished() -> None:
@@ -53,33 +54,33 @@ def test_the_controls_alone_reach_less_than_the_search() -> None:
     trials = searched(60)
     level = search_history.control_volume(trials)
     assert level is not None
-    assert 0 <= level < search_history.hypervolume(trials)
+    assert 0 <= level < hypervolume(trials)
     assert search_history.control_volume(trials[:3]) is None
 
 
 def test_workers_are_busy_while_trials_run() -> None:
-    found = search_history.busy([at(0, 0.5, 0.8, 10, 10), at(1, 0.5, 0.8, 10, 5), at(2, 0.5, 0.8, 20, 5)])
-    assert found.counts == (1, 2, 0, 1, 0)
-    assert found.mean == pytest.approx((5 + 10 + 5) / 15)
-    _, means = search_history.windows(found, 4)
+    running = search_history.running_trials([at(0, 0.5, 0.8, 10, 10), at(1, 0.5, 0.8, 10, 5), at(2, 0.5, 0.8, 20, 5)])
+    assert running.counts == (1, 2, 0, 1, 0)
+    assert running.mean == pytest.approx((5 + 10 + 5) / 15)
+    _, means = running.windows(4)
     assert means == pytest.approx([1, 2, 0, 1])
-    assert search_history.busy([failed(0)]).times == ()
-    assert search_history.busy([replace(at(0, 0.5, 0.8, 1), reused=True)]).times == ()
-    assert search_history.windows(search_history.busy([]), 4) == ([], [])
+    assert search_history.running_trials([failed(0)]).times == ()
+    assert search_history.running_trials([replace(at(0, 0.5, 0.8, 1), reused=True)]).times == ()
+    assert search_history.running_trials([]).windows(4) == ([], [])
 
 
 def test_the_rate_is_that_of_the_last_minutes() -> None:
     old = [at(i, 0.5, 0.8, i, 1) for i in range(50)]
     new = [at(100 + i, 0.5, 0.8, 10_000 + 30 * i, 30) for i in range(4)]
-    assert search_history.rate([*old, *new]) == pytest.approx(2.0)
-    assert search_history.rate([]) == 0
+    assert search_history.trials_per_minute([*old, *new]) == pytest.approx(2.0)
+    assert search_history.trials_per_minute([]) == 0
 
 
 def test_reasons_that_differ_only_in_numbers_are_one() -> None:
     trials = [failed(0, "hung for 60 s"), failed(1, "hung for 61.5 s"), failed(2, "out of memory")]
-    assert search_history.reasons(trials) == [("hung for … s", 2), ("out of memory", 1)]
-    assert search_history.saved([stopped(0, asked=100), stopped(1, asked=150)], 500) == pytest.approx(0.75)
-    assert search_history.saved([], 500) == 0
+    assert search_history.reason_counts(trials) == [("hung for … s", 2), ("out of memory", 1)]
+    assert search_history.saved_share([pruned(0, n=100), pruned(1, n=150)], 500) == pytest.approx(0.75)
+    assert search_history.saved_share([], 500) == 0
 
 
 def dependent(count: int) -> list[Trial]:
@@ -95,38 +96,38 @@ def dependent(count: int) -> list[Trial]:
 
 
 def test_the_parameter_that_matters_comes_out_first() -> None:
-    found = importance(dependent(150))
-    assert found is not None
-    assert max(found.shares, key=found.shares.__getitem__) == "r1"
-    assert found.shares["r1"] > 0.7
-    assert found.shares["phi_shallow"] > max(found.shares["k1"], found.shares["k2"], found.shares["r2"])
-    assert sum(found.shares.values()) == pytest.approx(1)
-    assert found.explained > 0.8
-    assert importance(dependent(150)) == found
+    result = importance(dependent(150))
+    assert result is not None
+    assert max(result.shares, key=result.shares.__getitem__) == "r1"
+    assert result.shares["r1"] > 0.7
+    assert result.shares["phi_shallow"] > max(result.shares["k1"], result.shares["k2"], result.shares["r2"])
+    assert sum(result.shares.values()) == pytest.approx(1)
+    assert result.explained > 0.8
+    assert importance(dependent(150)) == result
 
 
 def test_noise_explains_nothing() -> None:
     draw = random.Random(1)
-    found = importance([replace(trial, accuracy=draw.random()) for trial in dependent(150)])
-    assert found is not None
-    assert found.explained < 0.2
+    result = importance([replace(trial, accuracy=draw.random()) for trial in dependent(150)])
+    assert result is not None
+    assert result.explained < 0.2
 
 
-def test_too_little_is_told_as_nothing() -> None:
-    trials = dependent(FEWEST)
+def test_too_few_or_equal_trials_have_no_importance() -> None:
+    trials = dependent(MIN_TRIALS)
     assert importance(trials[:-1]) is None
     assert importance([replace(trial, accuracy=0.5) for trial in trials]) is None
     assert importance([replace(trial, latency_ms=math.nan) for trial in trials], "latency_ms") is None
 
 
-def test_the_figures_show_what_was_worked_out() -> None:
+def test_the_figures_show_what_was_computed() -> None:
     trials = searched(60)
     grown = search_history.growth(trials)
     figure = growth_figure({"a<b>": grown, "other": grown}, 0.5, seconds=True)
     assert figure.data[0].name == "a&lt;b&gt;"
     assert list(figure.data[0].x) == list(grown.seconds)
-    found = importance(trials)
-    assert found is not None
-    assert len(importance_figure(found).data[0].y) == 6
-    assert busy_figure(search_history.busy(trials)).data[0].y is not None
-    assert list(stops_figure([stopped(1)], 500).data[0].x) == [96]
+    result = importance(trials)
+    assert result is not None
+    assert len(importance_figure(result).data[0].y) == 6
+    assert running_figure(search_history.running_trials(trials)).data[0].y is not None
+    assert list(pruned_figure([pruned(1)], 500).data[0].x) == [96]

@@ -1,4 +1,4 @@
-"""What the page shows, worked out from trials."""
+"""What the pages show, computed from trials."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def trial(number: int, flops_ratio: float, accuracy: float, origin: str = "sampl
 def test_a_view_sorts_trials_into_their_roles() -> None:
     view = build_view(study_key(), searched(60))
     assert (len(view.complete), len(view.failed)) == (59, 1)
-    assert [one.origin for one in view.landmarks] == ["dense", "fastv", "paper", "random", "uniform", "downsample"]
+    assert [one.origin for one in view.baselines] == ["dense", "fastv", "paper", "random", "uniform", "downsample"]
     assert view.dense is not None
     assert view.dense.number == 0
     costs = [one.flops for one in view.front]
@@ -84,24 +84,24 @@ def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing
     assert study_view.suggested(build_view(study_key(), [failed(0)])) is None
 
 
-def test_details_tell_configuration_n_interval_latency_and_device() -> None:
-    told = dict(descriptions.details(searched(4)[2]))
-    assert told["K1"] == "layer 2, drop 50 % by instruction"
-    assert told["K2"] == "layer 8, drop 75 % by intra_column"
-    assert told["Tokens"] == "144 → 72 → 18"
-    assert told["Accuracy"].startswith("88.6 % (85.8–91.4), n = 500")
-    assert told["True FLOPs"].endswith("% of dense")
-    assert told["Latency"].endswith("on cpu: 2 threads of Xeon")
-    assert "Seed" not in told
+def test_details_hold_configuration_n_interval_latency_and_device() -> None:
+    details = dict(descriptions.details(searched(4)[2]))
+    assert details["K1"] == "layer 2, drop 50 % by instruction"
+    assert details["K2"] == "layer 8, drop 75 % by intra_column"
+    assert details["Image tokens"] == "144 → 72 → 18"
+    assert details["Accuracy"].startswith("88.6 % (85.8–91.4), n = 500")
+    assert details["True FLOPs"].endswith("% of dense")
+    assert details["Latency"].endswith("on cpu: 2 threads of Xeon")
+    assert "Seed" not in details
     assert dict(descriptions.details(searched(4)[3]))["Seed"] == "0"
 
 
 def test_details_of_what_was_not_measured() -> None:
     bare = Trial(number=0, state="complete", origin="sampler", config=PruningConfig.dense(), accuracy=0.5)
-    told = dict(descriptions.details(bare))
-    assert told["Accuracy"] == "50.0 %, n = 0"
-    assert told["Latency"] == "not measured: the search times its front"
-    assert told["Tokens"] == "– → – → –"
+    details = dict(descriptions.details(bare))
+    assert details["Accuracy"] == "50.0 %, n = 0"
+    assert details["Latency"] == "not measured: the search times its front"
+    assert details["Image tokens"] == "– → – → –"
 
 
 def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
@@ -111,14 +111,14 @@ def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
         StudySummary(2, study_key("pope", seed=1), 3, 0, now, now + timedelta(seconds=1)),
         StudySummary(3, study_key("aokvqa"), 0, 0, now, now),
     ]
-    pairs = study_view.pairs(studies)
-    assert list(pairs) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
-    assert [one.id for one in pairs["qwenvl-mini", "pope"]] == [2, 1]
+    groups = study_view.by_pair(studies)
+    assert list(groups) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
+    assert [one.id for one in groups["qwenvl-mini", "pope"]] == [2, 1]
     labels = {descriptions.study_label(one) for one in studies}
     assert len(labels) == 3
 
 
-def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
+def test_the_caption_names_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
     caption = descriptions.provenance(build_view(study_key(), searched(10)))
     for part in (
         "cpu: 2 threads of Xeon",

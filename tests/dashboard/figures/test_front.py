@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.analysis.study_view import COSTS, LANDMARKS, View, build_view
+from dashboard.analysis.study_view import BASELINES, COSTS, View, build_view
 from dashboard.figures.front import axis_scale, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
@@ -25,7 +25,7 @@ def test_every_complete_trial_is_one_point_with_its_number(view: View) -> None:
     assert sorted(numbers) == [trial.number for trial in view.complete]
 
 
-def test_the_step_line_is_the_front_and_ends_at_the_dearest_trial(view: View) -> None:
+def test_the_step_line_is_the_front_and_ends_at_the_most_expensive_trial(view: View) -> None:
     (line,) = [trace for trace in front_figure(view).data if trace.mode == "lines"]
     members = front(view.complete)
     assert line.line.shape == "hv"
@@ -44,20 +44,20 @@ def test_bars_are_the_intervals(view: View) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_landmarks_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
+def test_baselines_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
     figure = front_figure(view, dark=dark)
     labels = {annotation.text: annotation.font.color for annotation in figure.layout.annotations}
     assert set(labels) == {"dense", "FastV", "HiMAP paper"}  # the controls are named in the legend
     named = {trace.name for trace in figure.data if trace.showlegend is not False}
     assert {"random", "uniform", "downsample"} <= named
     palette = DARK if dark else LIGHT
-    assert labels["FastV"] == palette.landmarks["fastv"]
-    symbols = [trace.marker.symbol for trace in figure.data if trace.name in LANDMARKS.values()]
+    assert labels["FastV"] == palette.baselines["fastv"]
+    symbols = [trace.marker.symbol for trace in figure.data if trace.name in BASELINES.values()]
     assert len(symbols) == len(set(symbols)) == 6
     assert "circle" not in symbols
 
 
-def test_hover_tells_the_whole_configuration(view: View) -> None:
+def test_the_hover_text_holds_the_whole_configuration(view: View) -> None:
     trace = next(t for t in front_figure(view).data if t.name == "HiMAP paper")
     (hover,) = trace.hovertext
     for part in (

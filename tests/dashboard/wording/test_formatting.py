@@ -30,7 +30,7 @@ from dashboard.wording import formatting
         (formatting.milliseconds(12.5, 12.0, 13.25), "12.5 ms (12.0–13.2)"),
         (formatting.milliseconds(12.5), "12.5 ms"),
         (formatting.milliseconds(math.nan, 1.0, 2.0), "–"),
-        (formatting.sentence("got x; expected y"), "Got x; expected y."),
+        (formatting.sentence("got x; expected y"), r"Got x; expected y\."),
     ],
 )
 def test_numbers_in_words(got: str, expected: str) -> None:
