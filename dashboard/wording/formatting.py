@@ -1,4 +1,4 @@
-"""Numbers and stored text as people read them. Text from the store passes here before it reaches a page."""
+"""Numbers as people read them, and stored text made safe for a page. All text of a store passes through here."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def plain(text: str) -> str:
-    """Stored text for a place that reads Markdown: shown as it is, never as markup, link or picture."""
+    """Return stored text for a place that reads Markdown: shown literally, never as markup, link or picture."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def inert(text: str) -> str:
-    """Stored text for plotly, which reads a part of HTML: shown as it is."""
+    """Return stored text for plotly, which reads a part of HTML: shown literally."""
     return html.escape(" ".join(text.split()), quote=False)
 
 
+def capitalized(text: str) -> str:
+    """Return the text with a capital letter in front; the rest stays."""
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def sentence(message: str) -> str:
-    """An error message as a sentence of the page."""
-    return f"{message[:1].upper()}{message[1:]}."
+    """Return a message (of an error, say) as a sentence that a page shows literally."""
+    return plain(f"{capitalized(message)}.")
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A part of one in percent, as in `86.1 %`."""
+    """Return a share (0 to 1) in percent: `86.1 %`."""
     return f"{100 * value:.{digits}f} %" if math.isfinite(value) else NOT_MEASURED
 
 
 def points(value: float) -> str:
-    """A difference of two parts of one, in percentage points with its sign, as in `−0.4 points`."""
+    """Return a difference of two shares in percentage points with its sign: `−0.4 points`."""
     if not math.isfinite(value):
         return NOT_MEASURED
     rounded = round(100 * value, 1)
@@ -40,7 +45,7 @@ def points(value: float) -> str:
 
 
 def scaled(largest: float) -> tuple[float, str]:
-    """Divisor and prefix (M, G, T …) that make numbers up to `largest` easy to read."""
+    """Return the divisor and the prefix (M, G, T …) that make numbers up to `largest` easy to read."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if math.isfinite(largest) and largest >= factor:
             return factor, prefix
@@ -48,7 +53,7 @@ def scaled(largest: float) -> tuple[float, str]:
 
 
 def amount(value: float, unit: str) -> str:
-    """A large amount with three significant digits, as in `7.12 GFLOPs`."""
+    """Return a large amount with three significant digits: `7.12 GFLOPs`."""
     if not math.isfinite(value):
         return NOT_MEASURED
     factor, prefix = scaled(value)
@@ -56,7 +61,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def number(value: float, digits: int = 1) -> str:
-    """A number with at most `digits` decimals, without trailing zeros: `50`, `72.3`."""
+    """Return a number with at most `digits` decimals, without trailing zeros: `50`, `72.3`."""
     if not math.isfinite(value):
         return NOT_MEASURED
     text = f"{value:.{digits}f}"
@@ -64,7 +69,7 @@ def number(value: float, digits: int = 1) -> str:
 
 
 def milliseconds(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """A latency with its quartiles where they are known, as in `12.5 ms (12.0–13.3)`."""
+    """Return a latency with its quartiles where they are known: `12.5 ms (12.0–13.3)`."""
     if not math.isfinite(value):
         return NOT_MEASURED
     spread = f" ({low:.1f}–{high:.1f})" if math.isfinite(low) and math.isfinite(high) else ""
