@@ -42,11 +42,13 @@ def register(name: str, criterion: type[Criterion]) -> None:
 
 @cache
 def reads_seed(name: str) -> bool:
-    """Return whether a criterion may read its seed: a registered one may, one of the package does if its file says so.
+    """Return whether a criterion may read its seed; one of the package does if its file says so, any other may.
 
     The file is read as text, because importing it would load torch.
     """
-    return _registry[name] is not None or "self.seed" in Path(__file__).with_name(f"{name}.py").read_text("utf-8")
+    if _registry.get(name, name) is not None:
+        return True
+    return "self.seed" in Path(__file__).with_name(f"{name}.py").read_text("utf-8")
 
 
 def create(name: str, seed: int) -> Criterion:

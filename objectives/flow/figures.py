@@ -33,7 +33,7 @@ def check_matplotlib() -> None:
     """Raise ObjectiveError where matplotlib is missing, so that nobody measures for hours first."""
     if find_spec("matplotlib") is None:
         raise ObjectiveError(
-            "figures need matplotlib, which is not installed; install it: pip install 'himap-search[dev]'"
+            "figures need matplotlib, which is not installed; install it: pip install 'himap-search[flow]'"
         )
 
 
