@@ -1,4 +1,7 @@
-"""The command line of `objectives.accuracy`: one model on one set of questions, dense or pruned."""
+"""Measure the accuracy of a model on a set of questions, dense or pruned by a preset.
+
+python -m objectives.accuracy --model qwenvl --data questions.jsonl --metric exact_match
+"""
 
 from __future__ import annotations
 
@@ -10,48 +13,49 @@ from typing import Any
 
 import himap
 from himap import PruningConfig
-from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import add_source_options, source_of
 from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
-from objectives.errors import DataError, ObjectiveError
+from objectives.errors import DataError
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
+from objectives.options import (
+    add_json_option,
+    add_model_options,
+    add_source_options,
+    command_parser,
+    run_command,
+    source_of,
+)
 from objectives.statistics.estimates import Comparison, compare
 
 _EMBEDDED = 200
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.accuracy", description="Accuracy of a model on a set of questions."
-    )
-    made.add_argument("--model", required=True, help="a checkpoint's folder or hub id")
+    made = command_parser("objectives.accuracy", __doc__)
+    add_model_options(made)
     made.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
     add_source_options(made)
     made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
     made.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
     made.add_argument("--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense")
     made.add_argument("--answers", type=Path, metavar="FILE", help="write every answer with its score")
-    made.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_json_option(made)
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with the reason on stderr for what cannot be measured."""
+    """Run the command; return 0, or 2 for what cannot be measured."""
     options = parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except (ObjectiveError, HimapError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    return run_command(lambda: _run(options))
 
 
 def _run(options: argparse.Namespace) -> int:
     asked = _questions(options)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    evaluator = Evaluator(load(options.model), asked.benchmark, asked.questions)
+    evaluator = Evaluator(load(resolve(options.model, options.weights).source), asked.benchmark, asked.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     results = {"dense": dense}
     comparison = None
@@ -116,3 +120,7 @@ def _lines(found: dict[str, Any]) -> str:
         span = f"[{100 * change['low']:+.1f}, {100 * change['high']:+.1f}]"
         lines.append(f"pruned - dense {100 * change['mean']:+.1f} {span}{p}")
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

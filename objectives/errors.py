@@ -10,7 +10,7 @@ class UnknownBenchmarkError(ObjectiveError):
 
 
 class ModelLoadError(ObjectiveError):
-    """The weights cannot be loaded from where they were said to be."""
+    """No such model is known, or its weights cannot be loaded."""
 
 
 class DataError(ObjectiveError):

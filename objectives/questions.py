@@ -19,9 +19,9 @@ from typing import Any
 
 from objectives.benchmarks import Question, benchmark
 from objectives.data.images import load_image
-from objectives.data.options import add_source_options, source_of
 from objectives.data.source import QuestionSet, load_questions
-from objectives.errors import DataError, UnknownBenchmarkError
+from objectives.errors import DataError
+from objectives.options import add_source_options, command_parser, run_command, source_of
 from objectives.scenes import SPLITS
 
 
@@ -74,18 +74,17 @@ def encoded(key: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the questions asked for; 2 and one line where they are not to be had."""
-    parser = argparse.ArgumentParser(prog="python -m objectives.questions", description="Questions as JSON.")
+    """Run the command; return 0, or 2 for questions that cannot be loaded."""
+    parser = command_parser("objectives.questions", __doc__)
     add_study_options(parser)
     parser.add_argument("--numbers", type=int, nargs="+", required=True, help="which of them, from 0")
     options = parser.parse_args(arguments)
-    try:
-        found = study_questions(options)
-    except (DataError, UnknownBenchmarkError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    json.dump(told(found.questions, options.numbers), sys.stdout)
-    return 0
+
+    def run() -> int:
+        json.dump(told(study_questions(options).questions, options.numbers), sys.stdout)
+        return 0
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

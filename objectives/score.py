@@ -19,7 +19,8 @@ from typing import Any
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
-from objectives.errors import DataError, ObjectiveError
+from objectives.errors import DataError
+from objectives.options import add_json_option, command_parser, run_command
 from objectives.statistics.estimates import interval
 from objectives.submissions.answers import Given, read_answers
 from objectives.submissions.matching import match
@@ -108,28 +109,22 @@ def report(found: Score) -> dict[str, Any]:
 
 
 def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.score",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("objectives.score", __doc__)
     made.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
     made.add_argument("--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)")
     made.add_argument("--truth", type=Path, metavar="PATH", help="the official file or folder")
-    made.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_json_option(made)
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be scored."""
+    """Run the command; return 0, or 2 for what cannot be scored."""
     options = parser().parse_args(arguments)
-    try:
-        found = score(benchmark(options.benchmark), options.answers, options.truth)
-    except (ObjectiveError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    found = score(benchmark(options.benchmark), options.answers, options.truth)
     if found.unanswered:
         sys.stderr.write(f"note: {found.unanswered} of {found.n} questions have no answer and count as wrong\n")
     if found.unmatched:

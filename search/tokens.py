@@ -23,10 +23,10 @@ from himap.families import find
 from objectives.benchmarks import Question
 from objectives.data.images import load_image
 from objectives.errors import DataError, ModelLoadError, UnknownBenchmarkError
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
 from objectives.questions import add_study_options, study_questions, told
 from search.errors import UsageError
-from search.inputs.models import resolve
 
 
 @torch.inference_mode()

@@ -1,7 +1,4 @@
-"""What a configuration earns: answers to a benchmark's questions under pruning, scored one by one.
-
-python -m objectives.accuracy --model FOLDER --data questions.jsonl --metric exact_match
-"""
+"""What a configuration earns: answers to a benchmark's questions under pruning, scored one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import bisect
 import itertools
 import math
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -227,13 +223,3 @@ def parts(items: Sequence[int], size: int) -> list[list[int]]:
 def _bounds(n: int, size: int) -> list[int]:
     count = math.ceil(n / size)
     return [n * i // count for i in range(count + 1)]
-
-
-def _command() -> int:
-    from objectives.accuracy import main  # which needs this module whole
-
-    return main()
-
-
-if __name__ == "__main__":
-    sys.exit(_command())

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to answer, with what prepares its inputs.
-
-    `digest` identifies the weights (SHA-256 of the weight files); `source` is where they came from.
-    """
+    """A model ready to answer, the processor of its inputs, and the source of both: a folder or a hub id."""
 
     model: Any
     processor: Any
     source: str
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the weights; the first access reads the weight files, see `weights_digest`."""
+        return weights_digest(self.source)
 
     @property
     def device(self) -> torch.device:
@@ -73,7 +75,7 @@ def load(source: str | Path, device: str | None = None) -> LoadedModel:
             f"cannot load a vision-language model from {str(source)!r} ({_first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"
         ) from error
-    return LoadedModel(model.to(device).eval(), processor, str(source), weights_digest(source))
+    return LoadedModel(model.to(device).eval(), processor, str(source))
 
 
 def load_processor(source: str | Path) -> Any:
@@ -121,13 +123,22 @@ def _left_padded(processor: Any) -> Any:
 
 
 def weights_digest(source: str | Path) -> str:
-    """SHA-256 over the names and contents of a folder's weight files; for a hub id, over its commit."""
+    """Return the SHA-256 of the names and contents of a folder's weight files; for a hub id, of its commit.
+
+    A process reads files once, as long as their sizes and modification times stay the same.
+    """
     folder = Path(source)
     if not folder.is_dir():
         config = AutoConfig.from_pretrained(source)
         return hashlib.sha256(f"{source}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
+    paths = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"])
+    return _files_digest(tuple((path, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths))
+
+
+@lru_cache(maxsize=16)
+def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"]):
+    for path, _, _ in files:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):

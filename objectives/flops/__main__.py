@@ -18,31 +18,19 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from himap import ConfigError, PruningConfig
 from objectives.flops import DecoderShape, flops, paper_flops, token_flops
 from objectives.flops.shapes import FULL_SIZE
+from objectives.options import add_json_option, command_parser, run_command
 
 _PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6))
 PAPER_TEXT = 170  # 35 system and about 135 instruction tokens, the paper's prompts
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help explains)\n")
-
-
 def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = _Parser(
-        prog="python -m objectives.flops",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("objectives.flops", __doc__)
     made.add_argument("--model", required=True, help=f"{', '.join(FULL_SIZE)}, or a checkpoint's folder")
     for name, kind, value, what in (
         ("k1", int, 2, "layer of the shallow cut"),
@@ -59,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"text tokens of the prompt (default {PAPER_TEXT}, the paper's)",
     )
     made.add_argument("--image", type=int, metavar="N", help="image tokens (default: the model's)")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    add_json_option(made)
     return made
 
 
@@ -167,15 +155,15 @@ def table(found: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 2, with one line, for what cannot be counted."""
-    made = parser()
-    options = made.parse_args(arguments)
-    try:
+    """Run the command; return 0, or 2 for what cannot be counted."""
+    options = parser().parse_args(arguments)
+
+    def run() -> int:
         found = costs(options)
-    except ConfigError as error:
-        made.error(str(error))
-    sys.stdout.write((json.dumps(found, indent=2) if options.json else table(found)) + "\n")
-    return 0
+        sys.stdout.write((json.dumps(found, indent=2) if options.json else table(found)) + "\n")
+        return 0
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

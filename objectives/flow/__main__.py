@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import Source, load_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flow import figures, results
@@ -29,25 +29,16 @@ from objectives.flow.measure import Measurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
+from objectives.options import add_json_option, add_model_options, command_parser, run_command
 from objectives.provenance import commit, versions
 
 SPLIT = "validation"  # the search's; the test split stays unseen by whatever the flow suggests
 PAPER = ("scienceqa", "aokvqa", "nocaps", "flickr30k")
-MINIS = {"qwenvl": "qwenvl-mini", "llava-7b": "llava-mini", "llava-13b": "llava-mini"}
-_CHECKPOINTS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"
 
 
 def parser() -> argparse.ArgumentParser:
-    summary_, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.flow",
-        description=summary_,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument(
-        "--model", required=True, help=f"{', '.join(MINIS)} (their embedded minis), or a checkpoint's folder or hub id"
-    )
+    made = command_parser("objectives.flow", __doc__)
+    add_model_options(made)
     made.add_argument(
         "--benchmark",
         nargs="+",
@@ -58,22 +49,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
     made.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
     made.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
-    made.add_argument("--json", action="store_true", help="print the stored summaries instead of tables")
+    add_json_option(made)
     return made
 
 
-def source_of(model: str) -> tuple[str, str]:
-    """Where a model's weights are, and of what kind they are."""
-    if model in MINIS:
-        return str(_CHECKPOINTS / MINIS[model]), "embedded mini"
-    return model, "given weights"
-
-
-def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, out: Path) -> dict[str, Any]:
+def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Path) -> dict[str, Any]:
     """The flow of one pair: measured as far as it is not stored, stored and drawn; returns the document."""
     asked = load_questions(source, SPLIT, n)
     key = {
-        "model": name,
+        "model": target.name,
         "weights_digest": loaded.digest,
         "benchmark": asked.key,
         "split": SPLIT,
@@ -84,7 +68,7 @@ def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, o
         return document
     prompts = Prompts(loaded, asked.benchmark, asked.questions)
     measured = Measurement(prompts, document["record"])
-    with tqdm(total=measured.total, initial=measured.done, desc=f"{name} {asked.key}", disable=None) as bar:
+    with tqdm(total=measured.total, initial=measured.done, desc=f"{target.name} {asked.key}", disable=None) as bar:
 
         def save() -> None:
             results.write(path, document)
@@ -94,7 +78,7 @@ def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, o
     document |= {
         "complete": True,
         "title": asked.benchmark.title,
-        "weights": kind,
+        "weights": target.kind,
         "questions": asked.origin,
         "device": device_name(loaded.device),
         "commit": commit(),
@@ -156,29 +140,25 @@ def _evidence(row: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be measured."""
+    """Run the command; return 0, or 2 for what cannot be measured, or 130 when stopped."""
     options = parser().parse_args(arguments)
-    try:
-        if options.n < 2:
-            raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
-        figures.check_matplotlib()
-        source, kind = source_of(options.model)
-        if kind == "embedded mini":
-            torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
-        loaded = load(source)
-        name = Path(options.model).name if Path(options.model).exists() else options.model
-        documents = []
-        for benchmark in options.benchmark:
-            asked = Source(benchmark, data_root=options.data_root)
-            documents.append(measure(loaded, name, kind, asked, options.n, options.out))
-            if not options.json:
-                sys.stdout.write(table(documents[-1]) + "\n")
-    except (ObjectiveError, HimapError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        return 130
+    return run_command(lambda: _run(options), stopped="stopped; run the same command again to resume")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.n < 2:
+        raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
+    figures.check_matplotlib()
+    target = resolve(options.model, options.weights)
+    if target.kind == "embedded mini":
+        torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
+    loaded = load(target.source)
+    documents = []
+    for benchmark in options.benchmark:
+        asked = Source(benchmark, data_root=options.data_root)
+        documents.append(measure(loaded, target, asked, options.n, options.out))
+        if not options.json:
+            sys.stdout.write(table(documents[-1]) + "\n")
     if options.json:
         shown = [{name: value for name, value in d.items() if name != "record"} for d in documents]
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")

@@ -11,9 +11,9 @@ from transformers.utils import logging
 
 from himap import PruningConfig
 from objectives.data.subsets import shared_images
+from objectives.evaluation.checkpoints import Target
 from objectives.provenance import commit, versions
 from objectives.statistics.intervals import accuracy_interval, difference_interval
-from search.inputs.models import Target
 from search.inputs.questions import Library
 from search.workers.racing import Rival
 from search.workers.trial_runner import Bench

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import EVERYTHING, source_of, sources
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
+from objectives.options import EVERYTHING, source_of, sources
 from search.certifying.confirmer import Asked, Confirmer, studies_of
 from search.certifying.selection import JOINT, Chooser, Chosen
 from search.errors import SearchError, UsageError
-from search.inputs.models import Target, resolve
 from search.inputs.questions import LEAST, Library
 from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, open_store
 from storage.confirmation import HELD_OUT

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from objectives.evaluation.checkpoints import Target
 from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import difference_interval
 from search.certifying.confirmer import DENSE, Asked, Confirmer
 from search.certifying.joint import Candidate, best, candidates
-from search.inputs.models import Target
 from search.inputs.questions import LEAST, Library
 from storage import Confirmation, Store, StudySummary, Trial
 from storage.confirmation import MARGIN

@@ -10,11 +10,11 @@ from himap import Preset, read_preset
 from himap.errors import HimapError
 from himap.presets.schema import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import source_of
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
+from objectives.options import source_of
 from search.certifying.confirmer import DENSE, measured_again, open_bench
 from search.errors import SearchError, UsageError
-from search.inputs.models import Target, resolve
 from search.inputs.questions import Asked, Library
 from search.workers.trial_runner import Bench
 from storage import Confirmation

@@ -24,8 +24,9 @@ from ray.tune.search import Searcher
 
 from himap import PruningConfig
 from objectives.data.source import Source
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.known_models import KNOWN
 from search.errors import StudyFailedError, UsageError
-from search.inputs.models import KNOWN, resolve
 from search.inputs.questions import ask
 from search.sampling.problem import Goals
 from search.studies.lease_holder import Tenant

@@ -11,8 +11,9 @@ from rich import box
 from rich.table import Table
 
 from himap import Preset, PresetError, read_preset
+from objectives.evaluation.checkpoints import Target
+from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
-from search.inputs.models import KNOWN, Target
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request
 from search.studies.study_run import Pair

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
-from search.inputs.models import Target
+from objectives.evaluation.checkpoints import Target
+from search.inputs.baselines import baselines
 from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective
@@ -65,7 +66,7 @@ def _open(
     stored = store.trials(study_id)
     study = PairStudy(
         SearchSpace(target.shape.layers, request.seed),
-        target.landmarks,
+        baselines(target),
         tokens,
         request.sampler,
         request.seed,

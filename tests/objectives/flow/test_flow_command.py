@@ -13,7 +13,8 @@ from himap.flow import saliency
 from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.errors import DataError
-from objectives.evaluation.models import LoadedModel
+from objectives.evaluation.known_models import KNOWN
+from objectives.evaluation.models import LoadedModel, weights_digest
 from objectives.flow import __main__ as flow
 from objectives.flow import figures, measure
 from objectives.flow.measure import FLOWS, Measurement, compared, ends, said, settings
@@ -150,7 +151,7 @@ def test_the_command_measures_stores_draws_and_prints_once(
     [
         (["--n", "1"], "error: got --n 1; intervals need at least 2 questions"),
         (["--benchmark", "vqa"], "error: unknown benchmark 'vqa'; expected one of"),
-        (["--model", "nowhere"], "error: cannot load a vision-language model from 'nowhere'"),
+        (["--model", "nowhere"], "error: unknown model 'nowhere'; expected one of"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
@@ -169,8 +170,19 @@ def test_missing_matplotlib_is_said_before_anything_is_measured(
     assert "figures need matplotlib" in capsys.readouterr().err
 
 
-def test_the_papers_models_stand_for_their_minis(tmp_path: Path) -> None:
-    for name, mini in flow.MINIS.items():
-        source, kind = flow.source_of(name)
-        assert Path(source).name == mini and kind == "embedded mini" and Path(source).is_dir()
-    assert flow.source_of(str(tmp_path)) == (str(tmp_path), "given weights")
+def test_the_papers_models_take_the_weights_that_are_named(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:9])
+    monkeypatch.setattr(flow, "table", lambda document: "")
+    monkeypatch.setattr(flow, "summary", lambda record: {})
+    monkeypatch.setattr(figures, "draw", lambda document, stem: [])
+    folder = str(folders["qwenvl-mini"])
+    common = ["--model", "llava-7b", "--benchmark", "scienceqa", "--n", "2", "--out", str(tmp_path), "--json"]
+    kinds = []
+    for weights in ("mini", folder):
+        assert flow.main([*common, "--weights", weights]) == 0
+        found = json.loads(capsys.readouterr().out)[0]
+        kinds.append((found["key"]["model"], found["weights"], found["key"]["weights_digest"]))
+    shipped, given = weights_digest(KNOWN["llava-7b"].folder), weights_digest(folder)
+    assert kinds == [("llava-7b", "embedded mini", shipped), ("llava-7b", "full weights", given)]

@@ -15,10 +15,10 @@ import himap
 from himap import PruningConfig
 from objectives.data.source import Source
 from objectives.errors import DataError
+from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.certifying.confirmer import open_bench
 from search.errors import UsageError
-from search.inputs.models import resolve
 from search.inputs.questions import Library, ask, options_of
 from search.launch import main
 from search.running import launch_run
