@@ -207,7 +207,7 @@ def test_the_verified_promise_decides_the_exit_code(
     said = capsys.readouterr().out
     assert "the same that it was measured on" in said
     assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; promised ", said)
-    preset.write_text(text.replace("within_points: 1.0", "within_points: 100"))
+    preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
     preset.write_text(text.replace("layers: 12", "layers: 28"))

@@ -100,7 +100,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
         (study,) = store.studies()
         source, trials = store.questions(study.id), store.trials(study.id)
-    name = study.key.benchmark
+    name = study.key.questions
     assert name.startswith("questions-vqa_accuracy@")
     asked = " ".join(options)
     assert source is not None
@@ -112,7 +112,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     assert "left out   2 row(s) that cannot be used: line 11: " in said
     assert f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
-    assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
+    assert (preset.measured[0].key, preset.measured[0].questions) == (name, asked)
     assert asked in preset.certificate.verdict
     (pair,) = json.loads((tmp_path / "o.json").read_text())["pairs"]
     assert pair["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
@@ -124,7 +124,7 @@ def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> No
 
     def opened(store: Store, **fields: Any) -> Any:
         (pair,) = open_pairs(store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0))
-        names.append(pair.key.benchmark)
+        names.append(pair.key.questions)
         return pair
 
     with open_store("sqlite:///himap.db") as store:
@@ -253,7 +253,7 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
     path = min(Path("presets").iterdir(), key=lambda each: len(each.name))
     preset = himap.read_preset(path)
     (measured,) = preset.measured
-    assert (measured.benchmark, measured.split, measured.n) == (searched, "test", 20)
+    assert (measured.key, measured.split, measured.n) == (searched, "test", 20)
     assert measured.questions == " ".join(OWN)
 
     said = refused(capsys, verify.main, str(path), "--model", str(tiny))
@@ -317,7 +317,7 @@ def test_official_files_are_searched_and_confirmed_by_pairs(
     assert options_of([asked]) == f"--benchmark pope --data-root {here}"
     with open_store("sqlite:///himap.db") as store:
         (pair,) = open_pairs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
-        assert pair.key.benchmark.startswith("pope@")
+        assert pair.key.questions.startswith("pope@")
         store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
         store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))

@@ -48,7 +48,7 @@ def test_piped_a_line_at_the_first_trial_of_a_pair_and_then_every_ten_seconds(cl
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert said == [1, 0, 1, 2, 0, 2]
-    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 stopped 0 failed 0 left 98 s"
+    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 pruned 0 failed 0 left 98 s"
     assert text.splitlines()[0] == first
     assert "\x1b" not in text
 

@@ -17,7 +17,8 @@ from search.sampling.space import SearchSpace
 from search.studies.study import PairStudy
 from search.studies.study_run import Pair
 from storage import Confirmation, Trial
-from storage.presets import write_preset
+from storage.pareto import KNEE
+from storage.presets import HeldOut, preset_of
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 FRONT_FIELDS = {
@@ -116,9 +117,9 @@ def test_presets_load_and_a_pair_without_results_has_none(tmp_path: Path) -> Non
 def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
     winner = at(1, 0.3, 0.805)
     (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
-    assert not himap.read_preset(path).certificate.confirmed
+    assert not himap.read_preset(path).certificate.certified
     held_out = Confirmation(
-        *PruningConfig(2, 31, 8, 75).as_dict().values(),
+        config=PruningConfig(2, 31, 8, 75),
         n_questions=500,
         n=500,
         accuracy=0.8,
@@ -129,7 +130,7 @@ def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
         difference_low=-0.001,
         difference_high=0.001,
     )
-    write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
+    preset_of(KEY, winner, HeldOut(KNEE, {"pope": held_out})).write(path)
     confirmed = path.read_text()
     assert report.write_presets(tmp_path, [pair_of([DENSE, winner])]) == [path]
     assert path.read_text() == confirmed

@@ -32,7 +32,7 @@ def test_a_measurement_of_the_same_questions_is_known_by_what_it_does() -> None:
 
 
 def test_a_reused_measurement_names_where_it_was_made() -> None:
-    again = trial(4, PAPER, source="study first, trial 9")
+    again = trial(4, PAPER, parent="study first, trial 9")
     known = measured(KEY, [(replace(KEY, seed=1), [again])], list(IMAGE_TOKENS))
     assert known[effective(PAPER, IMAGE_TOKENS)][0] == "study first, trial 9"
 
