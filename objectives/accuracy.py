@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     asked = _questions(options)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    evaluator = Evaluator(load(resolve(options.model, options.weights).source), asked.benchmark, asked.questions)
+    evaluator = Evaluator(load(resolve(options.model, options.weights).weights), asked.benchmark, asked.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     results = {"dense": dense}
     comparison = None

@@ -50,7 +50,7 @@ def study_questions(options: argparse.Namespace) -> QuestionSet:
     return found
 
 
-def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, Any]]:
+def question_records(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, Any]]:
     """Those questions as plain values; numbers count from 0, unknown ones are left out."""
     return [
         {
@@ -59,14 +59,14 @@ def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, An
             "text": questions[number].text,
             "choices": list(questions[number].choices),
             "answers": list(questions[number].answers),
-            "images": [encoded(image) for image in questions[number].images],
+            "images": [png_base64(image) for image in questions[number].images],
         }
         for number in numbers
         if 0 <= number < len(questions)
     ]
 
 
-def encoded(key: str) -> str:
+def png_base64(key: str) -> str:
     """The image of a question as PNG in base64."""
     file = io.BytesIO()
     load_image(key).save(file, "PNG")
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def run() -> int:
-        json.dump(told(study_questions(options).questions, options.numbers), sys.stdout)
+        json.dump(question_records(study_questions(options).questions, options.numbers), sys.stdout)
         return 0
 
     return run_command(run)

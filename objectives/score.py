@@ -22,7 +22,7 @@ from objectives.benchmarks.rules.ptb import tokenizer_in_use
 from objectives.errors import DataError
 from objectives.options import add_json_option, command_parser, run_command
 from objectives.statistics.estimates import interval
-from objectives.submissions.answers import Given, read_answers
+from objectives.submissions.answers import Answer, read_answers
 from objectives.submissions.matching import match
 
 _BY_CATEGORY = ("pope", "mme")  # their tools score category by category; one without answers is left out
@@ -83,7 +83,7 @@ def _read(chosen: PublishedBenchmark, truth: Path) -> list[Question]:
     return questions
 
 
-def _carried(chosen: PublishedBenchmark, given: Sequence[Given], path: Path) -> list[Question]:
+def _carried(chosen: PublishedBenchmark, given: Sequence[Answer], path: Path) -> list[Question]:
     """The questions that the answers bring along, in their order."""
     rows = [each.document for each in given if each.document is not None]
     if len(rows) < len(given):

@@ -10,8 +10,7 @@ from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 
-from himap.presets.preset import Preset
-from himap.presets.schema import Certificate, Measured, ModelPart, Provenance
+from himap.presets import Certificate, Measured, ModelPart, Preset, Provenance
 from storage.confirmation import MARGIN, Confirmation, points
 from storage.errors import RecordError
 from storage.pareto import OperatingPoint

@@ -1,7 +1,7 @@
 """The store: open it with `open_store`, then read and write records.
 
-Each write is one committed transaction before the call returns. Everything that can go wrong is a
-`StorageError` with one line of text.
+Each write is one transaction, committed before the call returns. Every error is a `StorageError` with one line of
+text.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ from storage.sql.schema import CONFIRMATIONS, QUESTIONS, SAME_CONFIRMATION, SCOR
 def open_store(url: str, *, readonly: bool = False) -> Store:
     """Open the store at `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
 
-    A missing SQLite file or missing tables are created, an older schema is upgraded; several processes may
-    do that at once. With `readonly` nothing is ever created or changed.
+    A missing SQLite file or missing tables are created, an older schema is upgraded; several processes may do that at
+    once. With `readonly` nothing is ever created or changed.
 
-    Raises StoreMissingError (readonly, nothing there), SchemaError (written by a newer version, or readonly
-    and older), StorageError (bad URL, missing folder, not a SQLite file, unreachable server, locked).
+    Raises:
+        StoreMissingError: readonly, and nothing is there.
+        SchemaError: written by a newer version, or readonly and older.
+        StorageError: bad URL, missing folder, not a SQLite file, unreachable server, locked.
     """
     engine, location = build_engine(url, readonly=readonly)
     store = Store(engine, location)
@@ -84,11 +86,13 @@ class Store:
                     return connection.scalars(query).one()
 
     def add(self, study_id: int, trial: Trial, owner: str = "") -> None:
-        """Commit one trial; once this returns, no kill of this process can lose it. It runs no more.
+        """Commit one trial, and end its running record; once this returns, no kill of this process can lose it.
 
-        Raises DuplicateTrialError when the study has a trial of this number, LeaseLostError when an owner is
-        named whose lease it is not, StorageError for an unknown study, RecordError for values of the wrong
-        type.
+        Raises:
+            DuplicateTrialError: the study has a trial of this number.
+            LeaseLostError: the lease is not the named owner's.
+            StorageError: an unknown study.
+            RecordError: a value of the wrong type.
         """
         values = row_values(trial, f"trial {trial.number}")
         packed = pack_scores(trial.scores) if trial.scores else None
@@ -112,7 +116,8 @@ class Store:
     def add_all(self, study_id: int, trials: Sequence[Trial]) -> None:
         """Commit many trials in one transaction, all or none; much faster than one by one.
 
-        Raises DuplicateTrialError when the study has one of these numbers, otherwise as `add`.
+        Raises:
+            DuplicateTrialError: the study has one of these numbers; otherwise as `add`.
         """
         rows = [{"study_id": study_id, **row_values(trial, f"trial {trial.number}")} for trial in trials]
         if not rows:
@@ -138,9 +143,10 @@ class Store:
                 ) from error
 
     def set_questions(self, study_id: int, source: QuestionSource) -> None:
-        """Commit where the study's questions come from, in place of what was known.
+        """Commit where the study's questions come from, in place of what was stored.
 
-        Raises StorageError for an unknown study.
+        Raises:
+            StorageError: an unknown study.
         """
         if self.questions(study_id) == source:
             return
@@ -159,14 +165,16 @@ class Store:
         return None if row is None else read_record(QuestionSource, row)
 
     def take(self, study_id: int, wanted: Lease, seconds: float, dead: str = "") -> Lease:
-        """Take the study's lease if it is free, expired, the owner's own, or held by the owner `dead`, who is
-        known to be gone. The lease in force afterwards, which is another's if it could not be taken."""
+        """Take the study's lease, and return the lease in force afterwards: another's if it could not be taken.
+
+        It can be taken if it is free, expired, the owner's own, or held by the owner `dead`, who is known to be gone.
+        """
         doing = f"take the lease of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             return leases.take(connection, study_id, wanted, seconds, dead)
 
     def renew(self, study_id: int, owner: str, seconds: float) -> None:
-        """Hold the lease for so many more seconds. Raises LeaseLostError when it is another's by now."""
+        """Hold the lease for more seconds; raise LeaseLostError when it is another's by now."""
         doing = f"renew the lease of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             leases.renew(connection, study_id, owner, seconds)
@@ -186,7 +194,8 @@ class Store:
     def begin(self, study_id: int, running: RunningTrial, owner: str) -> None:
         """Commit that a trial is handed out; `add` ends that. Readers see no new revision.
 
-        Raises LeaseLostError when the lease is not the owner's.
+        Raises:
+            LeaseLostError: the lease is not the owner's.
         """
         doing = f"note trial {running.number} of study {study_id} as running in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
@@ -200,9 +209,11 @@ class Store:
             return leases.running(connection, study_id)
 
     def set_latency(self, study_id: int, number: int, latency: Latency, owner: str = "") -> None:
-        """Commit the latency of a stored trial; it is measured later than the rest, when the device is quiet.
+        """Commit the latency of a stored trial; it is measured later than the rest, when the device is idle.
 
-        Raises StorageError when the study has no trial of this number, LeaseLostError as `add`.
+        Raises:
+            StorageError: the study has no trial of this number.
+            LeaseLostError: as `add`.
         """
         doing = f"store the latency of trial {number} of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
@@ -212,9 +223,11 @@ class Store:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
 
     def confirm(self, study_id: int, confirmation: Confirmation) -> None:
-        """Commit a confirmation; it takes the place of one of the same configuration on the same questions.
+        """Commit a confirmation, in place of one of the same configuration on the same questions.
 
-        Raises StorageError for an unknown study, RecordError for values of the wrong type.
+        Raises:
+            StorageError: an unknown study.
+            RecordError: a value of the wrong type.
         """
         values = row_values(confirmation, f"confirmation on {confirmation.split} questions")
         values["packed"] = pack_scores(confirmation.scores)

@@ -153,7 +153,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     studies = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = resolve(options.model, "auto").source
+        source = resolve(options.model, "auto").weights
         bench = calm_bench(source, options.questions)
         with Server(folder / "postgresql") as server:
             for plan in plans:

@@ -165,7 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.benchmark:
             benchmark(name)
         target = resolve(options.model, "mini" if options.model in KNOWN else "auto")
-        document = ablation(load(target.source), options.benchmark, options.n, full)
+        document = ablation(load(target.weights), options.benchmark, options.n, full)
     except (ObjectiveError, HimapError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2

@@ -102,7 +102,7 @@ class Pairs:
 
     def __init__(self, target: Target, n: int) -> None:
         self.target, self._n = target, n
-        self.loaded: LoadedModel = load(target.source)
+        self.loaded: LoadedModel = load(target.weights)
         self.shape = DecoderShape.from_config(self.loaded.model.config)
 
     def accuracy(self, name: str, found: PruningConfig | None) -> list[dict[str, Any]]:

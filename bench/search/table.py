@@ -182,7 +182,7 @@ def _score(configs: list[PruningConfig]) -> list[tuple[float, ...]]:
 def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Table:
     """Evaluates the grid; `limit` takes only so many of its configurations, drawn at random."""
     target = resolve(model, "auto")
-    worker = _Worker(target.source, name, n)
+    worker = _Worker(target.weights, name, n)
     image, text = worker.evaluator.tokens()
     space = SearchSpace(target.shape.layers, **STEPS)
     configs = grid(space, baselines(target), image)
@@ -191,7 +191,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
     groups = [list(g) for _, g in itertools.groupby(configs, key=lambda c: (c.k1, c.r1, c.phi_shallow))]
     start = time.perf_counter()
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(target.source, name, n)
+        workers, get_context("spawn"), initializer=_start, initargs=(target.weights, name, n)
     ) as processes:
         scores = [row for rows in processes.map(_score, groups) for row in rows]
     spent = [costs(target.shape, image, text, config) for config in configs]
@@ -230,7 +230,7 @@ def with_costs(table: Table) -> Table:
             f"got weights {target.digest[:8]} of {target.name}; expected {meta['weights_digest'][:8]}, "
             "the table's; make it anew without --costs"
         )
-    worker = _Worker(target.source, meta["benchmark"], meta["n"])
+    worker = _Worker(target.weights, meta["benchmark"], meta["n"])
     fitted = fit(worker, table.configs, target.shape, *worker.evaluator.tokens())
     return replace(table, meta=meta | fitted | {"costs_measured": provenance(worker.loaded.device)})
 

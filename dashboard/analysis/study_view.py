@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from himap.presets.preset import Preset
+from himap.presets import Preset
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within
 from storage.pareto import front as pareto_front

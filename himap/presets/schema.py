@@ -165,10 +165,10 @@ def _check_order(name: str, low: float | None, mean: float | None, high: float |
 
 def first_defect(error: ValidationError) -> str:
     """Return pydantic's first finding in one line, with the field's path."""
-    found = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in found["loc"])
+    defect = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in defect["loc"])
     parent, _, last = place.rpartition(".")
-    kind, message = found["type"], found["msg"].removeprefix("Value error, ")
+    kind, message = defect["type"], defect["msg"].removeprefix("Value error, ")
     if kind == "missing":
         return f"{parent or 'the file'} lacks {last}"
     if kind == "extra_forbidden":
@@ -178,4 +178,4 @@ def first_defect(error: ValidationError) -> str:
     message = re.sub("^(Input|String|Tuple) should", "must", message).replace("valid tuple", "list")
     if kind in ("model_type", "dict_type"):
         message = "must be a mapping"
-    return f"{place} {message[:120]}, got {shown(found['input'])}"
+    return f"{place} {message[:120]}, got {shown(defect['input'])}"

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rapidfuzz.distance import Levenshtein
+
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Benchmark, Question
 from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
 from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
@@ -103,24 +105,13 @@ def parse_number(text: str) -> float | None:
 
 
 def anls(question: Question, answer: str) -> float:
-    """Average normalized Levenshtein similarity: the best over the given answers, 0 below one half.
+    """Return the normalized Levenshtein similarity to the closest of the given answers; 0 below one half.
 
-    Source: Biten et al., Scene Text Visual Question Answering (ICCV 2019).
+    Source: ANLS of Biten et al., Scene Text Visual Question Answering (ICCV 2019).
     """
-    best = max(similarity(answer.strip().lower(), each.strip().lower()) for each in question.answers)
-    return best if best >= _ANLS_LEAST else 0.0
-
-
-def similarity(one: str, other: str) -> float:
-    """1 - Levenshtein distance / length of the longer; 1 for two empty strings."""
-    if not one or not other:
-        return float(one == other)
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return 1 - row[-1] / max(len(one), len(other))
+    one = answer.strip().lower()
+    truths = (truth.strip().lower() for truth in question.answers)
+    return max(Levenshtein.normalized_similarity(one, truth, score_cutoff=_ANLS_LEAST) for truth in truths)
 
 
 def _simple(text: str) -> str:

@@ -24,26 +24,26 @@ class Target:
 
     Attributes:
         name: the model's name in a store.
-        source: the folder or the hub id of the weights.
+        weights: their folder or hub id.
         kind: "embedded mini" or "full weights".
         shape: the sizes of its decoder.
         fastv_k: K of the FastV baseline.
-        family: its transformers class.
+        family: the transformers class of the model.
         why: one sentence that explains an automatic choice; "" where there was none.
     """
 
     name: str
-    source: str
+    weights: str
     kind: str
     shape: DecoderShape
     fastv_k: int
-    family: str = ""
+    family: str
     why: str = ""
 
     @property
     def digest(self) -> str:
         """The digest of the weights, see `weights_digest`."""
-        return weights_digest(self.source)
+        return weights_digest(self.weights)
 
 
 def resolve(model: str, weights: str = "auto") -> Target:
@@ -71,12 +71,12 @@ def resolve(model: str, weights: str = "auto") -> Target:
     return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU")
 
 
-def _place(source: str) -> str:
-    """Return `source` if it is a folder or has the form of a hub id."""
-    if Path(source).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        return source
+def _place(weights: str) -> str:
+    """Return `weights` if it is a folder or has the form of a hub id."""
+    if Path(weights).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
+        return weights
     names = ", ".join(KNOWN)
-    raise ModelLoadError(f"unknown model {source!r}; expected one of {names}, a checkpoint's folder, or a hub id")
+    raise ModelLoadError(f"unknown model {weights!r}; expected one of {names}, a checkpoint's folder, or a hub id")
 
 
 def _obstacle(known: Known) -> str:
@@ -112,33 +112,33 @@ def _check_reachable(hub_id: str) -> None:
         raise _not_there(hub_id, error) from error
 
 
-def _family(source: str, config: PretrainedConfig) -> str:
+def _family(weights: str, config: PretrainedConfig) -> str:
     """Return the transformers class of the checkpoint, one that can be pruned."""
     classes = config.architectures or ["no model"]
     family = next((name for name in classes if name in families.supported()), None)
     if family is None:
         expected = " or ".join(families.supported())
-        raise ModelLoadError(f"{source!r} holds {', '.join(classes)}; expected {expected}")
+        raise ModelLoadError(f"{weights!r} holds {', '.join(classes)}; expected {expected}")
     return family
 
 
-def _not_there(source: str, error: Exception) -> ModelLoadError:
+def _not_there(weights: str, error: Exception) -> ModelLoadError:
     first = (str(error).strip() or type(error).__name__).splitlines()[0]
     names = ", ".join(KNOWN)
     return ModelLoadError(
-        f"no vision-language checkpoint at {source!r} ({first}); "
+        f"no vision-language checkpoint at {weights!r} ({first}); "
         f"expected one of {names}, a folder, or a hub id that this machine can reach"
     )
 
 
-def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> Target:
-    if not Path(source).is_dir() and kind == "full weights":
-        _check_reachable(source)
+def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> Target:
+    if not Path(weights).is_dir() and kind == "full weights":
+        _check_reachable(weights)
     try:
-        config = AutoConfig.from_pretrained(source)
-        family = _family(source, config)
+        config = AutoConfig.from_pretrained(weights)
+        family = _family(weights, config)
         shape = DecoderShape.from_config(config)
     except (OSError, ValueError, AttributeError) as error:
-        raise _not_there(source, error) from error
+        raise _not_there(weights, error) from error
     label = Path(name).name if Path(name).exists() else name
-    return Target(label, source, kind, shape, fastv_k, family, why)
+    return Target(label, weights, kind, shape, fastv_k, family, why)

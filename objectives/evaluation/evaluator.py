@@ -43,7 +43,7 @@ class Evaluation:
     graded: bool = False
 
     @property
-    def asked(self) -> int:
+    def answered(self) -> int:
         """How many questions were asked."""
         return sum(not math.isnan(score) for score in self.scores)
 
@@ -88,7 +88,7 @@ class Evaluator:
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
-        check_askable(self.questions)
+        check_questions(self.questions)
         self._features = Features(loaded.model)
         self._prompts: dict[int, _Batch] = {}
         self._chunks = chunked(self.questions, max(_CHUNK, batch_size))
@@ -188,7 +188,7 @@ class Evaluator:
         return self._prompts[i].arguments()
 
 
-def check_askable(questions: Sequence[Question]) -> None:
+def check_questions(questions: Sequence[Question]) -> None:
     """Raises ValueError where there are none, DataError where one has no image."""
     if not questions:
         raise ValueError("got no questions; an evaluation needs at least one")

@@ -10,12 +10,12 @@ layer in front of the cut is kept too, so that its scores are still computed for
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from himap import PruningConfig, families
@@ -42,27 +42,12 @@ class LayerRecord:
         return sum(t.nbytes for t in (self.output, self.query, self.key, self.value))
 
 
-class Kept:
-    """Records within a budget of bytes; the one that was not used for longest goes first."""
+Records = LRUCache[Key, LayerRecord]
 
-    def __init__(self, budget: int) -> None:
-        self.budget, self.used = budget, 0
-        self._records: OrderedDict[Key, LayerRecord] = OrderedDict()
 
-    def get(self, key: Key) -> LayerRecord | None:
-        """The record, which now counts as used."""
-        if key in self._records:
-            self._records.move_to_end(key)
-        return self._records.get(key)
-
-    def put(self, key: Key, record: LayerRecord) -> None:
-        """Keep a record, if it fits at all."""
-        if record.nbytes > self.budget:
-            return
-        self._records[key] = record
-        self.used += record.nbytes
-        while self.used > self.budget:
-            self.used -= self._records.popitem(last=False)[1].nbytes
+def lru_cache(budget: int) -> Records:
+    """Return a cache of at most `budget` bytes that drops the least recently used record first."""
+    return LRUCache(budget, getsizeof=lambda record: record.nbytes)
 
 
 class PrefixCache:
@@ -74,13 +59,13 @@ class PrefixCache:
     """
 
     def __init__(self, full_bytes: int, cut_bytes: int = 0) -> None:
-        self._full, self._cut = Kept(full_bytes), Kept(cut_bytes)
+        self._full, self._cut = lru_cache(full_bytes), lru_cache(cut_bytes)
         self.reused = 0  # layers that did not have to run
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes that is in use."""
-        return self._full.used + self._cut.used
+        return int(self._full.currsize + self._cut.currsize)
 
     @contextmanager
     def reusing(self, model: nn.Module, config: PruningConfig) -> Iterator[Callable[[Key | None], None]]:
@@ -98,14 +83,14 @@ class PrefixCache:
                 undo.enter_context(_forward_set(layers[index], wrapped))
             yield reuse.begin
 
-    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Kept, Key]]:
+    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Records, Key]]:
         """Layers that can be kept, where, and what tells them apart beside the batch."""
         if not config.cuts:
             return
         first, last = config.cuts[0], config.cuts[-1]
-        if self._full.budget:
+        if self._full.maxsize:
             yield from ((index, self._full, ()) for index in range(first.layer))
-        if self._cut.budget:
+        if self._cut.maxsize:
             same = (first.layer, first.percent, first.criterion, config.seed)
             yield from ((index, self._cut, same) for index in range(first.layer, last.layer))
 
@@ -134,7 +119,7 @@ class _Reuse:
         self._batch = batch
 
     def layer(
-        self, index: int, kept: Kept, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
+        self, index: int, kept: Records, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
         """A decoder layer's forward: for a prompt from the record, or live and then recorded."""
         cache = kv_cache(kwargs)
@@ -144,8 +129,8 @@ class _Reuse:
         record = kept.get(key)
         if record is None:
             output, record = _recorded(forward, args, kwargs)
-            if record is not None:
-                kept.put(key, record)
+            if record is not None and record.nbytes <= kept.maxsize:
+                kept[key] = record
             return output
         cache.update(record.key, record.value, index)
         if OBSERVER in kwargs:

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 class _Model:
     shape: DecoderShape
     image_tokens: int
-    source: str
+    checkpoint: str
     paper_shape: DecoderShape
     paper_image_tokens: int
 
@@ -63,17 +63,17 @@ class _Model:
 def _model(name: str, image: int | None) -> _Model:
     """Sizes by name or from a folder; `image` overrides the number of image tokens."""
     if known := FULL_SIZE.get(name):
-        shape, n, source = known.shape, known.image_tokens, known.source
+        shape, n, checkpoint = known.shape, known.image_tokens, known.checkpoint
         paper_shape, paper_n = known.paper or (shape, n)
     elif Path(name).is_dir():
         shape, n = _read(Path(name))
-        paper_shape, paper_n, source = shape, n, name
+        paper_shape, paper_n, checkpoint = shape, n, name
     else:
         raise ConfigError(f"unknown model {name!r}: expected {', '.join(FULL_SIZE)}, or a folder")
     n, paper_n = (n, paper_n) if image is None else (image, image)
     if n < 1:
         raise ConfigError(f"the number of image tokens must be at least 1, got {n}; say --image N")
-    return _Model(shape, n, source, paper_shape, paper_n)
+    return _Model(shape, n, checkpoint, paper_shape, paper_n)
 
 
 def _read(folder: Path) -> tuple[DecoderShape, int]:
@@ -111,7 +111,7 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "model": options.model,
-        "source": model.source,
+        "source": model.checkpoint,
         "k1": config.k1,
         "r1": config.r1,
         "k2": config.k2,

@@ -152,7 +152,7 @@ def _run(options: argparse.Namespace) -> int:
     target = resolve(options.model, options.weights)
     if target.kind == "embedded mini":
         torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
-    loaded = load(target.source)
+    loaded = load(target.weights)
     documents = []
     for benchmark in options.benchmark:
         asked = Source(benchmark, data_root=options.data_root)

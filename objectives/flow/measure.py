@@ -34,21 +34,21 @@ class Setting:
         return f"{self.flow}, {place}"
 
 
-def ends(layers: int) -> int:
+def end_layers(layers: int) -> int:
     """How many layers "the first" and "the last" are: the paper's 5 of 32, as a part of the depth."""
     return max(1, min(5, round(5 * layers / 32)))
 
 
 def settings(layers: int) -> list[Setting]:
     """The paper's experiments on a model of so many layers."""
-    k, every = ends(layers), tuple(range(layers))
+    k, every = end_layers(layers), tuple(range(layers))
     places = [("first", every[:k]), ("last", every[-k:]), ("all", every)]
     places += [("layer", (layer,)) for layer in every]
     return [Setting(flow, where, chosen) for where, chosen in places for flow in FLOWS]
 
 
 @dataclass(frozen=True)
-class Said:
+class Outputs:
     """What a model says to every question: its answer, and its next-token distribution (n, vocabulary)."""
 
     answers: list[str]
@@ -61,7 +61,7 @@ class Said:
 
 
 @torch.no_grad()
-def said(prompts: Prompts) -> Said:
+def outputs(prompts: Prompts) -> Outputs:
     """Greedy answers to all questions, and the distribution of each one's first token."""
     answers = [""] * len(prompts.questions)
     found: dict[int, Tensor] = {}
@@ -78,10 +78,10 @@ def said(prompts: Prompts) -> Said:
         first = made.logits[0].double().softmax(-1).float().cpu()
         for row, i in enumerate(batch.order):
             answers[i], found[i] = texts[row].strip(), first[row]
-    return Said(answers, torch.stack([found[i] for i in range(len(answers))]))
+    return Outputs(answers, torch.stack([found[i] for i in range(len(answers))]))
 
 
-def compared(prompts: Prompts, plain: Said, disturbed: Said) -> dict[str, list[float]]:
+def compare_outputs(prompts: Prompts, plain: Outputs, disturbed: Outputs) -> dict[str, list[float]]:
     """Per question: same answer (0 or 1), Jaccard index of the top-5 next tokens, total variation distance
     of the next-token distributions, and the benchmark's score."""
     submitted = [prompts.benchmark.submitted(answer) for answer in disturbed.answers]
@@ -126,16 +126,16 @@ class Measurement:
         missing = [each for each in self._settings if each.key not in self.record["disruption"]]
         if not missing and "plain" in self.record:
             return
-        plain = said(self._prompts)
-        self.record["plain"] = compared(self._prompts, plain, plain)
+        plain = outputs(self._prompts)
+        self.record["plain"] = compare_outputs(self._prompts, plain, plain)
         for setting in missing:
             with disrupt(self._prompts.loaded.model, Block(setting.flow, setting.layers)):
-                disturbed = said(self._prompts)
+                disturbed = outputs(self._prompts)
             self.record["disruption"][setting.key] = {
                 "flow": setting.flow,
                 "where": setting.where,
                 "layers": list(setting.layers),
-                **compared(self._prompts, plain, disturbed),
+                **compare_outputs(self._prompts, plain, disturbed),
             }
             save()
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from himap.files import write_atomically
 from objectives.errors import DataError
 
 KIND, SCHEMA = "himap-flow", 1
@@ -52,16 +51,5 @@ def start(folder: Path, key: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the file as a whole: a reader sees the old one or the new one."""
+    write_atomically(path, json.dumps(document))

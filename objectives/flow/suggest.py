@@ -26,7 +26,7 @@ class Ranges:
     turn: int | None
 
 
-def passed(flow: Sequence[float], part: float) -> int:
+def layers_until(flow: Sequence[float], part: float) -> int:
     """How many layers, from the first, carry `part` of the sum of a flow."""
     total, sum_ = sum(flow), 0.0
     for layer, value in enumerate(flow):
@@ -36,7 +36,7 @@ def passed(flow: Sequence[float], part: float) -> int:
     return len(flow)
 
 
-def turning(ratio: Sequence[Mapping[str, float] | None]) -> int | None:
+def turning_layer(ratio: Sequence[Mapping[str, float] | None]) -> int | None:
     """The layer from which on every known bias ratio is above 0; None if the last known one is not."""
     turn = None
     for layer in reversed(range(len(ratio))):
@@ -59,9 +59,9 @@ def ranges(flow: Mapping[str, Any]) -> Ranges:
         raise ValueError("got a flow that is not complete; measure it to its end first")
     layers = found["layers"]
     text, visual = ([each["mean"] for each in found["saliency"][name]] for name in ("visual_textual", "intra_visual"))
-    low, high = (min(passed(text, part), layers - 2) for part in (_HALF, ENDED))
-    turn = turning(found["bias_ratio"])
-    first = passed(visual, ENDED) if turn is None else turn
+    low, high = (min(layers_until(text, part), layers - 2) for part in (_HALF, ENDED))
+    turn = turning_layer(found["bias_ratio"])
+    first = layers_until(visual, ENDED) if turn is None else turn
     first = min(max(first, low + 1), layers - 1)
     return Ranges((low, high), (first, layers - 1), turn)
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from objectives.statistics.estimates import wilson
+from objectives.statistics.resampling import Resampling, percentiles
 
-_DRAWS = 10_000
 _NOISE = 1e-6  # a mean shift of probability below this is rounding, and has no logarithm worth plotting
 _SAFE = 0.93  # what the paper's answers keep when a flow is blocked in its last layers
 
@@ -17,45 +17,40 @@ Numbers = np.ndarray
 Estimate = dict[str, float]
 
 
-class Resampling:
-    """Percentile bootstrap over questions; every statistic sees the same draws, so that pairs stay pairs."""
+class Estimates:
+    """Means and ratios with their 95 % bootstrap intervals; all see the same draws of `n` questions."""
 
     def __init__(self, n: int) -> None:
-        counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS)
-        self._weights = counts / n
-
-    def draws(self, values: Numbers) -> Numbers:
-        """Means of (n, ...) values: (draws, ...)."""
-        flat = values.reshape(len(values), -1).astype(np.float64)
-        return (self._weights @ flat).reshape(-1, *values.shape[1:])
+        self._draws = Resampling(n).draws
 
     def means(self, values: Numbers) -> list[Estimate]:
-        """Mean and 95 % interval of each column of (n, m) values."""
-        low, high = np.quantile(self.draws(values), [0.025, 0.975], axis=0)
+        """Return the estimate of each column of (n, m) values."""
+        low, high = percentiles(self._draws(values))
         return [_estimate(*each) for each in zip(values.mean(0), low, high, strict=True)]
 
     def mean(self, values: Numbers) -> Estimate:
-        """Mean and 95 % interval of (n,) values."""
+        """Return the estimate of (n,) values."""
         return self.means(values[:, None])[0]
 
     def rate(self, values: Numbers) -> Estimate:
-        """Mean and 95 % interval of (n,) values in [0, 1]: Wilson's if they are right or wrong, since where
-        all are alike the bootstrap knows no doubt."""
+        """Return the estimate of (n,) values in [0, 1].
+
+        Right-or-wrong values take Wilson's interval: the bootstrap has no width where all are alike.
+        """
         if not set(values.tolist()) <= {0.0, 1.0}:
             return self.mean(values)
         span = wilson(float(values.mean()), len(values))
         return _estimate(span.mean, span.low, span.high)
 
     def log_ratios(self, above: Numbers, below: Numbers) -> list[Estimate | None]:
-        """log(mean above / mean below) of each column, with its interval; None where one is nothing."""
+        """Return log(mean above / mean below) of each column; None where one of the means is almost 0."""
         found: list[Estimate | None] = []
         for a, b in zip(above.T, below.T, strict=True):
             if min(a.mean(), b.mean()) < _NOISE:
                 found.append(None)
                 continue
-            drawn = np.log(np.maximum(self.draws(a), _NOISE) / np.maximum(self.draws(b), _NOISE))
-            low, high = np.quantile(drawn, [0.025, 0.975])
-            found.append(_estimate(np.log(a.mean() / b.mean()), low, high))
+            drawn = np.log(np.maximum(self._draws(a), _NOISE) / np.maximum(self._draws(b), _NOISE))
+            found.append(_estimate(np.log(a.mean() / b.mean()), *percentiles(drawn)))
         return found
 
 
@@ -64,12 +59,12 @@ def _estimate(mean: float, low: float, high: float) -> Estimate:
 
 
 def summary(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary of a whole record (see `flow_measure.Measurement`); docs/flow.md lists its fields."""
+    """The summary of a whole record (see `objectives.flow.measure.Measurement`); docs/flow.md lists its fields."""
     questions = [record["saliency"][str(i)] for i in range(len(record["saliency"]))]
     sums = {name: np.array([each[name] for each in questions]) for name in questions[0]}
     blocks = list(record["disruption"].values())
     plain = np.array(record["plain"]["score"])
-    draw = Resampling(len(questions))
+    draw = Estimates(len(questions))
     rows = [_row(block, plain, draw) for block in blocks]
     shifts = {
         flow: np.array([b["shift"] for b in blocks if b["where"] == "layer" and b["flow"] == flow]).T
@@ -87,7 +82,7 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
     return found | {"hypotheses": _hypotheses(sums, blocks, found["bias_ratio"], draw)}
 
 
-def _row(block: Mapping[str, Any], plain: Numbers, draw: Resampling) -> dict[str, Any]:
+def _row(block: Mapping[str, Any], plain: Numbers, draw: Estimates) -> dict[str, Any]:
     values = {name: np.array(block[name]) for name in ("consistency", "jaccard", "shift", "score")}
     found: dict[str, Any] = {name: block[name] for name in ("flow", "where", "layers")}
     found |= {"consistency": draw.rate(values["consistency"]), "accuracy": draw.rate(values["score"])}
@@ -102,7 +97,7 @@ def _span(layers: int, first: float, last: float) -> slice:
 
 
 def _hypotheses(
-    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None], draw: Resampling
+    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None], draw: Estimates
 ) -> list[dict[str, Any]]:
     layers = sums["image"].shape[1]
     text, visual = sums["visual_textual"], sums["intra_visual"]

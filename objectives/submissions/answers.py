@@ -34,7 +34,7 @@ _ENDINGS = (SHORT_ANSWER, OPTION_LETTER, "Please answer yes or no.", "<image>")
 
 
 @dataclass(frozen=True)
-class Given:
+class Answer:
     """One answer and what its record says about the question: ids it may go by, prompt, category, image.
 
     `document` is the question itself, where the record carries it (lmms-eval's `doc`).
@@ -58,7 +58,7 @@ def plain(prompt: str) -> str:
     return " ".join(kept.lower().split())
 
 
-def read_answers(path: Path, benchmark: str) -> list[Given]:
+def read_answers(path: Path, benchmark: str) -> list[Answer]:
     """The answers in a file, or in all files of a folder.
 
     Raises:
@@ -71,20 +71,20 @@ def read_answers(path: Path, benchmark: str) -> list[Given]:
         return [given for file in files for given in read_answers(file, benchmark)]
     if path.suffix == ".txt" and "\t" in (text := read_text(path)):
         return [_tabbed(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line]
-    found = [_given(row, path, i, benchmark) for i, row in enumerate(_records(path), 1)]
+    found = [_answer(row, path, i, benchmark) for i, row in enumerate(_records(path), 1)]
     if not found:
         raise DataError(f"{path} holds no answers")
     return found
 
 
-def _tabbed(path: Path, number: int, line: str) -> Given:
+def _tabbed(path: Path, number: int, line: str) -> Answer:
     """A line of the MME tool's results: image, question, truth, answer."""
     parts = line.split("\t")
     if len(parts) != 4:
         got = f"got {len(parts)} fields between tabs"
         raise DataError(f"{path} line {number}: {got}; expected image, question, truth and answer")
     truth = {"category": path.stem, "question_id": parts[0], "question": parts[1], "answer": parts[2]}
-    return Given(parts[3], (), parts[1], path.stem, parts[0], truth)
+    return Answer(parts[3], (), parts[1], path.stem, parts[0], truth)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -124,7 +124,7 @@ def _unwrapped(value: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
     yield from rows
 
 
-def _given(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> Given:
+def _answer(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> Answer:
     document = row["doc"] if isinstance(row.get("doc"), dict) else None
     inner = next((v for v in row.values() if isinstance(v, dict) and "question_id" in v), {})
     about = {**inner, **(document or {}), **{k: v for k, v in row.items() if not isinstance(v, dict)}}
@@ -138,7 +138,7 @@ def _given(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> G
     ids += [f"{category}-{each}" for each in ids] if category else []
     prompt = next((about[key] for key in _PROMPTS if key != name and isinstance(about.get(key), str)), "")
     image = about.get("image") or about.get("image_source") or ""
-    return Given(_text(row[name]), tuple(ids), prompt, category, str(image), document)
+    return Answer(_text(row[name]), tuple(ids), prompt, category, str(image), document)
 
 
 def _text(value: Any) -> str:

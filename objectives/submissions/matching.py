@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 from objectives.benchmarks.base import Benchmark, Question
 from objectives.errors import DataError
-from objectives.submissions.answers import Given, plain
+from objectives.submissions.answers import Answer, plain
 
 _BLOCK = 10_000_000  # LLaVA numbers POPE's three strategies from 1, 2 and 3 times this
 
 
-def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[Given]) -> list[str | None]:
+def match(benchmark: Benchmark, questions: Sequence[Question], given: Sequence[Answer]) -> list[str | None]:
     """The answer to each question; None where there is none.
 
     By id or by image and text, whichever finds more; else by order, where numbers and texts agree; else
@@ -55,9 +55,9 @@ def _found(answers: Sequence[str | None]) -> int:
 
 def _by(
     questions: Sequence[Question],
-    given: Sequence[Given],
+    given: Sequence[Answer],
     of_question: Callable[[Question], Sequence[Hashable]],
-    of_answer: Callable[[Given], Sequence[Hashable]],
+    of_answer: Callable[[Answer], Sequence[Hashable]],
 ) -> list[str | None]:
     """Pairs by keys. Questions that share a key take their answers in order; of two answers to one question
     the later counts, as in LLaVA's tools."""
@@ -80,7 +80,7 @@ def _places(question: Question) -> list[Hashable]:
     return [(_stem(question.image), plain(question.text))] if question.image and question.text else []
 
 
-def _named(given: Given) -> list[Hashable]:
+def _named(given: Answer) -> list[Hashable]:
     names = [name for name in (given.image, *given.ids) if name]
     names += [f"{given.category}/{name}" for name in names if given.category]
     return [(_stem(name), plain(given.prompt)) for name in names] if given.prompt else []
@@ -92,7 +92,7 @@ def _stem(image: str) -> str:
     return f"{path.parts[0]}/{path.stem}" if len(path.parts) > 1 else path.stem
 
 
-def _by_order(questions: Sequence[Question], asked: Sequence[str], given: Sequence[Given]) -> list[str | None] | None:
+def _by_order(questions: Sequence[Question], asked: Sequence[str], given: Sequence[Answer]) -> list[str | None] | None:
     """All answers in the order of all questions, or block by block in that of a category; None where they do
     not fit. `asked` are the questions' prompts."""
     if _fit(questions, asked, given):
@@ -117,15 +117,15 @@ def _by_order(questions: Sequence[Question], asked: Sequence[str], given: Sequen
     return found
 
 
-def _blocks(given: Sequence[Given]) -> list[list[Given]]:
-    found: dict[Hashable, list[Given]] = defaultdict(list)
+def _blocks(given: Sequence[Answer]) -> list[list[Answer]]:
+    found: dict[Hashable, list[Answer]] = defaultdict(list)
     for each in given:
         number = _number(each.ids[0]) if each.ids else None
         found[each.category or (number is not None and number // _BLOCK)].append(each)
     return list(found.values())
 
 
-def _fit(questions: Sequence[Question], asked: Sequence[str], given: Sequence[Given]) -> bool:
+def _fit(questions: Sequence[Question], asked: Sequence[str], given: Sequence[Answer]) -> bool:
     """Whether the answers can be to the questions in this order: as many, no other texts, ids in step."""
     if len(questions) != len(given):
         return False

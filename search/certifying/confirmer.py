@@ -95,7 +95,7 @@ class Confirmer:
         dense = None if asked.config == DENSE else self.confirm(Asked(asked.study_id, asked.benchmark, DENSE))
         self._on_step(f"{asked.benchmark}: {described(asked.config)}")
         if self._runner is None:
-            self._runner = open_runner(self._target.source, self._split, self._n, self._library)
+            self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
         fields = measured_again(self._runner, asked.benchmark, asked.config, dense, self._floor)
         return Confirmation(config=asked.config, **fields, trial=asked.trial, split=self._split, n_questions=self._n)
 

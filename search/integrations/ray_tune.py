@@ -65,7 +65,7 @@ class Measurement(tune.Trainable):
         plan: Plan = pickle.loads(base64.b64decode(config["plan"]))
         asked = ask(plan.source, SPLIT, plan.questions)
         self._key = asked.key
-        weights = resolve(plan.model, plan.weights).source
+        weights = resolve(plan.model, plan.weights).weights
         self._runner = TrialRunner(weights, SPLIT, plan.questions, plan.prefix_bytes, {asked.key: asked.found})
         self._assignment: Assignment = config["assignment"]
 

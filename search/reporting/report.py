@@ -11,6 +11,7 @@ from rich import box
 from rich.table import Table
 
 from himap import Preset, PresetError, read_preset
+from himap.files import write_atomically
 from objectives.evaluation.checkpoints import Target
 from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
@@ -85,7 +86,7 @@ def _origin(pair: StudyRun) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, pairs: list[StudyRun]) -> None:
-    path.write_text(json.dumps(document(pairs), indent=2) + "\n")
+    write_atomically(path, json.dumps(document(pairs), indent=2) + "\n")
 
 
 def write_presets(folder: Path, pairs: list[StudyRun]) -> list[Path]:
@@ -158,7 +159,7 @@ def lines(model: str, target: Target, request: Request, pairs: list[StudyRun], w
     stored, planned = sum(len(pair.trials) for pair in pairs), request.budget * len(pairs)
     said = [
         f"model      {model}",
-        f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}",
+        f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"pairs      {len(pairs)}: {benchmarks}{each}",
         *(line for asked in request.asked for line in asked.lines()),

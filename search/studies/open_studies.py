@@ -43,7 +43,7 @@ def open_runs(store: Store, target: Target, request: Request, holder: LeaseHolde
         StudyLockedError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(asked, image_tokens(target.source, asked)) for asked in request.asked]
+    counted = [(asked, image_tokens(target.weights, asked)) for asked in request.asked]
     return [_open(store, target, asked, tokens, request, others, holder) for asked, tokens in counted]
 
 
@@ -56,8 +56,8 @@ def _open(
     others: list[tuple[StudyKey, list[Trial]]],
     holder: LeaseHolder | None,
 ) -> StudyRun:
-    benchmark, _, source = asked.key.partition("@")
-    key = StudyKey(target.name, target.digest, benchmark, SPLIT, asked.n, request.seed, VERSION, source)
+    found, seed = asked.found, request.seed
+    key = StudyKey(target.name, target.digest, found.name, SPLIT, asked.n, seed, VERSION, found.digest)
     study_id = store.study(key, target.family, target.shape.layers)
     if holder is not None:
         holder.take(study_id, key)

@@ -78,19 +78,19 @@ class Field(NamedTuple):
 def record_fields(record: type[Any]) -> dict[str, Field]:
     """Return the columns of a record class by name; a `PruningConfig` becomes seven. Scores are stored packed."""
     hints = get_type_hints(record)
-    found: dict[str, Field] = {}
+    columns: dict[str, Field] = {}
     for name in (field.name for field in fields(record)):
         kind, optional = hints[name], False
         if kind is PruningConfig:
-            found |= {part: Field(field.kind, False) for part, field in record_fields(PruningConfig).items()}
+            columns |= {part: Field(field.kind, False) for part, field in record_fields(PruningConfig).items()}
             continue
         if NoneType in get_args(kind):
             (kind,), optional = [part for part in get_args(kind) if part is not NoneType], True
         values = get_args(kind)[1] if get_origin(kind) is dict else None
         kind = str if get_origin(kind) is Literal else get_origin(kind) or kind
         if name != "scores":
-            found[name] = Field(kind, optional or kind is float, values)
-    return found
+            columns[name] = Field(kind, optional or kind is float, values)
+    return columns
 
 
 _metadata = MetaData()

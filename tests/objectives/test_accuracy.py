@@ -19,7 +19,7 @@ def test_the_command_takes_the_weights_that_are_named(
     sources: list[str] = []
 
     def evaluator(loaded: LoadedModel, *more: object) -> Evaluator:
-        sources.append(loaded.source)
+        sources.append(loaded.weights)
         return Evaluator(loaded, *more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(accuracy, "Evaluator", evaluator)

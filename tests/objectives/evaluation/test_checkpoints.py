@@ -50,7 +50,7 @@ INDEX = '{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}
 
 def test_auto_takes_the_mini_and_says_why(embedded: Path) -> None:
     target = resolve("qwenvl", "auto")
-    assert (target.kind, target.source, target.name) == ("embedded mini", str(embedded), "qwenvl")
+    assert (target.kind, target.weights, target.name) == ("embedded mini", str(embedded), "qwenvl")
     assert "Qwen/Qwen2.5-VL-7B-Instruct is not used because its weights are not on this machine" in target.why
     assert resolve("qwenvl", "mini").digest == target.digest
 
@@ -82,7 +82,7 @@ def test_weights_are_here_only_when_every_file_is(
 
 def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
     target = resolve(str(tiny), "auto")
-    assert (target.name, target.source, target.why) == ("tiny", str(tiny), "")
+    assert (target.name, target.weights, target.why) == ("tiny", str(tiny), "")
     assert target.shape.layers == 12
     copy = shutil.copytree(tiny, tmp_path / "tiny")
     assert resolve(str(copy), "auto").digest == target.digest
@@ -94,7 +94,7 @@ def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(tiny:
 
 def test_a_known_name_with_weights_from_elsewhere(tiny: Path) -> None:
     target = resolve("llava-13b", str(tiny))
-    assert (target.name, target.source, target.fastv_k) == ("llava-13b", str(tiny), 3)
+    assert (target.name, target.weights, target.fastv_k) == ("llava-13b", str(tiny), 3)
 
 
 @pytest.mark.parametrize(

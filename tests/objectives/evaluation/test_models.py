@@ -63,9 +63,9 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
     asked = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = image_token_counts(mini.source, asked)
+    counts = image_token_counts(mini.weights, asked)
     areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in asked]
-    if mini.source.endswith("llava-mini"):
+    if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
     else:
         assert counts == [area // 64 for area in areas]
@@ -77,7 +77,7 @@ def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     prompts = [benchmark("vqav2").prompt(q) for q in asked]
     inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert image_token_counts(mini.source, asked) == placeholders
+    assert image_token_counts(mini.weights, asked) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:

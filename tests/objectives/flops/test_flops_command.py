@@ -49,7 +49,7 @@ def test_the_command_of_the_docs_prints_both_counts_as_json() -> None:
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_every_model_has_a_table(capsys: pytest.CaptureFixture[str], name: str) -> None:
     lines = said(capsys, "--model", name, *PAPER_SETTING).splitlines()
-    assert lines[0].startswith(f"{name} ({FULL_SIZE[name].source}): {FULL_SIZE[name].image_tokens} image")
+    assert lines[0].startswith(f"{name} ({FULL_SIZE[name].checkpoint}): {FULL_SIZE[name].image_tokens} image")
     assert [line.split()[-1] for line in lines[1:2]] == ["ratio"]
     assert all(re.search(r"\d+\.\d{3} +\d+\.\d{3} +\d+\.\d%$", line) for line in lines[2:5])
 

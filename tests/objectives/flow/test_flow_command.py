@@ -17,7 +17,7 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.evaluation.models import LoadedModel, weights_digest
 from objectives.flow import __main__ as flow
 from objectives.flow import figures, measure
-from objectives.flow.measure import FLOWS, Measurement, compared, ends, said, settings
+from objectives.flow.measure import FLOWS, Measurement, compare_outputs, end_layers, outputs, settings
 from objectives.flow.prompts import IGNORED, Prompts
 
 NAME = "textvqa"  # prompts of several lengths, images of both sizes
@@ -29,7 +29,7 @@ def prompts_of(mini: LoadedModel, name: str = NAME, n: int = 6) -> Prompts:
 
 def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
-    found = said(prompts)
+    found = outputs(prompts)
     for i, question in enumerate(prompts.questions):
         inputs = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
         with torch.no_grad():
@@ -73,7 +73,7 @@ def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel)
 
 def test_every_layer_and_both_ends_are_disturbed() -> None:
     found = settings(12)
-    assert ends(12) == 2 and ends(32) == 5 and ends(1) == 1 and ends(40) == 5
+    assert end_layers(12) == 2 and end_layers(32) == 5 and end_layers(1) == 1 and end_layers(40) == 5
     assert len(found) == 3 * (12 + 3) == len({each.key for each in found})
     by_place = {each.where: each.layers for each in found if each.where != "layer"}
     assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
@@ -83,11 +83,11 @@ def test_every_layer_and_both_ends_are_disturbed() -> None:
 
 def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
-    plain = said(prompts)
-    same = compared(prompts, plain, plain)
+    plain = outputs(prompts)
+    same = compare_outputs(prompts, plain, plain)
     assert set(same["consistency"]) == set(same["jaccard"]) == {1.0} and max(same["shift"]) == 0
     probabilities = plain.probabilities.flip(1)
-    other = compared(prompts, plain, measure.Said(["?"] * 6, probabilities))
+    other = compare_outputs(prompts, plain, measure.Outputs(["?"] * 6, probabilities))
     assert set(other["consistency"]) == {0.0} and max(other["score"]) == 0
     apart = (plain.probabilities - probabilities).abs().sum(1) / 2
     assert other["shift"] == pytest.approx(apart.tolist())
