@@ -78,9 +78,12 @@ def test_people_read_a_line_a_study(url: str, capsys: pytest.CaptureFixture[str]
 def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None:
     with open_store(url) as writer, open_store(url, readonly=True) as reader:
         study = writer.study(KEY)
-        wrote = threading.Thread(
-            target=lambda: [writer.add(study, at(n, 0.5, 0.6)) for n in range(10, 60)], daemon=True
-        )
+
+        def write() -> None:
+            for number in range(10, 60):
+                writer.add(study, at(number, 0.5, 0.6))
+
+        wrote = threading.Thread(target=write, daemon=True)
         before = reader.version_stamp()
         counts = [store_status(reader)[0]["trials"] for _ in range(3)]
         assert reader.version_stamp() == before

@@ -15,14 +15,15 @@ import himap
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
-from search.certifying.confirmer import Asked, Confirmer
+from search.certifying.confirmer import Confirmer, Selected
 from search.sampling.space import VERSION
 from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, StudyKey, Trial, open_store
+from storage.records import Measurement
 from tests.search.search_helpers import trial
 
 DENSE = PruningConfig.dense()
-CHEAP, DEAR = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
+CHEAP, EXPENSIVE = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
 N = 20
 
 
@@ -42,7 +43,7 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             study = store.study(StudyKey("tiny", digest, name, "validation", N, 0, VERSION))
             store.add(study, studied(0, PruningConfig.dense(), 1.0, 0.5))
             store.add(study, studied(3, CHEAP, 0.3, cheap))
-            store.add(study, studied(4, DEAR, 0.6, 0.5 if name == "mme" else 0.52))
+            store.add(study, studied(4, EXPENSIVE, 0.6, 0.5 if name == "mme" else 0.52))
     return tmp_path
 
 
@@ -52,10 +53,10 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]
     seen: list[tuple[str, PruningConfig]] = []
     honest = TrialRunner.measure
 
-    def watched(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
-        fields = honest(self, name, config, *rest)
+    def watched(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> tuple[Measurement, str]:
+        result = honest(self, name, config, *rest)
         seen.append((name, config))
-        return fields
+        return result
 
     monkeypatch.setattr(TrialRunner, "measure", watched)
     return seen
@@ -71,7 +72,7 @@ def confirmations(name: str, split: str = "test") -> list[Confirmation]:
         return store.confirmations(study.id, split)
 
 
-def test_an_export_confirms_each_winner_once_and_writes_its_places(
+def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
     tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
@@ -109,14 +110,14 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
     assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
 
 
-def test_places_are_chosen_by_further_validation_questions(
+def test_operating_points_are_selected_by_further_validation_questions(
     tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """40 of them behind the 20 of the search; dense and both winners answer them before test questions."""
     assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
     screened = confirmations("mme", "validation")
     assert {(each.n_questions, each.trial) for each in screened} >= {(N + 40, 0), (N + 40, 3)}
-    assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", DEAR)][: len(screened)]
+    assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", EXPENSIVE)][: len(screened)]
     assert [each.split for each in confirmations("mme")] == ["test"] * (len(measured) - len(screened))
     assert "screening  mme: dense" in capsys.readouterr().out
     again = len(measured)
@@ -130,11 +131,11 @@ def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) 
     with open_store("sqlite:///himap.db") as store:
         study = next(s for s in store.studies() if s.key.benchmark == "pope")
         confirmer = Confirmer(store, target, 200, "validation", floor=0.02)
-        dense = confirmer.confirm(Asked(study.id, "pope", DENSE))
+        dense = confirmer.confirm(Selected(study.id, "pope", DENSE))
         right = replace(dense, scores=(1.0,) * dense.n, accuracy=1.0, accuracy_high=1.0)
         store.confirm(study.id, right)
-        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(Asked(study.id, "pope", CHEAP))
-        again = Confirmer(store, target, 200, "validation").confirm(Asked(study.id, "pope", CHEAP))
+        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(Selected(study.id, "pope", CHEAP))
+        again = Confirmer(store, target, 200, "validation").confirm(Selected(study.id, "pope", CHEAP))
     assert 0 < found.n < 200 == len(found.scores)
     assert math.isnan(max(found.scores, key=math.isnan)) and found.difference_high < -0.02
     assert (again.n, again.created_at) == (found.n, found.created_at)
@@ -161,7 +162,7 @@ def test_what_is_stored_is_not_measured_again(
     assert len(measured) == again + 2
 
 
-def test_stopped_it_goes_on_where_it_was(
+def test_stopped_it_resumes(
     tiny: Path,
     folder: Path,
     measured: list[tuple[str, PruningConfig]],
@@ -170,7 +171,7 @@ def test_stopped_it_goes_on_where_it_was(
 ) -> None:
     watched = TrialRunner.measure
 
-    def stopped(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
+    def stopped(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> tuple[Measurement, str]:
         if measured:
             raise KeyboardInterrupt
         return watched(self, name, config, *rest)
@@ -178,7 +179,7 @@ def test_stopped_it_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(TrialRunner, "measure", stopped)
         assert run(tiny, "--benchmark", "pope") == 130
-    assert capsys.readouterr().err.endswith("the same command goes on from here\n")
+    assert capsys.readouterr().err.endswith("run the same command again to resume\n")
     assert len(confirmations("pope")) == 1
     assert run(tiny, "--benchmark", "pope") == 0
     assert measured == [("pope", PruningConfig.dense()), ("pope", CHEAP)]
@@ -190,14 +191,14 @@ def test_a_joint_preset_has_the_smallest_worst_loss(
     assert run(tiny, "--joint", "--max-flops", "70") == 0
     assert [path.name for path in Path("presets").iterdir()] == ["tiny-joint.yaml"]
     preset = himap.read_preset("presets/tiny-joint.yaml")
-    assert preset.config == DEAR  # loses nothing on either; the cheap one loses 30 points on mme
+    assert preset.config == EXPENSIVE  # loses nothing on either; the cheap one loses 30 points on mme
     assert {each.benchmark for each in preset.measured} == {"pope", "mme"}
     assert len(measured) == 4
     assert confirmations("pope", "validation") == []
     assert [c.trial for c in confirmations("mme")] == [4, None]
 
 
-def test_the_verified_promise_decides_the_exit_code(
+def test_the_verified_margin_decides_the_exit_code(
     tiny: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
@@ -206,7 +207,7 @@ def test_the_verified_promise_decides_the_exit_code(
     assert verify.main([str(preset), "--model", str(tiny)]) == 1  # 20 questions rule nothing out
     said = capsys.readouterr().out
     assert "the same that it was measured on" in said
-    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; promised ", said)
+    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; the preset says ", said)
     preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 
 from himap import PruningConfig
-from search.sampling.space import effective
-from search.studies.open_studies import measured, warm_starts
+from search.sampling.space import SearchSpace
+from search.studies.open_studies import known_results, warm_starts
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, trial
 
 PAPER = PruningConfig.paper()
@@ -23,18 +23,18 @@ def test_a_measurement_of_the_same_questions_is_known_by_what_it_does() -> None:
         (replace(KEY, n_questions=40), [trial(1, PruningConfig.fastv())]),
         (replace(KEY, benchmark="mme"), [trial(2, PruningConfig.fastv())]),
     ]
-    known = measured(KEY, others, list(IMAGE_TOKENS))
-    assert set(known) == {effective(PAPER, IMAGE_TOKENS), effective(MORE, IMAGE_TOKENS)}
-    source, there = known[effective(PAPER, IMAGE_TOKENS)]
-    assert (source, there.number) == (f"study {seed.name}, trial 4", 4)
+    known = known_results(KEY, others, list(IMAGE_TOKENS))
+    assert set(known) == {SearchSpace.effect_key(PAPER, IMAGE_TOKENS), SearchSpace.effect_key(MORE, IMAGE_TOKENS)}
+    parent, there = known[SearchSpace.effect_key(PAPER, IMAGE_TOKENS)]
+    assert (parent, there.number) == (f"study {seed.name}, trial 4", 4)
     assert there.latency_ms > 0
-    assert math.isnan(known[effective(MORE, IMAGE_TOKENS)][1].latency_ms)
+    assert math.isnan(known[SearchSpace.effect_key(MORE, IMAGE_TOKENS)][1].latency_ms)
 
 
 def test_a_reused_measurement_names_where_it_was_made() -> None:
     again = trial(4, PAPER, parent="study first, trial 9")
-    known = measured(KEY, [(replace(KEY, seed=1), [again])], list(IMAGE_TOKENS))
-    assert known[effective(PAPER, IMAGE_TOKENS)][0] == "study first, trial 9"
+    known = known_results(KEY, [(replace(KEY, seed=1), [again])], list(IMAGE_TOKENS))
+    assert known[SearchSpace.effect_key(PAPER, IMAGE_TOKENS)][0] == "study first, trial 9"
 
 
 def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
