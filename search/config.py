@@ -1,4 +1,4 @@
-"""What a search is asked for: the options of `search.launch` as one record, which goes to JSON and back."""
+"""The configuration of a search: the options of `search.launch` as one record, which goes to JSON and back."""
 
 from __future__ import annotations
 

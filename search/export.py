@@ -11,7 +11,7 @@ the difference to dense with its 95 % paired interval, both FLOPs, latency, devi
 the figures. MODEL-BENCHMARK.yaml is the cheapest within 1 point; the others carry their operating point in their
 names.
 
-With --joint one preset, MODEL-joint.yaml, takes the place of all these: of the configurations that cost at most
+With --joint one preset, MODEL-joint.yaml, replaces all these: of the configurations that cost at most
 --max-flops of dense, the one whose worst loss on the chosen benchmarks is smallest.
 
 A search of your own file or of official files is certified on their test part: give the options that the search was

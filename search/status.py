@@ -24,6 +24,7 @@ from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
 
 _PIPED_WIDTH = 160
+_COUNTED = ("trials", "complete", "pruned", "failed")
 
 
 def study_status(
@@ -78,22 +79,12 @@ def store_status(store: Store) -> list[dict[str, Any]]:
 def _table(studies: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("study", overflow="fold")
-    for name in (
-        "trials",
-        "complete",
-        "pruned",
-        "failed",
-        "running",
-        "front",
-        "hypervolume",
-        "best % at <= 50 % FLOPs",
-        "last trial",
-    ):
+    for name in (*_COUNTED, "running", "front", "hypervolume", "best % at <= 50 % FLOPs", "last trial"):
         table.add_column(name, justify="right")
     for study in studies:
         name = f"{study['model']}/{study['benchmark']}/{study['split']}-{study['questions']}/seed-{study['seed']}"
         best = study["best_at_half_flops"]
-        counts = [str(study[state]) for state in ("trials", "complete", "pruned", "failed")]
+        counts = [str(study[state]) for state in _COUNTED]
         counts += [str(len(study["running"])) if study["process"] else "-", str(study["front"])]
         table.add_row(
             name,

@@ -73,7 +73,7 @@ class Confirmer:
 
     def missing(self, selection: Sequence[Selected]) -> int:
         """Return how many measurements `confirm` would make for these, dense included."""
-        wanted = {(each.benchmark, config.canonical()) for each in selection for config in (each.config, DENSE)}
+        wanted = {(one.benchmark, config.canonical()) for one in selection for config in (one.config, DENSE)}
         return len(wanted - set(self._known))
 
     def confirm(self, selected: Selected) -> Confirmation:

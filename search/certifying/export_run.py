@@ -129,7 +129,8 @@ def _selected(choice: Choice, studies: dict[str, StudySummary], joint: bool) -> 
     if not joint:
         return [Selected(study.id, study.key.questions, config, trial.number)]
     return [
-        Selected(each.id, name, config, trial.number if each.id == study.id else None) for name, each in studies.items()
+        Selected(other.id, name, config, trial.number if other.id == study.id else None)
+        for name, other in studies.items()
     ]
 
 

@@ -78,7 +78,7 @@ def best_joint(
         drop: measures a candidate on a benchmark; called only for what is not known.
     """
     tie = itertools.count()
-    queue = [(each.worst, each.trial.flops_ratio, next(tie), each) for each in candidates]
+    queue = [(one.worst, one.trial.flops_ratio, next(tie), one) for one in candidates]
     heapq.heapify(queue)
     while True:
         *_, candidate = heapq.heappop(queue)

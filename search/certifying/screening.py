@@ -71,8 +71,8 @@ def screened_points(
         results.append(measure(trial))
         if all(any(one.certifies(point) for one in results) for point in points):
             break
-    found = [(point, _cheapest(results, point)) for point in points] + [(KNEE, knee(front(trials)))]
-    return [(point, trial) for point, trial in found if trial is not None and trial.origin != "dense"]
+    best = [(point, _cheapest(results, point)) for point in points] + [(KNEE, knee(front(trials)))]
+    return [(point, trial) for point, trial in best if trial is not None and trial.origin != "dense"]
 
 
 def _cheapest(results: Sequence[Screened], point: OperatingPoint) -> Trial | None:

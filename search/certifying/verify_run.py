@@ -45,11 +45,11 @@ def _library(preset: Preset, options: argparse.Namespace) -> Library:
     """Return the questions that the preset was measured on, where they are not embedded."""
     outside = [measured for measured in preset.measured if measured.source]
     by_name = {measured.benchmark: measured for measured in outside}
-    given = options.data or options.data_root or options.hub or options.metric
-    if given and not outside:
+    has_options = options.data or options.data_root or options.hub or options.metric
+    if has_options and not outside:
         raise UsageError(f"{options.preset} was measured on embedded scenes; leave --data and its like out")
     for name, measured in by_name.items():
-        if not given or not (options.data or name in EVERY_BENCHMARK):
+        if not has_options or not (options.data or name in EVERY_BENCHMARK):
             how = measured.questions or "--data FILE --metric NAME, --data-root DIR or --hub"
             raise UsageError(
                 f"{options.preset} was measured on {measured.key}, whose questions are not embedded; "

@@ -85,7 +85,7 @@ def source_options(records: Sequence[QuestionSource | None]) -> str:
     first = records[0] if records else None
     if first is None or first.data:
         return "" if first is None else first.options
-    return shlex.join(["--benchmark", *(each.benchmark for each in records if each), *first.arguments[2:]])
+    return shlex.join(["--benchmark", *(record.benchmark for record in records if record), *first.arguments[2:]])
 
 
 def image_tokens(model: str, questions: StudyQuestions) -> list[int]:
@@ -138,7 +138,7 @@ class Library:
 
     def records(self, split: str, n: int) -> dict[str, QuestionSource]:
         """Return the same as presets name them."""
-        return {key: each.record for key, each in self.part(split, n).items() if each.record}
+        return {key: record for key, questions in self.part(split, n).items() if (record := questions.record)}
 
 
 def _check_enough(questions: StudyQuestions) -> None:

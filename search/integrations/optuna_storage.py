@@ -20,6 +20,10 @@ from storage import Store, StudySummary, Trial
 
 _PARAMS = ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
 _NO_ATTRIBUTES = (*_PARAMS, "created_at")
+_COMPARED = (
+    *("state", "values", "params", "distributions"),
+    *("user_attrs", "system_attrs", "datetime_start", "datetime_complete"),
+)
 _MARK = "himap_search"
 # optuna-dashboard looks for constraints there in versions before named ones.
 _UNNAMED = "constraints"
@@ -144,16 +148,4 @@ def _empty(value: Any) -> bool:
 
 
 def _differ(one: FrozenTrial, other: FrozenTrial) -> bool:
-    return any(
-        getattr(one, name) != getattr(other, name)
-        for name in (
-            "state",
-            "values",
-            "params",
-            "distributions",
-            "user_attrs",
-            "system_attrs",
-            "datetime_start",
-            "datetime_complete",
-        )
-    )
+    return any(getattr(one, name) != getattr(other, name) for name in _COMPARED)

@@ -36,7 +36,7 @@ class ProgressTable:
             self._live.__exit__(None, None, None)
 
     def update(self, run: StudyRun) -> None:
-        """Take notice of a stored trial; print a line at the first of each study, and then every few seconds."""
+        """Show a stored trial; print a line at the first of each study, and then every few seconds."""
         if self._live:
             return
         now = time.monotonic()
@@ -44,8 +44,8 @@ class ProgressTable:
         lines: Sequence[StudyRun] = [run] if first else []
         if now - self._printed >= _LINE_EVERY:
             self._printed, lines = now, self._runs
-        for each in lines:
-            self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(each)), soft_wrap=True)
+        for shown in lines:
+            self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(shown)), soft_wrap=True)
 
     def _row(self, run: StudyRun) -> list[tuple[str, str]]:
         best = best_at_half(run.trials)

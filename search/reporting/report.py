@@ -13,20 +13,8 @@ from search.sampling.problem import Goals
 from storage import Trial
 
 _FRONT_FIELDS = (
-    "k1",
-    "r1",
-    "k2",
-    "r2",
-    "phi_shallow",
-    "phi_deep",
-    "paper_flops",
-    "flops",
-    "flops_ratio",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "n",
-    "latency_ms",
+    *("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep"),
+    *("paper_flops", "flops", "flops_ratio", "accuracy", "accuracy_low", "accuracy_high", "n", "latency_ms"),
 )
 
 

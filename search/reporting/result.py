@@ -39,7 +39,7 @@ class StudyResult:
         trials: all stored trials of the study.
         preset: the file of its preset; None where no trial is complete.
         source: where the questions come from, if they are not embedded.
-        abandoned: whether it was given up, as its measurements failed.
+        abandoned: whether it was abandoned, as its measurements failed.
         message: why it ended before its budget; "" if it did not.
     """
 

@@ -24,15 +24,15 @@ def summary(
 ) -> list[str]:
     """Return lines on model, weights, device, studies, budget, workers and store, and how to get full weights."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU (no GPU)"
-    benchmarks = ", ".join(each.key for each in questions)
-    size = "" if any(each.record for each in questions) else f"; {config.questions} {SPLIT} questions each"
+    benchmarks = ", ".join(part.key for part in questions)
+    size = "" if any(part.record for part in questions) else f"; {config.questions} {SPLIT} questions each"
     stored, planned = sum(len(run.trials) for run in runs), config.budget * len(runs)
     lines = [
         f"model      {config.model}",
         f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"studies    {len(runs)}: {benchmarks}{size}",
-        *(line for each in questions for line in each.lines()),
+        *(line for part in questions for line in part.lines()),
         f"budget     {config.budget} trials a study, {stored} of {planned} already stored",
         f"search     {config.sampler}, {' and '.join(config.objectives)}, seed {config.seed}, {workers} worker(s)",
         f"code       {commit() or 'unknown commit'}",

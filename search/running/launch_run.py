@@ -47,15 +47,15 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             reporter = _Reporter(on_progress, runs, stop)
             for line in summary(config, target, questions, runs, workers, store.location):
                 reporter.message(line)
-            if all(each.done and not untimed(each.trials) for each in runs):
+            if all(study.done and not untimed(study.trials) for study in runs):
                 reporter.message("nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
                 reporter.message(f"starting {workers} worker(s), each loads the model ...")
                 with Pool(workers, _runner_maker(config, target, questions), cluster) as pool:
                     reporter.measuring()
                     Driver(pool, runs, holder, stop).run()
-            stopped = stop.is_set() and not all(each.done for each in runs)
-            return SearchResult(tuple(_result(each, Path(config.presets)) for each in runs), stopped)
+            stopped = stop.is_set() and not all(study.done for study in runs)
+            return SearchResult(tuple(_result(study, Path(config.presets)) for study in runs), stopped)
 
 
 class _Reporter:
@@ -85,7 +85,7 @@ def _runner_maker(
 ) -> Callable[[], TrialRunner]:
     local = Path(target.weights).is_dir()  # workers start in folders of their own
     weights = str(Path(target.weights).resolve()) if local else target.weights
-    own = {each.key: each.loaded for each in questions if each.record}
+    own = {part.key: part.loaded for part in questions if part.record}
     return partial(TrialRunner, weights, SPLIT, config.questions, config.prefix_mb * 2**20, own)
 
 

@@ -93,7 +93,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         if len(observations) < _STARTUP:
             return self._axes.params(self._axes.draw(1, self._rng)[0])
         observations = self._thinned(observations)
-        vectors, values = self._vectors_of(observations), np.array([each.values for each in observations])
+        vectors, values = self._vectors_of(observations), np.array([one.values for one in observations])
         accuracy, cost = values[:, self._accuracy], values[:, 1 - self._accuracy]
         newest = observations[-1].constraints
         floor = accuracy[-1] + newest["drop"] if "drop" in newest else 0.0
@@ -142,13 +142,13 @@ class EHVISampler(optuna.samplers.BaseSampler):
         """Return as many as a process can take: the front and a random part of the rest."""
         if len(observations) <= _MAX_OBSERVATIONS:
             return observations
-        values = np.array([each.values for each in observations])
+        values = np.array([one.values for one in observations])
         front = front_indices(values[:, 1 - self._accuracy], values[:, self._accuracy])
         rest = self._rng.permutation(np.setdiff1d(np.arange(len(observations)), front))
         return [observations[i] for i in np.sort(np.concatenate([front, rest])[:_MAX_OBSERVATIONS])]
 
     def _vectors_of(self, observations: Sequence[Observation]) -> np.ndarray:
-        return np.array([self._vector(each) for each in observations])
+        return np.array([self._vector(one) for one in observations])
 
     def _vector(self, observation: Observation) -> np.ndarray:
         if isinstance(observation, OutsideResult):
@@ -184,13 +184,13 @@ class _CostModel:
 
     def __init__(self, points: Points, cost: np.ndarray, observations: Sequence[Observation]) -> None:
         names = sorted(observations[-1].constraints.keys() - {"drop"})
-        excess = [[each.constraints[name] for each in observations] for name in names]
+        excess = [[one.constraints[name] for one in observations] for name in names]
         self._coefficients = np.linalg.lstsq(_basis(points), np.array([cost, *excess]).T, rcond=None)[0]
 
     def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
         """Return (N,) costs, and whether each keeps the limits."""
         cost, *excess = (_basis(points) @ self._coefficients).T
-        within = [each <= _EXACT for each in excess] or [np.full(len(cost), True)]
+        within = [values <= _EXACT for values in excess] or [np.full(len(cost), True)]
         return cost, np.all(within, axis=0)
 
 

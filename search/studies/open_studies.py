@@ -43,8 +43,8 @@ def open_runs(
         UsageError: the model cannot take an image.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(each, image_tokens(target.weights, each)) for each in questions]
-    return [_open(store, config, target, each, tokens, others, holder, workers) for each, tokens in counted]
+    counted = [(part, image_tokens(target.weights, part)) for part in questions]
+    return [_open(store, config, target, part, tokens, others, holder, workers) for part, tokens in counted]
 
 
 def _open(

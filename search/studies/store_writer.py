@@ -43,8 +43,8 @@ class StoreWriter:
                 raise
 
     def _holds(self, study_id: int, trial: Trial) -> bool:
-        stored = {each.number: each for each in self._store.trials(study_id, scores=False)}
-        return stored[trial.number].created_at == trial.created_at
+        stored = self._store.trials(study_id, scores=False)
+        return any((t.number, t.created_at) == (trial.number, trial.created_at) for t in stored)
 
     def set_latency(self, study_id: int, number: int, latency: Latency) -> None:
         """Commit the latency of a stored trial; raise as `add`."""

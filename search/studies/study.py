@@ -36,7 +36,7 @@ class Candidate:
     Attributes:
         proposal: the Optuna trial by which the sampler proposed it, if it did.
         parent: the trial that a warm start takes its configuration from; "" without one.
-        known: a stored measurement with the same effect, which is taken in place of a new one.
+        known: a stored measurement with the same effect, which is used in place of a new one.
         rivals: front members that it races against.
         attempts: workers that it was lost with.
     """
@@ -54,8 +54,8 @@ class Candidate:
 class Study:
     """Asks for configurations to measure and learns from results.
 
-    No effect is asked for twice: a proposal whose effect was measured is told its known values, one whose effect is
-    being measured is set aside, and the sampler proposes again; after some attempts a random draw takes its place.
+    No effect is asked for twice: a proposal whose effect was measured gets the known values, one whose effect is
+    being measured is set aside, and the sampler proposes again; after some attempts a random draw replaces it.
     Trials that a stop cut off come first, with their numbers.
 
     Args:

@@ -22,7 +22,7 @@ _MAX_FAILURES = 8  # in a row, after which a study is abandoned
 class StudyRun:
     """A study in progress: what is stored of it, what is running, and what its sampler has learned.
 
-    Asks run in a thread, so that results can be committed meanwhile; the sampler is told them once it has answered.
+    Asks run in a thread, so that results can be committed meanwhile; the sampler learns them once it has answered.
 
     Args:
         trials: what the store holds of the study.
@@ -33,7 +33,7 @@ class StudyRun:
 
     Attributes:
         exhausted: whether no configuration with a new effect is left.
-        abandoned: why the study was given up: its measurements failed, one after the other; "" if it was not.
+        abandoned: why the study was abandoned: its measurements failed, one after the other; "" if it was not.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class StudyRun:
 
     @property
     def untimed(self) -> list[Trial]:
-        """Trials that the sampler is told once their latency is measured."""
+        """Trials that the sampler learns once their latency is measured."""
         return [trial for trial in self.trials if trial.number in self._untimed]
 
     @property
@@ -144,8 +144,8 @@ class StudyRun:
         """Write the latency of a stored trial, and tell the sampler if it waits for it; None for a failure."""
         if latency is not None:
             self._writer.set_latency(self.study_id, trial.number, latency)
-            timed = replace(trial, **latency_fields(latency))
-            self.trials[[each.number for each in self.trials].index(trial.number)] = trial = timed
+            index = [stored.number for stored in self.trials].index(trial.number)
+            self.trials[index] = trial = replace(trial, **latency_fields(latency))
         candidate = self._untimed.pop(trial.number, None)
         if candidate is not None:
             self._tell(candidate, trial)
