@@ -56,7 +56,7 @@ def made_up(config: PruningConfig) -> dict[str, Any]:
 
 
 def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields: Any) -> Trial:
-    """A trial of `config`: complete as `made_up`, but for `fields`; failed when a reason is given."""
+    """A trial of `config`: complete as `made_up`, but for `fields`; failed with a reason."""
     if "reason" in fields and fields.get("state") != "pruned":
         return Trial(number, "failed", origin, config, reason=fields["reason"])
     known = {"number": number, "state": "complete", "origin": origin, "config": config, **made_up(config)}
@@ -181,12 +181,12 @@ def descendants(pid: int) -> dict[int, str]:
         except (OSError, ValueError, IndexError):
             continue
         children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = {}, list(children.get(pid, []))
+    below, waiting = {}, list(children.get(pid, []))
     while waiting:
         child = waiting.pop()
-        found[child] = titles[child]
+        below[child] = titles[child]
         waiting += children.get(child, [])
-    return found
+    return below
 
 
 def evaluators(pid: int) -> list[int]:
@@ -202,7 +202,7 @@ def kill_evaluator(pid: int) -> None:
 
 def outcomes(pool: WorkerPool) -> list[Outcome]:
     """Everything that comes until nothing runs."""
-    found: list[Outcome] = []
+    finished: list[Outcome] = []
     while pool.running:
-        found += pool.finished(timeout=60)
-    return found
+        finished += pool.finished(timeout=60)
+    return finished

@@ -39,7 +39,7 @@ def command(tiny: Path, budget: int) -> list[str | Path]:
 
 
 def output(process: subprocess.Popen[str], code: int = 0) -> str:
-    """What it said on stdout, once it has ended with this code and nothing on stderr."""
+    """What it printed on stdout, once it has ended with this code and nothing on stderr."""
     out, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (code, ""), out + err
     return out
@@ -51,7 +51,7 @@ def count(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def first_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder in which six trials were run, and what that said."""
+    """A folder in which six trials were run, and what that printed."""
     folder = tmp_path_factory.mktemp("first")
     return folder, output(launch(folder, *command(tiny, 6)))
 
@@ -63,9 +63,9 @@ def folder(first_run: tuple[Path, str], tmp_path: Path) -> Path:
 
 
 def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tuple[Path, str]) -> None:
-    folder, said = first_run
+    folder, message = first_run
     positions = [
-        said.index(text)
+        message.index(text)
         for text in (
             f"weights    full weights: {tiny}, digest ",
             "studies    1: pope; 20 validation questions each",
@@ -79,8 +79,8 @@ def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tup
         )
     ]
     assert positions == sorted(positions)
-    assert "\x1b" not in said
-    assert max(map(len, said.splitlines())) <= 160
+    assert "\x1b" not in message
+    assert max(map(len, message.splitlines())) <= 160
     trials = stored(folder)
     assert [t.number for t in trials] == list(range(6))
     assert [t.origin for t in trials] == ["dense", "fastv", "paper", "paper_long", "random", "uniform"]
@@ -115,9 +115,9 @@ def test_the_json_and_the_preset_say_what_the_rows_say(first_run: tuple[Path, st
 
 def test_the_same_command_again_does_nothing(tiny: Path, folder: Path) -> None:
     before = stored(folder)
-    said = output(launch(folder, *command(tiny, 6)))
-    assert "nothing to do: every study has spent its budget" in said
-    assert "starting" not in said
+    message = output(launch(folder, *command(tiny, 6)))
+    assert "nothing to do: every study has spent its budget" in message
+    assert "starting" not in message
     assert stored(folder) == before
 
 
@@ -138,9 +138,9 @@ def test_interrupted_and_killed_it_resumes_to_exactly_the_budget(tiny: Path, fol
     process = launch(folder, *arguments)
     wait_for(lambda: count(folder) >= 8)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does: to the whole group
-    said = output(process, 130)
-    assert "stopping: finishing what is running" in said
-    assert "stopped early; everything measured is stored; run the same command again to resume" in said
+    message = output(process, 130)
+    assert "stopping: finishing what is running" in message
+    assert "stopped early; everything measured is stored; run the same command again to resume" in message
     interrupted = stored(folder)
     assert [t.number for t in interrupted] == list(range(len(interrupted)))
     assert 8 < len(interrupted) < 20

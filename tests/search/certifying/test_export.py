@@ -77,12 +77,12 @@ def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
 ) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
     assert measured == [("pope", PruningConfig.dense()), ("pope", CHEAP)]
-    dense, found = sorted(confirmations("pope"), key=lambda c: -c.flops)
+    dense, confirmation = sorted(confirmations("pope"), key=lambda c: -c.flops)
     assert (dense.trial, dense.difference, dense.flops_ratio) == (None, 0.0, 1.0)
-    assert (found.trial, found.n, len(found.scores), found.split) == (3, N, N, "test")
-    assert found.dense_accuracy == dense.accuracy
-    assert found.difference == pytest.approx(found.accuracy - dense.accuracy)
-    assert 0 < found.latency_low_ms <= found.latency_ms <= found.latency_high_ms
+    assert (confirmation.trial, confirmation.n, len(confirmation.scores), confirmation.split) == (3, N, N, "test")
+    assert confirmation.dense_accuracy == dense.accuracy
+    assert confirmation.difference == pytest.approx(confirmation.accuracy - dense.accuracy)
+    assert 0 < confirmation.latency_low_ms <= confirmation.latency_ms <= confirmation.latency_high_ms
     written = sorted(path.name for path in Path("presets").iterdir())
     assert written == [
         f"tiny-pope{place}.yaml" for place in ("-knee", "-not-worse", "-within-0.5", "-within-2", "")
@@ -104,8 +104,8 @@ def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
         "latency_ms",
         "dense_latency_ms",
     ):
-        assert getattr(numbers, name) == pytest.approx(getattr(found, name), abs=1e-6)
-    assert preset.certificate.verdict == found.verdict(0.01)
+        assert getattr(numbers, name) == pytest.approx(getattr(confirmation, name), abs=1e-6)
+    assert preset.certificate.verdict == confirmation.verdict(0.01)
     assert preset.provenance.trial == 3
     assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
 
@@ -134,11 +134,13 @@ def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) 
         dense = confirmer.confirm(Selected(study.id, "pope", DENSE))
         right = replace(dense, scores=(1.0,) * dense.n, accuracy=1.0, accuracy_high=1.0)
         store.confirm(study.id, right)
-        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(Selected(study.id, "pope", CHEAP))
+        confirmation = Confirmer(store, target, 200, "validation", floor=0.02).confirm(
+            Selected(study.id, "pope", CHEAP)
+        )
         again = Confirmer(store, target, 200, "validation").confirm(Selected(study.id, "pope", CHEAP))
-    assert 0 < found.n < 200 == len(found.scores)
-    assert math.isnan(max(found.scores, key=math.isnan)) and found.difference_high < -0.02
-    assert (again.n, again.created_at) == (found.n, found.created_at)
+    assert 0 < confirmation.n < 200 == len(confirmation.scores)
+    assert math.isnan(max(confirmation.scores, key=math.isnan)) and confirmation.difference_high < -0.02
+    assert (again.n, again.created_at) == (confirmation.n, confirmation.created_at)
 
 
 def test_what_is_stored_is_not_measured_again(
@@ -150,7 +152,7 @@ def test_what_is_stored_is_not_measured_again(
     assert run(tiny, "--benchmark", "pope") == 0
     assert len(measured) == again
     assert Path("presets/tiny-pope.yaml").read_text() == first
-    with open_store("sqlite:///himap.db") as store:  # another study found the same
+    with open_store("sqlite:///himap.db") as store:  # another study measures the same
         key = next(s.key for s in store.studies() if s.key.benchmark == "pope")
         study = store.study(replace(key, seed=1, n_questions=N + 1))
         store.add(study, studied(0, PruningConfig.dense(), 1.0, 0.5))
@@ -205,9 +207,9 @@ def test_the_verified_margin_decides_the_exit_code(
     capsys.readouterr()
     preset, text = Path("presets/tiny-pope.yaml"), Path("presets/tiny-pope.yaml").read_text()
     assert verify.main([str(preset), "--model", str(tiny)]) == 1  # 20 questions rule nothing out
-    said = capsys.readouterr().out
-    assert "the same that it was measured on" in said
-    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; the preset says ", said)
+    message = capsys.readouterr().out
+    assert "the same that it was measured on" in message
+    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; the preset says ", message)
     preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
@@ -217,7 +219,7 @@ def test_the_verified_margin_decides_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--questions", "5"], "got --questions 5; expected a whole number from 20 to"),
         (["--max-flops", "0"], "got --max-flops 0; expected a percentage above 0"),
@@ -230,28 +232,28 @@ def test_the_verified_margin_decides_the_exit_code(
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    tiny: Path, folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    tiny: Path, folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, *arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert not Path("none.db").exists()
 
 
-@pytest.mark.parametrize(("content", "said"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")])
+@pytest.mark.parametrize(("content", "message"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")])
 def test_a_bad_preset_is_one_line(
-    tmp_path: Path, content: str | None, said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.yaml"
     if content:
         path.write_text(content)
     assert verify.main([str(path)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("make", [export.parser, verify.parser])
 def test_the_help_teaches(make: Callable[[], Any]) -> None:
     text = make().format_help()
     assert "python -m search." in text and "test questions" in text
-    assert max(map(len, text.splitlines())) <= 115
+    assert max(map(len, text.splitlines())) <= 120

@@ -44,12 +44,12 @@ def measured(by_number: dict[int, tuple[float, float]], numbers: list[int]) -> o
 def points(by_number: dict[int, tuple[float, float]]) -> tuple[dict[str, int], list[int]]:
     trials = [DENSE, *(at(number, number / 10, 0.9 - 0.001 * (9 - number)) for number in by_number)]
     numbers: list[int] = []
-    found = screened_points(trials, DENSE, measured(by_number, numbers))  # type: ignore[arg-type]  # a callable
-    return {point.slug: one.number for point, one in found if point.slug != "knee"}, numbers
+    chosen = screened_points(trials, DENSE, measured(by_number, numbers))  # type: ignore[arg-type]  # a callable
+    return {point.slug: one.number for point, one in chosen if point.slug != "knee"}, numbers
 
 
 def test_an_operating_point_takes_the_cheapest_certified_one_and_the_rest_is_not_measured() -> None:
-    found, numbers = points(
+    chosen, numbers = points(
         {
             1: (math.nan, 0.0),
             2: (-0.015, 0.01),
@@ -59,13 +59,13 @@ def test_an_operating_point_takes_the_cheapest_certified_one_and_the_rest_is_not
             6: (0.01, 0.001),
         }
     )
-    assert found == {"within-2": 3, "within-1": 4, "within-0.5": 5, "not-worse": 5}
+    assert chosen == {"within-2": 3, "within-1": 4, "within-0.5": 5, "not-worse": 5}
     assert numbers == [1, 2, 3, 4, 5]
 
 
 def test_without_a_certified_one_it_takes_the_cheapest_whose_estimate_fits() -> None:
-    found, numbers = points({1: (math.nan, 0.0), 4: (-0.009, 0.01), 5: (-0.004, 0.007), 7: (-0.003, 0.009)})
-    assert found == {"within-2": 4, "within-1": 4, "within-0.5": 5}
+    chosen, numbers = points({1: (math.nan, 0.0), 4: (-0.009, 0.01), 5: (-0.004, 0.007), 7: (-0.003, 0.009)})
+    assert chosen == {"within-2": 4, "within-1": 4, "within-0.5": 5}
     assert numbers == [1, 4, 5, 7]
 
 
@@ -74,12 +74,12 @@ def test_without_either_only_the_knee_is_left() -> None:
 
 
 def confirmation(scores: tuple[float, ...]) -> Confirmation:
-    asked = [score for score in scores if not math.isnan(score)]
-    mean = sum(asked) / len(asked)
+    answered = [score for score in scores if not math.isnan(score)]
+    mean = sum(answered) / len(answered)
     return Confirmation(
         config=PruningConfig(2, 50, 8, 75, "instruction", "random", 0),
         n_questions=len(scores),
-        n=len(asked),
+        n=len(answered),
         accuracy=mean,
         accuracy_low=0.0,
         accuracy_high=1.0,

@@ -37,8 +37,8 @@ CHEAP = PruningConfig(1, 90, 2, 0)
 
 
 def row(number: int, **fields: Any) -> dict[str, Any]:
-    asked = {"id": str(number), "image": f"{number // 2}.png", "question": "What color is it?"}
-    return {**asked, "answer": ("red", "blue")[number % 2], **fields}
+    question = {"id": str(number), "image": f"{number // 2}.png", "question": "What color is it?"}
+    return {**question, "answer": ("red", "blue")[number % 2], **fields}
 
 
 def write(rows: list[dict[str, Any]], more: str = "") -> None:
@@ -115,20 +115,20 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
         source, trials = store.questions(study.id), store.trials(study.id)
     name = study.key.questions
     assert name.startswith("questions-vqa_accuracy@")
-    asked = " ".join(options)
+    own_options = " ".join(options)
     assert source is not None
-    assert (source.origin, source.options) == ("copy/questions.jsonl", asked)
+    assert (source.origin, source.options) == ("copy/questions.jsonl", own_options)
     assert source.skipped[0] == (11, "lacks 'image'") and source.skipped[1][1].startswith("not JSON")
     assert [t.state for t in trials] == ["complete"] * 3
     assert {t.n for t in trials} == {study.key.n_questions} == {len(trials[0].scores)}
     assert f"questions  {name}: {trials[0].n} of copy/questions.jsonl, which has " in out
     assert "left out   2 row(s) that cannot be used: line 11: " in out
-    assert f"certify them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in out
+    assert f"certify them: python -m search.export --storage sqlite:///himap.db --model {tiny} {own_options}" in out
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
-    assert (preset.measured[0].key, preset.measured[0].questions) == (name, asked)
-    assert asked in preset.certificate.verdict
+    assert (preset.measured[0].key, preset.measured[0].questions) == (name, own_options)
+    assert own_options in preset.certificate.verdict
     (study_json,) = json.loads((tmp_path / "o.json").read_text())["studies"]
-    assert study_json["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
+    assert study_json["questions"] == {"options": own_options, "n": trials[0].n, "left_out": 2}
 
 
 def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> None:
@@ -181,7 +181,7 @@ def test_validation_and_test_share_no_image(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--data", "mine.jsonl"], "a file of own questions needs a metric"),
         (["--data", "gone.jsonl", "--metric", "anls"], "cannot read gone.jsonl (No such file or directory)"),
@@ -200,15 +200,15 @@ def test_what_cannot_be_searched_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(launch_run, "Pool", None)  # starting workers is an error
-    assert said in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
+    assert message in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
     assert not Path("himap.db").exists()
 
 
 @pytest.mark.parametrize(
-    ("rows", "more", "said"),
+    ("rows", "more", "message"),
     [
         ([row(0)], "{\n", "line 2 of mine.jsonl cannot be used (not JSON"),
         ([row(0, image="tall.png")], "", "the model cannot take "),
@@ -222,14 +222,14 @@ def test_bad_files_are_one_line(
     capsys: pytest.CaptureFixture[str],
     rows: list[dict[str, Any]],
     more: str,
-    said: str,
+    message: str,
 ) -> None:
     Image.new("RGB", (1, 600)).save("tall.png")
     monkeypatch.setattr(launch_run, "Pool", None)
     write(rows, more)
-    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda asked: ["validation"] * len(asked))
-    asked = ["--model", "qwenvl", "--weights", "mini", "--budget", "3", "--workers", "1", *OWN]
-    assert said in refused(capsys, main, *asked)
+    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda questions: ["validation"] * len(questions))
+    command = ["--model", "qwenvl", "--weights", "mini", "--budget", "3", "--workers", "1", *OWN]
+    assert message in refused(capsys, main, *command)
 
 
 @pytest.fixture
@@ -268,15 +268,15 @@ def test_winners_are_certified_on_the_test_part_of_the_same_file(
     assert (measured.key, measured.split, measured.n) == (searched, "test", 20)
     assert measured.questions == " ".join(OWN)
 
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny))
-    assert "give the same ones again: --data mine.jsonl --metric exact_match" in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny))
+    assert "give the same ones again: --data mine.jsonl --metric exact_match" in message
     assert verify.main([str(path), "--model", str(tiny), *OWN]) in (0, 1)
     assert searched in capsys.readouterr().out
     write([row(i) for i in range(99)])
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
-    assert f"was measured on {searched}, but mine.jsonl holds mine-exact_match@" in said
-    said = refused(capsys, export.main, *exported)
-    assert f"on {key()} with these weights" in said and searched in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert f"was measured on {searched}, but mine.jsonl holds mine-exact_match@" in message
+    message = refused(capsys, export.main, *exported)
+    assert f"on {key()} with these weights" in message and searched in message
 
 
 def test_an_image_that_the_model_cannot_take_is_reported_before_it_is_loaded(here: Path) -> None:
@@ -292,18 +292,18 @@ def test_an_export_of_all_leaves_out_what_it_was_not_given(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export.main(["--model", str(tiny), "--questions", "20"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in said
+    message = " ".join(capsys.readouterr().out.split())
+    assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in message
     assert all("pope" in path.name for path in Path("presets").iterdir())
     path = next(Path("presets").iterdir())
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
-    assert "was measured on embedded scenes; leave --data" in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert "was measured on embedded scenes; leave --data" in message
 
 
 def test_too_few_test_questions_are_refused(tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]) -> None:
     write([row(i) for i in range(20)])
-    said = refused(capsys, export.main, "--model", str(tiny), *OWN)
-    assert "test question(s); a confirmation takes at least 20" in said
+    message = refused(capsys, export.main, "--model", str(tiny), *OWN)
+    assert "test question(s); a confirmation takes at least 20" in message
     with pytest.raises(UsageError, match="add rows with further images"):
         Library([own()]).part("test", 20)
     write([row(0)])
@@ -339,5 +339,5 @@ def test_official_files_are_searched_and_certified_by_pairs(
     preset = himap.read_preset("presets/tiny-joint.yaml")
     assert preset.measured[0].questions == "--benchmark pope --data-root ."
     assert verify.main(["presets/tiny-joint.yaml", "--model", str(tiny), "--data-root", "."]) in (0, 1)
-    said = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
-    assert "found no MME questions in" in said
+    message = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
+    assert "found no MME questions in" in message

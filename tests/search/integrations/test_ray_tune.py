@@ -32,11 +32,11 @@ ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=Fal
 model, budget = sys.argv[1], int(sys.argv[2])
 folder = Path("tune").resolve()
 if tune.Tuner.can_restore(str(folder / "himap")):
-    found = tune.Tuner.restore(str(folder / "himap"), trainable())
+    chosen = tune.Tuner.restore(str(folder / "himap"), trainable())
 else:
     config = SearchConfig(model, budget, ["pope"], questions=20, sampler="tpe")
-    found = tuner(config, folder=folder)
-results = found.fit()
+    chosen = tuner(config, folder=folder)
+results = chosen.fit()
 print("rows", len(results), "errors", results.num_errors)
 """
 

@@ -135,7 +135,7 @@ def test_results_are_committed_while_a_slow_ask_runs_and_told_after_it(
 ) -> None:
     run = open_run(store, 6)
     committed, asking = threading.Event(), threading.Event()
-    told: list[int] = []
+    learned: list[int] = []
     ask, tell = Study.ask, Study.tell
 
     def slow(study: Study) -> Candidate | None:
@@ -143,13 +143,13 @@ def test_results_are_committed_while_a_slow_ask_runs_and_told_after_it(
         if candidate is not None and candidate.number == 3:
             asking.set()
             assert committed.wait(20), "nothing was committed while the ask ran"
-            assert told == [0, 1]
+            assert learned == [0, 1]
             asking.clear()
         return candidate
 
     def late(study: Study, candidate: Candidate, result: Trial) -> None:
         assert not asking.is_set()
-        told.append(candidate.number)
+        learned.append(candidate.number)
         tell(study, candidate, result)
 
     monkeypatch.setattr(Study, "ask", slow)
@@ -161,4 +161,4 @@ def test_results_are_committed_while_a_slow_ask_runs_and_told_after_it(
 
     run.on_trial = stored
     drive(run)
-    assert sorted(told) == list(range(6))
+    assert sorted(learned) == list(range(6))

@@ -175,7 +175,7 @@ def accuracy_of(config: PruningConfig) -> float:
 
 def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) -> list[Any]:
     study = Study(SPACE, BASELINES, TOKENS, sampler, seed, goals=goals)
-    found = []
+    trials = []
     for _ in range(n):
         candidate = study.ask()
         assert candidate is not None
@@ -189,8 +189,8 @@ def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) ->
             latency_ms=10 * flops_ratio(config),
         )
         study.tell(candidate, row)
-        found.append(row)
-    return found
+        trials.append(row)
+    return trials
 
 
 def volume(trials: list[Any]) -> float:
@@ -204,11 +204,11 @@ def test_it_finds_more_than_tpe_in_as_many_trials(seed: int) -> None:
 
 def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
     goals = Goals(max_drop=10, max_flops=60)
-    found = searched("ehvi", 40, goals=goals)[len(BASELINES) + 1 :]
+    trials = searched("ehvi", 40, goals=goals)[len(BASELINES) + 1 :]
     dense = trial(0, PruningConfig.dense(), "dense", accuracy=0.95, flops_ratio=1.0)
-    assert max(t.flops_ratio for t in found) < 0.605  # token counts are rounded, which costs do not foresee
+    assert max(t.flops_ratio for t in trials) < 0.605  # token counts are rounded, which costs do not foresee
     free = searched("ehvi", 40)[len(BASELINES) + 1 :]
-    within, without = (sum(goals.within(t, dense) for t in each) for each in (found, free))
+    within, without = (sum(goals.within(t, dense) for t in each) for each in (trials, free))
     assert within > 2 * without > 0
 
 
@@ -226,13 +226,13 @@ def test_results_outside_of_the_space_count() -> None:
         ratio = flops_ratio(candidate.config)
         study.tell(candidate, trial(candidate.number, candidate.config, accuracy=accuracy, flops_ratio=ratio))
     low, high = flops_ratio(controls[2][1]), flops_ratio(controls[1][1])
-    asked = [study.ask() for _ in range(4)]
-    assert all(low < flops_ratio(each.config) < high for each in asked if each is not None)
+    candidates = [study.ask() for _ in range(4)]
+    assert all(low < flops_ratio(each.config) < high for each in candidates if each is not None)
 
 
 def test_latency_can_be_the_cost() -> None:
-    found = searched("ehvi", 30, goals=Goals(("latency", "accuracy")))
-    assert volume(found) > volume(searched("random", 30))
+    trials = searched("ehvi", 30, goals=Goals(("latency", "accuracy")))
+    assert volume(trials) > volume(searched("random", 30))
 
 
 def test_what_runs_is_not_asked_for_again_nor_its_neighbors_first() -> None:

@@ -30,9 +30,9 @@ def pool(tiny: Path) -> Iterator[Pool]:
 
 def first(pool: Pool) -> Outcome:
     """What comes next, looked for once a second."""
-    while not (found := list(pool.finished(timeout=1))):
+    while not (finished := list(pool.finished(timeout=1))):
         pass
-    return found[0]
+    return finished[0]
 
 
 def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None:
@@ -109,12 +109,12 @@ def test_ray_is_started_again_when_it_dies_and_no_job_is_blamed(pool: Pool) -> N
     before = dict(pool._processes)
     (raylet,) = [pid for pid, title in descendants(os.getpid()).items() if "raylet/raylet " in title]
     os.kill(raylet, signal.SIGKILL)
-    found: list[Outcome] = []
+    finished: list[Outcome] = []
     while pool._processes == before:  # workers outlive their raylet for some seconds
-        pool.submit(Job("pope", DENSE, len(found)))
-        found += outcomes(pool)
-    assert [o.job.tag for o in found] == list(range(len(found)))
-    assert all(o.measurement is not None and not o.lost for o in found)
+        pool.submit(Job("pope", DENSE, len(finished)))
+        finished += outcomes(pool)
+    assert [o.job.tag for o in finished] == list(range(len(finished)))
+    assert all(o.measurement is not None and not o.lost for o in finished)
 
 
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])

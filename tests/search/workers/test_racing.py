@@ -22,9 +22,9 @@ def population(rng: np.random.Generator, n: int, gained: int, lost: int) -> tupl
 
 def stopped_at(race: Race, own: np.ndarray, order: np.ndarray, chunk: int) -> int | None:
     """After how many questions the race ends, None if it does not."""
-    for asked in range(chunk, len(order), chunk):
-        if race(order[:asked].tolist(), own[order[:asked]].tolist()):
-            return asked
+    for answered in range(chunk, len(order), chunk):
+        if race(order[:answered].tolist(), own[order[:answered]].tolist()):
+            return answered
     return None
 
 
