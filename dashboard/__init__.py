@@ -1,4 +1,6 @@
-"""The dashboard: thin Streamlit pages over pure query and figure functions. Knows `storage`, nothing else.
+"""The dashboard: Streamlit pages that read a store and never write to it.
 
 streamlit run dashboard/app.py -- --storage sqlite:///himap.db
+
+Each folder imports only from those after it: views, figures, wording, analysis, access.
 """

@@ -1,4 +1,4 @@
-"""What every page is given: the store as it is now, its studies, the theme, and what is chosen."""
+"""What every page is given: the store and its studies, the theme, and what the user has chosen."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.access import store as source
+from dashboard.access import cached_reads
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import View
-from dashboard.wording import words
+from dashboard.wording.descriptions import pair_label, study_label
 from storage import Store, StudySummary, Trial
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
-FIRST: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "cost": "flops",
     "coloring": "role",
     "states": list(study_view.STATES),
@@ -25,12 +25,12 @@ FIRST: dict[str, Any] = {
     "picture cost": "flops_ratio",
     "picture format": "png",
 }
-KEPT = (*FIRST, "criteria", "devices", "least n", "beside", PAIR)
+KEPT = (*DEFAULTS, "criteria", "devices", "least n", "beside", PAIR)
 
 
 @dataclass(frozen=True)
 class Context:
-    """One look at the store, for one page."""
+    """The store as one page sees it."""
 
     url: str
     store: Store
@@ -38,59 +38,60 @@ class Context:
     dark: bool
 
     def trials(self, study: StudySummary) -> list[Trial]:
-        """The trials of a study without scores."""
-        return source.trials(self.url, study.id, self.store)
+        """Return the trials of a study without scores."""
+        return cached_reads.study_records(self.url, study.id, self.store).trials
 
     def view(self, study: StudySummary, cost: str = "flops") -> View:
-        """One study under one cost, with its confirmations."""
-        confirmations = source.confirmations(self.url, study.id, self.store)
-        questions = source.questions(self.url, study.id, self.store)
+        """Return one study under one cost."""
+        records = cached_reads.study_records(self.url, study.id, self.store)
         return study_view.build_view(
-            study.key, self.trials(study), cost, confirmations, questions, study.family, study.layers
+            study.key, records.trials, cost, records.confirmations, records.questions, study.family, study.layers
         )
 
+    def latest_studies(self) -> dict[study_view.Pair, StudySummary]:
+        """Return the study of each model and benchmark that was written last."""
+        return {pair: studies[0] for pair, studies in study_view.by_pair(self.studies).items()}
+
     def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
-        """Per-question scores of some trials, by number."""
-        return source.scores(self.url, study.id, tuple(sorted(set(numbers))), self.store)
+        """Return the per-question scores of some trials, by number."""
+        return cached_reads.scores(self.url, study.id, sorted(set(numbers)), self.store)
 
 
 def keep_choices() -> None:
-    """Streamlit forgets a widget's value when the page changes; what is chosen stays chosen."""
-    kept: dict[str, Any] = st.session_state.setdefault("kept", dict(FIRST))
-    for key in [*st.session_state]:
+    """Keep the values of widgets from page to page; Streamlit forgets those that a page does not draw."""
+    kept: dict[str, Any] = st.session_state.setdefault("kept", dict(DEFAULTS))
+    for key, value in st.session_state.items():
         if isinstance(key, str) and (key in KEPT or key.startswith(f"{STUDY}(")):
-            kept[key] = st.session_state[key]
+            kept[key] = value
     for key, value in kept.items():
         if key not in st.session_state:
             st.session_state[key] = value
 
 
 def choose_study(studies: list[StudySummary]) -> StudySummary:
-    """The selectors of the pair and, where it has several, of its study."""
-    pairs = study_view.pairs(studies)
-    first, second = st.columns([2, 3])
-    if st.session_state.get(PAIR) not in pairs:
+    """Draw the selectors of model and benchmark and, where these have several studies, of the study."""
+    groups = study_view.by_pair(studies)
+    left, right = st.columns([2, 3])
+    if st.session_state.get(PAIR) not in groups:
         st.session_state.pop(PAIR, None)
-    pair = first.selectbox("Model and benchmark", list(pairs), format_func=words.pair_label, key=PAIR)
-    of_pair = {summary.id: summary for summary in pairs[pair]}
-    if len(of_pair) == 1:
-        return next(iter(of_pair.values()))
-    chosen = second.selectbox(
-        "Study", list(of_pair), format_func=lambda one: words.study_label(of_pair[one]), key=f"{STUDY}{pair}"
-    )
-    return of_pair[chosen]
+    pair = left.selectbox("Model and benchmark", list(groups), format_func=pair_label, key=PAIR)
+    by_id = {study.id: study for study in groups[pair]}
+    if len(by_id) == 1:
+        return groups[pair][0]
+    chosen = right.selectbox("Study", list(by_id), format_func=lambda i: study_label(by_id[i]), key=f"{STUDY}{pair}")
+    return by_id[chosen]
 
 
 def chosen_number(view: View) -> int | None:
-    """The trial that was chosen last in this study."""
+    """Return the number of the trial that was chosen last in this study."""
     return st.session_state.get(CHOSEN, {}).get(view.key.name)
 
 
 def chosen_trial(view: View) -> Trial | None:
-    """The chosen trial, else the one to suggest; None in a study without trials."""
+    """Return the chosen trial, else the one to suggest; None in a study without trials."""
     return view.trial(chosen_number(view)) or study_view.suggested(view)
 
 
 def choose(view: View, number: int) -> None:
-    """Remember a choice for all pages."""
+    """Remember the choice of a trial for all pages."""
     st.session_state[CHOSEN] = {**st.session_state.get(CHOSEN, {}), view.key.name: number}

@@ -1,4 +1,11 @@
-"""What can go wrong when a configuration is measured."""
+"""Everything that objectives raises, as one tree.
+
+ObjectiveError
+├── UnknownBenchmarkError  no benchmark has this name
+├── ModelLoadError         a model that is unknown, or weights that cannot be loaded
+└── DataError              a file of questions, answers or images that cannot be used
+    └── BadRowsError       rows of a user's file of questions, each with its problem (data.custom)
+"""
 
 
 class ObjectiveError(Exception):

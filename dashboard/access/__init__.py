@@ -1,1 +1,1 @@
-"""Read the store, and run commands that need a model."""
+"""Read the store, and run the commands that need a model."""

@@ -1,6 +1,6 @@
-"""What only a model or a benchmark can tell, asked of commands in processes of their own.
+"""Questions and surviving tokens, as commands in processes of their own give them.
 
-The dashboard itself loads no model library; these commands do, and a crash there is a line of text here.
+Both need libraries that the dashboard does not load; a crash of a command becomes one line of text.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 180
 
 
-class OutsideError(Exception):
-    """A command did not answer; the message is one line."""
+class CommandError(Exception):
+    """A command gave no result; the message is one line."""
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One question of a study: what is asked, what is right, and its images as PNGs."""
+class StudyQuestion:
+    """One question of a study with its right answers, and its images as PNGs."""
 
     number: int
     text: str
@@ -40,8 +40,8 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """One image with its tokens, numbered from 0, row by row: which are left after each cut."""
+class ImageTokens:
+    """One image and the tokens that are left of it after each cut; tokens count from 0, row by row."""
 
     image: Image.Image
     grid: tuple[int, int]
@@ -51,79 +51,73 @@ class Seen:
 
 @dataclass(frozen=True)
 class Survivors:
-    """Which of a question's image tokens are left after each cut, by image, and what the model answered."""
+    """The tokens of a question's images that are left after each cut, and the model's answers."""
 
-    question: Shown
-    seen: tuple[Seen, ...]
+    question: StudyQuestion
+    images: tuple[ImageTokens, ...]
     answer: str
     dense_answer: str
 
 
-def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[int]) -> list[Shown]:
-    """Some questions of a study; `source` says where they are, unless embedded. Raises OutsideError."""
+def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[int]) -> list[StudyQuestion]:
+    """Return some questions of a study.
+
+    Args:
+        source: where the questions come from; None where they are embedded.
+
+    Raises:
+        CommandError: the command fails, or the questions are others than those of the study.
+    """
     if not numbers:
         return []
     options = ["--numbers", *map(str, numbers)]
-    return [_shown(one) for one in _ask("objectives.questions", [*_named(key, source), *options])]
+    return [_question(values) for values in _run("objectives.questions", [*_study_options(key, source), *options])]
 
 
 def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> Survivors:
-    """What survives of question `number` under a trial's configuration. Raises OutsideError."""
-    found = _ask(
-        "search.tokens",
-        [
-            "--model",
-            key.model,
-            "--digest",
-            key.weights_digest,
-            *_named(key, source),
-            "--question",
-            str(number),
-            "--config",
-            json.dumps(trial.config.as_dict()),
-        ],
-    )
-    question = _shown(found)
-    return Survivors(question, tuple(_seen(question, found)), found["answer"], found["dense_answer"])
+    """Run the model on question `number` under a trial's configuration. Arguments and errors as `questions`."""
+    options = ["--model", key.model, "--digest", key.weights_digest, *_study_options(key, source)]
+    options += ["--question", str(number), "--config", json.dumps(trial.config.as_dict())]
+    result = _run("search.tokens", options)
+    question = _question(result)
+    return Survivors(question, tuple(_images(question, result)), result["answer"], result["dense_answer"])
 
 
-def _named(key: StudyKey, source: QuestionSource | None) -> list[str]:
-    """What a command takes to find the questions of a study, and to refuse others."""
-    where = ["--benchmark", key.benchmark] if source is None else source.arguments
-    asked = ["--split", key.split, "--questions", str(key.n_questions), "--key", key.questions]
-    return [*where, *asked]
+def _study_options(key: StudyKey, source: QuestionSource | None) -> list[str]:
+    """Return the options by which a command asks the questions of a study, and refuses others."""
+    origin = ["--benchmark", key.benchmark] if source is None else source.arguments
+    return [*origin, "--split", key.split, "--questions", str(key.n_questions), "--key", key.questions]
 
 
-def _shown(told: dict[str, Any]) -> Shown:
-    pngs = tuple(base64.b64decode(image) for image in told["images"])
-    return Shown(told["number"], told["text"], tuple(told["choices"]), tuple(told["answers"]), pngs)
+def _question(values: dict[str, Any]) -> StudyQuestion:
+    pngs = tuple(base64.b64decode(image) for image in values["images"])
+    return StudyQuestion(values["number"], values["text"], tuple(values["choices"]), tuple(values["answers"]), pngs)
 
 
-def _seen(question: Shown, found: dict[str, Any]) -> Iterator[Seen]:
-    """Tokens are numbered through all images; here each image has its own."""
+def _images(question: StudyQuestion, result: dict[str, Any]) -> Iterator[ImageTokens]:
+    """Split tokens that are numbered through all images by image."""
     start = 0
-    for png, grid in zip(question.pngs, found["grids"], strict=True):
+    for png, grid in zip(question.pngs, result["grids"], strict=True):
         own = range(start, start + grid["tokens"])
-        left = [frozenset(t - start for t in found[name] if t in own) for name in ("after_k1", "after_k2")]
-        yield Seen(Image.open(io.BytesIO(png)), (grid["rows"], grid["columns"]), *left)
+        left = [frozenset(t - start for t in result[name] if t in own) for name in ("after_k1", "after_k2")]
+        yield ImageTokens(Image.open(io.BytesIO(png)), (grid["rows"], grid["columns"]), *left)
         start = own.stop
 
 
-def _ask(module: str, arguments: list[str]) -> Any:
-    """What a command says, started where the dashboard was, so that relative paths mean what they meant."""
-    command = [sys.executable, "-m", module, *arguments]
+def _run(module: str, arguments: list[str]) -> Any:
+    """Return the JSON that a command prints. It runs in the dashboard's folder, which relative paths refer to."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    env = {**os.environ, "PYTHONPATH": path}
+    command, env = [sys.executable, "-m", module, *arguments], {**os.environ, "PYTHONPATH": path}
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise OutsideError(f"python -m {module} gave no answer within {SECONDS} s; try again") from None
+        raise CommandError(f"python -m {module} gave no answer within {SECONDS} s; try again") from None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        said = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
-        hint = "; install torch to run the model" if "No module named 'torch'" in said else ""
-        raise OutsideError(f"python -m {module} failed: {said}{hint}")
+        message = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
+        hint = "; install torch to run the model" if "No module named 'torch'" in message else ""
+        raise CommandError(f"python -m {module} failed: {message}{hint}")
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise OutsideError(f"python -m {module} printed no JSON; run it in a terminal to see why") from None
+        raise CommandError(f"python -m {module} printed no JSON; run it in a terminal to see why") from None

@@ -1,37 +1,29 @@
-"""Which trials a figure shows. Pure: the choice is an object, applying it a function."""
+"""Which trials a figure shows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from dashboard.analysis.study_view import LANDMARKS, STATES
+from dashboard.analysis.study_view import BASELINES, STATES, View
+from storage.pareto import front
 from storage.records import Trial
 
 
 @dataclass(frozen=True)
 class Filter:
-    """What to show; an empty set of criteria or devices stands for all. Landmarks are always shown."""
+    """What to show; an empty set of criteria or devices stands for all. Baselines are always shown."""
 
     criteria: frozenset[str] = frozenset()
     devices: frozenset[str] = frozenset()
     states: frozenset[str] = frozenset(STATES)
     least_n: int = 0
 
-    @property
-    def narrow(self) -> bool:
-        """Whether anything is left out."""
-        return self != Filter()
-
-    def takes(self, trial: Trial) -> bool:
-        """Whether this trial is shown. A failed one is never filtered: it is listed, not drawn."""
-        if trial.failed or trial.origin in LANDMARKS:
+    def accepts(self, trial: Trial) -> bool:
+        """Return whether this trial is shown."""
+        if trial.origin in BASELINES:
             return True
-        used = {
-            name
-            for name, rate in ((trial.config.phi_shallow, trial.config.r1), (trial.config.phi_deep, trial.config.r2))
-            if rate > 0
-        }
+        used = {cut.criterion for cut in trial.config.cuts}
         return (
             trial.state in self.states
             and trial.n >= self.least_n
@@ -39,24 +31,27 @@ class Filter:
             and (not self.devices or trial.device in self.devices)
         )
 
-    def apply(self, trials: Iterable[Trial]) -> list[Trial]:
-        """The trials that are shown."""
-        return [trial for trial in trials if self.takes(trial)] if self.narrow else list(trials)
+    def apply(self, view: View) -> View:
+        """Return the view of what is shown; its front is that of the trials shown. Failed trials all stay."""
+        if self == Filter():
+            return view
+        complete, pruned = (tuple(filter(self.accepts, trials)) for trials in (view.complete, view.pruned))
+        return replace(view, complete=complete, pruned=pruned, front=tuple(front(complete, view.cost.field)))
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What there is to choose from in some trials."""
+class FilterOptions:
+    """The criteria, devices and numbers of questions that occur in some trials."""
 
     criteria: tuple[str, ...]
     devices: tuple[str, ...]
     counts: tuple[int, ...]
 
 
-def choices(trials: Sequence[Trial]) -> Choices:
-    """The criteria, devices and question counts that occur."""
+def filter_options(trials: Sequence[Trial]) -> FilterOptions:
+    """Return what there is to choose from in some trials."""
     measured = [trial for trial in trials if not trial.failed]
-    return Choices(
+    return FilterOptions(
         tuple(sorted({name for t in measured for name in (t.config.phi_shallow, t.config.phi_deep)})),
         tuple(sorted({t.device for t in measured if t.device})),
         tuple(sorted({t.n for t in measured})),

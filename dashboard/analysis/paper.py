@@ -1,29 +1,31 @@
-"""The paper's figures, to stand beside ours. Pure.
+"""The paper's published figures, and a table of them beside ours.
 
-Source: Yin, Si, Wang, "Lifting the Veil on Visual Information Flow in MLLMs", CVPR 2025 (arXiv 2503.13108),
-Table 1: accuracies of baseline, FastV and HiMAP, and TFLOPs by Eq. 10. MME is the sum of its scores.
+Yin, Si, Wang, "Lifting the Veil on Visual Information Flow in MLLMs", CVPR 2025 (arXiv 2503.13108),
+Table 1: accuracies of dense, FastV and HiMAP, and TFLOPs by Eq. 10. MME is the sum of its scores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from dashboard.analysis.study_view import View
-from storage.records import Trial
+from dashboard.analysis.study_view import Pair, View
 
 SOURCE = "Yin, Si, Wang, CVPR 2025 (arXiv 2503.13108), Table 1"
-# as the search calls the model: as the paper calls it
-MODELS = {"llava-7b": "LLaVA-7B", "llava-13b": "LLaVA-13B", "qwenvl": "QwenVL-7B"}
+MODELS = {  # the search's name of a model: the paper's
+    "llava-7b": "LLaVA-7B",
+    "llava-13b": "LLaVA-13B",
+    "qwenvl": "QwenVL-7B",
+}
 Three = tuple[float, float, float]
 TFLOPS: dict[str, Three] = {
     "llava-7b": (2.98, 1.56, 0.73),
     "llava-13b": (5.81, 3.09, 1.36),
     "qwenvl": (3.60, 1.90, 0.89),
 }
-ACCURACY: dict[tuple[str, str], Three] = {
+ACCURACY: dict[Pair, Three] = {
     ("llava-7b", "vqav2"): (78.3, 78.1, 78.6),
     ("llava-7b", "textvqa"): (58.2, 58.3, 58.4),
     ("llava-7b", "pope"): (86.4, 84.9, 86.2),
@@ -45,53 +47,25 @@ ACCURACY: dict[tuple[str, str], Three] = {
 }
 
 
-@dataclass(frozen=True)
-class Ours:
-    """A study's dense, FastV and paper settings, as far as they are measured."""
-
-    dense: Trial | None
-    fastv: Trial | None
-    paper: Trial | None
-
-    def three(self, number: Callable[[Trial], float]) -> list[float | None]:
-        """A number of each; None where it is not measured."""
-        return [None if one is None else number(one) for one in (self.dense, self.fastv, self.paper)]
+def table(views: Mapping[Pair, View]) -> pd.DataFrame:
+    """Return one row for each of the paper's pairs that we have: its figures, then ours in percent."""
+    rows = [
+        [MODELS[pair[0]], pair[1], *_figures(accuracies, TFLOPS[pair[0]]), *_our_figures(views[pair])]
+        for pair, accuracies in ACCURACY.items()
+        if pair in views
+    ]
+    figures = [f"{side}_{name}" for side in ("paper", "our") for name in ("dense", "fastv", "himap", "change", "flops")]
+    return pd.DataFrame(rows, columns=["model", "benchmark", *figures])
 
 
-def ours(view: View) -> Ours:
-    """What stands beside the paper's rows."""
-    found = {trial.origin: trial for trial in view.landmarks}
-    return Ours(found.get("dense"), found.get("fastv"), found.get("paper"))
+def _our_figures(view: View) -> list[float]:
+    """Return the figures of a study; NaN stands for what is not measured."""
+    trials = {trial.origin: trial for trial in view.baselines}
+    ours = [trials.get(origin) for origin in ("dense", "fastv", "paper")]
+    dense, fastv, paper = (math.nan if trial is None else 100 * trial.accuracy for trial in ours)
+    return _figures((dense, fastv, paper), [math.nan if trial is None else trial.paper_flops for trial in ours])
 
 
-def table(views: Mapping[tuple[str, str], View]) -> pd.DataFrame:
-    """One row for each of the paper's pairs that we have: its figures, then ours in percent."""
-    rows = []
-    for (model, benchmark), theirs in ACCURACY.items():
-        view = views.get((model, benchmark))
-        if view is None:
-            continue
-        here = ours(view)
-        measured = here.three(lambda trial: 100 * trial.accuracy)
-        cost = here.three(lambda trial: trial.paper_flops)
-        ratio = None if cost[0] is None or cost[2] is None else 100 * cost[2] / cost[0]
-        paper_cost = TFLOPS[model]
-        rows.append(
-            [
-                MODELS[model],
-                benchmark,
-                *theirs,
-                theirs[2] - theirs[0],
-                100 * paper_cost[2] / paper_cost[0],
-                *measured,
-                _difference(measured[2], measured[0]),
-                ratio,
-            ]
-        )
-    names = ("dense", "fastv", "himap", "change", "flops")
-    columns = ["model", "benchmark", *(f"paper_{n}" for n in names), *(f"our_{n}" for n in names)]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _difference(value: float | None, base: float | None) -> float | None:
-    return None if value is None or base is None else value - base
+def _figures(accuracies: Three, flops: Sequence[float]) -> list[float]:
+    """Return accuracies of dense, FastV and HiMAP, then HiMAP's change and its share of dense's FLOPs in percent."""
+    return [*accuracies, accuracies[2] - accuracies[0], 100 * flops[2] / flops[0]]

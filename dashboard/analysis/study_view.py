@@ -1,10 +1,13 @@
-"""What the pages show, worked out from trials. Pure: no Streamlit, no SQL."""
+"""A study as the pages show it: trials by state, the front, baselines, what held-out questions say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
+from himap.config import PruningConfig
+from himap.errors import ConfigError
 from himap.presets import Preset
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within
@@ -12,8 +15,9 @@ from storage.pareto import front as pareto_front
 from storage.presets import HeldOut, preset_of
 from storage.records import QuestionSource, StudyKey, StudySummary, Trial
 
+Pair = tuple[str, str]  # a model and a benchmark; they may have several studies
 _MEMBER = OperatingPoint("member", "member of the front")
-LANDMARKS: dict[str, str] = {
+BASELINES: dict[str, str] = {
     "dense": "dense",
     "fastv": "FastV",
     "paper": "HiMAP paper",
@@ -23,17 +27,20 @@ LANDMARKS: dict[str, str] = {
     "downsample": "downsample",
 }
 CONTROLS = ("random", "uniform", "downsample")
-STATES: dict[str, str] = {"complete": "measured to the end", "pruned": "stopped early, estimates"}
+STATES: dict[str, str] = {"complete": "complete", "pruned": "pruned (stopped early)"}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """One way to count what a configuration costs: a field of `Trial`, and the words for it."""
+    """One way to count what a configuration costs: a field of `Trial`, with its names and its unit.
+
+    The unit is "%" for a share of dense, "ms", or what follows the prefix, as in "GFLOPs".
+    """
 
     field: str
     label: str
     axis: str
-    unit: str  # "%" for a part of dense, "ms", else what follows the prefix, as in GFLOPs
+    unit: str
 
 
 COSTS: dict[str, Cost] = {
@@ -49,11 +56,11 @@ COSTS: dict[str, Cost] = {
 
 @dataclass(frozen=True)
 class View:
-    """One study seen under one cost: its trials apart by state, the front by rising cost.
+    """One study under one cost: its trials by state, and the front by rising cost.
 
-    `stopped` are those given up early, whose accuracy is an estimate on the questions asked so far; they
-    never take part in the front. `confirmed` are re-measured configurations, by the number of their trial.
-    `questions` says where questions come from that are not embedded.
+    The accuracy of a `pruned` trial is an estimate on the questions asked before it was stopped; it never joins the
+    front. `confirmations` are measurements on held-out questions, by the number of the trial. `questions` is where
+    questions come from that are not embedded.
     """
 
     key: StudyKey
@@ -61,30 +68,30 @@ class View:
     complete: tuple[Trial, ...]
     failed: tuple[Trial, ...]
     front: tuple[Trial, ...]
-    stopped: tuple[Trial, ...] = ()
-    confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
+    pruned: tuple[Trial, ...] = ()
+    confirmations: Mapping[int, Confirmation] = field(default_factory=dict)
     questions: QuestionSource | None = None
     family: str = ""
     layers: int = 0
 
     @property
-    def landmarks(self) -> tuple[Trial, ...]:
-        """Dense, FastV, the paper's setting and random controls, as far as they are measured."""
-        return tuple(trial for trial in self.complete if trial.origin in LANDMARKS)
-
-    @property
-    def sources(self) -> dict[str, QuestionSource]:
-        """The same as a preset takes it."""
-        return {} if self.questions is None else {self.key.questions: self.questions}
+    def baselines(self) -> tuple[Trial, ...]:
+        """The complete trials of baselines: dense, FastV, the paper's settings, the controls."""
+        return tuple(trial for trial in self.complete if trial.origin in BASELINES)
 
     @property
     def dense(self) -> Trial | None:
         """The unpruned model, once it is measured."""
         return next((trial for trial in self.complete if trial.origin == "dense"), None)
 
+    @property
+    def certified(self) -> set[int]:
+        """The numbers of the trials that held-out questions certify."""
+        return {number for number, result in self.confirmations.items() if result.certifies()}
+
     def trial(self, number: int | None) -> Trial | None:
-        """The complete or stopped trial of this number."""
-        return next((trial for trial in (*self.complete, *self.stopped) if trial.number == number), None)
+        """Return the complete or pruned trial of this number."""
+        return next((trial for trial in (*self.complete, *self.pruned) if trial.number == number), None)
 
 
 def build_view(
@@ -96,54 +103,63 @@ def build_view(
     family: str = "",
     layers: int = 0,
 ) -> View:
-    """Sort the trials of a study into their states; `cost` is a key of `COSTS`."""
+    """Return the view of a study's trials; `cost` is a key of `COSTS`, the rest as in `View` and `StudySummary`."""
     states: dict[str, list[Trial]] = {"complete": [], "pruned": [], "failed": []}
     for trial in trials:
         states[trial.state].append(trial)
-    front = pareto_front(states["complete"], cost=cost)
     return View(
         key,
         COSTS[cost],
         tuple(states["complete"]),
         tuple(states["failed"]),
-        tuple(front),
+        tuple(pareto_front(states["complete"], cost=cost)),
         tuple(states["pruned"]),
-        confirmed_trials(states["complete"], confirmations),
+        _by_trial(states["complete"], confirmations),
         questions,
         family,
         layers,
     )
 
 
-def confirmed_trials(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
-    """The confirmation of each trial that has one: of the same configuration, whatever study it came from."""
-    known = {one.config.canonical(): one for one in confirmations}
-    return {trial.number: known[config] for trial in trials if (config := trial.config.canonical()) in known}
+def _by_trial(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
+    """Return confirmations by the number of each trial of the same configuration, whatever study they came from."""
+    known = {canonical(result.config): result for result in confirmations}
+    if not known:
+        return {}
+    return {trial.number: known[config] for trial in trials if (config := canonical(trial.config)) in known}
+
+
+@lru_cache(maxsize=2**16)
+def canonical(config: PruningConfig) -> PruningConfig:
+    """Return the canonical form of a configuration, or itself where only its search knows the criteria."""
+    try:
+        return config.canonical()
+    except ConfigError:
+        return config
 
 
 def preset(view: View, trial: Trial, point: OperatingPoint = _MEMBER) -> Preset:
     """Return the preset of a trial, certified or not by held-out questions, or an estimate without them."""
-    confirmation = view.confirmed.get(trial.number)
-    held_out = None if confirmation is None else HeldOut(point, {view.key.questions: confirmation})
-    return preset_of(view.key, trial, held_out, view.sources, family=view.family, layers=view.layers)
+    result = view.confirmations.get(trial.number)
+    held_out = None if result is None else HeldOut(point, {view.key.questions: result})
+    sources = {} if view.questions is None else {view.key.questions: view.questions}
+    return preset_of(view.key, trial, held_out, sources, family=view.family, layers=view.layers)
 
 
 def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | None:
-    """The most accurate trial at no more than `ratio` of dense's true FLOPs; of equals the cheapest."""
-    able = [trial for trial in trials if trial.complete and trial.flops_ratio <= ratio]
-    return max(able, key=lambda trial: (trial.accuracy, -trial.flops_ratio, -trial.number), default=None)
+    """Return the most accurate trial at no more than `ratio` of dense's true FLOPs; of equals the cheapest."""
+    affordable = [trial for trial in trials if trial.complete and trial.flops_ratio <= ratio]
+    return max(affordable, key=lambda trial: (trial.accuracy, -trial.flops_ratio, -trial.number), default=None)
 
 
 def suggested(view: View) -> Trial | None:
-    """What to show before anything is chosen: cheapest within one point of dense, else the most accurate."""
+    """Return the front's cheapest member within one point of dense, else its most accurate one."""
     return cheapest_within(view.front, view.dense) or (view.front[-1] if view.front else None)
 
 
-def pairs(studies: Iterable[StudySummary]) -> dict[tuple[str, str], list[StudySummary]]:
-    """Studies by (model, benchmark), in each pair the last written first."""
-    grouped: dict[tuple[str, str], list[StudySummary]] = {}
-    for summary in studies:
-        grouped.setdefault((summary.key.model, summary.key.questions), []).append(summary)
-    return {
-        pair: sorted(grouped[pair], key=lambda summary: summary.updated_at, reverse=True) for pair in sorted(grouped)
-    }
+def by_pair(studies: Iterable[StudySummary]) -> dict[Pair, list[StudySummary]]:
+    """Return studies by model and benchmark, the last written of each first."""
+    groups: dict[Pair, list[StudySummary]] = {}
+    for summary in sorted(studies, key=lambda summary: summary.updated_at, reverse=True):
+        groups.setdefault((summary.key.model, summary.key.questions), []).append(summary)
+    return dict(sorted(groups.items()))

@@ -1,1 +1,1 @@
-"""Draw Plotly figures."""
+"""Figures of plotly, drawn from what `dashboard.analysis` computes. No Streamlit here."""

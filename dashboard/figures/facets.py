@@ -1,4 +1,4 @@
-"""Several pairs side by side on one scale. Pure."""
+"""The fronts of several studies side by side on one scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 from dashboard.analysis.study_view import View
 from dashboard.figures.front import Coloring, axis_scale, study_traces
 from dashboard.figures.palette import lay_out, palette
-from dashboard.wording import text
+from dashboard.wording.formatting import inert
 from storage.records import Trial
 
 COLUMNS = 3
@@ -19,11 +19,11 @@ ROW_HEIGHT = 330
 
 
 def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Coloring = "role") -> go.Figure:
-    """One small front for each view, all with the same axes. The views share their cost."""
+    """Return one small front a view, all with the same axes. The views share their cost."""
     colors, cost = palette(dark), views[0].cost
     columns = min(COLUMNS, len(views))
     rows = math.ceil(len(views) / columns)
-    titles = [text.inert(f"{view.key.model} · {view.key.questions}") for view in views]
+    titles = [inert(f"{view.key.model} · {view.key.questions}") for view in views]
     figure = make_subplots(
         rows=rows,
         cols=columns,
@@ -33,21 +33,20 @@ def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Colori
         horizontal_spacing=0.03,
         vertical_spacing=0.16 / rows,
     )
-    every = [trial for view in views for trial in view.complete if math.isfinite(getattr(trial, cost.field))]
-    factor, axis = axis_scale(cost, every)
+    shown = [[trial for trial in view.complete if math.isfinite(getattr(trial, cost.field))] for view in views]
+    factor, axis = axis_scale(cost, [trial for trials in shown for trial in trials])
 
     def x(trial: Trial) -> float:
         return getattr(trial, cost.field) / factor
 
     named: set[str] = set()
-    for place, view in enumerate(views):
-        shown = [trial for trial in view.complete if math.isfinite(getattr(trial, cost.field))]
-        for trace in study_traces(view, shown, x, colors, coloring):
+    for index, (view, trials) in enumerate(zip(views, shown, strict=True)):
+        for trace in study_traces(view, trials, x, colors, coloring):
             trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
-            if trace.marker.colorbar.thickness and place:
+            if trace.marker.colorbar.thickness and index:
                 trace.marker.showscale = False
             named.add(trace.name)
-            figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
+            figure.add_trace(trace, row=index // columns + 1, col=index % columns + 1)
     lay_out(figure, colors, ROW_HEIGHT * rows + 90)
     figure.update_layout(legend={"y": -0.12 / rows, "yanchor": "top"}, margin={"t": 40, "b": 60})
     figure.update_xaxes(title={"text": axis}, row=rows)

@@ -1,18 +1,19 @@
-"""The colors of every figure, light and dark. Pairs stay apart for people who see fewer of them."""
+"""The colors and the look that all figures share, light and dark."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.wording import text
+from dashboard.wording.formatting import inert
 
 
 @dataclass(frozen=True)
 class Palette:
-    """Colors on one background; `series` are told apart in their order."""
+    """Colors on one background, chosen to differ for color-blind people too; `depth` is a color scale of plotly."""
 
     trial: str
     front: str
@@ -22,9 +23,9 @@ class Palette:
     background: str
     good: str
     bad: str
-    landmarks: dict[str, str]
+    baselines: dict[str, str]
     series: tuple[str, ...]
-    depth: str  # a color scale of plotly, shallow to deep
+    depth: str
 
 
 LIGHT = Palette(
@@ -36,7 +37,7 @@ LIGHT = Palette(
     background="#ffffff",
     good="#00795a",
     bad="#b3261e",
-    landmarks={
+    baselines={
         "dense": "#1b2230",
         "fastv": "#c2500a",
         "paper": "#00795a",
@@ -68,7 +69,7 @@ DARK = Palette(
     background="#10151c",
     good="#45cfa2",
     bad="#ff8a80",
-    landmarks={
+    baselines={
         "dense": "#f4f6f9",
         "fastv": "#ff9a57",
         "paper": "#45cfa2",
@@ -94,13 +95,21 @@ DARK = Palette(
 
 
 def palette(dark: bool) -> Palette:
-    """The palette of the theme."""
+    """Return the palette of the theme."""
     return DARK if dark else LIGHT
 
 
 def lay_out(figure: go.Figure, colors: Palette, height: int, x: str = "", y: str = "") -> go.Figure:
-    """The look that all figures share: no frame, faint grid, a legend above, titles with units."""
-    axis = axis_style(colors)
+    """Give a figure the look that all share: no frame, faint grid, a legend above, and these axis titles."""
+    axis = {
+        "gridcolor": colors.grid,
+        "zeroline": False,
+        "linecolor": colors.muted,
+        "ticks": "outside",
+        "tickcolor": colors.muted,
+    }
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemclick": False, "itemdoubleclick": False}
+    label = {"size": 13, "color": colors.text}
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 16, "t": 36, "b": 8},
@@ -108,21 +117,9 @@ def lay_out(figure: go.Figure, colors: Palette, height: int, x: str = "", y: str
         dragmode="zoom",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": colors.text, "size": 13},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
-        hoverlabel={
-            "align": "left",
-            "bgcolor": colors.background,
-            "bordercolor": colors.muted,
-            "font": {"size": 13, "color": colors.text},
-        },
+        font=label,
+        legend=legend,
+        hoverlabel={"align": "left", "bgcolor": colors.background, "bordercolor": colors.muted, "font": label},
         modebar={
             "bgcolor": "rgba(0,0,0,0)",
             "color": colors.muted,
@@ -130,21 +127,13 @@ def lay_out(figure: go.Figure, colors: Palette, height: int, x: str = "", y: str
             "remove": ["zoomin", "zoomout", "lasso", "select", "resetscale"],
         },
     )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    if x:
-        figure.update_xaxes(title={"text": text.inert(x)})
-    if y:
-        figure.update_yaxes(title={"text": text.inert(y)})
+    for update, title in ((figure.update_xaxes, x), (figure.update_yaxes, y)):
+        update(**axis, **({"title": {"text": inert(title)}} if title else {}))
     return figure
 
 
-def axis_style(colors: Palette) -> dict[str, Any]:
-    """What every axis has."""
-    return {
-        "gridcolor": colors.grid,
-        "zeroline": False,
-        "linecolor": colors.muted,
-        "ticks": "outside",
-        "tickcolor": colors.muted,
-    }
+def error_bars(means: Sequence[float], lows: Sequence[float], highs: Sequence[float], **style: Any) -> dict[str, Any]:
+    """Return error bars of plotly that reach from `lows` to `highs`."""
+    up = [high - mean for mean, high in zip(means, highs, strict=True)]
+    down = [mean - low for mean, low in zip(means, lows, strict=True)]
+    return {"type": "data", "symmetric": False, "array": up, "arrayminus": down, **style}

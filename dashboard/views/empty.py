@@ -1,4 +1,4 @@
-"""What the page says when there is no front to show: why, and what to type."""
+"""What a page shows before there is a front: the reason, and the command to type."""
 
 from __future__ import annotations
 
@@ -7,59 +7,59 @@ import shlex
 
 import streamlit as st
 
+from dashboard.access.cached_reads import StoreState
 from dashboard.analysis.study_view import View
-from dashboard.wording import tables, text
-from dashboard.wording.columns import COLUMNS
+from dashboard.views.widgets import table
+from dashboard.wording.formatting import sentence
+from dashboard.wording.trial_tables import failure_table
 
 SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
 
 
 def search_command(url: str, default: str) -> str:
-    """The command that fills this store, ready for a shell, without the password of the URL."""
+    """Return the command that fills this store, ready for a shell, without the password of the URL."""
     if url == default:
         return SEARCH_COMMAND
     return f"{SEARCH_COMMAND} --storage {shlex.quote(without_password(url))}"
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
+    """Return the URL as it may be shown."""
     return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:PASSWORD@", url)
 
 
-def missing(problem: str, command: str) -> None:
-    """Nothing there yet."""
-    st.subheader("No store yet")
-    st.markdown(text.plain(text.sentence(problem)))
-    _start(command)
+def no_store(state: StoreState, command: str) -> None:
+    """Say that there is no store yet, or why it cannot be read."""
+    if state.missing:
+        st.subheader("No store yet")
+        st.markdown(sentence(state.problem))
+        _start(command)
+        return
+    st.error(sentence(state.problem), icon=":material/error:")
+    st.markdown("This page tries again every two seconds and appears once the store can be read.")
 
 
-def unreadable(problem: str) -> None:
-    """Something is there, or should be, but cannot be read."""
-    st.error(text.plain(text.sentence(problem)), icon=":material/error:")
-    st.markdown("This page looks again every few seconds and goes on by itself once the store can be read.")
-
-
-def empty(command: str) -> None:
-    """A store without a study."""
+def no_studies(command: str) -> None:
+    """Say that the store has no study."""
     st.subheader("The store is empty")
     st.markdown("It was created, but no search has written into it yet.")
     _start(command)
 
 
 def no_trials() -> None:
-    """A study in which nothing is finished yet."""
+    """Say that the study has no trial."""
     st.subheader("No finished trial yet")
     st.markdown(
-        "The study exists, and its first trial, the dense model, is being measured. "
-        "The front appears here as soon as it is done."
+        "The study exists, and its first trial, the dense (unpruned) model, is being measured. "
+        "The front appears here as soon as that is done."
     )
 
 
 def failures_only(view: View) -> None:
-    """A study in which every trial so far failed."""
+    """Show the reasons of a study in which every trial so far failed."""
     st.subheader("Every trial so far failed")
     st.markdown(f"{len(view.failed)} failed, none finished. The reasons:")
-    st.dataframe(tables.failure_table(view), hide_index=True, column_config=COLUMNS)
+    table(failure_table(view))
 
 
 def _start(command: str) -> None:

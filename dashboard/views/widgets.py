@@ -6,33 +6,69 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard.analysis.study_view import View
-from dashboard.wording import text, words
+from dashboard.analysis.study_view import COSTS, View
 from dashboard.wording.columns import COLUMNS
+from dashboard.wording.descriptions import details, held_out_text, trial_title
+from dashboard.wording.formatting import plain
+from himap.presets import Preset
+from storage.presets import preset_filename
 from storage.records import Trial
 
 
-def table(frame: pd.DataFrame) -> None:
-    """A table that shows all of a short frame, and a part of a long one."""
+def table(frame: pd.DataFrame, otherwise: str = "") -> None:
+    """Draw a table that shows all of a short frame, and a part of a long one; or a text if it has no rows."""
+    if not len(frame) and otherwise:
+        st.markdown(otherwise)
+        return
     height = 35 * (min(len(frame), 20) + 1) + 3
     st.dataframe(frame, hide_index=True, column_config=COLUMNS, height=height)
 
 
+def metrics(*numbers: tuple[str, object, str | None]) -> None:
+    """Draw large numbers side by side, each with its name and a small note below."""
+    for column, (name, value, note) in zip(st.columns(len(numbers)), numbers, strict=True):
+        column.metric(name, str(value), note, delta_color="off", delta_arrow="off")
+
+
+def cost_control(key: str) -> str | None:
+    """Draw the choice of what to count as cost."""
+    return st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key=key)
+
+
 def trial_table(view: View, trial: Trial) -> None:
-    """One trial in words."""
+    """Draw one trial in words."""
     member = any(trial.number == one.number for one in view.front)
-    place = "on the Pareto front" if member else "not on the Pareto front"
-    place = place if trial.complete else "stopped early"
-    rows = list(words.details(trial))
-    if trial.number in view.confirmed:
-        rows.append(("Confirmed", words.confirmation_text(view.confirmed[trial.number])))
+    role = "on the Pareto front" if member else "not on the Pareto front"
+    role = role if trial.complete else "pruned (stopped early)"
+    rows = details(trial)
+    if trial.number in view.confirmations:
+        rows.append(("Held-out", held_out_text(view.confirmations[trial.number])))
     if trial.parent:
         rows.append(("Taken from", trial.parent))
-    head = f"| {text.plain(words.trial_title(trial))} | {place} |"
-    lines = [f"| {name} | {text.plain(value)} |" for name, value in rows]
-    st.markdown("\n".join([head, "|---|---|", *lines]))
+    head = f"| {plain(trial_title(trial))} | {role} |"
+    st.markdown("\n".join([head, "|---|---|", *(f"| {name} | {plain(value)} |" for name, value in rows)]))
+
+
+def preset_download(view: View, trial: Trial, preset: Preset, key: str) -> None:
+    """Draw the button that saves a trial's preset."""
+    st.download_button(
+        "Download preset (YAML)",
+        preset.yaml(),
+        file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
+        mime="application/yaml",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+        key=key,
+    )
+
+
+def preset_preview(preset: Preset) -> None:
+    """Draw the preset's text, folded away."""
+    with st.expander("Preview"):
+        st.code(preset.yaml(), language="yaml")
 
 
 def picture(figure: go.Figure, key: str) -> None:
-    """A figure that is looked at, not clicked."""
+    """Draw a figure that is looked at, not clicked."""
     st.plotly_chart(figure, key=key, config={"displaylogo": False, "doubleClick": "autosize"})

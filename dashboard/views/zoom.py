@@ -1,7 +1,7 @@
-"""Keeps a chart's zoom when its data change: Streamlit draws a changed chart anew and tells no ranges.
+"""Keeps a chart's zoom when its data change: Streamlit replaces a changed chart and does not report its ranges.
 
-A component without a look of its own listens to the chart beside it and reports what was zoomed to. It runs
-in a fragment, so that zooming draws nothing again; the next drawing of the chart starts from these ranges.
+An invisible component listens to the chart beside it and reports what was zoomed to. It runs in a fragment, so that
+zooming redraws nothing; the next drawing of the chart starts from these ranges.
 """
 
 from __future__ import annotations
@@ -48,32 +48,27 @@ def listen(box: str, scope: str) -> None:
 
 
 def ranges(scope: str) -> dict[str, list[float]]:
-    """The axes that were zoomed in this scope, each with its two limits; no others."""
+    """Return the axes that were zoomed in this scope, each with its two limits."""
     return st.session_state.get(STATE, {}).get(scope, {})
 
 
 def _remember(box: str) -> None:
-    told = st.session_state[f"{STATE} {box}"].ranges
-    found = checked(told)
-    if found is not None:
-        st.session_state[STATE] = {**st.session_state.get(STATE, {}), **found}
+    zoomed = checked(st.session_state[f"{STATE} {box}"].ranges)
+    if zoomed is not None:
+        st.session_state[STATE] = {**st.session_state.get(STATE, {}), **zoomed}
 
 
-def checked(told: Any) -> dict[str, dict[str, list[float]]] | None:
-    """What the browser told, if it has the form expected: {scope: {axis: [low, high]}}."""
-    if not isinstance(told, dict) or not isinstance(told.get("scope"), str):
+def checked(message: Any) -> dict[str, dict[str, list[float]]] | None:
+    """Return a message of the browser if it has the expected form, {scope: {axis: [low, high]}}."""
+    if not isinstance(message, dict) or not isinstance(message.get("scope"), str):
         return None
-    limits = told.get("ranges")
+    limits = message.get("ranges")
     if not isinstance(limits, dict):
         return None
-    good = {
-        name: [float(each) for each in pair]
-        for name, pair in limits.items()
-        if name in ("xaxis", "yaxis") and _limits(pair)
-    }
-    return {told["scope"]: good}
+    known = {name: pair for name, pair in limits.items() if name in ("xaxis", "yaxis") and _is_range(pair)}
+    return {message["scope"]: {name: [float(limit) for limit in pair] for name, pair in known.items()}}
 
 
-def _limits(pair: Any) -> bool:
-    numbers = isinstance(pair, list) and all(isinstance(each, int | float) for each in pair)
+def _is_range(pair: Any) -> bool:
+    numbers = isinstance(pair, list) and all(isinstance(limit, int | float) for limit in pair)
     return numbers and len(pair) == 2 and all(map(math.isfinite, pair))

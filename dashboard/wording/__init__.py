@@ -1,1 +1,1 @@
-"""Names, units and tables as the pages write them."""
+"""Trials, studies and numbers as text and tables."""

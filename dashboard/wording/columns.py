@@ -1,4 +1,4 @@
-"""How each column of a table is called and written. The values keep the units of the store."""
+"""The title and format of each column of the tables. The values keep the units of the store."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ COLUMNS: dict[str, Any] = {
     "number": NumberColumn("Trial", format="%d", width="small"),
     "origin": TextColumn("Role", width="small"),
     "front": CheckboxColumn("Front", width="small"),
-    "confirmed": CheckboxColumn("Confirmed", width="small", help="Measured again on held-out questions"),
-    "held_out": TextColumn("Held out", help="Confirmed on questions the search never saw, or an estimate"),
+    "held_out": TextColumn("Held out", help="What questions that the search never saw say of the loss against dense"),
     "reason": TextColumn("Reason", width="large"),
-    "flops_ratio_percent": NumberColumn("Of dense", format="%.1f %%", help="True FLOPs as a part of dense"),
+    "flops_ratio_percent": NumberColumn("Of dense", format="%.1f %%", help="True FLOPs as a share of dense"),
     "accuracy_percent": NumberColumn("Accuracy", format="%.1f %%"),
-    "to_dense_points": NumberColumn("To dense", format="%+.1f", help="Accuracy minus that of dense, points"),
+    "to_dense_points": NumberColumn("vs dense", format="%+.1f", help="Accuracy minus that of dense, in points"),
     "k1": NumberColumn("K1", width="small"),
     "r1": NumberColumn("R1 %", format="%.1f", width="small"),
     "k2": NumberColumn("K2", width="small"),
@@ -25,7 +24,7 @@ COLUMNS: dict[str, Any] = {
     "flops": NumberColumn("True FLOPs", format="engineering"),
     "paper_flops": NumberColumn("Paper FLOPs", format="engineering", help="Eq. 10, multiply-adds"),
     "latency_ms": NumberColumn("Latency ms", format="%.1f", help="Median per prompt"),
-    "image_tokens": NumberColumn("Tokens", format="%.1f", help="Image tokens, mean over questions"),
+    "image_tokens": NumberColumn("Image tokens", format="%.1f", help="Mean over questions"),
     "tokens_after_k1": NumberColumn("After K1", format="%.1f"),
     "tokens_after_k2": NumberColumn("After K2", format="%.1f"),
     "accuracy_low_percent": NumberColumn("Low", format="%.1f %%", help="Lower end of the 95 % interval"),
@@ -43,11 +42,11 @@ COLUMNS: dict[str, Any] = {
     "benchmark": TextColumn("Benchmark"),
     "questions": NumberColumn("Questions", format="%d", width="small"),
     "trials": NumberColumn("Trials", format="%d", width="small"),
-    "pruned": NumberColumn("Stopped", format="%d", width="small"),
+    "pruned": NumberColumn("Pruned", format="%d", width="small", help="Stopped early; no part of the front"),
     "failures": NumberColumn("Failed", format="%d", width="small"),
     "front_size": NumberColumn("On front", format="%d", width="small"),
-    "confirmations": NumberColumn("Confirmed", format="%d", width="small"),
-    "hypervolume": NumberColumn("Hypervolume", format="%.3f", help="Against dense's FLOPs and accuracy 0"),
+    "certified": NumberColumn("Certified", format="%d", width="small", help="Within 1 point of dense"),
+    "hypervolume": NumberColumn("Hypervolume", format="%.3f", help="Size of the area under the front"),
     "dense_percent": NumberColumn("Dense", format="%.1f %%"),
     "half_percent": NumberColumn("Best at ≤ 50 % FLOPs", format="%.1f %%"),
     "near_percent": NumberColumn("Within 1 point at", format="%.1f %%", help="Share of dense's true FLOPs"),

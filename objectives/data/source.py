@@ -26,16 +26,9 @@ _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
 class Source:
     """Where questions come from: embedded scenes, official files, the hub, or the user's own file.
 
-    Attributes:
-        benchmark: a benchmark's name; alone it means its embedded scenes. "" for the user's own file.
-        data: the user's own file.
-        metric: scores the answers to the user's own questions.
-        data_root: the folder of the benchmark's official files, or that of relative image paths in `data`.
-        hub: take the benchmark's usual dataset from the hub.
-        skip_bad: leave out rows that cannot be used, and record them.
-
-    Raises:
-        DataError: fields that contradict each other.
+    A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub` its usual
+    dataset on the hub. `data` is the user's own file, scored by `metric`, with image paths relative to `data_root`.
+    `skip_bad` leaves out rows that cannot be used. Raises DataError for fields that contradict each other.
     """
 
     benchmark: str = ""
@@ -76,12 +69,9 @@ class Source:
 class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
-    Attributes:
-        name: of the benchmark, or of the user's file and its metric.
-        origin: names the source for people.
-        digest: changes with any of the source's questions and images; "" for embedded scenes.
-        skipped: rows that were left out.
-        sizes: how many questions each split has in all; empty for embedded scenes, which have no end.
+    `name` is that of the benchmark, or of the user's file and its metric; `origin` names the source for people.
+    `digest` changes with any question or image of the source and is "" for embedded scenes. `skipped` are rows that
+    were left out; `sizes` counts all questions of each split, except for embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
@@ -99,7 +89,7 @@ class QuestionSet:
 
     @property
     def key(self) -> str:
-        """The name and, unless the questions are embedded, the digest: "pope", "mine-anls@1a2b3c4d"."""
+        """Names the questions in a store: "pope", or with a digest "mine-anls@1a2b3c4d"."""
         return f"{self.name}@{self.digest}" if self.digest else self.name
 
 
@@ -115,24 +105,24 @@ def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
         UnknownBenchmarkError: no benchmark has this name.
     """
     if source.data is not None:
-        found = _own(source, source.data, split, n)
+        question_set = _own(source, source.data, split, n)
     elif source.embedded:
         return _embedded(benchmark(source.benchmark), split, n)
     elif source.data_root is not None:
-        found = _official(benchmark(source.benchmark), source.data_root, split, n)
+        question_set = _official(benchmark(source.benchmark), source.data_root, split, n)
     else:
-        found = _from_hub(benchmark(source.benchmark), split, n)
-    if not found.questions:
+        question_set = _from_hub(benchmark(source.benchmark), split, n)
+    if not question_set.questions:
         raise DataError(
-            f"{found.origin}: none of its {sum(found.sizes.values())} questions is in the {split} split, to "
-            "which images belong by a hash of their names; expected more data, or split all"
+            f"{question_set.origin}: none of its {sum(question_set.sizes.values())} questions is in the {split} "
+            "split, to which images belong by a hash of their names; expected more data, or split all"
         )
-    return found
+    return question_set
 
 
 def _embedded(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     if n is None or split == "all":
-        raise DataError("embedded scenes have no end; expected a number of questions of validation or test")
+        raise DataError("embedded scenes have no end; expected a number of validation or test questions")
     return QuestionSet(chosen, embedded_questions(chosen, split, n), chosen.name, "embedded scenes")
 
 
@@ -146,8 +136,8 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
     kind = metric_name(source.metric)
     name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
     own = OwnBenchmark(name, f"{path.stem} ({kind})", measured)
-    asked = [where[q.id] for q in subset(portable, split, n)]
-    return QuestionSet(own, asked, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
+    questions = [where[q.id] for q in subset(portable, split, n)]
+    return QuestionSet(own, questions, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
 
 
 def _by_contents(questions: list[Question]) -> list[Question]:
@@ -163,38 +153,36 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
     folder = root / chosen.name if (root / chosen.name).is_dir() else root
-    try:
-        everything = chosen.official(folder)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
-    asked = [q for q in everything if q.image]
-    placed = [_placed(chosen, folder, question) for question in subset(asked, split, n)]
+    usable = [q for q in official_questions(chosen, folder) if q.image]
+    placed = [_placed(chosen, folder, question) for question in subset(usable, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(asked), sizes=_sizes(asked))
+    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(usable), (), _sizes(usable))
+
+
+def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]:
+    """Read the benchmark's official files; raise DataError where they have another form."""
+    try:
+        return chosen.official(path)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise DataError(f"{path} is not in the form of {chosen.title}'s official files ({reason})") from error
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
     """Return the question with the absolute path of its image."""
     places = [root / folder / question.image for folder in (*chosen.image_folders, "")]
-    found = next((path for path in places if path.is_file()), places[0])
-    return replace(question, image=str(found.resolve()))
+    path = next((path for path in places if path.is_file()), places[0])
+    return replace(question, image=str(path.resolve()))
 
 
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
-    everything = hub_questions(chosen)
-    asked = keep_images(chosen, subset(everything, split, n))
-    return QuestionSet(
-        chosen.at_full_size(),
-        asked,
-        chosen.name,
-        f"{chosen.hub.id} on the hub",
-        _digest(everything),
-        sizes=_sizes(everything),
-    )
+    every = hub_questions(chosen)
+    questions = keep_images(chosen, subset(every, split, n))
+    origin = f"{chosen.hub.id} on the hub"
+    return QuestionSet(chosen.at_full_size(), questions, chosen.name, origin, _digest(every), (), _sizes(every))
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:

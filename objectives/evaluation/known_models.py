@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-MINIS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"  # shipped beside this package
+MINIS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"  # shipped with this package
 
 
 @dataclass(frozen=True)
 class Known:
-    """One of the paper's models.
-
-    Attributes:
-        hub_id: its full weights.
-        mini: the folder name of its embedded mini.
-        gigabytes: GPU memory that the full weights need.
-        fastv_k: K of the FastV baseline.
-    """
+    """One of the paper's models; full weights need `gigabytes` of GPU memory, the FastV baseline cuts at `fastv_k`."""
 
     hub_id: str
     mini: str

@@ -1,4 +1,4 @@
-"""One loading path for every checkpoint: embedded minis, local folders and hub ids alike."""
+"""Load checkpoints: one path for embedded minis, local folders and hub ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from objectives.benchmarks import Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
-_WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # what `ImageOnly` stands for
+_WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class LoadedModel:
         return device
 
     def inputs(self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> dict[str, torch.Tensor]:
-        """Left-padded model inputs for one user turn each: its images, at least one, then its text."""
+        """Return left-padded model inputs, one user turn per prompt: its images, at least one, then its text."""
         rows = [list(row) for row in images]
         turns = [user_turn(prompt, len(row)) for prompt, row in zip(prompts, rows, strict=True)]
         texts = [self.processor.apply_chat_template([turn], add_generation_prompt=True) for turn in turns]
@@ -53,17 +53,15 @@ class LoadedModel:
 
 
 def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
-    """What a user says, as chat templates take it: images, then text."""
+    """Return a user turn as chat templates take it: images, then text."""
     return {"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}
 
 
 def load(weights: str | Path, device: str | None = None) -> LoadedModel:
-    """The checkpoint in a folder or with a hub id, for inference, with SDPA attention.
-
-    On a CPU in float32 and on a GPU in bfloat16. `device` defaults to the GPU where there is one.
+    """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
 
     Raises:
-        ModelLoadError: nothing there, or not an image-text-to-text checkpoint.
+        ModelLoadError: no checkpoint there, or not an image-text-to-text one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
@@ -79,7 +77,7 @@ def load(weights: str | Path, device: str | None = None) -> LoadedModel:
 
 
 def load_processor(weights: str | Path) -> Any:
-    """The checkpoint's processor; without torchvision, one that leaves video out."""
+    """Load the checkpoint's processor; without torchvision, one without video."""
     if import_utils.is_torchvision_available():
         return _left_padded(AutoProcessor.from_pretrained(weights))
     tokenizer = AutoTokenizer.from_pretrained(weights)
@@ -90,13 +88,13 @@ def load_processor(weights: str | Path) -> Any:
 
 
 def _without_video(full: Any, weights: str | Path, image_processor: Any, tokenizer: Any) -> Any:
-    """An instance of `full`, whose constructor takes no video processor where it could have taken one."""
+    """Return an instance of `full`, or of a subclass whose constructor takes no video processor."""
     settings, _ = full.get_processor_dict(weights)
     accepted = inspect.signature(full.__init__).parameters
-    kept = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
-    kept.setdefault("chat_template", tokenizer.chat_template)
+    arguments = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
+    arguments.setdefault("chat_template", tokenizer.chat_template)
     if "video_processor" not in accepted:
-        return full(image_processor=image_processor, tokenizer=tokenizer, **kept)
+        return full(image_processor=image_processor, tokenizer=tokenizer, **arguments)
     if full.__name__ not in _WITHOUT_VIDEO:
         raise ModelLoadError(
             f"the {full.__name__} of {str(weights)!r} needs torchvision, which is not installed; "
@@ -114,7 +112,7 @@ def _without_video(full: Any, weights: str | Path, image_processor: Any, tokeniz
             bare = processing_utils.ProcessorMixin.__init__
             bare(self, image_processor, tokenizer, chat_template=chat_template)
 
-    return ImageOnly(image_processor, tokenizer, kept["chat_template"])
+    return ImageOnly(image_processor, tokenizer, arguments["chat_template"])
 
 
 def _left_padded(processor: Any) -> Any:
@@ -147,7 +145,7 @@ def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
 
 
 def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> list[int]:
-    """How many image tokens the checkpoint makes of each question's images; loads no weights."""
+    """Return how many image tokens each question's images become; loads no weights."""
     processor = load_processor(weights)
     token_id = AutoConfig.from_pretrained(weights).image_token_id
     counts: dict[tuple[tuple[int, int], ...], int] = {}

@@ -1,4 +1,4 @@
-"""What a pruning setting costs in a model's decoder, beside the dense model. Nothing is downloaded or run.
+"""Count what a pruning setting costs in a model's decoder, beside the dense model. Nothing is downloaded or run.
 
   python -m objectives.flops --model llava-7b --k1 2 --r1 50 --k2 8 --r2 75 --json
 
@@ -61,7 +61,7 @@ class _Model:
 
 
 def _model(name: str, image: int | None) -> _Model:
-    """Sizes by name or from a folder; `image` overrides the number of image tokens."""
+    """Return sizes by name or from a folder; `image` overrides the number of image tokens."""
     if known := FULL_SIZE.get(name):
         shape, n, checkpoint = known.shape, known.image_tokens, known.checkpoint
         paper_shape, paper_n = known.paper or (shape, n)
@@ -69,16 +69,16 @@ def _model(name: str, image: int | None) -> _Model:
         shape, n = _read(Path(name))
         paper_shape, paper_n, checkpoint = shape, n, name
     else:
-        raise ConfigError(f"unknown model {name!r}: expected {', '.join(FULL_SIZE)}, or a folder")
+        raise ConfigError(f"unknown model {name!r}; expected {', '.join(FULL_SIZE)}, or a folder")
     n, paper_n = (n, paper_n) if image is None else (image, image)
     if n < 1:
-        raise ConfigError(f"the number of image tokens must be at least 1, got {n}; say --image N")
+        raise ConfigError(f"got {n} image tokens; expected at least 1; name their number with --image N")
     return _Model(shape, n, checkpoint, paper_shape, paper_n)
 
 
 def _read(folder: Path) -> tuple[DecoderShape, int]:
-    """A checkpoint's decoder, and its image tokens if they are always as many, else 0."""
-    from transformers import AutoConfig
+    """Return the shape of a checkpoint's decoder, and its number of image tokens if it is fixed, else 0."""
+    from transformers import AutoConfig  # slow to import; names need it not
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -91,7 +91,7 @@ def _read(folder: Path) -> tuple[DecoderShape, int]:
 def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
     config = PruningConfig(options.k1, options.r1, options.k2, options.r2)
     if options.text < 0:
-        raise ConfigError(f"the number of text tokens must be at least 0, got {options.text}")
+        raise ConfigError(f"got {options.text} text tokens; expected at least 0")
     for cut in config.cuts:
         if cut.layer >= layers:
             raise ConfigError(f"a cut at layer {cut.layer} must be below the model's {layers} layers")
@@ -99,7 +99,7 @@ def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
 
 
 def costs(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that is printed; FLOPs by the true count and by the paper's, pruned and dense."""
+    """Return the document that --json prints: FLOPs by the true count and by the paper's, pruned and dense."""
     model = _model(options.model, options.image)
     config, dense = _settings(options, model.shape.layers), PruningConfig.dense()
     prompt = model.shape, model.image_tokens, options.text
@@ -130,11 +130,12 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
+def table(document: dict[str, Any]) -> str:
+    """Return the document as lines of text."""
     lines = [
-        f"{found['model']} ({found['source']}): {found['image_tokens']} image tokens, "
-        f"{found['tokens_after_k1']} after layer {found['k1']}, {found['tokens_after_k2']} after layer "
-        f"{found['k2']}; {found['text_tokens']} text tokens",
+        f"{document['model']} ({document['source']}): {document['image_tokens']} image tokens, "
+        f"{document['tokens_after_k1']} after layer {document['k1']}, {document['tokens_after_k2']} after layer "
+        f"{document['k2']}; {document['text_tokens']} text tokens",
         f"{'':40}{'dense':>12}{'pruned':>12}{'ratio':>9}",
     ]
     for name, label, unit in (
@@ -142,14 +143,14 @@ def table(found: dict[str, Any]) -> str:
         ("flops_per_generated_token", "flops, generated token", "FLOPs"),
         ("paper_flops", "paper_flops", "multiply-adds"),
     ):
-        cost = found[name]
+        cost = document[name]
         prefix, scale = next(((p, s) for p, s in _PREFIXES if cost["dense"] >= s), _PREFIXES[-1])
         head = f"{label} ({prefix} {unit})"
         lines.append(f"{head:40}{cost['dense'] / scale:12.3f}{cost['pruned'] / scale:12.3f}{cost['ratio']:9.1%}")
-    if found["paper_intermediate"] != found["intermediate"]:
+    if document["paper_intermediate"] != document["intermediate"]:
         lines.append(
-            f"paper_flops as the paper has it: {found['paper_image_tokens']} image tokens, "
-            f"m = {found['paper_intermediate']}"
+            f"paper_flops as the paper has it: {document['paper_image_tokens']} image tokens, "
+            f"m = {document['paper_intermediate']}"
         )
     return "\n".join(lines)
 
@@ -159,8 +160,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     def run() -> int:
-        found = costs(options)
-        sys.stdout.write((json.dumps(found, indent=2) if options.json else table(found)) + "\n")
+        document = costs(options)
+        sys.stdout.write((json.dumps(document, indent=2) if options.json else table(document)) + "\n")
         return 0
 
     return run_command(run)

@@ -1,9 +1,9 @@
-"""Where visual information flows in a model on a benchmark: saliency by layer, and what blocking a flow does.
+"""Measure where visual information flows in a model: saliency by layer, and the effect of blocking a flow.
 
   python -m objectives.flow --model qwenvl --benchmark scienceqa --n 200
 
-For every benchmark it stores a JSON file (docs/flow.md says what is in it), draws it as PNG and SVG and
-prints a table. Stopped, the same command goes on where it was.
+For every benchmark it stores a JSON file (docs/flow.md describes it), draws it as PNG and SVG and prints a table.
+You can stop it at any time; run the same command again to resume.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from objectives.flow.summary import summary
 from objectives.options import add_json_option, add_model_options, command_parser, run_command
 from objectives.provenance import commit, versions
 
-SPLIT = "validation"  # the search's; the test split stays unseen by whatever the flow suggests
+SPLIT = "validation"  # as in a search, so that suggestions from the flow never see the test split
 PAPER = ("scienceqa", "aokvqa", "nocaps", "flickr30k")
 
 
@@ -54,21 +54,23 @@ def parser() -> argparse.ArgumentParser:
 
 
 def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Path) -> dict[str, Any]:
-    """The flow of one pair: measured as far as it is not stored, stored and drawn; returns the document."""
-    asked = load_questions(source, SPLIT, n)
+    """Measure what is not stored yet of one model on one benchmark, store and draw it; return the document."""
+    question_set = load_questions(source, SPLIT, n)
     key = {
         "model": target.name,
         "weights_digest": loaded.digest,
-        "benchmark": asked.key,
+        "benchmark": question_set.key,
         "split": SPLIT,
-        "n": len(asked.questions),
+        "n": len(question_set.questions),
     }
     path, document = results.start(out, key)
     if document["complete"]:
         return document
-    prompts = Prompts(loaded, asked.benchmark, asked.questions)
+    prompts = Prompts(loaded, question_set.benchmark, question_set.questions)
     measured = Measurement(prompts, document["record"])
-    with tqdm(total=measured.total, initial=measured.done, desc=f"{target.name} {asked.key}", disable=None) as bar:
+    with tqdm(
+        total=measured.total, initial=measured.done, desc=f"{target.name} {question_set.key}", disable=None
+    ) as bar:
 
         def save() -> None:
             results.write(path, document)
@@ -77,9 +79,9 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
         measured.run(save)
     document |= {
         "complete": True,
-        "title": asked.benchmark.title,
+        "title": question_set.benchmark.title,
         "weights": target.kind,
-        "questions": asked.origin,
+        "questions": question_set.origin,
         "device": device_name(loaded.device),
         "commit": commit(),
         "versions": versions(),
@@ -92,21 +94,21 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
 
 
 def table(document: dict[str, Any]) -> str:
-    """The summary as lines of text."""
-    found, key = document["summary"], document["key"]
+    """Return the summary as lines of text."""
+    summary_, key = document["summary"], document["key"]
     lines = [
         f"{key['model']} / {key['benchmark']}: {key['n']} {key['split']} questions of "
         f"{document['questions']}, {document['weights']} {key['weights_digest'][:8]}, {document['device']}",
         f"{'layer':>5}{'S_sys':>10}{'S_img':>10}{'S_ins':>10}{'S_vv':>10}{'S_vt':>10}"
         f"   same answer with vt, vv, random blocked   D [95 %]",
     ]
-    layers = [row for row in found["disruption"] if row["where"] == "layer"]
-    for layer in range(found["layers"]):
-        sums = [found["saliency"][name][layer]["mean"] for name in found["saliency"]]
+    layers = [row for row in summary_["disruption"] if row["where"] == "layer"]
+    for layer in range(summary_["layers"]):
+        sums = [summary_["saliency"][name][layer]["mean"] for name in summary_["saliency"]]
         same = [row["consistency"]["mean"] for row in layers if row["layers"] == [layer]]
         shown = "".join(f"{value:10.2e}" for value in sums)
-        lines.append(f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(found, layer)}")
-    for row in found["disruption"]:
+        lines.append(f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(summary_, layer)}")
+    for row in summary_["disruption"]:
         if row["where"] != "layer":
             which = row["where"] if row["where"] == "all" else f"{row['where']} {len(row['layers'])}"
             cells = ", ".join(
@@ -114,7 +116,7 @@ def table(document: dict[str, Any]) -> str:
                 for what, name in (("same answer", "consistency"), ("top-5", "jaccard"), ("accuracy", "accuracy"))
             )
             lines.append(f"{row['flow']:15} blocked in {which:8} {cells}")
-    lines += [f"{row['verdict']:10} {row['claim']}{_evidence(row)}" for row in found["hypotheses"]]
+    lines += [f"{row['verdict']:10} {row['claim']}{_evidence(row)}" for row in summary_["hypotheses"]]
     where = ranges(document)
     lines.append(f"suggested: K1 from {where.k1[0]} to {where.k1[1]}, K2 from {where.k2[0]} to {where.k2[1]}")
     for config in suggest(document):
@@ -122,20 +124,20 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ratio(found: dict[str, Any], layer: int) -> str:
-    each = found["bias_ratio"][layer]
-    return f"{each['mean']:+.2f} [{each['low']:+.2f}, {each['high']:+.2f}]" if each else "no effect"
+def _ratio(summary_: dict[str, Any], layer: int) -> str:
+    ratio = summary_["bias_ratio"][layer]
+    return f"{ratio['mean']:+.2f} [{ratio['low']:+.2f}, {ratio['high']:+.2f}]" if ratio else "no effect"
 
 
-def _percent(each: dict[str, float]) -> str:
-    return f"{100 * each['mean']:.1f} [{100 * each['low']:.1f}, {100 * each['high']:.1f}]"
+def _percent(rate: dict[str, float]) -> str:
+    return f"{100 * rate['mean']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
 
 
 def _evidence(row: dict[str, Any]) -> str:
     where = f" (layers {row['layers'][0]} to {row['layers'][1]})" if row["layers"] else ""
     if "difference" in row:
-        each = row["difference"]
-        return f"{where}: difference {each['mean']:+.2e} [{each['low']:+.2e}, {each['high']:+.2e}]"
+        value = row["difference"]
+        return f"{where}: difference {value['mean']:+.2e} [{value['low']:+.2e}, {value['high']:+.2e}]"
     return f"{where}: {row['agreeing']} of {row['of']} layers clearly so, {row['disagreeing']} clearly not"
 
 
@@ -147,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     if options.n < 2:
-        raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
+        raise ObjectiveError(f"got --n {options.n}; expected at least 2 questions, which intervals need")
     figures.check_matplotlib()
     target = resolve(options.model, options.weights)
     if target.kind == "embedded mini":
@@ -155,8 +157,8 @@ def _run(options: argparse.Namespace) -> int:
     loaded = load(target.weights)
     documents = []
     for benchmark in options.benchmark:
-        asked = Source(benchmark, data_root=options.data_root)
-        documents.append(measure(loaded, target, asked, options.n, options.out))
+        source = Source(benchmark, data_root=options.data_root)
+        documents.append(measure(loaded, target, source, options.n, options.out))
         if not options.json:
             sys.stdout.write(table(documents[-1]) + "\n")
     if options.json:

@@ -1,4 +1,4 @@
-"""The stored flow of a model-benchmark pair: one self-describing JSON file, see docs/flow.md. No torch."""
+"""Store the flow of one model on one benchmark: a self-describing JSON file, see docs/flow.md. No torch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ KIND, SCHEMA = "himap-flow", 1
 
 
 def file_name(key: Mapping[str, Any]) -> str:
-    """`MODEL-BENCHMARK-nN-WEIGHTS.json`: other weights or another n never overwrite a result."""
+    """Return `MODEL-BENCHMARK-nN-WEIGHTS.json`: other weights or another n never overwrite a result."""
     parts = [key["model"], key["benchmark"], f"n{key['n']}", key["weights_digest"][:8]]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(map(str, parts))) + ".json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A stored flow, whole or as far as it got; its "summary" is there once it is complete.
+    """Read a stored flow, complete or not; a complete one has a "summary".
 
     Raises:
-        DataError: not there, or not a flow of this schema.
+        DataError: no such file, or not a flow of this schema.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -36,17 +36,20 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def start(folder: Path, key: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """The file of a pair and what it holds so far; `key` names the pair and must be the stored one.
+    """Return the file of a flow and its document so far; a new document where there is no file.
+
+    Args:
+        key: model, weights, benchmark, split and n of the flow.
 
     Raises:
-        DataError: the file there holds something else.
+        DataError: the file belongs to another flow.
     """
     path = folder / file_name(key)
     if not path.exists():
         return path, {"kind": KIND, "schema": SCHEMA, "key": dict(key), "complete": False, "record": {}}
     document = read(path)
     if document["key"] != dict(key):
-        raise DataError(f"{path} holds the flow of {document['key']}; move it away, or choose another --out")
+        raise DataError(f"got the flow of {document['key']} in {path}; move it away, or choose another --out")
     return path, document
 
 

@@ -6,9 +6,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import fields
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from sqlalchemy import RowMapping
@@ -23,8 +21,10 @@ T = TypeVar("T")
 _FIELDS: dict[type[Any], dict[str, Field]] = {
     record: record_fields(record) for record in (StudyKey, QuestionSource, Trial, RunningTrial, Lease, Confirmation)
 }
+_FLOATS = {
+    record: tuple(name for name, field in columns.items() if field.kind is float) for record, columns in _FIELDS.items()
+}
 _CONFIG = tuple(record_fields(PruningConfig))
-_config = lru_cache(maxsize=4096)(PruningConfig)  # most rows of a store repeat a configuration
 
 
 def row_values(record: object, called: str) -> dict[str, Any]:
@@ -47,17 +47,25 @@ def row_values(record: object, called: str) -> dict[str, Any]:
 
 def read_record(kind: type[T], row: RowMapping, packed: bytes | None = None) -> T:
     """Return the record of a row that holds the columns of its class, with its scores where they were read."""
-    values = {name: row[name] for name in _FIELDS[kind]}
-    for name, field in _FIELDS[kind].items():
-        if values[name] is None and field.kind is float:
+    values: dict[str, Any] = {name: row[name] for name in _FIELDS[kind]}
+    for name in _FLOATS[kind]:
+        if values[name] is None:
             values[name] = math.nan
-        elif field.kind is tuple:
-            values[name] = tuple(tuple(item) for item in values[name])
+    if kind is QuestionSource:
+        values["skipped"] = tuple(tuple(item) for item in values["skipped"])
     if "metrics" in values:
         values["metrics"] = {name: math.nan if x is None else x for name, x in values["metrics"].items()}
-    if any(field.name == "config" for field in fields(kind)):  # type: ignore[arg-type]
-        values["config"] = PruningConfig(**{name: values.pop(name) for name in _CONFIG})
+    if "k1" in values:
+        values["config"] = _stored_config({name: values.pop(name) for name in _CONFIG})
     return kind(**values, **({} if packed is None else {"scores": unpack_scores(packed)}))
+
+
+def _stored_config(settings: dict[str, Any]) -> PruningConfig:
+    """Return a configuration without its checks: it was checked when it was written, perhaps by a process that knows
+    more criteria than this one, and a store has many."""
+    config = object.__new__(PruningConfig)
+    vars(config).update(settings)
+    return config
 
 
 def pack_scores(scores: Sequence[float]) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import StudyKey, open_store
-from tests.dashboard.generated_store import failed, fill, searched, study_key
+from tests.dashboard.generated_store import confirmation, failed, fill, searched, study_key, with_criterion
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def database(tmp_path: Path) -> str:
 
 @pytest.fixture
 def searched_store(database: str) -> str:
-    """The URL of a store with two pairs, the second with two studies."""
+    """The URL of a store with studies of two benchmarks, two of the second."""
     with open_store(database) as store:
         fill(store, study_key("pope"), searched(60))
         fill(store, study_key("aokvqa"), searched(20, seed=1))
@@ -29,13 +29,13 @@ def searched_store(database: str) -> str:
 
 @pytest.fixture
 def nasty_store(database: str) -> str:
-    """The URL of a store whose every text tries to be markup."""
+    """The URL of a store in which every text tries to be markup."""
     text = "<img src=x onerror=alert(1)> ![a](http://x/y.png) **b** [l](javascript:alert(1)) :red[r] $x$ | `c`"
     with open_store(database) as store:
         key = StudyKey(f"m{text}", text, f"b{text}", text, 5, 0, text)
         bad = [
-            replace(t, config=replace(t.config, phi_shallow=text), device=text, commit=text, versions={text: text})
+            replace(t, config=with_criterion(t.config, text), device=text, commit=text, versions={text: text})
             for t in searched(8)
         ]
-        fill(store, key, [*bad, failed(99, text)])
+        store.confirm(fill(store, key, [*bad, failed(99, text)]), confirmation(bad[2], bad[0]))
     return database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,13 +18,13 @@ DEVICE = "cpu: 2 threads of Xeon"
 START = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-def study_key(benchmark: str = "pope", model: str = "qwenvl-mini", seed: int = 0) -> StudyKey:
-    """A key with everything but the pair fixed."""
-    return StudyKey(model, "9f2c41d07be855aa", benchmark, "validation", QUESTIONS, seed, "himap-1")
+def study_key(benchmark: str = "pope", model: str = "qwenvl-mini", seed: int = 0, source: str = "") -> StudyKey:
+    """Return the key of a study."""
+    return StudyKey(model, "9f2c41d07be855aa", benchmark, "validation", QUESTIONS, seed, "himap-1", source)
 
 
 def measured(number: int, origin: str, k1: int, r1: float, k2: int, r2: float, shallow: str, deep: str) -> Trial:
-    """A plausible measurement: cost by token counts, accuracy falling with what is lost too early."""
+    """Return a plausible trial: its cost follows from token counts, its accuracy falls with what is lost early."""
     draw = random.Random(f"{k1} {r1} {k2} {r2} {shallow} {deep}")
     first = math.ceil(TOKENS * (1 - r1 / 100))
     second = math.ceil(first * (1 - r2 / 100))
@@ -45,10 +46,10 @@ def measured(number: int, origin: str, k1: int, r1: float, k2: int, r2: float, s
     half = 1.96 * math.sqrt(accuracy * (1 - accuracy) / QUESTIONS)
     latency = 4 + 30 * flops / dense + draw.random()
     return Trial(
-        number,
-        "complete",
-        origin,
-        PruningConfig(k1, r1, k2, r2, shallow, deep, 0),
+        number=number,
+        state="complete",
+        origin=origin,
+        config=PruningConfig(k1, r1, k2, r2, shallow, deep, 0),
         image_tokens=TOKENS,
         tokens_after_k1=first,
         tokens_after_k2=second,
@@ -73,35 +74,34 @@ def measured(number: int, origin: str, k1: int, r1: float, k2: int, r2: float, s
     )
 
 
+def with_criterion(config: PruningConfig, name: str) -> PruningConfig:
+    """Return the configuration with a shallow criterion that only the process of its search knows."""
+    config = copy(config)
+    object.__setattr__(config, "phi_shallow", name)
+    return config
+
+
 def drawn_scores(accuracy: float, draw: random.Random) -> tuple[float, ...]:
-    """One score per question with that mean, at random places."""
+    """Return one score per question with that mean, in random order."""
     right = round(accuracy * QUESTIONS)
     scores = [1.0] * right + [0.0] * (QUESTIONS - right)
     draw.shuffle(scores)
     return tuple(scores)
 
 
-def stopped(number: int, rival: int = 2, asked: int = 96) -> Trial:
-    """A trial that was given up early, with an estimate."""
+def pruned(number: int, rival: int = 2, n: int = 96) -> Trial:
+    """Return a pruned trial, with an estimate on `n` questions."""
     trial = measured(number, "sampler", 2, 88.0, 5, 60.0, "random", "last_token")
-    reason = f"less accurate than trial {rival}, which costs no more, after {asked} of {QUESTIONS} questions"
-    scores = (*trial.scores[:asked], *[math.nan] * (QUESTIONS - asked))
-    return replace(trial, state="pruned", reason=reason, n=asked, scores=scores)
+    reason = f"less accurate than trial {rival}, which costs no more, after {n} of {QUESTIONS} questions"
+    scores = (*trial.scores[:n], *[math.nan] * (QUESTIONS - n))
+    return replace(trial, state="pruned", reason=reason, n=n, scores=scores)
 
 
 def confirmation(trial: Trial, dense: Trial) -> Confirmation:
-    """A held-out measurement of a trial, a little below its estimate."""
+    """Return a held-out measurement of a trial, a little below its estimate."""
     accuracy, difference = trial.accuracy - 0.004, trial.accuracy - dense.accuracy - 0.004
     return Confirmation(
-        config=PruningConfig(
-            trial.config.k1,
-            trial.config.r1,
-            trial.config.k2,
-            trial.config.r2,
-            trial.config.phi_shallow,
-            trial.config.phi_deep,
-            trial.config.seed,
-        ),
+        config=trial.config,
         n_questions=2000,
         n=2000,
         accuracy=accuracy,
@@ -112,7 +112,6 @@ def confirmation(trial: Trial, dense: Trial) -> Confirmation:
         difference_low=difference - 0.005,
         difference_high=difference + 0.005,
         trial=trial.number,
-        layers=LAYERS,
         flops=trial.flops,
         flops_ratio=trial.flops_ratio,
         device=DEVICE,
@@ -122,12 +121,13 @@ def confirmation(trial: Trial, dense: Trial) -> Confirmation:
 
 
 def failed(number: int, reason: str = "out of memory at layer 3") -> Trial:
-    """A trial that failed."""
-    return Trial(number, "failed", "sampler", PruningConfig(2, 50.0, 8, 75.0), reason=reason, created_at=START)
+    """Return a failed trial."""
+    config = PruningConfig(2, 50.0, 8, 75.0)
+    return Trial(number=number, state="failed", origin="sampler", config=config, reason=reason, created_at=START)
 
 
 def searched(count: int, seed: int = 0) -> list[Trial]:
-    """The trials of a search: the landmarks first, then draws; every fortieth fails."""
+    """Return the trials of a search: the baselines first, then draws; every fortieth fails."""
     draw = random.Random(seed)
     trials = [
         measured(0, "dense", 1, 0.0, 2, 0.0, "instruction", "intra_column"),
@@ -158,8 +158,8 @@ def searched(count: int, seed: int = 0) -> list[Trial]:
 
 
 def fill(store: Store, key: StudyKey, trials: list[Trial]) -> int:
-    """Write the trials into the study of this key."""
-    study = store.study(key)
+    """Write trials into the study of this key, and return its id."""
+    study = store.study(key, family="Qwen2_5_VLForConditionalGeneration", layers=LAYERS)
     for trial in trials:
         store.add(study, trial)
     return study

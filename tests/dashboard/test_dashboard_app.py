@@ -20,12 +20,11 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from dashboard.access import commands
-from dashboard.access import store as source
-from dashboard.app import OF_A_PAIR, OF_ALL, TITLES, storage_url
+from dashboard.access import cached_reads, commands
+from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
-from tests.dashboard.generated_store import confirmation, failed, fill, measured, searched, stopped, study_key
+from tests.dashboard.generated_store import confirmation, failed, fill, measured, pruned, searched, study_key
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -59,7 +58,7 @@ def figure(app: AppTest) -> dict[str, Any]:
     return json.loads(chart.proto.spec)
 
 
-def test_no_store_yet_says_what_to_type_and_goes_on_by_itself(page: Any, database: str) -> None:
+def test_no_store_yet_says_what_to_type_and_fills_by_itself(page: Any, database: str) -> None:
     app = page("--storage", database)
     assert "No store yet" in words(app)
     assert f"python -m search.launch --model qwenvl --budget 200 --storage {database}" in words(app)
@@ -75,7 +74,7 @@ def test_no_store_yet_says_what_to_type_and_goes_on_by_itself(page: Any, databas
         assert list(app.dataframe[0].value["reason"]) == ["hung for 60 s"]
         for trial in searched(3)[1:]:
             store.add(study, trial)
-        assert "Trials" in [metric.label for metric in checked(app.run()).metric]
+        assert "Complete trials" in [metric.label for metric in checked(app.run()).metric]
     file.unlink()
     assert "No store yet" in words(checked(app.run()))
 
@@ -90,7 +89,7 @@ def test_an_unreadable_store_says_why(page: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--stroage", "x"], ["--storage"], ["himap.db"]])
-def test_wrong_arguments_are_told_in_one_line(page: Any, arguments: list[str]) -> None:
+def test_wrong_arguments_get_one_line(page: Any, arguments: list[str]) -> None:
     app = page(*arguments)
     assert len(app.error) == 1
     assert "expected -- --storage URL" in words(app)
@@ -104,7 +103,7 @@ def test_the_store_defaults_to_the_one_of_the_search() -> None:
     assert command.endswith("--storage 'postgresql://u:PASSWORD@h/d?a=1&b=2'")
 
 
-def test_a_searched_pair_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
+def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store)
     assert app.selectbox(key="pair").value == ("qwenvl-mini", "aokvqa")
     assert len(app.selectbox) == 2  # that pair has two studies
@@ -112,9 +111,9 @@ def test_a_searched_pair_shows_front_numbers_and_provenance(page: Any, searched_
     assert len(app.selectbox) == 1
     values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
     assert values["Dense accuracy"][0] == "93.2 %"
-    assert values["Trials"] == ("59", "1 failed")
-    assert values["Best at ≤ 50 % FLOPs"][1].endswith("points to dense")
-    assert "validation estimate, not confirmed on held-out data" in words(app)
+    assert values["Complete trials"] == ("59", "1 failed")
+    assert values["Best at ≤ 50 % FLOPs"][1].endswith("points against dense")
+    assert "an estimate on validation questions, not certified" in words(app)
     assert "weights 9f2c41d07be855aa" in words(app)
     assert {annotation["text"] for annotation in figure(app)["layout"]["annotations"]} == {
         "dense",
@@ -188,7 +187,7 @@ def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str, title: s
         assert app.dataframe[2].value["reason"].iloc[0].startswith("<img")  # cells show text as it is
 
 
-@pytest.mark.parametrize("title", [*OF_A_PAIR, *OF_ALL])
+@pytest.mark.parametrize("title", [*STUDY_PAGES, *STORE_PAGES])
 def test_every_page_stands_in_every_state(page: Any, database: str, title: str) -> None:
     assert "No store yet" in words(page("--storage", database, title=title))
     with open_store(database) as store:
@@ -199,27 +198,28 @@ def test_every_page_stands_in_every_state(page: Any, database: str, title: str) 
         page("--storage", database, title=title)  # failures only
         store.add(study, searched(2)[1])
         page("--storage", database, title=title)  # one trial, and no dense
-        store.add(study, stopped(2))
+        store.add(study, pruned(2))
         store.add(study, measured(3, "dense", 1, 0.0, 2, 0.0, "instruction", "intra_column"))
         store.confirm(study, confirmation(searched(2)[1], searched(1)[0]))
         page("--storage", database, title=title)
 
 
-def test_an_older_schema_and_a_locked_store_are_told(
+def test_an_older_schema_and_a_locked_store_say_what_to_do(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = searched_store.removeprefix("sqlite:///")
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         (current,) = other.execute("SELECT version FROM himap_schema").fetchone()
-        other.execute("UPDATE himap_schema SET version = 1")
-        assert "run the search on it once, which upgrades it" in words(page("--storage", searched_store))
+        with monkeypatch.context() as later:
+            later.setattr("storage.sql.connection.CURRENT", current + 1)
+            assert "run the search on it once, which upgrades it" in words(page("--storage", searched_store))
         other.execute("UPDATE himap_schema SET version = 99")
         assert "update himap-search" in words(page("--storage", searched_store))
         other.execute("UPDATE himap_schema SET version = ?", (current,))
         other.execute("PRAGMA journal_mode=DELETE")
         monkeypatch.setattr("storage.sql.connection.BUSY_SECONDS", 0.1)
         other.execute("BEGIN EXCLUSIVE")
-        source._open.clear()
+        cached_reads._open.clear()
         assert "locked" in words(page("--storage", searched_store))
         other.execute("ROLLBACK")
     assert "Dense accuracy" in [metric.label for metric in page("--storage", searched_store).metric]
@@ -236,17 +236,17 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
     assert "This is dense itself" in words(checked(app.run()))
 
 
-def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
+def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_shown(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
         if number == 1:
-            raise commands.OutsideError("python -m search.tokens failed: No module named 'torch'")
+            raise commands.CommandError("python -m search.tokens failed: No module named 'torch'")
         file = io.BytesIO()
         Image.new("RGB", (8, 8)).save(file, "PNG")
-        question = commands.Shown(number, "Is *it*?", (), ("no",), (file.getvalue(),))
-        seen = commands.Seen(Image.open(file), (2, 2), frozenset({0, 3}), frozenset({3}))
-        return commands.Survivors(question, (seen,), "no", "yes")
+        question = commands.StudyQuestion(number, "Is *it*?", (), ("no",), (file.getvalue(),))
+        tokens = commands.ImageTokens(Image.open(file), (2, 2), frozenset({0, 3}), frozenset({3}))
+        return commands.Survivors(question, (tokens,), "no", "yes")
 
     monkeypatch.setattr(commands, "survivors", survivors)
     app = page("--storage", searched_store, title="Trial")
@@ -262,10 +262,10 @@ def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_told(
 
 
 def test_pages_stand_where_questions_are_not_embedded(page: Any, database: str) -> None:
-    key = study_key("mine-anls@12345678")
+    key = study_key("mine-anls", source="12345678")
     with open_store(database) as store:
         fill(store, key, searched(30))
-        asked = QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls", ((3, "lacks 'answer'"),))
+        asked = QuestionSource("mine.jsonl", data="mine.jsonl", metric="anls", skipped=((3, "lacks 'answer'"),))
         store.set_questions(store.study(key), asked)
     app = page("--storage", database, title="Trial")
     checked(app.button[0].click().run())
@@ -274,7 +274,7 @@ def test_pages_stand_where_questions_are_not_embedded(page: Any, database: str) 
     assert "--data mine.jsonl --metric anls --out presets/" in words(checked(app))
 
 
-def test_the_export_page_tells_estimates_from_confirmed(page: Any, searched_store: str) -> None:
+def test_the_export_page_distinguishes_estimates_from_certified(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store, title="Export")
     assert "An estimate on validation questions" in app.warning[0].value
     assert "python -m search.export" in words(app)
@@ -286,12 +286,12 @@ def test_the_export_page_tells_estimates_from_confirmed(page: Any, searched_stor
                 store.confirm(store.study(key), confirmation(trial, trials[0]))
     app = page("--storage", searched_store, title="Export")
     assert len(app.warning) == 0
-    assert "onfirmed" in (app.success or app.error)[0].value
+    assert "ertified" in (app.success or app.error)[0].value
     document = yaml.safe_load(app.code[0].value)
     assert document["measured"][0]["split"] == "test"
 
 
-def test_confirmed_settings_are_offered_first_and_others_not(page: Any, searched_store: str) -> None:
+def test_certified_points_are_offered_first_and_others_not(page: Any, searched_store: str) -> None:
     with open_store(searched_store) as store:
         key = study_key("aokvqa", seed=1)
         trials = [trial for trial in store.trials(store.study(key)) if trial.complete]
@@ -301,10 +301,10 @@ def test_confirmed_settings_are_offered_first_and_others_not(page: Any, searched
             low = -0.005 if number == kept else -0.5
             store.confirm(store.study(key), replace(one, difference_low=low, difference=0.0, difference_high=0.1))
     app = page("--storage", searched_store, title="Export")
-    (setting,) = [one for one in app.radio if one.label == "Setting"]
-    assert setting.value == f"Trial {kept}, confirmed within 1 point"
-    assert sum("confirmed within" in option for option in setting.options) == 1
-    assert app.success[0].value.startswith("Confirmed within 1 point")
+    (setting,) = [one for one in app.radio if one.label == "Operating point"]
+    assert setting.value == f"Trial {kept}, certified within 1 point"
+    assert sum("certified within" in option for option in setting.options) == 1
+    assert app.success[0].value.startswith("Certified within 1 point")
 
 
 def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
@@ -312,7 +312,7 @@ def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "sys.meta_path = [one for one in sys.meta_path if 'editable' not in repr(one).lower()]\n"
         "import app\n"
-        "heavy = {'torch', 'transformers', 'ray', 'optuna', 'search', 'himap', 'objectives', 'minis'}\n"
+        "heavy = {'torch', 'transformers', 'ray', 'optuna', 'search', 'minis', 'scipy', 'sklearn'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(

@@ -77,7 +77,7 @@ def test_a_search_is_watched_zoomed_chosen_from_looked_into_and_exported(
         tab.wait_for_selector(POINT)
         tab.locator("[data-testid=stSelectbox] input").first.click()
         tab.get_by_text("qwenvl · pope").last.click()
-        tab.get_by_text("All trials (39)").wait_for()
+        tab.get_by_text("All complete trials (39)").wait_for()
         with searching(database, mini_key, 40):
             _choose_paper_and_zoom(tab)
             _see_tokens(tab)
@@ -86,7 +86,7 @@ def test_a_search_is_watched_zoomed_chosen_from_looked_into_and_exported(
 
 
 def _choose_paper_and_zoom(tab: Any) -> None:
-    tab.get_by_text(re.compile(r"All trials \((4[1-9]|5\d)\)")).wait_for()
+    tab.get_by_text(re.compile(r"All complete trials \((4[1-9]|5\d)\)")).wait_for()
     tab.evaluate("document.querySelector('[data-testid=stMain]').scrollTo(0, 0)")
     square = tab.locator(f"{CHART} .scatterlayer .trace").nth(5).locator("path.point")
 
@@ -126,7 +126,7 @@ def _see_tokens(tab: Any) -> None:
 
 def _export(tab: Any, folder: Path) -> himap.PruningConfig:
     tab.get_by_role("link", name="Export").click()
-    tab.get_by_text("The chosen one, Trial 2, HiMAP paper").first.click()
+    tab.get_by_text("Your choice: Trial 2, HiMAP paper").first.click()
     tab.wait_for_function("document.querySelector('table th')?.innerText == 'Trial 2, HiMAP paper'")
     with tab.expect_download() as download:
         tab.get_by_role("button", name="Download preset").first.click()
@@ -135,14 +135,18 @@ def _export(tab: Any, folder: Path) -> himap.PruningConfig:
     return himap.load_preset(folder / "preset.yaml")
 
 
-def test_the_pair_stays_chosen_from_page_to_page(searched_store: str) -> None:
+def test_the_study_stays_chosen_from_page_to_page(searched_store: str) -> None:
     chosen = "document.querySelector('[data-testid=stSelectbox] input')?.value"
     with serving(searched_store) as address, opened(address) as tab:
         tab.wait_for_selector(POINT)
         tab.locator("[data-testid=stSelectbox] input").first.click()
         tab.get_by_text("qwenvl-mini · pope").last.click()
-        tab.get_by_text("All trials (59)").wait_for()
-        for page, sign in (("Search", "What matters"), ("Compare", "Studies"), ("Fronts", "All trials (59)")):
+        tab.get_by_text("All complete trials (59)").wait_for()
+        for page, sign in (
+            ("Search", "Parameter importance"),
+            ("Compare", "Studies"),
+            ("Fronts", "All complete trials (59)"),
+        ):
             tab.get_by_role("link", name=page, exact=True).click()
             tab.get_by_text(sign).first.wait_for()
         tab.wait_for_function(f"{chosen} == 'qwenvl-mini · pope'")
@@ -160,4 +164,4 @@ def test_nothing_is_redrawn_while_nothing_changes(searched_store: str) -> None:
         assert tab.evaluate("window.changes") == 0  # looked at the store twice, redrew nothing
         with open_store(searched_store) as store:
             fill(store, study_key("aokvqa", seed=1), [searched(14, seed=2)[13]])
-        tab.get_by_text("All trials (13)").wait_for()
+        tab.get_by_text("All complete trials (13)").wait_for()

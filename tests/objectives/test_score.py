@@ -254,7 +254,7 @@ def test_unanswered_questions_count_as_wrong(
     said = capsys.readouterr()
     assert "accuracy                 0.3333" in said.out
     assert "2 of 3 questions have no answer and count as wrong" in said.err
-    assert "1 answers are to none of the questions" in said.err
+    assert "1 answers belong to none of the questions" in said.err
 
 
 @pytest.fixture

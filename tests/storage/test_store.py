@@ -260,3 +260,13 @@ def test_where_questions_come_from_is_kept_with_the_study(store: Store, key: Stu
     assert (store.questions(study), store.version_stamp(study)) == (moved, stamp)
     with pytest.raises(StorageError, match="has no study 99"):
         store.set_questions(99, moved)
+
+
+def test_a_criterion_that_only_its_search_knows_is_read_too(
+    store: Store, key: StudyKey, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = make_trial(0)
+    study = store.study(key)
+    store.add(study, trial)
+    monkeypatch.setattr("himap.criteria._REGISTRY", {})
+    assert store.trials(study) == [trial]

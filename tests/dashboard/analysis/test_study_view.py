@@ -1,4 +1,4 @@
-"""What the page shows, worked out from trials."""
+"""What the pages show, computed from trials."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import COSTS, build_view
-from dashboard.wording import tables, words
+from dashboard.wording import descriptions, trial_tables
 from himap import PruningConfig
 from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
@@ -25,7 +25,7 @@ def trial(number: int, flops_ratio: float, accuracy: float, origin: str = "sampl
 def test_a_view_sorts_trials_into_their_roles() -> None:
     view = build_view(study_key(), searched(60))
     assert (len(view.complete), len(view.failed)) == (59, 1)
-    assert [one.origin for one in view.landmarks] == ["dense", "fastv", "paper", "random", "uniform", "downsample"]
+    assert [one.origin for one in view.baselines] == ["dense", "fastv", "paper", "random", "uniform", "downsample"]
     assert view.dense is not None
     assert view.dense.number == 0
     costs = [one.flops for one in view.front]
@@ -42,7 +42,7 @@ def test_each_cost_has_its_own_front(cost: str) -> None:
     assert view.cost.field == cost
     costs = [getattr(one, cost) for one in view.front]
     assert costs == sorted(costs)
-    assert words.cost_text(view.front[-1], view.cost)[-1] in "%s"
+    assert descriptions.cost_text(view.front[-1], view.cost)[-1] in "%s"
 
 
 def test_the_numbers_people_look_for_first() -> None:
@@ -84,24 +84,24 @@ def test_without_dense_the_most_accurate_is_suggested_and_without_trials_nothing
     assert study_view.suggested(build_view(study_key(), [failed(0)])) is None
 
 
-def test_details_tell_configuration_n_interval_latency_and_device() -> None:
-    told = dict(words.details(searched(4)[2]))
-    assert told["K1"] == "layer 2, drop 50 % by instruction"
-    assert told["K2"] == "layer 8, drop 75 % by intra_column"
-    assert told["Tokens"] == "144 → 72 → 18"
-    assert told["Accuracy"].startswith("88.6 % (85.8–91.4), n = 500")
-    assert told["True FLOPs"].endswith("% of dense")
-    assert told["Latency"].endswith("on cpu: 2 threads of Xeon")
-    assert "Seed" not in told
-    assert dict(words.details(searched(4)[3]))["Seed"] == "0"
+def test_details_hold_configuration_n_interval_latency_and_device() -> None:
+    details = dict(descriptions.details(searched(4)[2]))
+    assert details["K1"] == "layer 2, drop 50 % by instruction"
+    assert details["K2"] == "layer 8, drop 75 % by intra_column"
+    assert details["Image tokens"] == "144 → 72 → 18"
+    assert details["Accuracy"].startswith("88.6 % (85.8–91.4), n = 500")
+    assert details["True FLOPs"].endswith("% of dense")
+    assert details["Latency"].endswith("on cpu: 2 threads of Xeon")
+    assert "Seed" not in details
+    assert dict(descriptions.details(searched(4)[3]))["Seed"] == "0"
 
 
 def test_details_of_what_was_not_measured() -> None:
-    bare = Trial(0, "complete", "sampler", PruningConfig(1, 0, 2, 0), accuracy=0.5)
-    told = dict(words.details(bare))
-    assert told["Accuracy"] == "50.0 %, n = 0"
-    assert told["Latency"] == "not measured: the search times its front"
-    assert told["Tokens"] == "– → – → –"
+    bare = Trial(number=0, state="complete", origin="sampler", config=PruningConfig.dense(), accuracy=0.5)
+    details = dict(descriptions.details(bare))
+    assert details["Accuracy"] == "50.0 %, n = 0"
+    assert details["Latency"] == "not measured: the search times its front"
+    assert details["Image tokens"] == "– → – → –"
 
 
 def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
@@ -111,47 +111,47 @@ def test_pairs_are_sorted_and_in_each_the_last_written_comes_first() -> None:
         StudySummary(2, study_key("pope", seed=1), 3, 0, now, now + timedelta(seconds=1)),
         StudySummary(3, study_key("aokvqa"), 0, 0, now, now),
     ]
-    pairs = study_view.pairs(studies)
-    assert list(pairs) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
-    assert [one.id for one in pairs["qwenvl-mini", "pope"]] == [2, 1]
-    labels = {words.study_label(one) for one in studies}
+    groups = study_view.by_pair(studies)
+    assert list(groups) == [("qwenvl-mini", "aokvqa"), ("qwenvl-mini", "pope")]
+    assert [one.id for one in groups["qwenvl-mini", "pope"]] == [2, 1]
+    labels = {descriptions.study_label(one) for one in studies}
     assert len(labels) == 3
 
 
-def test_the_caption_tells_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
-    caption = words.provenance(build_view(study_key(), searched(10)))
+def test_the_caption_names_device_n_interval_commit_weights_and_that_it_is_an_estimate() -> None:
+    caption = descriptions.provenance(build_view(study_key(), searched(10)))
     for part in (
         "cpu: 2 threads of Xeon",
         "n = 500 questions of pope, validation split",
         "95 % confidence interval",
         "Commit 3ee45d2",
         "weights 9f2c41d07be855aa",
-        "validation estimate, not confirmed on held-out data",
+        "estimate on validation questions, not certified",
     ):
         assert part in caption
     mixed = [replace(searched(3)[1], device="cuda: H100", n=100), *searched(1)]
-    caption = words.provenance(build_view(study_key(), mixed))
+    caption = descriptions.provenance(build_view(study_key(), mixed))
     assert "cpu: 2 threads of Xeon, cuda: H100" in caption
     assert "n = 100 to 500" in caption
 
 
 def test_tables() -> None:
     view = build_view(study_key(), searched(60))
-    front = tables.front_table(view)
+    front = trial_tables.front_table(view)
     assert list(front["number"]) == [one.number for one in view.front]
     assert front["accuracy_percent"].iloc[0] == pytest.approx(100 * view.front[0].accuracy)
     dense = view.dense
     assert dense is not None
     assert front["to_dense_points"].iloc[-1] == pytest.approx(100 * (view.front[-1].accuracy - dense.accuracy))
-    every = tables.all_table(view)
+    every = trial_tables.all_table(view)
     assert len(every) == 59
     assert list(every["origin"][3:7]) == ["random", "uniform", "downsample", "search"]
     assert every["front"].sum() == len(front)
-    assert list(tables.failure_table(view)["reason"]) == ["out of memory at layer 3"]
+    assert list(trial_tables.failure_table(view)["reason"]) == ["out of memory at layer 3"]
 
 
 def test_tables_of_nothing_have_their_columns() -> None:
     view = build_view(study_key(), [])
-    assert tables.front_table(view).empty
-    assert tables.all_table(view).empty
-    assert "reason" in tables.failure_table(view)
+    assert trial_tables.front_table(view).empty
+    assert trial_tables.all_table(view).empty
+    assert "reason" in trial_tables.failure_table(view)

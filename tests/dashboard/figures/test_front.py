@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.analysis.study_view import COSTS, LANDMARKS, View, build_view
+from dashboard.analysis.study_view import BASELINES, COSTS, View, build_view
 from dashboard.figures.front import axis_scale, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
-from tests.dashboard.generated_store import failed, searched, study_key
+from tests.dashboard.generated_store import failed, searched, study_key, with_criterion
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_every_complete_trial_is_one_point_with_its_number(view: View) -> None:
     assert sorted(numbers) == [trial.number for trial in view.complete]
 
 
-def test_the_step_line_is_the_front_and_ends_at_the_dearest_trial(view: View) -> None:
+def test_the_step_line_is_the_front_and_ends_at_the_most_expensive_trial(view: View) -> None:
     (line,) = [trace for trace in front_figure(view).data if trace.mode == "lines"]
     members = front(view.complete)
     assert line.line.shape == "hv"
@@ -44,20 +44,20 @@ def test_bars_are_the_intervals(view: View) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_landmarks_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
+def test_baselines_have_symbols_of_their_own_and_a_name(view: View, dark: bool) -> None:
     figure = front_figure(view, dark=dark)
     labels = {annotation.text: annotation.font.color for annotation in figure.layout.annotations}
     assert set(labels) == {"dense", "FastV", "HiMAP paper"}  # the controls are named in the legend
     named = {trace.name for trace in figure.data if trace.showlegend is not False}
     assert {"random", "uniform", "downsample"} <= named
     palette = DARK if dark else LIGHT
-    assert labels["FastV"] == palette.landmarks["fastv"]
-    symbols = [trace.marker.symbol for trace in figure.data if trace.name in LANDMARKS.values()]
+    assert labels["FastV"] == palette.baselines["fastv"]
+    symbols = [trace.marker.symbol for trace in figure.data if trace.name in BASELINES.values()]
     assert len(symbols) == len(set(symbols)) == 6
     assert "circle" not in symbols
 
 
-def test_hover_tells_the_whole_configuration(view: View) -> None:
+def test_the_hover_text_holds_the_whole_configuration(view: View) -> None:
     trace = next(t for t in front_figure(view).data if t.name == "HiMAP paper")
     (hover,) = trace.hovertext
     for part in (
@@ -103,7 +103,7 @@ def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> No
 
 def test_stored_text_is_never_a_tag(view: View) -> None:
     text = '<img src=x onerror="alert(1)"> <a href="javascript:x">y</a>'
-    bad = replace(view.complete[0], config=replace(view.complete[0].config, phi_shallow=text, r1=50.0), device=text)
+    bad = replace(view.complete[2], config=with_criterion(view.complete[2].config, text), device=text)
     written = front_figure(build_view(study_key(), [bad])).to_json()
     assert "<img" not in json.dumps(json.loads(written))
     assert "<a" not in json.dumps(json.loads(written))

@@ -38,5 +38,5 @@ def test_a_group_larger_than_a_chunk_stays_whole() -> None:
 def test_questions_without_an_image_are_refused_and_counted() -> None:
     seeing, blind = Question("a", "x", "?", ("a",), more_images=("y",)), Question("b", "", "?", ("a",))
     check_questions([seeing])
-    with pytest.raises(DataError, match=r"'b' has no image, and so 2 of 3"):
+    with pytest.raises(DataError, match=r"2 of 3 questions have no image, the first is 'b'"):
         check_questions([seeing, blind, blind])

@@ -149,7 +149,7 @@ def test_the_command_measures_stores_draws_and_prints_once(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--n", "1"], "error: got --n 1; intervals need at least 2 questions"),
+        (["--n", "1"], "error: got --n 1; expected at least 2 questions"),
         (["--benchmark", "vqa"], "error: unknown benchmark 'vqa'; expected one of"),
         (["--model", "nowhere"], "error: unknown model 'nowhere'; expected one of"),
     ],

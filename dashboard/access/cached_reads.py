@@ -1,0 +1,94 @@
+"""Reads of the store that Streamlit keeps until the store changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from storage import (
+    Confirmation,
+    QuestionSource,
+    StorageError,
+    Store,
+    StoreMissingError,
+    StudySummary,
+    Trial,
+    open_store,
+)
+
+
+@dataclass(frozen=True)
+class StoreState:
+    """A store, or the problem with it; `stamp` changes whenever anything in the store does."""
+
+    stamp: str
+    store: Store | None = None
+    problem: str = ""
+    missing: bool = False
+
+
+@dataclass(frozen=True)
+class StudyRecords:
+    """The records of one study, without the per-question scores of its trials."""
+
+    trials: list[Trial]
+    confirmations: list[Confirmation]
+    questions: QuestionSource | None
+
+
+def store_state(url: str) -> StoreState:
+    """Return the state of a store, by one short query where it is open already. Never creates a store."""
+    try:
+        return _open_state(url)
+    except StorageError as error:
+        return StoreState(f"{error}", problem=str(error), missing=isinstance(error, StoreMissingError))
+
+
+def _open_state(url: str) -> StoreState:
+    store = _open(url)
+    try:
+        return StoreState(store.version_stamp(), store)
+    except StorageError:  # deleted or replaced since it was opened: the second try says which
+        _open.clear()
+        store = _open(url)
+        return StoreState(store.version_stamp(), store)
+
+
+def studies(url: str, stamp: str, store: Store) -> list[StudySummary]:
+    """Return the studies of a store at that stamp."""
+    return _studies(url, stamp, store)
+
+
+def study_records(url: str, study_id: int, store: Store) -> StudyRecords:
+    """Return the records of a study; they are read again only when the study has changed."""
+    return _study_records(url, study_id, store.version_stamp(study_id), store)
+
+
+def scores(url: str, study_id: int, numbers: Sequence[int], store: Store) -> dict[int, tuple[float, ...]]:
+    """Return the per-question scores of some trials, by number."""
+    return _scores(url, study_id, tuple(numbers), store.version_stamp(study_id), store)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _open(url: str) -> Store:
+    return open_store(url, readonly=True)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
+    return _store.studies()
+
+
+@st.cache_resource(show_spinner="Reading trials", max_entries=40)
+def _study_records(url: str, study_id: int, stamp: str, _store: Store) -> StudyRecords:
+    trials = _store.trials(study_id, scores=False)
+    return StudyRecords(trials, _store.confirmations(study_id), _store.questions(study_id))
+
+
+@st.cache_resource(show_spinner="Reading scores", max_entries=64)
+def _scores(
+    url: str, study_id: int, numbers: tuple[int, ...], stamp: str, _store: Store
+) -> dict[int, tuple[float, ...]]:
+    return _store.scores(study_id, numbers)

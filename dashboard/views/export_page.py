@@ -1,0 +1,145 @@
+"""Export: choose an operating point, certify it, download its preset; trials as CSV, the front as a picture."""
+
+from __future__ import annotations
+
+import shlex
+
+import streamlit as st
+
+from dashboard.analysis.study_view import View, preset
+from dashboard.context import Context, chosen_number
+from dashboard.figures.front import front_figure
+from dashboard.views.empty import without_password
+from dashboard.views.widgets import cost_control, preset_download, preset_preview, table, trial_table
+from dashboard.wording.descriptions import trial_title
+from dashboard.wording.formatting import capitalized, sentence
+from dashboard.wording.trial_tables import csv, held_out_table
+from storage import StudySummary
+from storage.confirmation import MARGIN
+from storage.pareto import NOT_WORSE, WITHIN_MARGINS, OperatingPoint, cheapest_within
+from storage.presets import ESTIMATE, preset_filename
+from storage.records import Trial
+
+FORMATS = {"png": "PNG", "svg": "SVG"}
+
+
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
+    view = context.view(study)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.subheader("A preset", anchor=False)
+        _preset(view)
+    with right:
+        st.subheader("Certify", anchor=False)
+        _certify(context, view)
+    st.subheader("The front as a picture", anchor=False)
+    _picture(context, study)
+    st.subheader("Trials", anchor=False)
+    st.download_button(
+        "All trials (CSV)",
+        lambda: csv(context.trials(study)),
+        file_name=_file_name(view, "csv"),
+        mime="text/csv",
+        icon=":material/table:",
+        on_click="ignore",
+        key="csv",
+    )
+
+
+def operating_points(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
+    """Return the operating points to choose from, by name, each with its trial.
+
+    Those come first that held-out questions certify, by rising FLOPs. Several points may have the same trial.
+    """
+    certified = [trial for trial in view.complete if trial.number in view.certified and trial.origin != "dense"]
+    points: list[tuple[str, Trial | None, float]] = [
+        (f"trial {trial.number}, certified within 1 point", trial, MARGIN)
+        for trial in sorted(certified, key=lambda trial: trial.flops)
+    ]
+    points += [(p.name, cheapest_within(view.front, view.dense, p.margin), p.margin) for p in WITHIN_MARGINS]
+    points.append((NOT_WORSE.name, cheapest_within(view.front, view.dense, 0.0), MARGIN))
+    points.append(("most accurate", view.front[-1] if view.front else None, MARGIN))
+    chosen = view.trial(chosen_number(view))
+    if chosen is not None and chosen.complete:
+        points.append((f"your choice: {trial_title(chosen)}", chosen, MARGIN))
+    return {
+        capitalized(name): (OperatingPoint("", name, margin), trial)
+        for name, trial, margin in points
+        if trial is not None
+    }
+
+
+def certify_command(url: str, view: View) -> str:
+    """Return the command that certifies this study's operating points, ready for a shell, without a password."""
+    questions = view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
+    command = ["python", "-m", "search.export", "--storage", without_password(url), "--model", view.key.model]
+    return shlex.join([*command, *questions, "--out", "presets/"])
+
+
+def _preset(view: View) -> None:
+    points = operating_points(view)
+    if not points:
+        st.markdown("No trial is complete yet.")
+        return
+    name = st.radio("Operating point", list(points), key=f"point {view.key.name}", label_visibility="collapsed")
+    point, trial = points[name]
+    trial_table(view, trial)
+    content = preset(view, trial, point)
+    preset_download(view, trial, content, key="preset")
+    if trial.number not in view.confirmations:
+        st.warning(
+            f"{capitalized(ESTIMATE)}. The best of many noisy estimates looks better than it is.",
+            icon=":material/help:",
+        )
+    elif content.certificate.certified:
+        st.success(sentence(content.certificate.verdict), icon=":material/verified:")
+    else:
+        st.error(sentence(content.certificate.verdict), icon=":material/cancel:")
+    preset_preview(content)
+
+
+def _certify(context: Context, view: View) -> None:
+    st.markdown(
+        "Measure the operating points of the front again, on held-out questions that the search never saw, against "
+        "dense on the same questions. Run this in this folder, in another terminal:"
+    )
+    st.code(certify_command(context.url, view), language="bash", wrap_lines=True)
+    if not view.confirmations:
+        st.markdown("Nothing of this study is measured on held-out questions yet. Results appear here by themselves.")
+        return
+    st.markdown("**Measured on held-out questions**")
+    table(held_out_table(view))
+
+
+def _picture(context: Context, study: StudySummary) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cost = cost_control("picture cost")
+        kind = st.segmented_control("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format")
+        kind = kind or "png"
+        view = context.view(study, cost or "flops_ratio")
+        figure = front_figure(view).update_layout(
+            paper_bgcolor="#ffffff",
+            plot_bgcolor="#ffffff",
+            height=460,
+            margin={"l": 70, "r": 20, "t": 40, "b": 64},
+            font={"family": "Helvetica, Arial, sans-serif", "size": 14},
+        )
+        st.download_button(
+            "Interactive page (HTML)",
+            lambda: figure.to_html(include_plotlyjs=True, full_html=True),
+            file_name=_file_name(view, "html"),
+            mime="text/html",
+            icon=":material/html:",
+            on_click="ignore",
+            key="html",
+        )
+    image = {"format": kind, "filename": _file_name(view, "")[:-1], "width": 960, "height": 540}
+    options = {**image, "scale": 1 if kind == "svg" else 3}
+    config = {"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": options}
+    st.plotly_chart(figure, key="picture", theme=None, config=config)
+    st.caption(f"The camera in the picture's corner saves it as {FORMATS[kind]}, on white, for a paper.")
+
+
+def _file_name(view: View, ending: str) -> str:
+    return preset_filename(view.key.model, view.key.questions).removesuffix("yaml") + ending

@@ -1,0 +1,180 @@
+"""Fronts: cost against accuracy of one study, or of several side by side; a click chooses a trial."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard.analysis.filters import Filter, filter_options
+from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
+from dashboard.context import Context, choose, chosen_trial
+from dashboard.figures.facets import facets_figure
+from dashboard.figures.front import Coloring, front_figure
+from dashboard.views import zoom
+from dashboard.views.widgets import cost_control, metrics, preset_download, preset_preview, table, trial_table
+from dashboard.wording.columns import COLUMNS
+from dashboard.wording.descriptions import pair_label, provenance
+from dashboard.wording.formatting import percent, plain, points
+from dashboard.wording.trial_tables import all_table, failure_table, front_table, pruned_table
+from storage import StudySummary
+from storage.pareto import cheapest_within
+from storage.presets import ESTIMATE
+from storage.records import Trial
+
+BOX = "front-box"
+COLORINGS: dict[Coloring, str] = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
+
+
+def show(context: Context, study: StudySummary) -> None:
+    """Draw the page for one study."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        cost = cost_control("cost") or "flops"
+        coloring = st.segmented_control("Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring")
+        chosen = _filter(context.trials(study))
+        others = _others(context, study)
+    whole = context.view(study, cost)
+    view = chosen.apply(whole)
+    headline(whole)
+    if others:
+        views = [view, *(chosen.apply(context.view(other, cost)) for other in others)]
+        figure = facets_figure(views, dark=context.dark, coloring=coloring or "role")
+        st.plotly_chart(figure, key="facets", config={"displaylogo": False, "doubleClick": "autosize"})
+        st.caption("All studies have the same axes. Show a single study to click its trials.")
+    else:
+        _front(view, coloring or "role", dark=context.dark)
+    st.caption(plain(provenance(whole)))
+    _tables(view)
+
+
+def headline(view: View) -> None:
+    """Draw the few numbers that people look for first."""
+    dense, half = view.dense, best_within_flops(view.complete)
+    near = cheapest_within(view.front, dense)
+
+    def difference(trial: Trial | None) -> str | None:
+        return f"{points(trial.accuracy - dense.accuracy)} against dense" if trial and dense else None
+
+    counts = [(view.pruned, "pruned"), (view.failed, "failed"), (view.certified, "certified")]
+    rest = ", ".join(f"{len(members)} {name}" for members, name in counts if members)
+    metrics(
+        ("Dense accuracy", percent(dense.accuracy) if dense else "not measured yet", None),
+        ("Best at ≤ 50 % FLOPs", percent(half.accuracy) if half else "none yet", difference(half)),
+        (
+            "Cheapest within 1 point of dense",
+            f"{percent(near.flops_ratio)} FLOPs" if near else "none yet",
+            difference(near),
+        ),
+        ("Complete trials", len(view.complete), rest or None),
+    )
+
+
+def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
+    chosen = chosen_trial(view)
+    left, right = st.columns([2, 1], gap="medium")
+    scope = f"{view.key.name} {view.cost.field}"
+    with left, st.container(key=BOX):
+        st.plotly_chart(
+            front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope)),
+            key="front",
+            selection_mode="points",
+            on_select=lambda: _choose_point(view),
+            config={"displaylogo": False, "scrollZoom": False, "doubleClick": "autosize"},
+        )
+        st.caption(
+            "Each point is one trial: a pruning configuration, measured on the questions of the study. The line is the "
+            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial."
+        )
+    zoom.listen(BOX, scope)
+    with right:
+        if chosen is not None:
+            trial_panel(view, chosen)
+
+
+def trial_panel(view: View, trial: Trial) -> None:
+    """Draw one trial in words, and its preset."""
+    trial_table(view, trial)
+    if not trial.complete:
+        st.caption("This trial was pruned. Its accuracy is an estimate, so it has no preset.")
+        return
+    content = preset(view, trial)
+    preset_download(view, trial, content, key="download")
+    if trial.number not in view.confirmations:
+        st.caption(f"The accuracy is {ESTIMATE}.")
+    preset_preview(content)
+
+
+def _filter(trials: list[Trial]) -> Filter:
+    """Draw the widgets of the filter, folded away."""
+    options = filter_options(trials)
+    with st.popover("Filter", icon=":material/filter_alt:"):
+        states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
+        known = [name for name in st.session_state.get("criteria", []) if name in options.criteria]
+        st.session_state["criteria"] = known
+        criteria = st.multiselect("Criterion (all if you choose none)", options.criteria, key="criteria")
+        least = 0
+        if len(options.counts) > 1:
+            least = st.select_slider("Measured on at least so many questions", options.counts, key="least n")
+        devices: list[str] = []
+        if len(options.devices) > 1:
+            devices = st.multiselect("Measured on", options.devices, key="devices")
+        st.caption("Baselines stay. The front is that of the trials shown.")
+    return Filter(frozenset(criteria), frozenset(devices), frozenset(states), least)
+
+
+def _others(context: Context, study: StudySummary) -> list[StudySummary]:
+    """Draw the choice of studies to show beside this one."""
+    others = context.latest_studies()
+    others.pop((study.key.model, study.key.questions))
+    if not others:
+        return []
+    st.session_state["beside"] = [pair for pair in st.session_state.get("beside", []) if pair in others]
+    with st.popover("Side by side", icon=":material/grid_view:"):
+        chosen = st.multiselect("Also show", list(others), format_func=pair_label, key="beside")
+    return [others[pair] for pair in chosen]
+
+
+def _tables(view: View) -> None:
+    front, complete, pruned, failed = st.tabs(
+        [
+            f"Front ({len(view.front)})",
+            f"All complete trials ({len(view.complete)})",
+            f"Pruned ({len(view.pruned)})",
+            f"Failed ({len(view.failed)})",
+        ]
+    )
+    with front:
+        _front_table(view)
+    with complete:
+        table(all_table(view))
+    with pruned:
+        table(pruned_table(view), "No trial was pruned.")
+    with failed:
+        table(failure_table(view), "No trial failed.")
+
+
+def _front_table(view: View) -> None:
+    chosen, numbers = chosen_trial(view), [trial.number for trial in view.front]
+    rows = [numbers.index(chosen.number)] if chosen is not None and chosen.number in numbers else []
+    # another key when rows move, or a row number goes stale
+    key = f"front-table {view.key.name} {view.cost.field} {numbers} {rows}"
+    st.dataframe(
+        front_table(view),
+        hide_index=True,
+        column_config=COLUMNS,
+        key=key,
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": rows}},
+        on_select=lambda: _choose_row(view, numbers, key),
+    )
+
+
+def _choose_point(view: View) -> None:
+    selected = st.session_state["front"]["selection"]["points"]
+    if selected and selected[0].get("customdata") is not None:
+        number = selected[0]["customdata"]
+        choose(view, int(number[0] if isinstance(number, list | tuple) else number))
+
+
+def _choose_row(view: View, numbers: list[int], key: str) -> None:
+    rows = st.session_state[key]["selection"]["rows"]
+    if rows:
+        choose(view, numbers[rows[0]])
