@@ -1,25 +1,35 @@
-"""What can go wrong with a search; the command line shows the message alone and exits with code 2."""
+"""What can go wrong with a search, as one tree.
+
+    SearchError
+    ├── UsageError         the request cannot be met as it was made
+    ├── WorkersLostError   no worker is left to measure anything, or the cluster cannot be joined
+    ├── StudyFailedError   a study was abandoned: its measurements failed, one after the other
+    ├── StudyLockedError   another process searches the study
+    └── StoreLostError     the store was unavailable for longer than a search waits for it
+
+A command prints the message as one line and exits with code 2.
+"""
 
 
 class SearchError(Exception):
-    """Root of this package's errors; the message says what was got, what was expected and what to do."""
+    """Root of everything that `search` raises on purpose."""
 
 
 class UsageError(SearchError):
-    """The request cannot be carried out as it was made."""
+    """The request cannot be met as it was made."""
 
 
 class WorkersLostError(SearchError):
-    """No evaluator is left to measure anything."""
+    """No worker is left to measure anything, or the cluster cannot be joined."""
 
 
 class StudyFailedError(SearchError):
-    """A study was given up, since its measurements failed one after the other."""
+    """A study was abandoned: its measurements failed, one after the other."""
 
 
-class StudyTakenError(SearchError):
+class StudyLockedError(SearchError):
     """Another process searches the study."""
 
 
 class StoreLostError(SearchError):
-    """The store stayed away for longer than a search waits for it."""
+    """The store was unavailable for longer than a search waits for it."""

@@ -1,14 +1,16 @@
-"""Searches the pruning settings of a model on benchmarks: Pareto fronts, presets, a store for the dashboard.
+"""Search the pruning settings of a model on benchmarks: Pareto fronts, presets, a store for the dashboard.
 
     python -m search.launch --model qwenvl --budget 200
 
-Every finished trial is in the store before it counts; the same command goes on where it was stopped, and does
-nothing once the budget is spent. `--model` takes qwenvl, llava-7b, llava-13b (the paper's three), or a folder
-or hub id of any supported checkpoint. On a machine without the full weights or without a GPU to hold them,
-the first three run on small embedded models of the same architecture, and say so.
+Every finished trial is in the store before it counts. You can stop a search at any time; run the same command
+again to resume. Once the budget is spent it does nothing.
 
-Questions are those of embedded scenes, or with --data your own, with --data-root or --hub a benchmark's real
-ones. The search asks their validation part; the test part stays for confirming (search.export).
+--model takes qwenvl, llava-7b, llava-13b (the paper's three), or a folder or hub id of any supported checkpoint.
+On a machine without the full weights, or without a GPU to hold them, the first three run on small embedded models
+of the same architecture, and the first lines say so.
+
+Questions are about embedded scenes; with --data they are your own, with --data-root or --hub a benchmark's
+official ones. The search asks their validation part; the test part is left for certifying (search.export).
 
     python -m search.launch --model qwenvl --data questions.jsonl --metric vqa_accuracy --budget 200
 """
@@ -20,83 +22,72 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import BENCHMARKS
-from objectives.options import add_source_options
+from objectives.options import add_model_options, add_source_options, command_parser
+from search.cli import add_goal_options, add_json_option, add_storage_option, check_json, run_search_command, write_json
+from search.errors import StudyFailedError
+from search.inputs.limits import QUESTIONS
 
 
 def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m search.launch",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    """Return the parser; its options are the fields of `search.SearchConfig`, which has the defaults, and --json."""
+    parser = command_parser("search.launch", __doc__)
+    parser.argument_default = argparse.SUPPRESS
+    add_model_options(parser)
+    parser.add_argument("--budget", required=True, type=int, help="trials a study, for example 200")
+    parser.add_argument(
+        "--benchmark",
+        dest="benchmarks",
+        nargs="+",
+        metavar="NAME",
+        help=f"all (default) or of: {', '.join(BENCHMARKS)}",
     )
-    made.add_argument("--model", required=True, help="qwenvl, llava-7b, llava-13b, a folder or a hub id")
-    made.add_argument("--budget", required=True, type=int, help="trials per pair, for example 200")
-    made.add_argument(
-        "--benchmark", nargs="+", default=["all"], metavar="NAME", help=f"all (default) or of: {', '.join(BENCHMARKS)}"
-    )
-    add_source_options(made)
-    made.add_argument(
-        "--weights",
-        default="auto",
-        metavar="auto|mini|full|PATH|HUB-ID",
-        help="auto (default) takes full weights only if they are on this machine and a GPU can hold them",
-    )
-    made.add_argument("--storage", default="sqlite:///himap.db", metavar="URL", help="default sqlite:///himap.db")
-    _add_workers(made)
-    made.add_argument(
+    add_source_options(parser)
+    add_storage_option(parser)
+    _add_worker_options(parser)
+    parser.add_argument(
         "--questions",
         type=int,
-        default=120,
-        help="validation questions per trial (default 120), fewer if there are no more",
+        metavar="N",
+        help=f"validation questions a trial (default {QUESTIONS}), fewer if there are no more",
     )
-    made.add_argument(
+    parser.add_argument(
         "--sampler",
-        default="auto",
+        metavar="NAME",
         help="auto (default: ehvi; for three objectives gp where trials cost far more than asks, else tpe), "
         "ehvi (asks where the front is expected to gain most), gp, tpe, nsga2, random",
     )
-    made.add_argument(
-        "--objectives",
-        nargs="+",
-        default=["accuracy", "flops"],
-        metavar="NAME",
-        help="accuracy with one or two of flops (default), paper_flops, latency",
-    )
-    made.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
-    made.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
-    made.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds per prompt")
-    made.add_argument(
+    add_goal_options(parser)
+    parser.add_argument(
         "--no-race",
         dest="race",
         action="store_false",
-        help="answer all questions also where a configuration surely loses to one that costs no more",
+        help="answer all questions also where a configuration almost surely loses to one that costs no more",
     )
-    made.add_argument("--seed", type=int, default=0, help="of the sampler and the random criterion (default 0)")
-    made.add_argument("--presets", type=Path, default=Path("presets"), metavar="DIR", help="default presets/")
-    made.add_argument("--json", type=Path, metavar="FILE", help="also write the result as JSON")
-    return made
+    parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
+    parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
+    add_json_option(parser)
+    return parser
 
 
-def _add_workers(made: argparse.ArgumentParser) -> None:
-    """How many workers there are, where, and what each may use."""
-    made.add_argument("--workers", type=int, help="evaluators (default: one per GPU, without one per core)")
-    made.add_argument(
+def _add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add how many workers there are, where, and what each may use."""
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="workers (default: one a GPU, without GPUs one a core)"
+    )
+    parser.add_argument(
         "--address",
         metavar="HOST:PORT",
         help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
     )
-    made.add_argument(
+    parser.add_argument(
         "--gpus-per-worker",
         type=float,
         metavar="N",
         help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
     )
-    made.add_argument(
+    parser.add_argument(
         "--prefix-mb",
         type=int,
-        default=1024,
         metavar="MB",
         help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
     )
@@ -104,14 +95,26 @@ def _add_workers(made: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0 when every budget is spent, 2 for what cannot be done, 130 when the user stopped it."""
-    options = parser().parse_args(arguments)
-    try:
-        from search.running.launch_run import run  # after parsing: torch and Ray take seconds to import
+    options = {name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(arguments)).items()}
+    stopped = "stopped; everything measured is stored; run the same command again to resume"
+    return run_search_command(lambda: _search(options.pop("json", None), options), stopped)
 
-        return run(options)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; everything measured is stored, the same command goes on from here\n")
-        return 130
+
+def _search(json_path: str | None, options: dict[str, object]) -> int:
+    from search import SearchConfig, run  # after parsing: torch and Ray take seconds to import
+    from search.reporting.console import SearchConsole
+    from search.reporting.report import document
+
+    config = SearchConfig(**options)  # type: ignore[arg-type]  # the parser gives each its type
+    check_json(json_path)
+    with SearchConsole(stderr=json_path == "-") as console:
+        result = run(config, console)
+    console.conclude(config, result)
+    if json_path is not None:
+        write_json(json_path, document(result))
+    if abandoned := [study.message for study in result.studies if study.abandoned]:
+        raise StudyFailedError("; ".join(abandoned))
+    return 130 if result.stopped else 0
 
 
 if __name__ == "__main__":

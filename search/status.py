@@ -1,14 +1,13 @@
-"""How far the searches in a store are: one line a study, also while they run.
+"""Show how far the searches in a store are: one line a study, also while they run.
 
     python -m search.status --storage sqlite:///himap.db
 
-Only reads; a search goes on undisturbed.
+It only reads, so a running search is not disturbed.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from datetime import datetime
@@ -18,18 +17,24 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from storage import Lease, RunningTrial, StorageError, Store, StudySummary, Trial, open_store
+from objectives.options import command_parser
+from search.cli import add_json_option, add_storage_option, check_json, run_search_command, write_json
+from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
 
 _PIPED_WIDTH = 160
+_COUNTED = ("trials", "complete", "pruned", "failed")
 
 
 def study_status(
     summary: StudySummary, trials: list[Trial], lease: Lease | None, begun: list[RunningTrial], now: datetime
 ) -> dict[str, Any]:
-    """What a study has reached, counted from its trials, and what runs while its `lease` is in force;
-    `last_failure` is the newest failed one's reason."""
+    """Return how far a study is, counted from its trials, and what runs while its lease is in force.
+
+    Args:
+        begun: trials that were handed out and are not stored.
+    """
     lease = lease if lease is not None and lease.expires_at > now else None
     running = begun if lease is not None else []
     states = Counter(trial.state for trial in trials)
@@ -54,15 +59,15 @@ def study_status(
         "seconds_since_last_trial": (now - latest.created_at).total_seconds() if latest else None,
         "process": {"host": lease.host, "pid": lease.pid} if lease is not None else None,
         "running": [
-            {"number": each.number, "origin": each.origin, "seconds": (now - each.begun_at).total_seconds()}
-            for each in running
+            {"number": trial.number, "origin": trial.origin, "seconds": (now - trial.begun_at).total_seconds()}
+            for trial in running
         ],
         "last_failure": max(failed, key=lambda trial: trial.created_at).reason if failed else None,
     }
 
 
 def store_status(store: Store) -> list[dict[str, Any]]:
-    """The status of every study, by model, benchmark and age."""
+    """Return the status of every study, by model, benchmark and age."""
 
     def status(summary: StudySummary) -> dict[str, Any]:
         trials = store.trials(summary.id, scores=False)
@@ -72,37 +77,27 @@ def store_status(store: Store) -> list[dict[str, Any]]:
 
 
 def _table(studies: list[dict[str, Any]]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD)
-    shown.add_column("study", overflow="fold")
-    for name in (
-        "trials",
-        "complete",
-        "pruned",
-        "failed",
-        "running",
-        "front",
-        "hypervolume",
-        "best % at <= 50 % FLOPs",
-        "last trial",
-    ):
-        shown.add_column(name, justify="right")
-    for each in studies:
-        named = f"{each['model']}/{each['benchmark']}/{each['split']}-{each['questions']}/seed-{each['seed']}"
-        best = each["best_at_half_flops"]
-        counts = [str(each[name]) for name in ("trials", "complete", "pruned", "failed")]
-        counts += [str(len(each["running"])) if each["process"] else "-", str(each["front"])]
-        shown.add_row(
-            named,
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("study", overflow="fold")
+    for name in (*_COUNTED, "running", "front", "hypervolume", "best % at <= 50 % FLOPs", "last trial"):
+        table.add_column(name, justify="right")
+    for study in studies:
+        name = f"{study['model']}/{study['benchmark']}/{study['split']}-{study['questions']}/seed-{study['seed']}"
+        best = study["best_at_half_flops"]
+        counts = [str(study[state]) for state in _COUNTED]
+        counts += [str(len(study["running"])) if study["process"] else "-", str(study["front"])]
+        table.add_row(
+            name,
             *counts,
-            f"{each['hypervolume']:.3f}",
+            f"{study['hypervolume']:.3f}",
             "-" if best is None else f"{100 * best:.1f}",
-            ago(each["seconds_since_last_trial"]),
+            ago(study["seconds_since_last_trial"]),
         )
-    return shown
+    return table
 
 
 def ago(seconds: float | None) -> str:
-    """A duration for people: "12 s ago", "5 min ago", "3 h ago", "2 days ago"; "-" for none."""
+    """Return a duration for people: "12 s ago", "5 min ago", "3 h ago", "2 days ago"; "-" for none."""
     if seconds is None:
         return "-"
     for unit, size, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
@@ -111,27 +106,32 @@ def ago(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} days ago"
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = command_parser("search.status", __doc__)
+    add_storage_option(parser, default=None)
+    add_json_option(parser)
+    return parser
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 and one line on stderr where the store cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m search.status", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--storage", required=True, metavar="URL", help="as given to search.launch")
-    parser.add_argument("--json", action="store_true", help="print the studies as JSON")
-    options = parser.parse_args(arguments)
-    try:
-        with open_store(options.storage, readonly=True) as store:
-            studies = store_status(store)
-    except (StorageError, OSError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    if options.json:
-        sys.stdout.write(json.dumps({"studies": studies}, indent=2) + "\n")
+    options = parser().parse_args(arguments)
+    return run_search_command(lambda: _show(options.storage, options.json))
+
+
+def _show(storage: str, json_path: str | None) -> int:
+    check_json(json_path)
+    with open_store(storage, readonly=True) as store:
+        studies = store_status(store)
+    if json_path is not None:
+        write_json(json_path, {"studies": studies})
         return 0
     console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
     console.print(_table(studies) if studies else "no studies yet")
-    for each in studies:
-        if each["last_failure"]:
-            line = f"{each['model']}/{each['benchmark']} failed last with: {each['last_failure']}"
+    for study in studies:
+        if study["last_failure"]:
+            line = f"{study['model']}/{study['benchmark']} failed last with: {study['last_failure']}"
             console.print(line, markup=False, soft_wrap=True)
     return 0
 

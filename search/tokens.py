@@ -1,6 +1,6 @@
-"""Which image tokens of one question survive a configuration, as JSON, for programs that draw them.
+"""Print which image tokens of one question survive a configuration, as JSON for programs that draw them.
 
-python -m search.tokens --model qwenvl --benchmark pope --questions 99 --question 17 --config '{"k1": 2, ...}'
+    python -m search.tokens --model qwenvl --benchmark pope --questions 99 --question 17 --config '{"k1": 2, ...}'
 
 Runs the model on that question, dense and pruned. Prints one object: the grid of image tokens of each image
 (rows, columns, tokens), the tokens left after_k1 and after_k2 (from 0, row by row, image after image), the
@@ -18,14 +18,15 @@ from typing import Any
 import torch
 
 import himap
-from himap import HimapError, PruningConfig
+from himap import PruningConfig
 from himap.families import find
 from objectives.benchmarks import Question
 from objectives.data.images import load_image
-from objectives.errors import DataError, ModelLoadError, UnknownBenchmarkError
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
+from objectives.options import add_model_options, command_parser
 from objectives.questions import add_study_options, question_records, study_questions
+from search.cli import run_search_command
 from search.errors import UsageError
 
 
@@ -33,7 +34,7 @@ from search.errors import UsageError
 def survivors(
     loaded: LoadedModel, prompt: str, question: Question, config: PruningConfig, new_tokens: int
 ) -> dict[str, Any]:
-    """Grids, tokens left and answers of one question.
+    """Return grids, tokens left and answers of one question.
 
     What the first cut keeps is read from a run without the second, which comes after it.
     """
@@ -61,37 +62,44 @@ def survivors(
 
 
 def _grids(loaded: LoadedModel, inputs: dict[str, Any], tokens: int, images: int) -> list[dict[str, int]]:
-    """Rows, columns and tokens of each image: as the family tells, else equal shares, nearly square."""
-    told = find(loaded.model).grids(inputs)
-    if told is not None:
-        return [{"rows": r, "columns": c, "tokens": r * c} for r, c in told.tolist()]
+    """Return rows, columns and tokens of each image: by the family, else equal shares, nearly square."""
+    grids = find(loaded.model).grids(inputs)
+    if grids is not None:
+        return [{"rows": r, "columns": c, "tokens": r * c} for r, c in grids.tolist()]
     share = tokens // images
     columns = math.ceil(math.sqrt(share))
     return [{"rows": math.ceil(share / columns), "columns": columns, "tokens": share}] * images
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print what survives; 2 and one line for a request that cannot be met."""
-    parser = argparse.ArgumentParser(prog="python -m search.tokens", description="Surviving tokens as JSON.")
-    parser.add_argument("--model", required=True, help="as for search.launch")
-    parser.add_argument("--weights", default="auto", help="as for search.launch")
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
+    parser = command_parser("search.tokens", __doc__)
+    add_model_options(parser)
     parser.add_argument("--digest", default="", help="weights that the study measured; others are refused")
     add_study_options(parser)
-    parser.add_argument("--question", type=int, required=True, help="which of them, from 0")
-    parser.add_argument("--config", required=True, help="a himap.PruningConfig as JSON")
-    try:
-        answer = _answer(parser.parse_args(arguments))
-    except (UsageError, HimapError, ModelLoadError, DataError, UnknownBenchmarkError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    json.dump(answer, sys.stdout)
-    return 0
+    parser.add_argument("--question", type=int, required=True, metavar="N", help="which of them, from 0")
+    parser.add_argument("--config", required=True, metavar="JSON", help="a himap.PruningConfig as JSON")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0, or 2 and one line on stderr for a request that cannot be met."""
+    options = parser().parse_args(arguments)
+
+    def run() -> int:
+        json.dump(_answer(options), sys.stdout)
+        return 0
+
+    return run_search_command(run)
 
 
 def _answer(options: argparse.Namespace) -> dict[str, Any]:
-    config = PruningConfig.from_dict(json.loads(options.config))
-    asked = study_questions(options)
-    chosen, questions = asked.benchmark, asked.questions
+    try:
+        config = PruningConfig.from_dict(json.loads(options.config))
+    except ValueError as error:
+        raise UsageError(f"got --config {options.config}, which is not JSON: {error}") from error
+    loaded_set = study_questions(options)
+    benchmark, questions = loaded_set.benchmark, loaded_set.questions
     if not 0 <= options.question < len(questions):
         raise UsageError(f"got question {options.question}; expected 0 to {len(questions) - 1}")
     target = resolve(options.model, options.weights)
@@ -102,8 +110,8 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
         )
     question = questions[options.question]
     loaded = load(target.weights)
-    found = survivors(loaded, chosen.prompt(question), question, config, chosen.max_new_tokens)
-    return {**found, **question_records(questions, [options.question])[0]}
+    surviving = survivors(loaded, benchmark.prompt(question), question, config, benchmark.max_new_tokens)
+    return {**surviving, **question_records(questions, [options.question])[0]}
 
 
 if __name__ == "__main__":

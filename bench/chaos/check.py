@@ -6,9 +6,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from search.sampling.space import effective
-from search.studies.open_studies import SPLIT
-from search.workers.trial_runner import Bench
+from search.inputs.questions import SPLIT
+from search.sampling.space import SearchSpace
+from search.workers.trial_runner import TrialRunner
 from storage import StorageError, Trial, open_store
 
 
@@ -37,10 +37,10 @@ def _same(one: Trial, other: Trial | None) -> bool:
     return other is not None and repr(one) == repr(other)  # by text, since NaN is not equal to itself
 
 
-def checked(found: dict[int, Trial], budget: int, bench: Bench, benchmark: str) -> dict[str, Any]:
+def checked(found: dict[int, Trial], budget: int, bench: TrialRunner, benchmark: str) -> dict[str, Any]:
     """The counts that must be zero, and how many measurements a calm process made again."""
     image_tokens = bench.evaluator(benchmark).tokens()[0]
-    keys = {effective(trial.config, image_tokens) for trial in found.values()}
+    keys = {SearchSpace.effect_key(trial.config, image_tokens) for trial in found.values()}
     measured = [trial for trial in found.values() if not trial.failed]
     differing = [trial.number for trial in measured if not _repeated(trial, bench, benchmark)]
     return {
@@ -55,14 +55,14 @@ def checked(found: dict[int, Trial], budget: int, bench: Bench, benchmark: str) 
     }
 
 
-def _repeated(trial: Trial, bench: Bench, benchmark: str) -> bool:
+def _repeated(trial: Trial, bench: TrialRunner, benchmark: str) -> bool:
     """Whether this process gets the same score for each question that was asked, and the same costs."""
-    again = bench.measure(benchmark, trial.config)
-    asked = [(was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)]
+    again, _ = bench.measure(benchmark, trial.config)
+    asked = [(was, now) for was, now in zip(trial.scores, again.scores, strict=True) if not math.isnan(was)]
     costs = ("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
-    return all(was == now for was, now in asked) and all(getattr(trial, c) == again[c] for c in costs)
+    return all(was == now for was, now in asked) and all(getattr(trial, c) == getattr(again, c) for c in costs)
 
 
-def calm_bench(source: str, questions: int) -> Bench:
+def calm_bench(source: str, questions: int) -> TrialRunner:
     """A bench without prefix cache or races."""
-    return Bench(source, SPLIT, questions)
+    return TrialRunner(source, SPLIT, questions)

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.engine.run import LAYERS, TOKENS, empty, open_study
-from search.sampling.space import SearchSpace, effective
+from search.sampling.space import SearchSpace
 from search.studies.study import Candidate
-from search.studies.study_run import finished_trial
+from search.studies.study_run import trial_of
 from storage import Store, Trial, open_store
 
 _BATCH = 500
@@ -38,7 +38,7 @@ def _at(store: Store, size: int, asks: int, sampler: str) -> dict[str, float]:
 
     while len(times["ask"]) < asks:
         candidate = timed("ask", study.ask)
-        trial = finished_trial(candidate, empty(candidate.config))
+        trial = trial_of(candidate, empty(candidate.config))
         timed("commit", lambda trial=trial: store.add(study_id, trial))
         timed("tell", lambda candidate=candidate, trial=trial: study.tell(candidate, trial))
     medians = {f"{what}_ms": statistics.median(taken) for what, taken in times.items()}
@@ -49,13 +49,13 @@ def _fill(store: Store, size: int) -> None:
     """Brings the study to that size with configurations drawn at random, none twice."""
     study_id, _, _, stored = open_study(store, "random")
     space, source = SearchSpace(LAYERS), random.Random(f"{size} rows")  # no study draws the same
-    seen = {effective(trial.config, (TOKENS,)) for trial in stored}
+    seen = {SearchSpace.effect_key(trial.config, (TOKENS,)) for trial in stored}
     rows: list[Trial] = []
     for number in range(len(stored), size):
         config = space.draw(source)
-        while effective(config, (TOKENS,)) in seen:
+        while SearchSpace.effect_key(config, (TOKENS,)) in seen:
             config = space.draw(source)
-        seen.add(effective(config, (TOKENS,)))
-        rows.append(finished_trial(Candidate(number, config, "sampler"), empty(config)))
+        seen.add(SearchSpace.effect_key(config, (TOKENS,)))
+        rows.append(trial_of(Candidate(number, config, "sampler"), empty(config)))
     for begin in range(0, len(rows), _BATCH):
         store.add_all(study_id, rows[begin : begin + _BATCH])

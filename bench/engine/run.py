@@ -18,92 +18,78 @@ import ray
 from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.space import VERSION, SearchSpace
-from search.studies.lease_holder import Tenant
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.racing import Rival
-from storage import Store, StudyKey, Trial, open_store
+from storage import Latency, Store, StudyKey, Trial, open_store
+from storage.records import Measurement
 
 LAYERS, TOKENS, QUESTIONS = 28, 256, 120
 WORKERS = 2
 
 
-def empty(config: PruningConfig) -> dict[str, Any]:
-    """Measured fields that cost nothing to find: fewer tokens cost less and earn less, with scores."""
+def empty(config: PruningConfig) -> Measurement:
+    """A measurement that costs nothing: fewer tokens cost less and earn less, with scores."""
     first, second = config.kept(TOKENS)
     layers = config.k1 * TOKENS + (config.k2 - config.k1) * first + (LAYERS - config.k2) * second
     ratio = layers / (LAYERS * TOKENS)
     right = round(QUESTIONS * (0.3 + 0.6 * ratio**0.5))
     accuracy = right / QUESTIONS
-    return {
-        "image_tokens": float(TOKENS),
-        "tokens_after_k1": float(first),
-        "tokens_after_k2": float(second),
-        "text_tokens": 30.0,
-        "flops_ratio": ratio,
-        "flops": 1e12 * ratio,
-        "paper_flops": 9e11 * ratio,
-        "accuracy": accuracy,
-        "accuracy_low": max(0.0, accuracy - 0.1),
-        "accuracy_high": min(1.0, accuracy + 0.1),
-        "n": QUESTIONS,
-        "device": "none",
-        "seconds": 1e-3,
-        "metrics": {"accuracy": accuracy},
-        "scores": (1.0,) * right + (0.0,) * (QUESTIONS - right),
-    }
+    return Measurement(
+        image_tokens=float(TOKENS),
+        tokens_after_k1=float(first),
+        tokens_after_k2=float(second),
+        text_tokens=30.0,
+        flops_ratio=ratio,
+        flops=1e12 * ratio,
+        paper_flops=9e11 * ratio,
+        accuracy=accuracy,
+        accuracy_low=max(0.0, accuracy - 0.1),
+        accuracy_high=min(1.0, accuracy + 0.1),
+        n=QUESTIONS,
+        device="none",
+        seconds=1e-3,
+        metrics={"accuracy": accuracy},
+        scores=(1.0,) * right + (0.0,) * (QUESTIONS - right),
+    )
 
 
-class _Empty:
-    """An evaluator that has nothing to do."""
+class EmptyRunner:
+    """Measures without doing anything."""
 
-    def ready(self) -> tuple[str, int]:
-        """Node and process."""
-        return ray.get_runtime_context().get_node_id(), os.getpid()
+    def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...] = ()) -> tuple[Measurement, str]:
+        return empty(config), ""
 
-    def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...]) -> dict[str, Any]:
-        return empty(config)
-
-    def time(self, benchmark: str, config: PruningConfig) -> dict[str, Any]:
-        return {"median": 1.0, "low": 1.0, "high": 1.0, "device": "none"}
+    def time(self, benchmark: str, config: PruningConfig) -> Latency:
+        return Latency(1.0, 1.0, 1.0, "none")
 
 
-class EmptyPool(Pool):
-    """The pool of a search, of evaluators that have nothing to do."""
-
-    def __init__(self, workers: int) -> None:
-        super().__init__(workers, "", "validation", QUESTIONS, cluster=Cluster())
-
-    def _make(self) -> Any:
-        remote: Any = ray.remote(num_cpus=1)(_Empty)
-        return remote.remote()
-
-
-def open_study(store: Store, sampler: str, seed: int = 0) -> tuple[int, StudyKey, PairStudy, list[Trial]]:
+def open_study(store: Store, sampler: str, seed: int = 0) -> tuple[int, StudyKey, Study, list[Trial]]:
     """A study of the store, rebuilt from its trials."""
     key = StudyKey("empty", "0" * 64, "pope", "validation", QUESTIONS, seed, VERSION)
     study_id = store.study(key)
     stored = store.trials(study_id)
-    landmarks: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
-    study = PairStudy(
-        SearchSpace(LAYERS), landmarks, (TOKENS,), sampler, seed, stored, unfinished=store.running(study_id)
-    )
+    baselines: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+    study = Study(SearchSpace(LAYERS), baselines, (TOKENS,), sampler, seed, stored, unfinished=store.running(study_id))
     return study_id, key, study, stored
 
 
 def overhead(url: str, trials: int, sampler: str) -> dict[str, float]:
     """Milliseconds a trial that the engine adds, start-up in seconds, and memory in MiB."""
     began = time.perf_counter()
-    with open_store(url) as store, Tenant(store) as tenant:
+    with open_store(url) as store, LeaseHolder(store) as holder:
         study_id, key, study, stored = open_study(store, sampler)
-        tenant.take(study_id, key)
-        with EmptyPool(WORKERS) as pool:
+        holder.take(study_id, key)
+        with Pool(WORKERS, EmptyRunner) as pool:
             up = time.perf_counter() - began
             ended: list[float] = []
-            pair = Pair(key, study_id, study, trials, stored)
-            driver = Driver(store, pool, [pair], lambda *_: ended.append(time.perf_counter()), True, tenant)
+            run = StudyRun(key, study_id, study, trials, stored, StoreWriter(store, holder.owner))
+            run.on_trial = lambda *_: ended.append(time.perf_counter())
+            driver = Driver(pool, [run], holder)
             start = time.perf_counter()
             driver.run()
             memory = {"driver_mib": _own_peak(), "workers_and_ray_mib": _below(os.getpid())}
@@ -125,8 +111,11 @@ def peer(folder: Path, trials: int) -> float:
     sampler = optuna.samplers.TPESampler(seed=0, multivariate=True, constant_liar=True)
     study = optuna.create_study(storage=storage, sampler=sampler, directions=["maximize", "minimize"])
     space = SearchSpace(LAYERS)
-    with EmptyPool(WORKERS) as pool:
-        actors = list(pool._actors)
+    with Cluster() as cluster:
+        cluster.start(WORKERS)
+        remote: Any = ray.remote(num_cpus=1)(EmptyRunner)
+        actors = [remote.remote() for _ in range(WORKERS)]
+        ray.get([actor.measure.remote("pope", PruningConfig.dense(), ()) for actor in actors])
         running: dict[Any, tuple[Any, optuna.Trial]] = {}
         start = time.perf_counter()
         asked = told = 0
@@ -138,8 +127,8 @@ def peer(folder: Path, trials: int) -> float:
                 asked += 1
             (reference,), _ = ray.wait(list(running))
             actor, trial = running.pop(reference)
-            fields = ray.get(reference)
-            study.tell(trial, [fields["accuracy"], fields["flops_ratio"]])
+            measurement, _ = ray.get(reference)
+            study.tell(trial, [measurement.accuracy, measurement.flops_ratio])
             actors.append(actor)
             told += 1
         return 1e3 * (time.perf_counter() - start) / trials

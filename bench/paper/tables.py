@@ -34,7 +34,7 @@ from objectives.flops.shapes import FULL_SIZE
 from objectives.provenance import commit
 from objectives.statistics.estimates import paired_difference
 from search.errors import UsageError
-from search.reporting.report import chosen
+from search.reporting.presets import preset_trial
 from storage import StorageError, open_store
 
 SPLIT, MODELS = "test", ("qwenvl", "llava-7b")
@@ -52,7 +52,7 @@ def from_store(url: str) -> Found:
     """What the searches in a store chose; only those on the same weights count."""
     with open_store(url, readonly=True) as store:
         best = {
-            (s.key.model, s.key.questions, s.key.weights_digest): chosen(store.trials(s.id))
+            (s.key.model, s.key.questions, s.key.weights_digest): preset_trial(store.trials(s.id))
             for s in store.studies()
             if s.complete
         }

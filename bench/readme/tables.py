@@ -22,9 +22,9 @@ from himap import HimapError
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
 from objectives.statistics.estimates import Interval
-from search.reporting.report import chosen, hypervolume
+from search.reporting.presets import preset_trial
 from storage import StorageError, Trial, open_store
-from storage.pareto import WITHIN_MARGINS, front
+from storage.pareto import WITHIN_MARGINS, front, hypervolume
 
 README = Path(__file__).parents[2] / "README.md"
 # What each task of the dense model should reach, in %.
@@ -62,7 +62,7 @@ def search_table(storage: str) -> str:
         members = front(trials)
         cells = [_cell(by_origin.get(origin)) for origin in _ORIGINS]
         counts = [str(len(members)), str(len(distinct_steps(members))), f"{hypervolume(trials):.3f}"]
-        rows.append([key.benchmark, *cells, _cell(chosen(trials)), *counts])
+        rows.append([key.benchmark, *cells, _cell(preset_trial(trials)), *counts])
     key, trials = studies[0]
     origin = (
         f"{key.model}, weights {key.weights_digest[:8]}, {len(trials)} trials a pair, n = {key.n_questions} "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import moocore
@@ -18,12 +18,14 @@ import numpy as np
 from bench.search.table import Table
 from himap import PruningConfig
 from search.running.driver import Driver
-from search.sampling.space import effective
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
-from search.workers.pool import Job, Outcome
+from search.sampling.space import SearchSpace
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
+from search.workers.jobs import Job, Outcome
 from search.workers.racing import Race
 from storage import StudyKey, Trial
+from storage.records import Measurement
 
 REFERENCE = (1.0, 0.0)  # FLOPs ratio, accuracy
 
@@ -72,7 +74,7 @@ class ReplayPool:
         self._workers = table.meta["cores"] if batched else 1  # a plain loop gives all cores to one trial
         self._free = [table.meta["prepare"] if batched else 0.0] * self._workers
         self._kept = [0] * self._workers  # layers that a worker holds, from the first one on
-        self._queue: list[tuple[float, int, Job, dict[str, Any]]] = []
+        self._queue: list[tuple[float, int, Outcome]] = []
         self._jobs = 0
         self.now, self._left = 0.0, time.perf_counter()
 
@@ -90,29 +92,30 @@ class ReplayPool:
     def submit(self, job: Job) -> None:
         self._pass()
         worker = self._free.index(min(self._free))
-        fields = self._measured(job, worker)
-        self._free[worker] = max(self._free[worker], self.now) + fields["seconds"]
+        outcome = self._measured(job, worker)
+        seconds = outcome.measurement.seconds if outcome.measurement else 0.0
+        self._free[worker] = max(self._free[worker], self.now) + seconds
         self._jobs += 1
-        heapq.heappush(self._queue, (self._free[worker], self._jobs, job, fields))
+        heapq.heappush(self._queue, (self._free[worker], self._jobs, outcome))
         self._left = time.perf_counter()
 
     def finished(self, timeout: float) -> Iterator[Outcome]:
         self._pass()
-        done, _, job, fields = heapq.heappop(self._queue)
+        done, _, outcome = heapq.heappop(self._queue)
         self.now = max(self.now, done)
         self._left = time.perf_counter()
-        yield Outcome(job, None if job.timed else fields)
+        yield outcome
 
     def _pass(self) -> None:
         """The driver's own time passes on the replay's clock."""
         self.now += time.perf_counter() - self._left
         self._left = time.perf_counter()
 
-    def _measured(self, job: Job, worker: int) -> dict[str, Any]:
+    def _measured(self, job: Job, worker: int) -> Outcome:
         table = self._table
         if job.timed:
-            return {"seconds": 0.0}  # what a search does after its end is not compared
-        row = self._rows[effective(job.config, table.meta["image_tokens"])]
+            return Outcome(job)  # what a search does after its end is not compared
+        row = self._rows[SearchSpace.effect_key(job.config, table.meta["image_tokens"])]
         shared = job.config.cuts[0].layer if self._way.prefix and job.config.cuts else 0
         kept, self._kept[worker] = min(shared, self._kept[worker]), max(shared, self._kept[worker])
         whole = table.seconds(self._way.evaluation, row, kept)
@@ -124,22 +127,18 @@ class ReplayPool:
                 break
             asked += chunk
         accuracy = float(scores[asked].mean())
-        stopped = {"state": "pruned", "reason": race.reason} if race.reason else {}
-        return {
-            **spent,
-            **stopped,
-            "accuracy": accuracy,
-            "n": len(asked),
-            "scores": tuple(scores.tolist()),
-            "seconds": whole * len(asked) / n,
-        }
+        seconds = whole * len(asked) / n
+        measurement = replace(
+            Measurement(), **spent, accuracy=accuracy, n=len(asked), scores=tuple(scores.tolist()), seconds=seconds
+        )
+        return Outcome(job, measurement, race.reason)
 
 
 def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
     """Searches once."""
-    pool: Any = ReplayPool(table, way)
+    pool = ReplayPool(table, way)
     store: Any = _Store()
-    study = PairStudy(
+    study = Study(
         table.space,
         table.landmarks if way.landmarks else [],
         table.meta["image_tokens"],
@@ -147,23 +146,24 @@ def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
         seed,
         workers=table.meta["cores"],
         dedup=way.dedup,
-        transfers=[(config, "flow") for config in way.first],
+        warm_starts=[(config, "flow") for config in way.first],
     )
     meta = table.meta
     key = StudyKey(meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, "")
-    pair = Pair(key, 0, study, budget, [])
+    search = StudyRun(key, 0, study, budget, [], StoreWriter(store), race=way.race)
     points: list[tuple[float, float]] = []
     seconds: list[float] = []
     shares: list[float] = []
     best = exhaustive(table)
 
-    def record(_: Pair, trial: Trial) -> None:
+    def record(_: StudyRun, trial: Trial) -> None:
         if trial.complete:
             points.append((trial.flops_ratio, -trial.accuracy))
         seconds.append(pool.now)
         shares.append(hypervolume(points) / best)
 
-    Driver(store, pool, [pair], record, way.race).run()
+    search.on_trial = record
+    Driver(pool, [search]).run()
     return Run(np.array(seconds), np.array(shares))
 
 

@@ -41,8 +41,8 @@ from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from objectives.provenance import commit, versions
 from search.inputs.baselines import baselines
-from search.sampling.space import SearchSpace, choices, effective
-from search.studies.study import Landmark
+from search.sampling.space import SearchSpace, choices
+from search.studies.study import Baseline
 from search.workers.trial_runner import costs
 from storage.records import utc_now
 
@@ -80,7 +80,7 @@ class Table:
         return SearchSpace(self.meta["layers"], **steps)
 
     @property
-    def landmarks(self) -> list[Landmark]:
+    def landmarks(self) -> list[Baseline]:
         return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["landmarks"]]
 
     @property
@@ -98,7 +98,7 @@ class Table:
     def index(self) -> dict[Any, int]:
         """Row by what a configuration does."""
         tokens = self.meta["image_tokens"]
-        return {effective(config, tokens): row for row, config in enumerate(self.configs)}
+        return {SearchSpace.effect_key(config, tokens): row for row, config in enumerate(self.configs)}
 
 
 def load_table(path: Path) -> Table:
@@ -121,14 +121,14 @@ def save_table(path: Path, table: Table) -> None:
     )
 
 
-def grid(space: SearchSpace, landmarks: Sequence[Landmark], tokens: Sequence[int]) -> list[PruningConfig]:
+def grid(space: SearchSpace, landmarks: Sequence[Baseline], tokens: Sequence[int]) -> list[PruningConfig]:
     """Every configuration of a coarse space and the landmarks, each effect once, ordered so that neighbors
     share layers."""
     names = list(space.distributions)
     values = [choices(bounds) for bounds in space.distributions.values()]
     every = [config for _, config in landmarks]
     every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
-    different = {effective(config, tokens): config for config in reversed(every)}
+    different = {SearchSpace.effect_key(config, tokens): config for config in reversed(every)}
     return sorted(different.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
 
 
@@ -214,7 +214,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         **provenance(worker.loaded.device),
         "seconds": time.perf_counter() - start,
     }
-    return Table(meta, configs, np.array(scores), {k: np.array([s[k] for s in spent]) for k in _COSTS})
+    return Table(meta, configs, np.array(scores), {k: np.array([getattr(s, k) for s in spent]) for k in _COSTS})
 
 
 def with_costs(table: Table) -> Table:
@@ -259,7 +259,7 @@ def fit(
     chosen = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
     prepare = _timed(lambda: worker.of(PrefixCache(0)))
     cold, warm = worker.of(PrefixCache(0)), worker.of(PrefixCache(2**30))
-    flops = {config: costs(shape, image, text, config)["flops"] for config in chosen}
+    flops = {config: costs(shape, image, text, config).flops for config in chosen}
     layer = layer_flops(shape, image, text)
     batched = []
     for config in chosen:
@@ -282,7 +282,7 @@ def fit(
 
 def layer_flops(shape: DecoderShape, image: Sequence[int], text: Sequence[int]) -> float:
     """Of one layer without pruning."""
-    dense = costs(shape, image, text, PruningConfig.dense())["flops"]
+    dense = costs(shape, image, text, PruningConfig.dense()).flops
     return (dense - 2 * shape.hidden * shape.vocabulary) / shape.layers
 
 

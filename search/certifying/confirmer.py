@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from transformers.utils import logging
 
@@ -13,20 +12,21 @@ from himap import PruningConfig
 from objectives.data.subsets import shared_images
 from objectives.evaluation.checkpoints import Target
 from objectives.provenance import commit, versions
+from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from search.inputs.questions import Library
 from search.workers.racing import Rival
-from search.workers.trial_runner import Bench
-from storage import Confirmation, Store, StudyKey, StudySummary
+from search.workers.trial_runner import TrialRunner
+from storage import Confirmation, Store, StudySummary
 from storage.confirmation import HELD_OUT
-from storage.records import utc_now
+from storage.records import latency_fields, utc_now
 
 DENSE = PruningConfig.dense()
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A configuration to be measured for a study; `trial` is its number there, None if it has none."""
+class Selected:
+    """A configuration to confirm for a study; `trial` is its number there, None if it has none."""
 
     study_id: int
     benchmark: str
@@ -37,13 +37,13 @@ class Asked:
 class Confirmer:
     """Confirmations of one target's weights on the first `n_questions` of a split.
 
-    The model is loaded when the first measurement needs it. What the store holds of the same weights,
-    configuration and questions, from whichever study, is not measured again.
+    The model is loaded when the first measurement needs it. What the store holds of the same weights, configuration
+    and questions, from whichever study, is not measured again.
 
     Args:
-        on_step: called before each measurement with what it is.
+        on_step: called before each measurement with its description.
         library: questions of the benchmarks that are not embedded.
-        floor: a configuration that surely loses more than this (of 1) against dense is given up early; its
+        floor: a configuration that almost surely loses more than this (of 1) against dense is given up early; its
             confirmation then has fewer questions, and NaN for the scores of the others.
     """
 
@@ -53,122 +53,136 @@ class Confirmer:
         target: Target,
         n_questions: int,
         split: str = HELD_OUT,
-        on_step: Callable[[str], None] = lambda said: None,
+        on_step: Callable[[str], None] = lambda description: None,
         library: Library | None = None,
         floor: float | None = None,
     ) -> None:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
         self._library, self._floor = library, floor
         self._on_step = on_step
-        self._bench: Bench | None = None
+        self._runner: TrialRunner | None = None
         self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
         for summary in store.studies():
             if summary.key.weights_digest == target.digest:
                 self._learn(summary)
 
     def _learn(self, summary: StudySummary) -> None:
-        for each in self._store.confirmations(summary.id, self._split):
-            if each.n_questions == self._n:
-                self._known[summary.key.questions, each.config.canonical()] = summary.id, each
+        for confirmation in self._store.confirmations(summary.id, self._split):
+            if confirmation.n_questions == self._n:
+                self._known[summary.key.questions, confirmation.config.canonical()] = summary.id, confirmation
 
-    def missing(self, asked: Sequence[Asked]) -> int:
-        """How many measurements `confirm` would make for these, dense included."""
-        wanted = {(each.benchmark, config.canonical()) for each in asked for config in (each.config, DENSE)}
+    def missing(self, selection: Sequence[Selected]) -> int:
+        """Return how many measurements `confirm` would make for these, dense included."""
+        wanted = {(one.benchmark, config.canonical()) for one in selection for config in (one.config, DENSE)}
         return len(wanted - set(self._known))
 
-    def confirm(self, asked: Asked) -> Confirmation:
-        """The configuration on held-out questions, paired with dense; stored when this returns."""
-        found = self._known.get((asked.benchmark, asked.config.canonical()))
-        if found is None:
-            return self._keep(asked, self._measured(asked))
-        study_id, known = found
-        if study_id == asked.study_id and asked.trial in (None, known.trial):
-            return known
-        return self._keep(asked, replace(known, trial=asked.trial))
+    def confirm(self, selected: Selected) -> Confirmation:
+        """Return the configuration on these questions, paired with dense; it is stored by then."""
+        known = self._known.get((selected.benchmark, selected.config.canonical()))
+        if known is None:
+            return self._keep(selected, self._measure(selected))
+        study_id, confirmation = known
+        if study_id == selected.study_id and selected.trial in (None, confirmation.trial):
+            return confirmation
+        return self._keep(selected, replace(confirmation, trial=selected.trial))
 
-    def _keep(self, asked: Asked, confirmation: Confirmation) -> Confirmation:
-        self._store.confirm(asked.study_id, confirmation)
-        self._known[asked.benchmark, confirmation.config.canonical()] = asked.study_id, confirmation
+    def _keep(self, selected: Selected, confirmation: Confirmation) -> Confirmation:
+        self._store.confirm(selected.study_id, confirmation)
+        self._known[selected.benchmark, confirmation.config.canonical()] = selected.study_id, confirmation
         return confirmation
 
-    def _measured(self, asked: Asked) -> Confirmation:
-        dense = None if asked.config == DENSE else self.confirm(Asked(asked.study_id, asked.benchmark, DENSE))
-        self._on_step(f"{asked.benchmark}: {described(asked.config)}")
-        if self._bench is None:
-            self._bench = open_bench(self._target.weights, self._split, self._n, self._library)
-        fields = measured_again(self._bench, asked.benchmark, asked.config, dense, self._floor)
-        return Confirmation(config=asked.config, **fields, trial=asked.trial, split=self._split, n_questions=self._n)
+    def _measure(self, selected: Selected) -> Confirmation:
+        benchmark, config = selected.benchmark, selected.config
+        dense = None if config == DENSE else self.confirm(Selected(selected.study_id, benchmark, DENSE))
+        self._on_step(f"{benchmark}: {describe(config)}")
+        if self._runner is None:
+            self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
+        confirmation = confirm(self._runner, benchmark, config, dense, self._n, self._floor)
+        return replace(confirmation, trial=selected.trial, split=self._split)
 
 
-def open_bench(source: str, split: str, n_questions: int, library: Library | None = None) -> Bench:
-    """The checkpoint with its questions, loaded without a progress bar of its own."""
-    asked = {} if library is None else library.questions(split, n_questions, source)
+def open_runner(weights: str, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
+    """Return a trial runner for these questions, loaded without a progress bar of its own."""
+    questions = {} if library is None else library.questions(split, n_questions, weights)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    return Bench(source, split, n_questions, asked=asked)
+    return TrialRunner(weights, split, n_questions, questions=questions)
 
 
-def measured_again(
-    bench: Bench, benchmark: str, config: PruningConfig, dense: Confirmation | None, floor: float | None = None
-) -> dict[str, Any]:
-    """Fields of a `Confirmation`: accuracy and difference to `dense` (None: this is dense), costs, latency of
-    both side by side; `floor` as for a `Confirmer`."""
-    fields = bench.measure(benchmark, config, _floors(dense, floor))
-    for name in ("state", "reason"):
-        fields.pop(name, None)
-    evaluator = bench.evaluator(benchmark)
-    asked = [i for i, score in enumerate(fields["scores"]) if not math.isnan(score)]
+def confirm(
+    runner: TrialRunner,
+    benchmark: str,
+    config: PruningConfig,
+    dense: Confirmation | None,
+    n_questions: int,
+    floor: float | None = None,
+) -> Confirmation:
+    """Measure a configuration on held-out questions.
+
+    Args:
+        dense: the confirmation of dense; None if this is dense.
+        n_questions: that were asked for; the runner may have fewer.
+        floor: as for a `Confirmer`.
+    """
+    measurement, _ = runner.measure(benchmark, config, _floors(dense, floor))
+    evaluator = runner.evaluator(benchmark)
+    answered = [i for i, score in enumerate(measurement.scores) if not math.isnan(score)]
     shared = shared_images(evaluator.questions)
-    graded, groups = evaluator.benchmark.graded, [shared[i] for i in asked]
-    scores = [fields["scores"][i] for i in asked]
+    graded, groups = evaluator.benchmark.graded, [shared[i] for i in answered]
+    scores = [measurement.scores[i] for i in answered]
     accuracy = accuracy_interval(scores, groups, graded=graded)
-    difference = (0.0, 0.0, 0.0)
+    difference = Interval(0.0, 0.0, 0.0)
     if dense is not None:
-        found = difference_interval(scores, [dense.scores[i] for i in asked], groups, graded=graded)
-        difference = found.mean, found.low, found.high
-    timed = bench.time(benchmark, config)
-    return {
-        **fields,
+        difference = difference_interval(scores, [dense.scores[i] for i in answered], groups, graded=graded)
+    latency = runner.time(benchmark, config)
+    own = {
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
-        "dense_accuracy": accuracy.mean if dense is None else dense.accuracy,
-        **dict(zip(("difference", "difference_low", "difference_high"), difference, strict=True)),
-        "latency_ms": timed["median"],
-        "latency_low_ms": timed["low"],
-        "latency_high_ms": timed["high"],
-        "dense_latency_ms": timed["median"] if dense is None else bench.time(benchmark, DENSE)["median"],
+        **latency_fields(latency),
         "commit": commit(),
         "versions": versions(),
         "created_at": utc_now(),
     }
+    return Confirmation(
+        **{**vars(measurement), **own},
+        config=config,
+        n_questions=n_questions,
+        dense_accuracy=accuracy.mean if dense is None else dense.accuracy,
+        difference=difference.mean,
+        difference_low=difference.low,
+        difference_high=difference.high,
+        dense_latency_ms=(latency if dense is None else runner.time(benchmark, DENSE)).median,
+    )
 
 
 def _floors(dense: Confirmation | None, floor: float | None) -> tuple[Rival, ...]:
-    """Dense less `floor`, as something that costs nothing to race against."""
+    """Return dense less `floor`, as a rival that costs nothing."""
     if dense is None or floor is None:
         return ()
     return (Rival(-1, 0.0, 0.0, tuple(score - floor for score in dense.scores)),)
 
 
-def described(config: PruningConfig) -> str:
-    """In a few words: "dense", "50 % at 2 by instruction, 75 % at 8 by intra_column"."""
+def describe(config: PruningConfig) -> str:
+    """Return a configuration in a few words: "dense", "50 % at 2 by instruction, 75 % at 8 by intra_column"."""
     return ", ".join(f"{cut.percent:g} % at {cut.layer} by {cut.criterion}" for cut in config.cuts) or "dense"
 
 
 def studies_of(store: Store, target: Target, names: Sequence[str]) -> dict[str, StudySummary]:
-    """For each benchmark the study of the target's weights that asked the most questions, then the one with
-    the most complete trials; without names, of every benchmark that has one."""
-    found: dict[str, StudySummary] = {}
+    """Return a study of the target's weights for each benchmark, of all benchmarks without names.
+
+    It is the one that asks the most questions, then the one with the most complete trials.
+    """
+    studies: dict[str, StudySummary] = {}
     for summary in store.studies():
-        key: StudyKey = summary.key
+        key = summary.key
         if (key.model, key.weights_digest) != (target.name, target.digest) or not summary.complete:
             continue
         if names and key.questions not in names:
             continue
-        best = found.get(key.questions)
+        best = studies.get(key.questions)
         if best is None or _size(summary) > _size(best):
-            found[key.questions] = summary
-    return found
+            studies[key.questions] = summary
+    return studies
 
 
 def _size(summary: StudySummary) -> tuple[int, int]:

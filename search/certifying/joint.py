@@ -1,4 +1,4 @@
-"""One configuration for several benchmarks: below a share of dense's FLOPs, that of the least worst loss."""
+"""One configuration for several benchmarks: below a part of dense's FLOPs, the one with the smallest worst loss."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from storage.pareto import front
 
 
 @dataclass
-class Candidate:
-    """A front member of one benchmark, and by how much it is less accurate than dense on those where that is
-    known, measured on the searches' own questions."""
+class JointCandidate:
+    """A front member of one benchmark.
+
+    `drops` is by how much it is less accurate than dense on the benchmarks where that is known, measured on the
+    searches' own questions.
+    """
 
     benchmark: str
     trial: Trial
@@ -24,52 +27,58 @@ class Candidate:
 
     @property
     def config(self) -> PruningConfig:
+        """The configuration of the trial."""
         return self.trial.config
 
     @property
     def worst(self) -> float:
+        """The largest known drop."""
         return max(self.drops.values())
 
 
-def candidates(trials: Mapping[str, Sequence[Trial]], max_ratio: float) -> list[Candidate]:
-    """Members of every benchmark's front that cost at most `max_ratio` of dense there, each configuration
-    once, with what the studies know about it.
+def joint_candidates(studies: Mapping[str, Sequence[Trial]], max_ratio: float) -> list[JointCandidate]:
+    """Return the members of every benchmark's front that cost at most `max_ratio` of dense there.
+
+    Each configuration occurs once, with what the studies know about it.
+
+    Args:
+        studies: trials by benchmark.
 
     Raises:
         UsageError: a study without dense, or no member that cheap.
     """
-    dense = {name: next((t for t in each if t.origin == "dense"), None) for name, each in trials.items()}
-    known: dict[PruningConfig, dict[str, float]] = {}
-    for name, each in trials.items():
-        base = dense[name]
-        if base is None:
+    drops: dict[PruningConfig, dict[str, float]] = {}
+    for name, trials in studies.items():
+        dense = next((t for t in trials if t.origin == "dense"), None)
+        if dense is None:
             raise UsageError(f"the search on {name} has not measured dense; run it again to its budget")
-        for trial in each:
-            known.setdefault(trial.config, {})[name] = base.accuracy - trial.accuracy
-    found: dict[PruningConfig, Candidate] = {}
-    for name, each in trials.items():
-        for trial in front(each):
-            config = trial.config
-            if trial.flops_ratio <= max_ratio and config not in found:
-                found[config] = Candidate(name, trial, known[config])
-    if not found:
+        for trial in trials:
+            drops.setdefault(trial.config, {})[name] = dense.accuracy - trial.accuracy
+    candidates: dict[PruningConfig, JointCandidate] = {}
+    for name, trials in studies.items():
+        for trial in front(trials):
+            if trial.flops_ratio <= max_ratio and trial.config not in candidates:
+                candidates[trial.config] = JointCandidate(name, trial, drops[trial.config])
+    if not candidates:
         raise UsageError(
             f"no front has a member at {100 * max_ratio:g} % of dense's FLOPs; expected a larger --max-flops"
         )
-    return list(found.values())
+    return list(candidates.values())
 
 
-def best(found: Sequence[Candidate], benchmarks: Sequence[str], drop: Callable[[Candidate, str], float]) -> Candidate:
-    """The candidate with the smallest worst drop, then the cheapest.
+def best_joint(
+    candidates: Sequence[JointCandidate], benchmarks: Sequence[str], drop: Callable[[JointCandidate, str], float]
+) -> JointCandidate:
+    """Return the candidate with the smallest worst drop, then the cheapest.
 
-    What is known bounds a candidate's worst drop from below, so the most promising one is completed first,
-    and the rest is never measured.
+    The known drops bound a candidate's worst drop from below, so the most promising one is completed first, and most
+    are never measured.
 
     Args:
         drop: measures a candidate on a benchmark; called only for what is not known.
     """
     tie = itertools.count()
-    queue = [(each.worst, each.trial.flops_ratio, next(tie), each) for each in found]
+    queue = [(one.worst, one.trial.flops_ratio, next(tie), one) for one in candidates]
     heapq.heapify(queue)
     while True:
         *_, candidate = heapq.heappop(queue)

@@ -1,4 +1,4 @@
-"""Carry a verification out: measure a preset and dense again on held-out questions."""
+"""Carries a verification out: measures a preset and dense again on held-out questions."""
 
 from __future__ import annotations
 
@@ -7,35 +7,32 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from himap import Preset, read_preset
-from himap.errors import HimapError
 from himap.presets import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
-from search.certifying.confirmer import DENSE, measured_again, open_bench
-from search.errors import SearchError, UsageError
-from search.inputs.limits import LEAST_QUESTIONS, check_number
-from search.inputs.questions import Asked, Library
-from search.workers.trial_runner import Bench
+from search.certifying.confirmer import DENSE, confirm, open_runner
+from search.errors import UsageError
+from search.inputs.limits import HELD_OUT_QUESTIONS, LEAST_QUESTIONS, check_number
+from search.inputs.questions import Library, StudyQuestions
+from search.workers.trial_runner import TrialRunner
 from storage import Confirmation
 from storage.confirmation import HELD_OUT, points
 
 
-def run(options: argparse.Namespace) -> int:
-    """Return the exit code of a verification; an error that a user can mend becomes one line on stderr."""
-    try:
-        preset = read_preset(options.preset)
-        if options.questions is not None:
-            check_number("--questions", options.questions, LEAST_QUESTIONS)
-        target = resolve(options.model or preset.model.name, options.weights)
-        sys.stdout.write(f"promise    {preset.certificate.verdict}\n")
-        sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
-        library = _library(preset, options)
-        return 0 if all(list(_results(preset, target, options.questions, library))) else 1
-    except (HimapError, SearchError, ObjectiveError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
+def verify(options: argparse.Namespace) -> bool:
+    """Carry the command out that `search.verify` has parsed; return whether the margin holds on every benchmark.
+
+    Raises:
+        UsageError: a value out of range, or other questions than the preset's.
+    """
+    preset = read_preset(options.preset)
+    if options.questions is not None:
+        check_number("--questions", options.questions, LEAST_QUESTIONS)
+    target = resolve(options.model or preset.model.name, options.weights)
+    sys.stdout.write(f"preset     {preset.certificate.verdict}\n")
+    sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
+    return all(list(_results(preset, target, options.questions, _library(preset, options))))
 
 
 def _weights(preset: Preset, target: Target) -> str:
@@ -45,58 +42,55 @@ def _weights(preset: Preset, target: Target) -> str:
 
 
 def _library(preset: Preset, options: argparse.Namespace) -> Library:
-    """The questions that the preset was measured on, where they are not embedded."""
-
-    outside = [each for each in preset.measured if each.source]
-    names = {each.benchmark: each for each in outside}
-    given = options.data or options.data_root or options.hub or options.metric
-    if given and not outside:
+    """Return the questions that the preset was measured on, where they are not embedded."""
+    outside = [measured for measured in preset.measured if measured.source]
+    by_name = {measured.benchmark: measured for measured in outside}
+    has_options = options.data or options.data_root or options.hub or options.metric
+    if has_options and not outside:
         raise UsageError(f"{options.preset} was measured on embedded scenes; leave --data and its like out")
-    for name, each in names.items():
-        if not given or not (options.data or name in EVERY_BENCHMARK):
-            how = each.questions or "--data FILE --metric NAME, --data-root DIR or --hub"
+    for name, measured in by_name.items():
+        if not has_options or not (options.data or name in EVERY_BENCHMARK):
+            how = measured.questions or "--data FILE --metric NAME, --data-root DIR or --hub"
             raise UsageError(
-                f"{options.preset} was measured on {each.key}, whose questions are not embedded; "
+                f"{options.preset} was measured on {measured.key}, whose questions are not embedded; "
                 f"give the same ones again: {how}"
             )
-    return Library(source_of(options, "" if options.data else name) for name in names)
+    return Library(source_of(options, "" if options.data else name) for name in by_name)
 
 
-def _check_same(promised: Measured, part: Mapping[str, Asked]) -> None:
-
-    if promised.source and promised.key not in part:
-        got = ", ".join(f"{each.found.origin} holds {key}" for key, each in part.items())
+def _check_same(measured: Measured, part: Mapping[str, StudyQuestions]) -> None:
+    if measured.source and measured.key not in part:
+        got = ", ".join(f"{questions.loaded.origin} holds {key}" for key, questions in part.items())
         raise UsageError(
-            f"the preset was measured on {promised.key}, but {got}; expected the same questions, "
+            f"the preset was measured on {measured.key}, but {got}; expected the same questions, "
             "images and metric, unchanged"
         )
 
 
-def _results(preset: Preset, target: Target, asked: int | None, library: Library) -> Iterator[bool]:
-    """For each benchmark whether the promise holds, told as it becomes known."""
-
-    loss = preset.certificate.margin_points / 100
-    benches: dict[int, Bench] = {}
-    for promised in preset.measured:
-        n = asked or (promised.n if promised.split == HELD_OUT else 500)
-        _check_same(promised, library.part(HELD_OUT, n))
-        if n not in benches:
-            benches[n] = open_bench(target.weights, HELD_OUT, n, library)
-            model = benches[n].loaded.model
+def _results(preset: Preset, target: Target, questions: int | None, library: Library) -> Iterator[bool]:
+    """Yield for each benchmark whether the margin holds, and print the figures."""
+    margin = preset.certificate.margin_points / 100
+    runners: dict[int, TrialRunner] = {}
+    for measured in preset.measured:
+        n = questions or (measured.n if measured.split == HELD_OUT else HELD_OUT_QUESTIONS)
+        _check_same(measured, library.part(HELD_OUT, n))
+        if n not in runners:
+            runners[n] = open_runner(target.weights, HELD_OUT, n, library)
+            model = runners[n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
-        found: Confirmation | None = None
-        for config in (DENSE, preset.config):
-            fields = measured_again(benches[n], promised.key, config, found)
-            found = Confirmation(config=config, **fields, n_questions=n)
-        assert found is not None
-        holds = found.certifies(loss)
-        low, high = 100 * found.difference_low, 100 * found.difference_high
-        against = f"to dense {100 * found.difference:+.1f} [{low:+.1f}, {high:+.1f}], n = {found.n}"
-        sys.stdout.write(
-            f"{promised.key:10} {'holds' if holds else 'does NOT hold'} (within {points(loss)}): "
-            f"{100 * found.accuracy:.1f} %, {against}; "
-            f"promised {100 * promised.accuracy:.1f} % on {promised.n} {promised.split} questions\n"
-            f"{'':10} {100 * found.flops_ratio:.1f} % of dense's FLOPs, {found.latency_ms:.1f} ms "
-            f"against {found.dense_latency_ms:.1f} ms on {found.device}\n"
-        )
-        yield holds
+        dense = confirm(runners[n], measured.key, DENSE, None, n)
+        result = confirm(runners[n], measured.key, preset.config, dense, n)
+        sys.stdout.write(_lines(measured, result, margin))
+        yield result.certifies(margin)
+
+
+def _lines(measured: Measured, result: Confirmation, margin: float) -> str:
+    low, high = 100 * result.difference_low, 100 * result.difference_high
+    against = f"to dense {100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}], n = {result.n}"
+    return (
+        f"{measured.key:10} {'holds' if result.certifies(margin) else 'does NOT hold'} (within {points(margin)}): "
+        f"{100 * result.accuracy:.1f} %, {against}; "
+        f"the preset says {100 * measured.accuracy:.1f} % on {measured.n} {measured.split} questions\n"
+        f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs, {result.latency_ms:.1f} ms "
+        f"against {result.dense_latency_ms:.1f} ms on {result.device}\n"
+    )

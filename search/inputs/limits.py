@@ -1,9 +1,10 @@
-"""Bounds of the whole numbers that a user may give."""
+"""How many questions are asked by default, and bounds of the whole numbers that a user may give."""
 
 from __future__ import annotations
 
 from search.errors import UsageError
 
+QUESTIONS, HELD_OUT_QUESTIONS = 120, 500  # of a trial, and of a confirmation or a screening
 LEAST_QUESTIONS = 20  # the fewest that a search or a confirmation takes: one answer is already 5 points
 _LARGEST = 2**31 - 1  # an integer column of the store holds no more
 

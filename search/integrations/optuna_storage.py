@@ -20,20 +20,24 @@ from storage import Store, StudySummary, Trial
 
 _PARAMS = ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
 _NO_ATTRIBUTES = (*_PARAMS, "created_at")
+_COMPARED = (
+    *("state", "values", "params", "distributions"),
+    *("user_attrs", "system_attrs", "datetime_start", "datetime_complete"),
+)
 _MARK = "himap_search"
-# Where versions of optuna-dashboard before named constraints look for them.
+# optuna-dashboard looks for constraints there in versions before named ones.
 _UNNAMED = "constraints"
 
 
-class _Whole(optuna.storages.RDBStorage):
-    """Writes new trials in half the time: their attributes need not be looked up one by one."""
+class _FastStorage(optuna.storages.RDBStorage):
+    """Optuna's storage that writes new trials in half the time: their attributes are not looked up one by one."""
 
     def _set_trial_attr_without_commit(self, session: Any, model_cls: Any, trial_id: int, key: str, value: Any) -> None:
         session.add(model_cls(trial_id=trial_id, key=key, value_json=json.dumps(value)))
 
 
 def copy(store: Store, target: str, model: str, benchmark: str, goals: Goals) -> Iterator[str]:
-    """Brings the copies of the chosen studies up to date; yields a line about each.
+    """Bring the copies of the chosen studies up to date; yield a line about each.
 
     Args:
         target: URL of Optuna's storage.
@@ -53,22 +57,22 @@ def copy(store: Store, target: str, model: str, benchmark: str, goals: Goals) ->
 
 
 def _open(target: str) -> optuna.storages.BaseStorage:
-    """Optuna's storage; its tables are created where there are none."""
+    """Return Optuna's storage; its tables are created where there are none."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     try:
-        return _Whole(target)
+        return _FastStorage(target)
     except Exception as error:  # whatever the database's driver raises
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        message = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
-            f"cannot use --to as Optuna's storage: {said}; expected sqlite:///FILE in a folder that exists, "
+            f"cannot use --to as Optuna's storage: {message}; expected sqlite:///FILE in a folder that exists, "
             "or postgresql://USER@HOST/DATABASE of a server that runs"
         ) from error
 
 
 def _copy(summary: StudySummary, trials: Sequence[Trial], storage: optuna.storages.BaseStorage, goals: Goals) -> str:
     name = summary.key.name
-    wanted = frozen(trials, goals, summary.layers)
+    wanted = frozen_trials(trials, goals, summary.layers)
     study = _study(summary, storage, goals)
     kept = study.get_trials(deepcopy=False)
     if any(map(_differ, kept, wanted)) or len(kept) > len(wanted):
@@ -79,15 +83,15 @@ def _copy(summary: StudySummary, trials: Sequence[Trial], storage: optuna.storag
 
 
 def _study(summary: StudySummary, storage: optuna.storages.BaseStorage, goals: Goals) -> optuna.Study:
-    """The copy of that study, created if there is none."""
+    """Return the copy of that study, created if there is none."""
     name = summary.key.name
     mark = asdict(goals) | {"objectives": list(goals.objectives)}
     if name in optuna.get_all_study_names(storage):
         study = optuna.load_study(study_name=name, storage=storage)
         if study.user_attrs.get(_MARK) != mark:
-            found = study.user_attrs.get(_MARK, "another program's study")
+            got = study.user_attrs.get(_MARK, "another program's study")
             raise UsageError(
-                f"--to has a study {name} with {found}; expected {mark}: choose another --to, or delete it "
+                f"--to has a study {name} with {got}; expected {mark}: choose another --to, or delete it "
                 "with `optuna delete-study`"
             )
         return study
@@ -99,7 +103,7 @@ def _study(summary: StudySummary, storage: optuna.storages.BaseStorage, goals: G
     return study
 
 
-def frozen(trials: Sequence[Trial], goals: Goals, layers: int = 0) -> list[FrozenTrial]:
+def frozen_trials(trials: Sequence[Trial], goals: Goals, layers: int = 0) -> list[FrozenTrial]:
     """Return the trials as Optuna's, by rising number; `layers` is the decoder's depth."""
     last = max([layers - 1, 2, *(trial.config.k2 for trial in trials)])
     depths = IntDistribution(1, last)
@@ -118,7 +122,7 @@ def _frozen(trial: Trial, dense: Trial | None, distributions: dict[str, BaseDist
     limits = goals.constraints(trial, dense) if values else {}
     seconds = trial.seconds if math.isfinite(trial.seconds) else 0.0
     ended = trial.created_at.astimezone().replace(tzinfo=None)  # Optuna's times are local and naive
-    made = optuna.trial.create_trial(
+    frozen = optuna.trial.create_trial(
         state=_state(trial, values),
         values=values,
         params={name: getattr(trial.config, name) for name in _PARAMS},
@@ -127,33 +131,21 @@ def _frozen(trial: Trial, dense: Trial | None, distributions: dict[str, BaseDist
         system_attrs={_UNNAMED: list(limits.values())} if limits else {},
         constraints=limits,
     )
-    made.datetime_start, made.datetime_complete = ended - timedelta(seconds=seconds), ended
-    return made
+    frozen.datetime_start, frozen.datetime_complete = ended - timedelta(seconds=seconds), ended
+    return frozen
 
 
 def _state(trial: Trial, values: list[float] | None) -> TrialState:
-    """Pruned also for what lacks an objective yet, such as a latency."""
+    """Return the state; a trial that lacks an objective yet, such as a latency, is pruned, too."""
     if trial.failed:
         return TrialState.FAIL
     return TrialState.COMPLETE if trial.complete and values else TrialState.PRUNED
 
 
 def _empty(value: Any) -> bool:
-    """Nothing to tell, or NaN, which JSON does not have."""
+    """Return whether there is nothing to write, or NaN, which JSON does not have."""
     return value in ("", {}) or (isinstance(value, float) and math.isnan(value))
 
 
 def _differ(one: FrozenTrial, other: FrozenTrial) -> bool:
-    return any(
-        getattr(one, name) != getattr(other, name)
-        for name in (
-            "state",
-            "values",
-            "params",
-            "distributions",
-            "user_attrs",
-            "system_attrs",
-            "datetime_start",
-            "datetime_complete",
-        )
-    )
+    return any(getattr(one, name) != getattr(other, name) for name in _COMPARED)

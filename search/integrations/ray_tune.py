@@ -1,18 +1,17 @@
 """The same search through Ray Tune, for those who already run it: a Trainable and a Searcher.
 
-    from search.tune_adapter import Plan, tuner
-    results = tuner(Plan("qwenvl", Source("pope"), budget=200)).fit()
+    from search import SearchConfig
+    from search.integrations.ray_tune import tuner
+    results = tuner(SearchConfig("qwenvl", budget=200, benchmarks=["pope"], workers=2)).fit()
 
-The study, its store and its measurements are those of `search.launch`: the same seed gives the same trials
-with one worker, and either may go on where the other stopped. Latencies are left to `search.launch`, which
-measures them where nothing else runs: the same budget there adds those of the front.
+The study, its store and its measurements are those of `search.launch`: the same seed gives the same trials with one
+worker, and either may resume what the other began. Latencies need an idle device: run `search.launch` with the same
+budget afterwards to add those of the front.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-import pickle
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -23,20 +22,18 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from himap import PruningConfig
-from objectives.data.source import Source
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.known_models import KNOWN
+from search.config import SearchConfig
 from search.errors import StudyFailedError, UsageError
-from search.inputs.questions import ask
-from search.sampling.problem import Goals
-from search.studies.lease_holder import Tenant
-from search.studies.open_studies import SPLIT, Request, open_pairs
-from search.studies.store_writer import Keeper
+from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
+from search.studies.lease_holder import LeaseHolder
+from search.studies.open_studies import open_runs
 from search.studies.study import Candidate
-from search.studies.study_run import Pair, finished_trial, reused_trial, rivals, running_trial
 from search.workers.racing import Rival
-from search.workers.trial_runner import Bench
-from storage import Trial, open_store
+from search.workers.trial_runner import TrialRunner
+from storage import open_store
+from storage.records import Measurement
 
 _RETRIES = 2
 
@@ -51,78 +48,83 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a worker measured, or the reason why not; one value for Tune too."""
+class Answer:
+    """A worker's measurement, or the reason why there is none; one value for Tune, too."""
 
-    fields: dict[str, Any] | None = field(repr=False)
+    measurement: Measurement | None = field(repr=False)
     reason: str = ""
 
 
-class Measurement(tune.Trainable):
+class TrialTrainable(tune.Trainable):
     """Measures one configuration a trial; a reused actor keeps its model and its caches."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        plan: Plan = pickle.loads(base64.b64decode(config["plan"]))
-        asked = ask(plan.source, SPLIT, plan.questions)
-        self._key = asked.key
-        weights = resolve(plan.model, plan.weights).weights
-        self._bench = Bench(weights, SPLIT, plan.questions, plan.prefix_bytes, {asked.key: asked.found})
+        """Load the model and the questions."""
+        search = SearchConfig.from_json(config["search"])
+        questions = _questions(search)
+        self._key = questions.key
+        weights = resolve(search.model, search.weights).weights
+        own = {questions.key: questions.loaded}
+        self._runner = TrialRunner(weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
         self._assignment: Assignment = config["assignment"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment."""
         self._assignment = new_config["assignment"]
         return True
 
     def step(self) -> dict[str, Any]:
-        """One trial. What goes wrong in it is its result, so that it is recorded and not tried again."""
-        given = self._assignment
+        """Measure. An error is the trial's result, so that it is recorded and not tried again."""
+        number, config, rivals = self._assignment.number, self._assignment.config, self._assignment.rivals
         try:
-            fields = self._bench.measure(self._key, given.config, given.rivals)
+            measurement, reason = self._runner.measure(self._key, config, rivals)
         except Exception as error:
-            said = (str(error).strip() or "no message").splitlines()[-1]
-            measured = Measured(None, f"{type(error).__name__}: {said}"[:500])
-            return {"number": given.number, "measured": measured, "done": True}
-        shown = {name: fields[name] for name in ("accuracy", "flops_ratio", "paper_flops")}
-        return {"number": given.number, "measured": Measured(fields), **shown, "done": True}
+            message = (str(error).strip() or "no message").splitlines()[-1]
+            answer = Answer(None, f"{type(error).__name__}: {message}"[:500])
+            return {"number": number, "answer": answer, "done": True}
+        shown = {name: getattr(measurement, name) for name in ("accuracy", "flops_ratio", "paper_flops")}
+        return {"number": number, "answer": Answer(measurement, reason), **shown, "done": True}
 
 
 class StudySearcher(Searcher):
     """Asks the stored study, and commits a result before it counts.
 
-    All its state is in the store, but for which Tune trial has which number: that is saved with the
-    experiment, so that a trial which Tune itself goes on with after a kill is not handed out again.
+    All its state is in the store, except which Tune trial has which number: that is saved with the experiment, so that
+    a trial which Tune itself resumes after a kill is not handed out again.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, search: SearchConfig) -> None:
         super().__init__()  # with a metric Tune would end the experiment at the first failed measurement
-        self._plan = plan
+        self._search = search
         self._numbers: dict[str, int] = {}
-        self._study: OpenStudy | None = None
+        self._study: TuneStudy | None = None
 
     def suggest(self, trial_id: str) -> Any:
-        """What the trial is to measure, or FINISHED, a string that Ray's own annotation leaves out."""
-        given = self._opened().hand()
-        if given is None:
+        """Return what the trial is to measure, or FINISHED, a string that Ray's own annotation leaves out."""
+        candidate = self._opened().hand_out()
+        if candidate is None:
             return Searcher.FINISHED
-        candidate, rivals = given
         self._numbers[trial_id] = candidate.number
-        return {"assignment": Assignment(candidate.number, candidate.config, rivals)}
+        return {"assignment": Assignment(candidate.number, candidate.config, candidate.rivals)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Commit the trial's result."""
         number = self._numbers.pop(trial_id, None)
-        measured = (result or {}).get("measured") or Measured(None, "the worker died")
+        answer = (result or {}).get("answer") or Answer(None, "the worker died")
         if number is not None:
-            self._opened().finish(number, measured.fields, measured.reason)
+            self._opened().finish(number, answer)
 
     def save(self, checkpoint_path: str) -> None:
+        """Save which Tune trial has which number."""
         Path(checkpoint_path).write_text(json.dumps(self._numbers))
 
     def restore(self, checkpoint_path: str) -> None:
+        """Read what `save` wrote."""
         self._numbers = json.loads(Path(checkpoint_path).read_text())
 
-    def _opened(self) -> OpenStudy:
+    def _opened(self) -> TuneStudy:
         if self._study is None:
-            self._study = OpenStudy(self._plan, set(self._numbers.values()))
+            self._study = TuneStudy(self._search, set(self._numbers.values()))
         return self._study
 
     def __getstate__(self) -> dict[str, Any]:
@@ -130,20 +132,27 @@ class StudySearcher(Searcher):
 
 
 def trainable(gpus_per_worker: float = 0) -> Any:
-    """What `tune.Tuner.restore(path, trainable())` wants."""
-    return tune.with_resources(Measurement, {"cpu": 1, "gpu": gpus_per_worker})
+    """Return what `tune.Tuner.restore(path, trainable())` takes."""
+    return tune.with_resources(TrialTrainable, {"cpu": 1, "gpu": gpus_per_worker})
 
 
-def tuner(plan: Plan, name: str = "himap", folder: Path | None = None, gpus_per_worker: float = 0) -> tune.Tuner:
-    """A Tuner that runs the plan; its own files are in `folder`/`name` (default: where Tune puts them)."""
+def tuner(search: SearchConfig, name: str = "himap", folder: Path | None = None) -> tune.Tuner:
+    """Return a Tuner that runs the search; its own files are in `folder`/`name` (default: where Tune puts them).
+
+    Raises:
+        UsageError: several benchmarks, or goals that need latencies.
+    """
+    if len(search.sources()) > 1:
+        raise UsageError("Ray Tune runs one study; expected one name in benchmarks, or search.launch")
+    if search.goals.timed:
+        raise UsageError("Ray Tune gives no idle device; expected goals without latency, or search.launch")
     return tune.Tuner(
-        trainable(gpus_per_worker),
-        # as text, for Tune may restore what is no plain value as a placeholder
-        param_space={"plan": base64.b64encode(pickle.dumps(_absolute(plan))).decode()},
+        trainable(search.gpus_per_worker or 0),
+        param_space={"search": _absolute(search).to_json()},
         tune_config=tune.TuneConfig(
-            search_alg=StudySearcher(plan),
+            search_alg=StudySearcher(search),
             num_samples=-1,  # the searcher ends it
-            max_concurrent_trials=plan.workers,
+            max_concurrent_trials=search.workers or 1,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: trial.trial_id,
         ),
@@ -157,119 +166,79 @@ def tuner(plan: Plan, name: str = "himap", folder: Path | None = None, gpus_per_
     )
 
 
-def _absolute(plan: Plan) -> Plan:
-    """The plan for workers, which Tune puts into folders of their own."""
-    asked = plan.source
-    places = {name: place.resolve() for name in ("data", "data_root") if (place := getattr(asked, name))}
-    words = {*KNOWN, "auto", "mini", "full"}
-    given = {"model": plan.model, "weights": plan.weights}
-    local: dict[str, Any] = {
-        name: str(Path(place).resolve()) for name, place in given.items() if place not in words and Path(place).is_dir()
-    }
-    return replace(plan, source=replace(asked, **places), **local)
+def _absolute(search: SearchConfig) -> SearchConfig:
+    """Return the same with absolute paths, for workers, which Tune puts into folders of their own."""
+
+    def absolute(path: str) -> str:
+        named = path in KNOWN or path in ("auto", "mini", "full")
+        return path if named or not Path(path).exists() else str(Path(path).resolve())
+
+    data, data_root = (path and absolute(path) for path in (search.data, search.data_root))
+    return replace(
+        search, model=absolute(search.model), weights=absolute(search.weights), data=data, data_root=data_root
+    )
 
 
-Given = tuple[Candidate, tuple[Rival, ...]]
+def _questions(search: SearchConfig) -> StudyQuestions:
+    (source,) = search.sources()
+    return load_study_questions(source, SPLIT, search.questions)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One study: what is asked of which weights, for how many trials, and where the store is.
+class TuneStudy:
+    """Opens the search's study in its store and holds its lease until the budget is spent.
 
-    Raises:
-        UsageError: goals that need latencies.
-    """
-
-    model: str
-    source: Source
-    budget: int
-    storage: str = "sqlite:///himap.db"
-    questions: int = 120
-    seed: int = 0
-    sampler: str = "auto"
-    workers: int = 1
-    weights: str = "auto"
-    goals: Goals = field(default_factory=Goals)
-    race: bool = True
-    prefix_bytes: int = 2**30
-
-    def __post_init__(self) -> None:
-        if self.goals.timed:
-            raise UsageError("Ray Tune gives no quiet device; expected goals without latency, or search.launch")
-
-
-class OpenStudy:
-    """Opens the plan's study in its store and holds its lease until the budget is spent.
-
-    As many candidates as there are workers are asked for ahead, as `search.driver` does to keep workers busy;
-    so both learn the same before they ask.
+    As many candidates as there are workers are asked for ahead, as the driver does to keep workers busy; so both learn
+    the same before they ask.
 
     Args:
-        resumed: numbers of trials that Tune goes on with by itself.
+        resumed: numbers of trials that Tune resumes by itself.
     """
 
-    def __init__(self, plan: Plan, resumed: Collection[int] = ()) -> None:
-        self._plan, self._store = plan, open_store(plan.storage)
-        self._tenant = Tenant(self._store).__enter__()
-        self._keeper = Keeper(self._store, self._tenant.owner)
-        asked = ask(plan.source, SPLIT, plan.questions)
-        request = Request([asked], plan.budget, plan.questions, plan.sampler, plan.seed, plan.workers, plan.goals)
-        (self._pair,) = open_pairs(self._store, resolve(plan.model, plan.weights), request, self._tenant)
+    def __init__(self, search: SearchConfig, resumed: Collection[int] = ()) -> None:
+        self._workers = search.workers or 1
+        self._store = open_store(search.storage)
+        self._holder = LeaseHolder(self._store).__enter__()
+        target = resolve(search.model, search.weights)
+        (self._run,) = open_runs(self._store, search, target, [_questions(search)], self._holder, self._workers)
         self._live: dict[int, Candidate] = {}
-        self._ahead: deque[Given] = deque()
-        for _ in self._store.running(self._pair.study_id):  # these are asked first
-            given = self._ask()
-            if given and given[0].number in resumed:
-                self._live[given[0].number] = given[0]
-            elif given:
-                self._ahead.append(given)
+        self._ahead: deque[Candidate] = deque()
+        for _ in self._store.running(self._run.study_id):  # these are asked first
+            candidate = self._ask()
+            if candidate and candidate.number in resumed:
+                self._live[candidate.number] = candidate
+            elif candidate:
+                self._ahead.append(candidate)
 
-    def hand(self) -> Given | None:
-        """A candidate and its rivals; None once the budget is spent or handed out."""
-        given = self._ahead.popleft() if self._ahead else self._ask()
-        if given is None:
+    def hand_out(self) -> Candidate | None:
+        """Return a candidate; None once the budget is spent or handed out."""
+        candidate = self._ahead.popleft() if self._ahead else self._ask()
+        if candidate is None:
             return None
-        candidate = given[0]
         self._live[candidate.number] = candidate
-        self._keeper.begin(self._pair.study_id, running_trial(candidate))
-        while len(self._ahead) < self._plan.workers and (following := self._ask()):
+        while len(self._ahead) < self._workers and (following := self._ask()):
             self._ahead.append(following)
-        return given
+        return candidate
 
-    def finish(self, number: int, fields: dict[str, Any] | None, reason: str) -> None:
-        """Commits a result; nothing for a trial that is in the store, which Tune may measure once more after
-        a kill.
+    def finish(self, number: int, answer: Answer) -> None:
+        """Commit a result; do nothing for a trial that is stored, which Tune may measure once more after a kill.
 
         Raises:
-            StudyFailedError: measurements fail one after the other.
+            StudyFailedError: the study is abandoned.
         """
         candidate = self._live.pop(number, None)
         if candidate is None:
             return
-        self._pair.running -= 1
-        self._keep(candidate, finished_trial(candidate, fields, reason))
-        if self._pair.done:
-            self._tenant.__exit__()
+        self._holder.check()
+        self._run.commit(candidate, answer.measurement, answer.reason)
+        if self._run.abandoned:
+            raise StudyFailedError(self._run.abandoned)
+        if self._run.done:
+            self._run.close()
+            self._holder.__exit__()
             self._store.close()
 
-    def _ask(self) -> Given | None:
-        pair = self._pair
-        while pair.wants:
-            candidate = pair.study.ask()
-            if candidate is None:
-                pair.exhausted = True
-            elif candidate.known is not None:
-                self._keep(candidate, reused_trial(candidate))
-            else:
-                pair.running += 1
-                return candidate, rivals(pair, candidate) if self._plan.race else ()
+    def _ask(self) -> Candidate | None:
+        while self._run.wants:
+            if (candidate := self._run.next()) is not None:
+                return candidate
         return None
-
-    def _keep(self, candidate: Candidate, trial: Trial) -> None:
-        pair: Pair = self._pair
-        self._tenant.check()
-        self._keeper.add(pair.study_id, trial)
-        pair.add(trial)
-        pair.study.tell(candidate, trial)
-        if pair.hopeless:
-            raise StudyFailedError(pair.hopeless)

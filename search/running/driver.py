@@ -2,212 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import replace
+import threading
+from collections.abc import Sequence
 
-from search.studies.lease_holder import Tenant
-from search.studies.store_writer import Keeper
-from search.studies.study import Candidate
-from search.studies.study_run import Pair, finished_trial, reused_trial, rivals, running_trial
-from search.workers.pool import Job, Outcome, Pool
-from storage import Latency, Store, Trial
-from storage.pareto import front
+from search.running.latency_timer import LatencyTimer
+from search.studies.lease_holder import LeaseHolder
+from search.studies.study_run import StudyRun
+from search.workers.jobs import Job, WorkerPool
 
-_RETRIES = 2
-_LEAD = 0.1  # of the budget; by so much a pair may be ahead of the others where caches are warm for it
+_LEAD = 0.1  # of the budget; by so much a study may be ahead of the others where caches are warm for it
 _SHORT, _LONG = 0.03, 0.5  # seconds to wait for an ask, and for a result
 
 
 class Driver:
-    """Runs pairs to their budgets on a pool; `on_trial` is called after each committed trial.
+    """Runs studies to their budgets on a pool.
 
-    Asks run in a thread of their own, so that results are committed meanwhile; what comes in while a study is
-    asked is told to it afterwards. With `race` a configuration is stopped once it surely loses to a front
-    member that costs no more. Latency is measured while nothing else runs: of fronts and landmarks at the
-    end, or, where it is an objective, of every trial in between. With a `tenant`, which holds the pairs'
-    leases, nothing is written once a lease is lost, and what is running is noted in the store.
+    Latency is measured while nothing else runs: of fronts and baselines at the end, or, where it is an objective, of
+    every trial in between.
+
+    Args:
+        holder: holds the studies' leases; the search ends once one is lost.
+        stop: once it is set nothing more is handed out.
     """
 
     def __init__(
         self,
-        store: Store,
-        pool: Pool,
-        pairs: list[Pair],
-        on_trial: Callable[[Pair, Trial], None],
-        race: bool = True,
-        tenant: Tenant | None = None,
+        pool: WorkerPool,
+        runs: Sequence[StudyRun],
+        holder: LeaseHolder | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
-        self._pool, self._pairs, self._on_trial, self._race = pool, pairs, on_trial, race
-        self._tenant = tenant
-        self._keeper = Keeper(store, tenant.owner if tenant else "")
-        self._quiet = Quiet(self._keeper, pool)
-        self._asker = ThreadPoolExecutor(1, "ask")
-        self._asking: tuple[Pair, Future[Candidate | None]] | None = None
-        self._untold: list[tuple[Pair, Candidate, Trial]] = []
-        self.stopping = False
-
-    def stop(self) -> None:
-        """Hands out nothing more; `run` returns when what is running is stored."""
-        self.stopping = True
+        self._pool, self._runs, self._holder = pool, runs, holder
+        self._stop = stop or threading.Event()
+        self._timer = LatencyTimer(pool)
 
     def run(self) -> None:
-        """Returns when every pair has spent its budget or is hopeless, or, after `stop`, when what is running
-        is stored.
+        """Return when every study has spent its budget or is abandoned, or, after a stop, when what runs is stored.
 
         Raises:
-            StoreLostError: the store stayed away for longer than `keeper.PATIENCE`.
-            LeaseLostError: another process searches one of the pairs by now.
+            StoreLostError: the store was unavailable for longer than `store_writer.PATIENCE`.
+            LeaseLostError: another process searches one of the studies by now.
         """
         try:
-            while any(not pair.done for pair in self._pairs):
-                if self._tenant is not None:
-                    self._tenant.check()
+            while any(not run.done for run in self._runs):
+                if self._holder is not None:
+                    self._holder.check()
                 self._fill()
                 if self._pool.running:
                     self._collect()
-                elif (self._asking is None or self.stopping) and not self._time():
+                elif (self._asking is None or self._stop.is_set()) and not self._timer.time_waiting(self._runs):
                     break
-            if not self.stopping:
-                for pair in self._pairs:
-                    self._quiet.finish(pair)
+            if not self._stop.is_set():
+                for run in self._runs:
+                    self._timer.finish(run)
         finally:
-            self._asker.shutdown(wait=False, cancel_futures=True)
+            for run in self._runs:
+                run.close()
+
+    @property
+    def _asking(self) -> StudyRun | None:
+        """The study whose sampler is busy; one is asked at a time."""
+        return next((run for run in self._runs if run.asking), None)
 
     def _fill(self) -> None:
-        while not self.stopping and self._pool.has_room:
-            if self._asking is None:
-                pair = None if self._quiet.due(self._pairs) else self._next()
-                if pair is None:
-                    return
-                if pair.retry:
-                    self._hand(pair, pair.retry.pop())
-                    continue
-                self._asking = pair, self._asker.submit(pair.study.ask)
-            if not self._asked():
+        while not self._stop.is_set() and self._pool.has_room:
+            run = self._asking or (None if self._timer.due(self._runs) else self._furthest_behind())
+            if run is None:
+                return
+            candidate = run.next(_SHORT)
+            if candidate is not None:
+                job = Job(run.key.questions, candidate.config, (run, candidate), candidate.rivals)
+                self._pool.submit(job)
+            elif run.asking:
                 return
 
-    def _next(self) -> Pair | None:
-        """The pair to serve: the one that is furthest behind, of those that the next worker has caches for
-        where none is far behind them."""
-        waiting = [pair for pair in self._pairs if pair.wants]
+    def _furthest_behind(self) -> StudyRun | None:
+        """Return the study to serve next.
+
+        It is the one furthest behind of those that the next worker has caches for, unless another is far behind them.
+        """
+        waiting = [run for run in self._runs if run.wants]
         if not waiting:
             return None
-        last = min(waiting, key=lambda pair: pair.progress)
-        warm = [pair for pair in waiting if self._pool.prefers(pair.key.questions)]
-        best = min(warm, key=lambda pair: pair.progress, default=last)
+        last = min(waiting, key=lambda run: run.progress)
+        warm = [run for run in waiting if self._pool.prefers(run.key.questions)]
+        best = min(warm, key=lambda run: run.progress, default=last)
         return best if best.progress <= last.progress + _LEAD else last
 
-    def _asked(self) -> bool:
-        """Takes an answer, if it is there: False if it is not."""
-        assert self._asking is not None
-        pair, answer = self._asking
-        if not wait([answer], _SHORT).done:
-            return False
-        self._asking = None
-        candidate = answer.result()
-        for each in self._untold:
-            each[0].study.tell(*each[1:])
-        self._untold.clear()
-        if candidate is None:
-            pair.exhausted = True
-        elif candidate.known is not None:
-            self._keep(pair, candidate, reused_trial(candidate))
-        else:
-            self._hand(pair, candidate)
-        return True
-
-    def _hand(self, pair: Pair, candidate: Candidate) -> None:
-        pair.running += 1
-        racing = rivals(pair, candidate) if self._race else ()
-        self._keeper.begin(pair.study_id, running_trial(candidate))
-        self._pool.submit(Job(pair.key.questions, candidate.config, (pair, candidate), racing))
-
     def _collect(self) -> None:
-        for outcome in self._pool.finished(timeout=_SHORT if self._asking else _LONG):
-            self._take(outcome)
-
-    def _take(self, outcome: Outcome) -> None:
-        pair, candidate = outcome.job.tag
-        pair.running -= 1
-        if outcome.lost and candidate.attempts < _RETRIES:
-            candidate.attempts += 1
-            pair.retry.append(candidate)
-            return
-        self._keep(pair, candidate, finished_trial(candidate, outcome.fields, outcome.reason))
-
-    def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
-        """Commits a result, then lets it count."""
-        self._keeper.add(pair.study_id, trial)
-        pair.add(trial)
-        if pair.study.goals.timed and trial.complete and not trial.latency_ms > 0:
-            pair.untimed.append((candidate, trial))
-        else:
-            self._tell(pair, candidate, trial)
-        self._on_trial(pair, trial)
-
-    def _tell(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
-        if self._asking is not None and self._asking[0] is pair:
-            self._untold.append((pair, candidate, trial))
-        else:
-            pair.study.tell(candidate, trial)
-
-    def _time(self) -> bool:
-        """Measures the latencies that studies wait for; False if there are none."""
-        waiting = [(pair, pair.untimed.pop(0)) for pair in self._pairs for _ in list(pair.untimed)]
-        for pair, (candidate, trial) in waiting:
-            self._tell(pair, candidate, self._quiet.time(pair, trial))
-        return bool(waiting)
-
-
-_AT_ONCE = 8
-
-
-class Quiet:
-    """Measures latencies on an idle pool and commits them to their trials' rows."""
-
-    def __init__(self, keeper: Keeper, pool: Pool) -> None:
-        self._keeper, self._pool = keeper, pool
-
-    def due(self, pairs: Iterable[Pair]) -> bool:
-        """Whether so many results wait for their latency that the workers should come to rest."""
-        return sum(len(pair.untimed) for pair in pairs) >= _AT_ONCE
-
-    def finish(self, pair: Pair) -> None:
-        """Times the front and the landmarks, where that was not done."""
-        for trial in untimed(pair.trials):
-            self.time(pair, trial)
-
-    def time(self, pair: Pair, trial: Trial) -> Trial:
-        """The trial with its latency, which is then stored; the trial as it was if that failed."""
-        self._pool.submit(Job(pair.key.questions, trial.config, None, timed=True))
-        outcomes: list[Outcome] = []
-        while self._pool.running:
-            outcomes += self._pool.finished(timeout=0.5)
-        fields = outcomes[0].fields
-        if not fields:
-            return trial
-        latency = Latency(**fields)
-        self._keeper.set_latency(pair.study_id, trial.number, latency)
-        timed = replace(
-            trial,
-            latency_ms=latency.median,
-            latency_low_ms=latency.low,
-            latency_high_ms=latency.high,
-            device=latency.device,
-        )
-        at = next(i for i, each in enumerate(pair.trials) if each.number == trial.number)
-        pair.trials[at] = timed
-        return timed
-
-
-def untimed(trials: list[Trial]) -> list[Trial]:
-    """Front members and landmarks without a latency."""
-    members = {trial.number for trial in front(trials)}
-    return [
-        trial
-        for trial in trials
-        if trial.complete
-        and not trial.latency_ms > 0
-        and (trial.number in members or trial.origin not in ("sampler", "warm_start"))
-    ]
+        for outcome in self._pool.finished(timeout=_LONG if self._asking is None else _SHORT):
+            run, candidate = outcome.job.tag
+            run.commit(candidate, outcome.measurement, outcome.reason, outcome.lost)

@@ -1,7 +1,8 @@
-"""Accuracy over configurations as a Gaussian process: what to expect of one, and how surely.
+"""A Gaussian process of accuracy over configurations.
 
-Two configurations are alike if each layer sees about as many image tokens, chosen by the same criteria. The
-kernel is Matérn 5/2 (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Eq. 4.17).
+Two configurations are alike if each layer sees about as many image tokens, chosen by the same criteria. The kernel is
+Matérn 5/2 (Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Eq. 4.17). Written by hand: a
+fit and a prediction take milliseconds, and the driver needs no torch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 
-_LEAST_SHAPES, _MOST_SHAPES, _SHAPES_OF_ONE = 3, 12, 400  # tried at each fit, by the number of points
+_MIN_TRIES, _MAX_TRIES, _TRIES_OF_ONE = 3, 12, 400  # kernel parameters tried at each fit, by the number of points
 _CURVE = 30.0  # from 1 to 5 % of the tokens is about as far as from 20 to 90 %
 
 
@@ -21,7 +22,7 @@ class Points:
     """N configurations.
 
     Attributes:
-        shares: (N, layers) image tokens that each layer sees, of all.
+        shares: (N, layers) part of the image tokens that each layer sees.
         shallow, deep: (N, criteria) the criterion of each cut, one-hot times how much there is to choose.
     """
 
@@ -34,44 +35,44 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Hyperparameters of a process.
+class KernelParameters:
+    """Hyperparameters of a Gaussian process.
 
     Attributes:
-        length: distance over which accuracy changes.
-        reach: depth, as a part of all layers, over which tokens cease to matter.
+        length_scale: distance over which accuracy changes.
+        depth_scale: depth, as a part of all layers, over which tokens cease to matter.
         shallow, deep: distance between two criteria of a cut.
-        noise: variance that no distance explains, as a part of all.
+        noise_variance: variance that no distance explains, as a part of all.
     """
 
-    length: float = 0.4
-    reach: float = 1.0
+    length_scale: float = 0.4
+    depth_scale: float = 1.0
     shallow: float = 0.1
     deep: float = 0.03
-    noise: float = 1e-3
+    noise_variance: float = 1e-3
 
-    def changed(self, chance: np.random.Generator) -> Shape:
-        """With another value for one of them."""
-        name = str(chance.choice(list(_CHOICES)))
-        return Shape(**asdict(self) | {name: float(chance.choice(_CHOICES[name]))})
+    def varied(self, rng: np.random.Generator) -> KernelParameters:
+        """Return a copy in which one of them has another value."""
+        name = str(rng.choice(list(_CHOICES)))
+        return KernelParameters(**asdict(self) | {name: float(rng.choice(_CHOICES[name]))})
 
 
 _CHOICES: dict[str, tuple[float, ...]] = {
-    "length": (0.1, 0.2, 0.4, 0.8, 1.6),
-    "reach": (0.15, 0.4, 1.0, 10.0),
+    "length_scale": (0.1, 0.2, 0.4, 0.8, 1.6),
+    "depth_scale": (0.15, 0.4, 1.0, 10.0),
     "shallow": (0.0, 0.03, 0.1, 0.3, 1.0),
     "deep": (0.0, 0.03, 0.1, 0.3, 1.0),
-    "noise": (1e-4, 1e-3, 1e-2, 1e-1),
+    "noise_variance": (1e-4, 1e-3, 1e-2, 1e-1),
 }
 
 
-class Process:
-    """A Gaussian process with a constant mean through N points' accuracies."""
+class GaussianProcess:
+    """A Gaussian process with a constant mean, conditioned on the accuracies of N points."""
 
-    def __init__(self, points: Points, values: np.ndarray, shape: Shape) -> None:
-        self.shape, self._features = shape, _features(points, shape)
-        matrix = _kernel(self._features, self._features)
-        matrix[np.diag_indices(len(values))] += shape.noise
+    def __init__(self, points: Points, values: np.ndarray, kernel: KernelParameters) -> None:
+        self.kernel, self._features = kernel, _features(points, kernel)
+        matrix = _correlations(self._features, self._features)
+        matrix[np.diag_indices(len(values))] += kernel.noise_variance
         self._factor = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
         ones = np.ones(len(values))
         both = np.stack([values, ones], 1)
@@ -83,41 +84,43 @@ class Process:
         # Rasmussen and Williams, Eq. 2.30, at the variance that makes it largest.
         self.likelihood = float(-(len(values) * math.log(self._variance) + determinant) / 2)
 
-    def at(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the accuracy, (N,) each."""
-        near = _kernel(_features(points, self.shape), self._features)
-        seen = solve_triangular(self._factor, near.T, lower=True, check_finite=False)
-        left = np.maximum(1 - (seen**2).sum(0), 1e-9)
+    def predict(self, points: Points) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation of the accuracy, (N,) each."""
+        near = _correlations(_features(points, self.kernel), self._features)
+        solved = solve_triangular(self._factor, near.T, lower=True, check_finite=False)
+        left = np.maximum(1 - (solved**2).sum(0), 1e-9)
         return self._mean + near @ self._weights, np.sqrt(self._variance * left)
 
 
-def _features(points: Points, shape: Shape) -> np.ndarray:
-    """(N, layers + criteria) places whose distances the kernel takes."""
+def _features(points: Points, kernel: KernelParameters) -> np.ndarray:
+    """Return the coordinates whose distances the kernel takes, (N, layers + criteria)."""
     layers = points.shares.shape[1]
-    weights = np.exp(-np.arange(layers) / (shape.reach * layers))
+    weights = np.exp(-np.arange(layers) / (kernel.depth_scale * layers))
     profile = np.log1p(_CURVE * points.shares) / math.log1p(_CURVE)
-    parts = (profile * np.sqrt(weights / weights.sum()), points.shallow * shape.shallow, points.deep * shape.deep)
-    return np.concatenate(parts, 1) / shape.length
+    parts = (profile * np.sqrt(weights / weights.sum()), points.shallow * kernel.shallow, points.deep * kernel.deep)
+    return np.concatenate(parts, 1) / kernel.length_scale
 
 
-def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """(len(left), len(right)) correlations."""
+def _correlations(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the kernel's values, (len(left), len(right))."""
     d = left @ (-2 * right.T)
     d += (left**2).sum(1)[:, None]
     d += (right**2).sum(1)
     np.maximum(d, 0, out=d)
     d *= 5
     np.sqrt(d, out=d)
-    found: np.ndarray = np.exp(-d)
-    found *= 1 + d * (1 + d / 3)
-    return found
+    values: np.ndarray = np.exp(-d)
+    values *= 1 + d * (1 + d / 3)
+    return values
 
 
-def fitted(points: Points, values: np.ndarray, shape: Shape, chance: np.random.Generator) -> Process:
-    """The likeliest of a process of this shape and some others, each beside the best so far: more of them
-    while there are few points, when a process is quickly computed and its shape least known."""
-    best = Process(points, values, shape)
-    for _ in range(min(_MOST_SHAPES, max(_LEAST_SHAPES, _SHAPES_OF_ONE // len(values)))):
-        other = Process(points, values, best.shape.changed(chance))
+def fit(points: Points, values: np.ndarray, kernel: KernelParameters, rng: np.random.Generator) -> GaussianProcess:
+    """Return the likeliest of a process with this kernel and some with varied ones.
+
+    More are tried while there are few points: then a process is cheap and its kernel least known.
+    """
+    best = GaussianProcess(points, values, kernel)
+    for _ in range(min(_MAX_TRIES, max(_MIN_TRIES, _TRIES_OF_ONE // len(values)))):
+        other = GaussianProcess(points, values, best.kernel.varied(rng))
         best = max(best, other, key=lambda process: process.likelihood)
     return best

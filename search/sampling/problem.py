@@ -1,4 +1,4 @@
-"""What a study is after: its objectives and its limits, as its sampler is told them."""
+"""What a study searches for: objectives, limits, and which sampler can take them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from search.errors import UsageError
 from storage.records import Trial
 
 FIELDS = {"accuracy": "accuracy", "flops": "flops_ratio", "paper_flops": "paper_flops", "latency": "latency_ms"}
+SAMPLERS = ("auto", "ehvi", "gp", "tpe", "nsga2", "random")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Goals:
         max_drop: accuracy that may be lost against dense, in points.
         max_flops: true FLOPs, in percent of dense.
         max_latency: milliseconds.
+
+    Raises:
+        UsageError: unknown objectives, too few or too many of them, or a negative limit.
     """
 
     objectives: tuple[str, ...] = ("accuracy", "flops")
@@ -46,27 +50,40 @@ class Goals:
 
     @property
     def directions(self) -> list[Literal["minimize", "maximize"]]:
-        """What Optuna calls them."""
+        """The objectives' directions, as Optuna takes them."""
         return ["maximize" if name == "accuracy" else "minimize" for name in self.objectives]
 
     def values(self, trial: Trial) -> list[float] | None:
-        """The objectives' values; None for a failed trial, or before its latency is measured."""
+        """Return the objectives' values; None for a failed trial, or before its latency is measured."""
         values = [float(getattr(trial, FIELDS[name])) for name in self.objectives]
         limits = self.constraints(trial, None).values()
         return None if trial.failed or not all(map(math.isfinite, [*values, *limits])) else values
 
     def constraints(self, trial: Trial, dense: Trial | None) -> dict[str, float]:
-        """By how much each limit is exceeded; at most 0 is within. Unknown before dense is measured: 0."""
-        found: dict[str, float] = {}
+        """Return by how much each limit is exceeded, 0 or less within it; 0 while dense is not measured."""
+        excess: dict[str, float] = {}
         if self.max_drop is not None:
             drop = dense.accuracy - trial.accuracy if dense is not None else self.max_drop / 100
-            found["drop"] = drop - self.max_drop / 100
+            excess["drop"] = drop - self.max_drop / 100
         if self.max_flops is not None:
-            found["flops"] = trial.flops_ratio - self.max_flops / 100
+            excess["flops"] = trial.flops_ratio - self.max_flops / 100
         if self.max_latency is not None:
-            found["latency"] = trial.latency_ms - self.max_latency
-        return found
+            excess["latency"] = trial.latency_ms - self.max_latency
+        return excess
 
     def within(self, trial: Trial, dense: Trial | None) -> bool:
-        """Whether a trial keeps all limits."""
+        """Return whether a trial keeps all limits."""
         return all(excess <= 1e-12 for excess in self.constraints(trial, dense).values())
+
+
+def check_sampler(name: str, goals: Goals) -> None:
+    """Refuse a sampler that does not exist or cannot take these objectives.
+
+    Raises:
+        UsageError: it is one of those.
+    """
+    if name not in SAMPLERS:
+        raise UsageError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
+    if name == "ehvi" and len(goals.objectives) > 2:
+        got = " ".join(goals.objectives)
+        raise UsageError(f"got --sampler ehvi with the objectives {got}; it takes two: leave one out, or use tpe")

@@ -1,4 +1,4 @@
-"""Samplers by name, and which one suits what is searched for and what an ask costs against a trial."""
+"""Samplers by name, and when a Gaussian process is affordable."""
 
 from __future__ import annotations
 
@@ -9,27 +9,16 @@ from typing import Any
 
 import optuna
 
-from search.errors import UsageError
-from search.sampling.ehvi import Beside, EHVISampler
-from search.sampling.problem import Goals
+from search.sampling.ehvi import EHVISampler, OutsideResult
+from search.sampling.problem import Goals, check_sampler
 from search.sampling.space import SearchSpace
 
-SAMPLERS = ("auto", "ehvi", "gp", "tpe", "nsga2", "random")
 _STARTUP = 20
-_GP_ASK = 0.7  # seconds; until it was measured here
+_GP_ASK = 0.7  # seconds of an ask, until it was measured here
 _SHARE = 0.25
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-
-
-def check_sampler(name: str, goals: Goals) -> None:
-    """Raises UsageError if there is no such sampler, or it cannot search for these objectives."""
-    if name not in SAMPLERS:
-        raise UsageError(f"unknown sampler {name!r}; expected one of {', '.join(SAMPLERS)}")
-    if name == "ehvi" and len(goals.objectives) > 2:
-        got = " ".join(goals.objectives)
-        raise UsageError(f"got --sampler ehvi with the objectives {got}; it takes two: leave one out, or use tpe")
 
 
 def make_sampler(
@@ -37,14 +26,14 @@ def make_sampler(
     seed: int,
     space: SearchSpace,
     goals: Goals,
-    fresh: Callable[[dict[str, Any]], bool],
-    beside: Sequence[Beside] = (),
+    is_new: Callable[[dict[str, Any]], bool],
+    outside: Sequence[OutsideResult] = (),
 ) -> optuna.samplers.BaseSampler:
-    """The sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
+    """Return the sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
 
     Args:
-        fresh: whether parameters mean a configuration that was not asked for yet.
-        beside: results outside of the space; it may grow.
+        is_new: whether parameters have an effect that no trial has had yet.
+        outside: results outside the space; the sequence may grow.
 
     Raises:
         UsageError: as `check_sampler`.
@@ -53,7 +42,7 @@ def make_sampler(
     if name == "auto":
         name = "ehvi" if len(goals.objectives) == 2 else "tpe"
     if name == "ehvi":
-        return EHVISampler(space, goals.objectives.index("accuracy"), seed, fresh, beside)
+        return EHVISampler(space, goals.objectives.index("accuracy"), seed, is_new, outside)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP)
     if name == "gp":
@@ -64,11 +53,11 @@ def make_sampler(
 
 
 def affordable(trial_seconds: Sequence[float], ask_seconds: Sequence[float], workers: int) -> bool:
-    """Whether a Gaussian process's ask takes at most a quarter of the time between two trials' ends.
+    """Return whether an ask of a Gaussian process takes at most a quarter of the time between two trials' ends.
 
     Args:
-        trial_seconds: of measured trials; without any, nothing is known and the answer is no.
-        ask_seconds: of asks to the Gaussian process so far; the last five count.
+        trial_seconds: of measured trials; without any the answer is no.
+        ask_seconds: of the Gaussian process's asks so far; the last five count.
         workers: trials that run at the same time.
     """
     if not trial_seconds:

@@ -1,4 +1,4 @@
-"""The space of configurations, and when two of them are the same."""
+"""The space of configurations, and when two of them have the same effect."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from himap import PruningConfig
+from himap.criteria import reads_seed
 
 VERSION = "two-cuts-2"
 
-# Early on, text asks the image: what instruction rows attend to, and what tells tokens apart without
-# attention. Deeper, image tokens have told each other: what they receive from each other joins in. The
-# controls (random, uniform, downsample) are measured beside the search and not searched.
+# In shallow layers text attends to the image: what instruction rows attend to, and what tells tokens apart without
+# attention. In deep layers image tokens have exchanged information, so the attention among them joins in. The
+# controls (random, uniform, downsample) are measured as baselines and not searched.
 SHALLOW = ("instruction", "last_token", "all_text", "max_head", "intra_column", "key_norm", "diversity", "duplication")
 DEEP = ("intra_column", "intra_column_mean", "instruction", "last_token", "max_head", "diversity", "duplication")
+
+EffectKey = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class SearchSpace:
     """K1 in 1..L-2, K2 in K1+1..L-1, R1 and R2 in whole percents, and a criterion for each cut.
 
-    K2 is searched as its distance from K1, so that the bounds are fixed; beyond the last layer it is clipped.
-    With steps above 1 it is a coarse grid of that: every `layer_step`-th layer and distance from 1 on, every
-    `percent_step`-th percentage from 0 on.
+    K2 is searched as its distance from K1, so that the bounds are fixed; beyond the last layer it is clipped. Steps
+    above 1 make a coarse grid: every `layer_step`-th layer and distance from 1, every `percent_step`-th percentage
+    from 0.
     """
 
     layers: int
@@ -38,6 +41,7 @@ class SearchSpace:
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
+        """The parameters with their ranges, as Optuna takes them."""
         layers = range(1, self.layers - 1, self.layer_step)
         percents = range(0, 101, self.percent_step)
         return {
@@ -49,25 +53,23 @@ class SearchSpace:
             "phi_deep": CategoricalDistribution(self.deep),
         }
 
-    def draw(self, source: random.Random) -> PruningConfig:
-        """A configuration drawn uniformly, without a sampler."""
-        params: dict[str, Any] = {}
-        for name, bounds in self.distributions.items():
-            params[name] = source.choice(choices(bounds))
-        return self.config(params)
+    def draw(self, rng: random.Random) -> PruningConfig:
+        """Return a configuration drawn uniformly at random."""
+        return self.config({name: rng.choice(choices(bounds)) for name, bounds in self.distributions.items()})
 
     def config(self, params: dict[str, Any]) -> PruningConfig:
+        """Return the configuration of these parameters."""
         k2 = min(params["k1"] + params["gap"], self.layers - 1)
         return PruningConfig(
             params["k1"], params["r1"], k2, params["r2"], params["phi_shallow"], params["phi_deep"], self.seed
         )
 
     def params(self, config: PruningConfig) -> dict[str, Any]:
-        """The reverse of `config`, also of a configuration outside of the space, such as a control.
+        """Return the parameters of a configuration, which may lie outside the space, as a control does.
 
-        The criterion of a cut that is switched off says nothing and may be any.
+        The criterion of a cut that is switched off has no effect; the first of the space stands in for it.
         """
-        r1, r2 = (int(r) if r == int(r) else r for r in (config.r1, config.r2))  # a store has 50.0
+        r1, r2 = (int(r) if r == int(r) else r for r in (config.r1, config.r2))  # a store holds 50.0
         return {
             "k1": config.k1,
             "gap": config.k2 - config.k1,
@@ -78,35 +80,35 @@ class SearchSpace:
         }
 
     def holds(self, params: dict[str, Any]) -> bool:
-        """Whether parameters lie in the space."""
+        """Return whether the parameters lie in the space."""
         return all(params[name] in choices(bounds) for name, bounds in self.distributions.items())
+
+    @staticmethod
+    def effect_key(config: PruningConfig, image_tokens: Iterable[int]) -> EffectKey:
+        """Return what a configuration does to images of these token counts: equal keys keep the same tokens.
+
+        A cut that drops nothing does not count, nor does a criterion that chooses all or nothing, nor a seed that no
+        criterion reads.
+        """
+        counts = sorted(set(image_tokens))
+        kept = [config.kept(n) for n in counts]
+        key: list[Any] = []
+        before = counts
+        for layer, criterion, after in (
+            (config.k1, config.phi_shallow, [k for k, _ in kept]),
+            (config.k2, config.phi_deep, [k for _, k in kept]),
+        ):
+            if after != before:
+                chooses = any(0 < k < n for k, n in zip(after, before, strict=True))
+                seed = config.seed if chooses and reads_seed(criterion) else None
+                key.append((layer, tuple(after), criterion if chooses else None, seed))
+            before = after
+        return tuple(key)
 
 
 def choices(bounds: BaseDistribution) -> Sequence[Any]:
-    """Every value of a parameter, in order."""
+    """Return every value of a parameter, in order."""
     if isinstance(bounds, IntDistribution):
         return range(bounds.low, bounds.high + 1, bounds.step)
     assert isinstance(bounds, CategoricalDistribution), "the space has no other kind"
     return bounds.choices
-
-
-def effective(config: PruningConfig, image_tokens: Iterable[int]) -> tuple[Any, ...]:
-    """What a configuration does to images of these token counts: equal keys keep the same tokens.
-
-    A cut that drops nothing has no part in it, nor has a criterion that chooses all or nothing, nor a seed
-    that nobody reads.
-    """
-    counts = sorted(set(image_tokens))
-    kept = [config.kept(n) for n in counts]
-    key: list[Any] = []
-    before = counts
-    for layer, criterion, after in (
-        (config.k1, config.phi_shallow, [k for k, _ in kept]),
-        (config.k2, config.phi_deep, [k for _, k in kept]),
-    ):
-        if after != before:
-            chooses = any(0 < k < n for k, n in zip(after, before, strict=True))
-            seed = config.seed if chooses and criterion == "random" else None
-            key.append((layer, tuple(after), criterion if chooses else None, seed))
-        before = after
-    return tuple(key)

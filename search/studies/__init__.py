@@ -1,1 +1,1 @@
-"""A study: what it asks, what it learns, and its place in the store."""
+"""A study: what it asks, what it learns, and how it is stored."""

@@ -1,4 +1,4 @@
-"""One launch at a time on a study: takes leases, renews them in the background, gives them back."""
+"""Holds the leases of a search: takes them, renews them in the background, releases them at the end."""
 
 from __future__ import annotations
 
@@ -10,60 +10,60 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from search.errors import StudyTakenError
+from search.errors import StudyLockedError
 from storage import Lease, LeaseLostError, StorageError, Store, StudyKey
 from storage.records import utc_now
 
-EXPIRES = 60.0  # seconds without a sign of life after which others may go on with a study
+EXPIRES = 60.0  # seconds without a renewal after which another process may take over a study
 RENEWED = 10.0
 
 
-class Tenant:
-    """The leases of this process, as a context manager that gives them back at the end.
+class LeaseHolder:
+    """Holds the leases of one process; a context manager that releases them at the end.
 
-    A lease is renewed by a thread of its own, however long trials take. One whose process is gone from this
-    machine is taken over at once, any other when it has expired.
+    A thread renews them, however long trials take. The lease of a process that has ended on this machine is taken
+    over at once, any other when it has expired.
     """
 
     def __init__(self, store: Store, expires: float = EXPIRES, renewed: float = RENEWED) -> None:
-        self._store, self._expires, self._every = store, expires, renewed
+        self._store, self._expires, self._interval = store, expires, renewed
         self.owner = uuid.uuid4().hex
         self._studies: list[int] = []
         self._lost: LeaseLostError | None = None
-        self._over = threading.Event()
-        self._renewing = threading.Thread(target=self._renew, name="leases", daemon=True)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
 
     def take(self, study_id: int, key: StudyKey) -> None:
-        """Takes the study's lease.
+        """Take the study's lease.
 
         Raises:
-            StudyTakenError: another process holds it.
+            StudyLockedError: another process holds it.
         """
-        wanted = Lease(self.owner, socket.gethostname(), os.getpid(), birth(os.getpid()))
+        wanted = Lease(self.owner, socket.gethostname(), os.getpid(), process_identity(os.getpid()))
         held = self._store.lease(study_id)
-        dead = held.owner if held is not None and gone(held) else ""
+        dead = held.owner if held is not None and has_ended(held) else ""
         lease = self._store.take(study_id, wanted, self._expires, dead)
         if lease.owner != self.owner:
-            raise StudyTakenError(_refusal(key, lease))
+            raise StudyLockedError(_refusal(key, lease))
         self._studies.append(study_id)
 
     def check(self) -> None:
-        """Raises LeaseLostError once a lease is known to be another's."""
+        """Raise LeaseLostError once a lease is known to be another process's."""
         if self._lost is not None:
             raise self._lost
 
-    def __enter__(self) -> Tenant:
-        self._renewing.start()
+    def __enter__(self) -> LeaseHolder:
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._renewing.join()
+        self._closed.set()
+        self._thread.join()
         with suppress(StorageError):  # then they expire by themselves
             self._store.release(self.owner)
 
     def _renew(self) -> None:
-        while not self._over.wait(self._every):
+        while not self._closed.wait(self._interval):
             try:
                 for study_id in tuple(self._studies):
                     self._store.renew(study_id, self.owner, self._expires)
@@ -71,13 +71,13 @@ class Tenant:
                 self._lost = error
                 return
             except StorageError:
-                continue  # the driver hears of it when it writes
+                continue  # the next write meets it, too
 
 
-def birth(pid: int) -> str:
-    """What tells this process from all others of this machine: boot, process namespace, start in clock ticks.
+def process_identity(pid: int) -> str:
+    """Return what tells a process from all others of this machine: boot, process namespace, start in clock ticks.
 
-    Empty where there is no /proc; without a third part where the process is gone.
+    Empty where there is no /proc; without the third part where the process has ended.
     """
     proc = Path("/proc")
     try:
@@ -93,10 +93,10 @@ def birth(pid: int) -> str:
     return f"{boot} {namespace} {started}".strip()
 
 
-def gone(lease: Lease) -> bool:
-    """Whether the lease's process ended on this machine; False where that cannot be told."""
+def has_ended(lease: Lease) -> bool:
+    """Return whether the lease's process ended on this machine; False where that cannot be told."""
     machine, _, started = lease.birth.rpartition(" ")
-    here = birth(lease.pid)
+    here = process_identity(lease.pid)
     return bool(started) and here.startswith(machine) and here != lease.birth
 
 
@@ -108,5 +108,5 @@ def _refusal(key: StudyKey, lease: Lease) -> str:
     return (
         f"study {key.name} is searched by process {lease.pid} on {lease.host} since {at(lease.taken_at)} "
         f"(last sign of life {at(lease.renewed_at)}); wait for it or stop it there, or choose another "
-        f"--storage or --seed; if it is dead, the same command goes on in {left:.0f} s"
+        f"--storage or --seed; if it has died, the same command resumes in {left:.0f} s"
     )

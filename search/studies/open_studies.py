@@ -1,122 +1,128 @@
-"""Opens the studies of a launch: one for each model-benchmark pair, with what is stored of them."""
+"""Opens the studies of a search, one a benchmark, with what the store holds of them and of related ones."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import Target
+from search.config import SearchConfig
 from search.inputs.baselines import baselines
-from search.inputs.questions import Asked, image_tokens
-from search.sampling.problem import Goals
-from search.sampling.space import VERSION, SearchSpace, effective
-from search.studies.lease_holder import Tenant
-from search.studies.study import Key, PairStudy
-from search.studies.study_run import Pair
+from search.inputs.questions import SPLIT, StudyQuestions, image_tokens
+from search.sampling.space import VERSION, EffectKey, SearchSpace
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Known, Study
+from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
 from storage.pareto import cheapest_within, front
 
-SPLIT = "validation"
-_TRANSFERS = 8  # of each other pair's front
+_WARM_STARTS = 8  # of each other study's front
+
+StoredStudy = tuple[StudyKey, list[Trial]]
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for: on what, how many trials a pair, on how many questions at most, after what."""
+def open_runs(
+    store: Store,
+    config: SearchConfig,
+    target: Target,
+    questions: Iterable[StudyQuestions],
+    holder: LeaseHolder | None = None,
+    workers: int = 1,
+) -> list[StudyRun]:
+    """Return a study run a benchmark; what the store already holds of it counts towards the budget.
 
-    asked: list[Asked]
-    budget: int
-    questions: int
-    sampler: str
-    seed: int
-    workers: int = 1
-    goals: Goals = field(default_factory=Goals)
-
-
-def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | None = None) -> list[Pair]:
-    """A pair per benchmark; what the store already holds of it counts towards the budget.
-
-    A tenant takes each study before it is read, so that nobody else adds to it.
+    Args:
+        holder: takes the lease of each study before it is read, so that nobody else adds to it.
+        workers: trials that will run at the same time.
 
     Raises:
-        StudyTakenError: another process searches one of them.
+        StudyLockedError: another process searches one of them.
+        UsageError: the model cannot take an image.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(asked, image_tokens(target.weights, asked)) for asked in request.asked]
-    return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
+    counted = [(part, image_tokens(target.weights, part)) for part in questions]
+    return [_open(store, config, target, part, tokens, others, holder, workers) for part, tokens in counted]
 
 
 def _open(
     store: Store,
+    config: SearchConfig,
     target: Target,
-    asked: Asked,
+    questions: StudyQuestions,
     tokens: list[int],
-    request: Request,
-    others: list[tuple[StudyKey, list[Trial]]],
-    tenant: Tenant | None,
-) -> Pair:
-    found, seed = asked.found, request.seed
-    key = StudyKey(target.name, target.digest, found.name, SPLIT, asked.n, seed, VERSION, found.digest)
+    others: list[StoredStudy],
+    holder: LeaseHolder | None,
+    workers: int,
+) -> StudyRun:
+    loaded, seed = questions.loaded, config.seed
+    key = StudyKey(target.name, target.digest, loaded.name, SPLIT, questions.n, seed, VERSION, loaded.digest)
     study_id = store.study(key, target.family, target.shape.layers)
-    if tenant is not None:
-        tenant.take(study_id, key)
-    if asked.record is not None:
-        store.set_questions(study_id, asked.record)
+    if holder is not None:
+        holder.take(study_id, key)
+    if questions.record is not None:
+        store.set_questions(study_id, questions.record)
     stored = store.trials(study_id)
-    study = PairStudy(
-        SearchSpace(target.shape.layers, request.seed),
+    study = Study(
+        SearchSpace(target.shape.layers, config.seed),
         baselines(target),
         tokens,
-        request.sampler,
-        request.seed,
+        config.sampler,
+        config.seed,
         stored,
-        goals=request.goals,
-        transfers=transfers(key, others),
-        known=measured(key, others, tokens),
-        workers=request.workers,
+        goals=config.goals,
+        warm_starts=warm_starts(key, others),
+        known=known_results(key, others, tokens),
+        workers=workers,
         unfinished=store.running(study_id),
     )
-    return Pair(key, study_id, study, request.budget, stored, asked=asked, family=target.family)
+    writer = StoreWriter(store, holder.owner if holder else "")
+    source_record, family = questions.record, target.family
+    return StudyRun(
+        key, study_id, study, config.budget, stored, writer, race=config.race, source=source_record, family=family
+    )
 
 
-def measured(
-    key: StudyKey, others: list[tuple[StudyKey, list[Trial]]], image_tokens: list[int]
-) -> dict[Key, tuple[str, Trial]]:
-    """What other studies measured of the same weights on the same questions, by what it does.
+def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, Known]:
+    """Return what other studies measured of the same weights on the same questions, by effect.
 
-    Latencies of another version of the space stay behind: they were not always measured in quiet.
+    Latencies of another version of the space are left out: not all of them were measured on an idle device.
     """
-    asked = (key.questions, key.split, key.n_questions)
+    same = (key.questions, key.split, key.n_questions)
     return {
-        effective(trial.config, image_tokens): (
-            trial.parent or _named(other, trial),
+        SearchSpace.effect_key(trial.config, image_tokens): (
+            trial.parent or _name(other, trial),
             trial if other.space == key.space else replace(trial, latency_ms=math.nan),
         )
         for other, trials in others
-        if other != key and (other.questions, other.split, other.n_questions) == asked
+        if other != key and (other.questions, other.split, other.n_questions) == same
         for trial in trials
         if trial.complete
     }
 
 
-def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list[tuple[PruningConfig, str]]:
-    """What other benchmarks found, and where: first of each the cheapest within one point of its dense, so
-    that settings can be compared across pairs; then some members of each front, spread over its costs."""
-    best: list[tuple[PruningConfig, str]] = []
-    found: list[tuple[PruningConfig, str]] = []
+def warm_starts(key: StudyKey, others: list[StoredStudy]) -> list[tuple[PruningConfig, str]]:
+    """Return configurations from the fronts of other benchmarks, each with the name of its trial.
+
+    First the cheapest within one point of dense of each benchmark, so that settings can be compared across studies;
+    then some members of each front, spread over its costs.
+    """
+    cheapest: list[tuple[PruningConfig, str]] = []
+    spread: list[tuple[PruningConfig, str]] = []
     for other, trials in others:
         members = front(trials)
         if other.questions == key.questions or not members:
             continue
-        step = max(1, len(members) / _TRANSFERS)
-        chosen = [members[int(i * step)] for i in range(min(_TRANSFERS, len(members)))]
-        found += [(trial.config, _named(other, trial)) for trial in chosen]
+        step = max(1, len(members) / _WARM_STARTS)
+        chosen = [members[int(i * step)] for i in range(min(_WARM_STARTS, len(members)))]
+        spread += [(trial.config, _name(other, trial)) for trial in chosen]
         dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
-        cheapest = cheapest_within(members, dense)
-        best += [(cheapest.config, _named(other, cheapest))] if cheapest is not None else []
-    return list(dict(best + found).items())
+        best = cheapest_within(members, dense)
+        cheapest += [(best.config, _name(other, best))] if best is not None else []
+    return list(dict(cheapest + spread).items())
 
 
-def _named(key: StudyKey, trial: Trial) -> str:
+def _name(key: StudyKey, trial: Trial) -> str:
     return f"study {key.name}, trial {trial.number}"

@@ -1,4 +1,4 @@
-"""Writes what the driver commits, and waits for a store that is away: a restart, a lock, a full disk."""
+"""Writes the results of a search, and waits while the store is unavailable: a restart, a lock, a full disk."""
 
 from __future__ import annotations
 
@@ -14,65 +14,65 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
-    """Commits to a store in the name of the lease's `owner`, each thing once.
+class StoreWriter:
+    """Commits to a store on behalf of a lease's `owner`, each record once.
 
-    A write that fails since the store is away is tried again, with growing pauses, for `patience` seconds;
-    whether an interrupted one went through is looked up, so that nothing is written twice. Without an owner
-    there is no lease to check.
+    A write that fails because the store is unavailable is tried again, with growing pauses, for `patience` seconds.
+    Whether an interrupted write went through is looked up, so that nothing is written twice. Without an owner there
+    is no lease to check.
     """
 
     def __init__(self, store: Store, owner: str = "", patience: float = PATIENCE) -> None:
         self._store, self._owner, self._patience = store, (owner,) if owner else (), patience
 
     def add(self, study_id: int, trial: Trial) -> None:
-        """Commits a trial.
+        """Commit a trial.
 
         Raises:
-            StoreLostError: the store stayed away.
-            LeaseLostError: the study is another process's by now.
+            StoreLostError: the store was unavailable for too long.
+            LeaseLostError: another process searches the study by now.
             DuplicateTrialError: the study has another trial of this number.
         """
-        self._until(lambda again: self._add(study_id, trial, again))
+        self._retry(lambda repeated: self._add(study_id, trial, repeated))
 
-    def _add(self, study_id: int, trial: Trial, again: bool) -> None:
+    def _add(self, study_id: int, trial: Trial, repeated: bool) -> None:
         try:
             self._store.add(study_id, trial, *self._owner)
         except DuplicateTrialError:
-            if not again or not self._holds(study_id, trial):
+            if not repeated or not self._holds(study_id, trial):
                 raise
 
     def _holds(self, study_id: int, trial: Trial) -> bool:
-        stored = {each.number: each for each in self._store.trials(study_id, scores=False)}
-        return stored[trial.number].created_at == trial.created_at
+        stored = self._store.trials(study_id, scores=False)
+        return any((t.number, t.created_at) == (trial.number, trial.created_at) for t in stored)
 
     def set_latency(self, study_id: int, number: int, latency: Latency) -> None:
-        """Commits the latency of a stored trial. Raises as `add`."""
-        self._until(lambda _: self._store.set_latency(study_id, number, latency, *self._owner))
+        """Commit the latency of a stored trial; raise as `add`."""
+        self._retry(lambda _: self._store.set_latency(study_id, number, latency, *self._owner))
 
     def begin(self, study_id: int, running: RunningTrial) -> None:
-        """Commits that a trial is handed out; nothing without an owner. Raises as `add`."""
+        """Commit that a trial is handed out, or nothing without an owner; raise as `add`."""
         if self._owner:
-            self._until(lambda _: self._store.begin(study_id, running, *self._owner))
+            self._retry(lambda _: self._store.begin(study_id, running, *self._owner))
 
-    def _until(self, write: Callable[[bool], None]) -> None:
-        """Writes; the argument says whether it was tried before."""
-        began, pause, again = time.monotonic(), _FIRST_PAUSE, False
+    def _retry(self, write: Callable[[bool], None]) -> None:
+        """Call `write` until it succeeds; its argument says whether it was called before."""
+        start, pause, repeated = time.monotonic(), _FIRST_PAUSE, False
         while True:
             try:
-                write(again)
+                write(repeated)
                 break
             except StoreUnavailableError as error:
-                waited = time.monotonic() - began
+                waited = time.monotonic() - start
                 if waited + pause > self._patience:
                     raise StoreLostError(_lost(error, waited)) from error
-                if not again:
+                if not repeated:
                     _log.warning("%s; trying again for up to %.0f s", error, self._patience)
-            again = True
+            repeated = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        if again:
-            _log.warning("the store is back after %.1f s, nothing was lost", time.monotonic() - began)
+        if repeated:
+            _log.warning("the store is back after %.1f s, nothing was lost", time.monotonic() - start)
 
 
 def _lost(error: StorageError, waited: float) -> str:

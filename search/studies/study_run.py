@@ -1,98 +1,225 @@
-"""A model-benchmark pair in progress."""
+"""A study in progress: one way to the next candidate, and one way from a result to a stored trial."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 from objectives.provenance import commit, versions
-from search.inputs.questions import Asked
-from search.studies.study import Candidate, PairStudy
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
-from storage import QuestionSource, RecordError, RunningTrial, StudyKey, Trial
+from storage import Latency, QuestionSource, RecordError, RunningTrial, StudyKey, Trial
 from storage.pareto import front
-from storage.records import utc_now
+from storage.records import Measurement, latency_fields, utc_now
 
-_FAILURES_IN_A_ROW = 8
+_RETRIES = 2  # of a candidate that was lost with its worker
+_MAX_FAILURES = 8  # in a row, after which a study is abandoned
 
 
-@dataclass
-class Pair:
-    """A model-benchmark pair in progress: its study, its stored trials and what is being measured.
+class StudyRun:
+    """A study in progress: what is stored of it, what is running, and what its sampler has learned.
 
-    `untimed` are results that the study is told once their latency is measured, `asked` the questions.
-    `hopeless` says why it was given up: its measurements failed, one after the other.
+    Asks run in a thread, so that results can be committed meanwhile; the sampler learns them once it has answered.
+
+    Args:
+        trials: what the store holds of the study.
+        race: whether candidates race against the front.
+        source: where the questions come from, if they are not embedded.
+        family: transformers class of the model; "" where unknown.
+        on_trial: called after each committed trial.
+
+    Attributes:
+        exhausted: whether no configuration with a new effect is left.
+        abandoned: why the study was abandoned: its measurements failed, one after the other; "" if it was not.
     """
 
-    key: StudyKey
-    study_id: int
-    study: PairStudy
-    budget: int
-    trials: list[Trial]
-    running: int = 0
-    exhausted: bool = False
-    retry: list[Candidate] = field(default_factory=list)
-    untimed: list[tuple[Candidate, Trial]] = field(default_factory=list)
-    asked: Asked | None = None
-    family: str = ""
-    hopeless: str = ""
-    _failures: int = 0
-
-    def add(self, trial: Trial) -> None:
-        """A stored trial; the pair is given up after too many failures in a row."""
-        self.trials.append(trial)
-        self._failures = self._failures + 1 if trial.failed else 0
-        if self._failures >= _FAILURES_IN_A_ROW:
-            self.hopeless = (
-                f"{self.key.questions}: the last {self._failures} measurements failed, the last one with: "
-                f"{trial.reason}; what was measured is stored, and the same command goes on from there"
-            )
+    def __init__(
+        self,
+        key: StudyKey,
+        study_id: int,
+        study: Study,
+        budget: int,
+        trials: list[Trial],
+        writer: StoreWriter,
+        *,
+        race: bool = True,
+        source: QuestionSource | None = None,
+        family: str = "",
+        on_trial: Callable[[StudyRun, Trial], None] | None = None,
+    ) -> None:
+        self.key, self.study_id, self.study, self.budget, self.trials = key, study_id, study, budget, trials
+        self.source, self.family, self.on_trial = source, family, on_trial
+        self.exhausted, self.abandoned = False, ""
+        self._writer, self._race = writer, race
+        self._running = self._failures = 0
+        self._retries: list[Candidate] = []
+        self._untimed: dict[int, Candidate] = {}
+        self._pending: list[tuple[Candidate, Trial]] = []
+        self._asker = ThreadPoolExecutor(1, "ask")
+        self._answer: Future[Candidate | None] | None = None
 
     @property
-    def sources(self) -> dict[str, QuestionSource]:
+    def sources(self) -> Mapping[str, QuestionSource]:
         """Where the questions come from, by benchmark, if they are not embedded."""
-        record = None if self.asked is None else self.asked.record
-        return {} if record is None else {self.key.questions: record}
+        return {} if self.source is None else {self.key.questions: self.source}
 
     @property
     def wants(self) -> bool:
         """Whether another candidate should be handed out."""
-        if self.hopeless:
+        if self.abandoned:
             return False
-        return bool(self.retry) or (not self.exhausted and len(self.trials) + self.running < self.budget)
+        return bool(self._retries) or (not self.exhausted and len(self.trials) + self._running < self.budget)
+
+    @property
+    def asking(self) -> bool:
+        """Whether the sampler is busy with an answer."""
+        return self._answer is not None
+
+    @property
+    def untimed(self) -> list[Trial]:
+        """Trials that the sampler learns once their latency is measured."""
+        return [trial for trial in self.trials if trial.number in self._untimed]
 
     @property
     def done(self) -> bool:
-        return not self.wants and not self.running and not self.untimed
+        """Whether nothing is left to do or to wait for."""
+        return not self.wants and not self._running and not self._untimed
 
     @property
     def progress(self) -> float:
-        """Part of the budget that is spent or being spent."""
-        return (len(self.trials) + self.running) / self.budget
+        """The part of the budget that is spent or being spent."""
+        return (len(self.trials) + self._running) / self.budget
+
+    def next(self, timeout: float | None = None) -> Candidate | None:
+        """Return the next candidate to measure; from then on it is running, and the store knows it.
+
+        Candidates that were lost with a worker come first, then what the study asks for. A candidate whose result is
+        known is committed at once.
+
+        Returns:
+            None if a known result was committed, nothing new is left, or the sampler is still `asking`.
+        """
+        if self._answer is None:
+            if self._retries:
+                return self._begin(self._retries.pop())
+            self._answer = self._asker.submit(self.study.ask)
+        if not wait([self._answer], timeout).done:
+            return None
+        candidate, self._answer = self._answer.result(), None
+        for observation in self._pending:
+            self.study.tell(*observation)
+        self._pending.clear()
+        if candidate is None:
+            self.exhausted = True
+        elif candidate.known is not None:
+            self._keep(candidate, _reused(candidate, *candidate.known))
+        else:
+            return self._begin(candidate)
+        return None
+
+    def commit(
+        self, candidate: Candidate, measurement: Measurement | None, reason: str = "", lost: bool = False
+    ) -> None:
+        """Take the result of a running candidate: write it, count it and tell the sampler.
+
+        Args:
+            measurement: None for a failure; with a `reason` that of a pruned trial.
+            lost: the worker died with it, so it is measured again, twice at most.
+
+        Raises:
+            StoreLostError: the store was unavailable for too long; the result does not count.
+            LeaseLostError: another process searches the study by now.
+        """
+        self._running -= 1
+        if lost and candidate.attempts < _RETRIES:
+            candidate.attempts += 1
+            self._retries.append(candidate)
+        else:
+            self._keep(candidate, trial_of(candidate, measurement, reason))
+
+    def commit_latency(self, trial: Trial, latency: Latency | None) -> None:
+        """Write the latency of a stored trial, and tell the sampler if it waits for it; None for a failure."""
+        if latency is not None:
+            self._writer.set_latency(self.study_id, trial.number, latency)
+            index = [stored.number for stored in self.trials].index(trial.number)
+            self.trials[index] = trial = replace(trial, **latency_fields(latency))
+        candidate = self._untimed.pop(trial.number, None)
+        if candidate is not None:
+            self._tell(candidate, trial)
+
+    def close(self) -> None:
+        """Stop asking."""
+        self._asker.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, candidate: Candidate) -> Candidate:
+        self._running += 1
+        candidate.rivals = self._rivals(candidate)
+        begun = RunningTrial(candidate.number, candidate.origin, candidate.config, candidate.parent, candidate.attempts)
+        self._writer.begin(self.study_id, begun)
+        return candidate
+
+    def _keep(self, candidate: Candidate, trial: Trial) -> None:
+        """Write a trial, then let it count; too many failures in a row end the study."""
+        self._writer.add(self.study_id, trial)
+        self.trials.append(trial)
+        self._failures = self._failures + 1 if trial.failed else 0
+        if self._failures >= _MAX_FAILURES:
+            self.abandoned = (
+                f"{self.key.questions}: the last {self._failures} measurements failed, the last one with: "
+                f"{trial.reason}; what was measured is stored, and the same command resumes from there"
+            )
+        if self.study.goals.timed and trial.complete and not trial.latency_ms > 0:
+            self._untimed[trial.number] = candidate
+        else:
+            self._tell(candidate, trial)
+        if self.on_trial is not None:
+            self.on_trial(self, trial)
+
+    def _tell(self, candidate: Candidate, trial: Trial) -> None:
+        if self.asking:
+            self._pending.append((candidate, trial))
+        else:
+            self.study.tell(candidate, trial)
+
+    def _rivals(self, candidate: Candidate) -> tuple[Rival, ...]:
+        """Return the front members that the candidate races against; none where it is measured to its end."""
+        if not self._race or candidate.origin not in ("sampler", "warm_start") or self.study.goals.timed:
+            return ()
+        return tuple(
+            Rival(t.number, t.flops, t.paper_flops, t.scores)
+            for t in front(self.trials)
+            if t.scores and t.n == len(t.scores)
+        )
 
 
-def finished_trial(candidate: Candidate, fields: dict[str, Any] | None, reason: str = "") -> Trial:
-    """The row of a measurement, or without `fields` of a failure; a measurement that makes no sense, such as
-    a NaN, is a failure too."""
-    try:
-        return _row(candidate, {"state": "complete", **fields} if fields else _failure(reason))
-    except RecordError as error:
-        return _row(candidate, _failure(f"the worker returned nonsense: {error}"))
+def trial_of(candidate: Candidate, measurement: Measurement | None, reason: str = "") -> Trial:
+    """Return the record of a candidate's result.
+
+    A measurement with a reason is that of a pruned trial. Without a measurement, or with one that makes no sense,
+    such as NaN, the trial has failed.
+    """
+    if measurement is not None:
+        fields = {**vars(measurement), "state": "pruned" if reason else "complete", "reason": reason}
+        try:
+            return _record(candidate, fields)
+        except RecordError as error:
+            reason = f"the worker returned nonsense: {error}"
+    return _record(candidate, {"state": "failed", "reason": reason})
 
 
-def running_trial(candidate: Candidate) -> RunningTrial:
-    """What is noted of a candidate while it runs."""
-    return RunningTrial(
-        candidate.number, candidate.origin, candidate.config, parent=candidate.source, attempts=candidate.attempts
-    )
+def _record(candidate: Candidate, fields: dict[str, Any]) -> Trial:
+    own = {"number": candidate.number, "origin": candidate.origin, "config": candidate.config}
+    now = {"versions": versions(), "commit": commit(), "created_at": utc_now()}
+    return Trial(**{**fields, **own, **now, "parent": candidate.parent})
 
 
-def reused_trial(candidate: Candidate) -> Trial:
-    """The row of a measurement of the same from another study, which took no time here."""
-    assert candidate.known is not None
-    parent, trial = candidate.known
+def _reused(candidate: Candidate, parent: str, known: Trial) -> Trial:
+    """Return the record of a measurement of another study, which took no time here."""
     return replace(
-        trial,
+        known,
         config=candidate.config,
         number=candidate.number,
         origin=candidate.origin,
@@ -100,32 +227,4 @@ def reused_trial(candidate: Candidate) -> Trial:
         reused=True,
         seconds=0.0,
         created_at=utc_now(),
-    )
-
-
-def rivals(pair: Pair, candidate: Candidate) -> tuple[Rival, ...]:
-    """Front members that the candidate races against; none where it has to be measured to the end."""
-    if candidate.origin not in ("sampler", "warm_start") or pair.study.goals.timed:
-        return ()
-    return tuple(
-        Rival(t.number, t.flops, t.paper_flops, t.scores)
-        for t in front(pair.trials)
-        if t.scores and t.n == len(t.scores)
-    )
-
-
-def _failure(reason: str) -> dict[str, Any]:
-    return {"state": "failed", "reason": reason}
-
-
-def _row(candidate: Candidate, fields: dict[str, Any]) -> Trial:
-    return Trial(
-        number=candidate.number,
-        origin=candidate.origin,
-        config=candidate.config,
-        parent=candidate.source,
-        versions=versions(),
-        commit=commit(),
-        created_at=utc_now(),
-        **fields,
     )

@@ -1,4 +1,4 @@
-"""Where workers run: Ray on this machine, or a Ray cluster to join; how many it holds."""
+"""Where workers run: Ray on this machine, or a Ray cluster to join; how many workers it holds."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _STARTS = 3  # of Ray, before it is given up
 class Cluster:
     """The machines that workers run on.
 
-    Without an `address` Ray is started on this machine for one search, and stopped with it. With one the
-    search joins the cluster there and at the end only leaves it: its own workers end, nothing else does.
+    Without an `address` Ray is started on this machine for one search, and stopped with it. With one the search joins
+    the cluster there and at the end leaves it: its own workers end, nothing else does.
 
     Args:
         address: HOST:PORT of the cluster's head, ray://HOST:PORT, or auto for one on this machine.
-        gpus_per_worker: a part of one GPU, or whole GPUs; None takes one where there are GPUs.
+        gpus_per_worker: a part of one GPU, or whole GPUs; None takes 1 where there are GPUs.
 
-    `growing` says that nodes which join later get workers too: where nobody asked for a number of workers.
+    Attributes:
+        growing: whether nodes that join later get workers too: where no number of workers was requested.
 
     Raises:
-        UsageError: GPUs that Ray cannot share out.
+        UsageError: a number of GPUs that Ray cannot assign.
     """
 
     address: str | None = None
@@ -45,28 +46,26 @@ class Cluster:
         if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
             raise UsageError(f"got --gpus-per-worker {gpus:g}; expected a part from 0 to 1, or whole GPUs")
 
-    def workers(self, asked: int | None) -> int:
-        """How many workers to start: as many as asked for, else as many as there is room for.
-
-        Joins the cluster, if there is one to join.
+    def workers(self, requested: int | None) -> int:
+        """Return how many workers to start: as many as requested, else as many as fit; join the cluster, if any.
 
         Raises:
             UsageError: more than there is room for.
             WorkersLostError: the cluster cannot be joined.
         """
         self._join()
-        self.growing = asked is None and self.address is not None
-        room, has = self.room(), self._has()
-        if asked is None and room:
+        self.growing = requested is None and self.address is not None
+        room, capacity = self.room(), self._capacity()
+        if requested is None and room:
             return room
-        if asked is None or not 1 <= asked <= room:
-            got = f"got --workers {asked}" if asked is not None else "there is no room for a worker"
-            wanted = f"expected 1 to {room}" if room else "expected fewer --gpus-per-worker"
-            raise UsageError(f"{got}; {has}, {wanted}")
-        return asked
+        if requested is None or not 1 <= requested <= room:
+            got = f"got --workers {requested}" if requested is not None else "there is no room for a worker"
+            expected = f"expected 1 to {room}" if room else "expected fewer --gpus-per-worker"
+            raise UsageError(f"{got}; {capacity}, {expected}")
+        return requested
 
     def room(self) -> int:
-        """How many workers fit, whoever else is there."""
+        """Return how many workers fit, whoever else uses the machines."""
         return sum(fit(node.get("CPU", 0), node.get("GPU", 0), self.gpus) for node in self._nodes())
 
     @property
@@ -83,7 +82,7 @@ class Cluster:
         self.leave()
 
     def start(self, workers: int) -> None:
-        """Starts Ray on this machine, unless a cluster was joined."""
+        """Start Ray on this machine, unless a cluster was joined."""
         logging.getLogger("ray").setLevel(logging.ERROR)
         for left in range(_STARTS if self.address is None else 0, 0, -1):
             self._connected = True
@@ -97,21 +96,21 @@ class Cluster:
                     object_store_memory=_OBJECT_STORE_BYTES,
                 )
                 return
-            except Exception:  # Ray gives its processes half a minute, too little on a machine in a rush
+            except Exception:  # Ray gives its processes half a minute, too little on a busy machine
                 ray.shutdown()
                 if left == 1:
                     raise
 
     @property
     def broken(self) -> bool:
-        """Whether Ray's own processes on this machine died, of a Ray that was started here."""
-        node = getattr(ray._private.worker, "_global_node", None)  # Ray has no public word for it
+        """Whether processes of a Ray that was started here have died."""
+        node = getattr(ray._private.worker, "_global_node", None)  # Ray has no public way to ask
         if self.address is not None or node is None:
             return False
         return any(kind in ("raylet", "gcs_server") for kind, _ in node.dead_processes())
 
     def leave(self) -> None:
-        """Stops what was started, or leaves what was joined; nothing where that was done."""
+        """Stop the Ray that was started, or leave the cluster that was joined; do nothing the second time."""
         if self._connected:
             self._connected = False
             ray.shutdown()
@@ -121,37 +120,37 @@ class Cluster:
             return
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:
-            _knock(self.address)
+            _check_listening(self.address)
             self._connected = True
             ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         except Exception as error:  # Ray raises a bare one for much of what can go wrong here
             self.leave()
-            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            message = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WorkersLostError(
-                f"cannot join a Ray cluster at {self.address}: {said}; expected HOST:PORT as told by "
+                f"cannot join a Ray cluster at {self.address}: {message}; expected HOST:PORT as printed by "
                 "`ray start --head`, and the same versions of Ray and Python there and here"
             ) from error
 
     def _nodes(self) -> list[Mapping[str, float]]:
-        """Resources of each node; of this machine as many CPUs as cores, or as many as its GPUs need."""
+        """Return the resources of each node; of this machine its cores, or as many CPUs as its GPUs need."""
         if self.address is not None:
             return [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = torch.cuda.device_count()
         cores = float("inf") if gpus and self.gpus_per_worker != 0 else os.cpu_count() or 1
         return [{"CPU": cores, "GPU": gpus}]
 
-    def _has(self) -> str:
+    def _capacity(self) -> str:
         nodes = self._nodes()
         cpus, gpus = (_total(nodes, name) for name in ("CPU", "GPU"))
         if self.address is None:
             return f"this machine has {gpus} GPU(s)" if self.gpus else f"this machine has {cpus} core(s)"
-        has = f"{len(nodes)} node(s), {cpus} CPU(s) and {gpus} GPU(s)"
+        held = f"{len(nodes)} node(s), {cpus} CPU(s) and {gpus} GPU(s)"
         needs = f"a worker needs 1 CPU and {self.gpus:g} GPU(s)" if self.gpus else "a worker needs 1 CPU"
-        return f"the cluster at {self.address} has {has}, {needs}"
+        return f"the cluster at {self.address} has {held}, {needs}"
 
 
 def fit(cpus: float, gpus: float, gpus_each: float) -> int:
-    """How many workers of one CPU and so many GPUs a node holds; a worker's part is of one GPU alone."""
+    """Return how many workers of one CPU and so many GPUs a node holds; a part of a GPU is of one GPU alone."""
     if gpus_each == 0:
         return int(cpus)
     held = int(gpus) * int(1 / gpus_each + 1e-9) if gpus_each <= 1 else int(gpus // gpus_each)
@@ -163,8 +162,8 @@ def _total(nodes: Iterable[Mapping[str, float]], name: str) -> int | float:
     return int(total) if total < float("inf") else total
 
 
-def _knock(address: str) -> None:
-    """Raises OSError where nobody listens; Ray itself would try for a minute."""
+def _check_listening(address: str) -> None:
+    """Raise OSError where nothing listens; Ray itself would try for a minute."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()

@@ -1,11 +1,11 @@
-"""Gives up a configuration once it is surely less accurate than one that costs no more.
+"""Prunes a configuration once it is almost surely less accurate than one that costs no more.
 
-Both answer the same questions in the same shuffled order, so the questions asked are a sample without
-replacement of all differences between their scores. Betting against "it is at least as good on all questions"
-multiplies a stake that, were that so, would exceed 1/α at any time with probability at most α (Waudby-Smith
-and Ramdas, "Estimating means of bounded random variables by betting", 2024; Ville's inequality). With several
-rivals α is shared among them. Questions of one group (POPE's and MME's pairs) are asked side by side: there
-the groups are the sample, and a group's sum is what is bet on.
+Both answer the same questions in the same shuffled order, so the questions asked are a sample without replacement of
+all differences between their scores. Betting against the hypothesis "it is at least as good on all questions" grows a
+capital that, under that hypothesis, exceeds 1/α at any time with probability at most α (Waudby-Smith and Ramdas,
+"Estimating means of bounded random variables by betting", 2024; Ville's inequality). Several rivals share α. Questions
+of one group (POPE's and MME's pairs) are asked side by side: there the groups are the sample, and the bets are on a
+group's sum.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ import numpy as np
 FALSE_STOPS = 0.05
 _RIVALS = 3
 _EXACT = 1e-9
-# Parts of the largest allowed stake; the bets run side by side, since the best one is not known beforehand.
-_STAKES = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
+# Parts of the largest allowed bet; they run side by side, since the best one is not known beforehand.
+_BETS = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
 
 
 @dataclass(frozen=True)
 class Rival:
-    """A front member: its trial number, what it costs and its score on every question, in question order."""
+    """A front member: its trial number, its costs and its score on every question, in question order."""
 
     number: int
     flops: float
@@ -34,14 +34,16 @@ class Rival:
 
 
 class Race:
-    """Decides for one configuration after each chunk of questions whether it goes on.
+    """Decides after each chunk of questions whether to prune a configuration.
 
     Args:
-        rivals: measured front members; those that cost more take no part, and of the others only the most
-            accurate.
+        rivals: measured front members; those that cost more take no part, and of the others only the most accurate.
         flops, paper_flops: of the configuration.
-        groups: for each question what it belongs to; without, each stands alone.
-        false_stops: probability of giving up a configuration that is as good as every rival, at most.
+        groups: the group of each question; without it each question stands alone.
+        false_stops: probability, at most, of pruning a configuration that is as good as every rival.
+
+    Attributes:
+        reason: why the configuration was pruned; "" if it was not.
     """
 
     def __init__(
@@ -61,49 +63,51 @@ class Race:
         self._number, self._largest = len(sizes), max(sizes.values(), default=1)
         self.reason = ""
 
-    def __call__(self, asked: Sequence[int], scores: Sequence[float]) -> bool:
-        """Whether to stop; `reason` then says why.
+    def __call__(self, indices: Sequence[int], scores: Sequence[float]) -> bool:
+        """Return whether to prune.
 
         Args:
-            asked: questions so far, in the order asked: groups in random order, each of them whole.
+            indices: of the questions so far, in the order asked: groups in random order, each of them whole.
             scores: one in [0, 1] for each.
         """
         for rival in self._rivals:
-            theirs = np.array([rival.scores[i] for i in asked])
-            gains, n = self._units(asked, theirs - np.asarray(scores))
-            if stake(gains, n or len(rival.scores)) >= self._limit:
+            theirs = np.array([rival.scores[i] for i in indices])
+            gains, n = self._units(indices, theirs - np.asarray(scores))
+            if capital(gains, n or len(rival.scores)) >= self._limit:
                 self.reason = (
                     f"less accurate than trial {rival.number}, which costs no more, "
-                    f"after {len(asked)} of {len(rival.scores)} questions"
+                    f"after {len(indices)} of {len(rival.scores)} questions"
                 )
                 return True
         return False
 
-    def _units(self, asked: Sequence[int], gains: np.ndarray) -> tuple[np.ndarray, int]:
-        """What is drawn at random, each in [-1, 1], and how many there are: sums over groups, of which all
-        together are at most 0 just where the single gains are; 0 where each question stands alone."""
+    def _units(self, indices: Sequence[int], gains: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return what is drawn at random, each in [-1, 1], and how many there are; 0 where questions stand alone.
+
+        These are sums over groups, of which all together are at most 0 just where the single gains are.
+        """
         if self._groups is None or self._largest == 1:
             return gains, 0
-        places: dict[Hashable, int] = {}
-        rows = [places.setdefault(self._groups[i], len(places)) for i in asked]
-        return np.bincount(rows, weights=gains) / self._largest, self._number
+        rows: dict[Hashable, int] = {}
+        group_rows = [rows.setdefault(self._groups[i], len(rows)) for i in indices]
+        return np.bincount(group_rows, weights=gains) / self._largest, self._number
 
 
-def stake(gains: np.ndarray, n: int) -> float:
-    """The largest stake so far of betting that the mean of `n` numbers in [-1, 1] is above 0.
+def capital(gains: np.ndarray, n: int) -> float:
+    """Return the largest capital so far of betting that the mean of `n` numbers in [-1, 1] is above 0.
 
     Args:
-        gains: (t,) those seen so far, in random order.
-        n: how many there are in all; a mean of at most 0 bounds what is left.
+        gains: (t,) the numbers seen so far, in random order.
+        n: how many there are in all; a mean of at most 0 bounds the rest.
     """
-    seen = np.concatenate([[0.0], np.cumsum(gains)])
+    total = np.concatenate([[0.0], np.cumsum(gains)])
     left = n - np.arange(len(gains) + 1)
-    # Of the numbers left, at most, if the mean of all is at most 0; below -1 it cannot be that.
-    mean = (-seen / np.maximum(left, 1))[:-1]
+    # The largest mean of the numbers left if the mean of all is at most 0; below -1 that is impossible.
+    mean = (-total / np.maximum(left, 1))[:-1]
     possible = mean > -1 + _EXACT
-    if (seen > left + _EXACT).any() or (~possible & (gains > mean + _EXACT)).any():
+    if (total > left + _EXACT).any() or (~possible & (gains > mean + _EXACT)).any():
         return float("inf")
     room = np.where(possible, 1 + mean, 1.0)
-    factors = 1 + _STAKES[:, None] * np.where(possible, gains - mean, 0.0) / room
-    stakes: np.ndarray = np.cumprod(factors, axis=1).mean(0)
-    return float(stakes.max(initial=1.0))
+    factors = 1 + _BETS[:, None] * np.where(possible, gains - mean, 0.0) / room
+    capitals: np.ndarray = np.cumprod(factors, axis=1).mean(0)
+    return float(capitals.max(initial=1.0))

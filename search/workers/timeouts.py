@@ -1,4 +1,4 @@
-"""How long a job may take before its worker counts as hung: generous, and learned from what jobs took."""
+"""How long a job may take before its worker counts as hung: generous, and learned from finished jobs."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from statistics import median
 FIRST = 3600.0  # seconds, while little is known, and for a worker that loads its model
 LEAST = 120.0
 MEDIANS, LONGEST = 20.0, 5.0
-_KNOWN = 5  # finished jobs after which what they took is a guide
+_KNOWN = 5  # finished jobs after which their times are a guide
 
 
 @dataclass
-class Limits:
-    """Time limits of jobs by kind: an hour until five of the kind are done, then 20 times their median or 5
-    times the longest, whichever is more, and never less than two minutes.
+class TimeLimits:
+    """Time limits of jobs by kind.
 
-    A clock runs for the job that a worker is at: from when it was handed the job or returned the one before.
+    An hour until five of the kind are done; then 20 times their median or 5 times the longest, whichever is more, and
+    never less than two minutes. A worker's clock starts when it is handed a job or returns the one before.
     """
 
     first: float = FIRST
     least: float = LEAST
-    _took: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _since: dict[int, float] = field(default_factory=dict)
 
     def begin(self, worker: int) -> None:
-        """The worker turns to a job now."""
+        """Start the worker's clock."""
         self._since[worker] = time.monotonic()
 
     def end(self, worker: int, kind: str) -> None:
-        """The worker returned a result of a job of this kind, and turns to the next."""
-        self._took[kind].append(time.monotonic() - self._since[worker])
+        """Record that the worker finished a job of this kind, and start its clock for the next."""
+        self._seconds[kind].append(time.monotonic() - self._since[worker])
         self.begin(worker)
 
     def of(self, kind: str) -> float:
-        """Seconds that a job of this kind may take."""
-        took = self._took[kind]
-        if len(took) < _KNOWN:
+        """Return the seconds that a job of this kind may take."""
+        seconds = self._seconds[kind]
+        if len(seconds) < _KNOWN:
             return self.first
-        return max(self.least, MEDIANS * median(took), LONGEST * max(took))
+        return max(self.least, MEDIANS * median(seconds), LONGEST * max(seconds))
 
-    def over(self, worker: int, kind: str) -> bool:
-        """Whether the worker is at a job of this kind for longer than that."""
+    def exceeded(self, worker: int, kind: str) -> bool:
+        """Return whether the worker's job, of this kind, takes longer than that."""
         return time.monotonic() - self._since[worker] > self.of(kind)

@@ -7,19 +7,33 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from himap import PruningConfig
-from search.workers.pool import Job, Outcome, Pool
-from storage import StudyKey, Trial, open_store
+from objectives.data.source import QuestionSet
+from search.sampling.space import SearchSpace
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Baseline, Study
+from search.studies.study_run import StudyRun
+from search.workers.cluster import Cluster
+from search.workers.jobs import Job, Outcome, WorkerPool
+from search.workers.pool import Pool
+from search.workers.timeouts import TimeLimits
+from search.workers.trial_runner import TrialRunner
+from storage import Store, StudyKey, Trial, open_store
+from storage.records import Measurement
 
 ROOT = Path(__file__).parents[2]
 LAYERS, IMAGE_TOKENS = 12, (144,)
 # Ray's workers step back behind whatever else runs, so far that on a busy machine they hardly run at all.
 EVEN = {"RAY_worker_niceness": "0"}
 KEY = StudyKey("tiny", "0" * 64, "pope", "validation", 20, 0, "two-cuts-2")
+BASELINES: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
 def made_up(config: PruningConfig) -> dict[str, Any]:
@@ -42,15 +56,57 @@ def made_up(config: PruningConfig) -> dict[str, Any]:
 
 
 def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields: Any) -> Trial:
-    """A trial of `config`: complete as `made_up`, but for `fields`; failed when a reason is given."""
+    """A trial of `config`: complete as `made_up`, but for `fields`; failed with a reason."""
     if "reason" in fields and fields.get("state") != "pruned":
         return Trial(number, "failed", origin, config, reason=fields["reason"])
     known = {"number": number, "state": "complete", "origin": origin, "config": config, **made_up(config)}
     return Trial(**{**known, **fields})
 
 
+def measurement(config: PruningConfig, **fields: Any) -> Measurement:
+    """What a worker measures: as `made_up`, but for `fields`."""
+    return Measurement(**{**made_up(config), **fields})
+
+
+def measured(job: Job) -> Outcome:
+    """The outcome of a job that was measured to its end."""
+    return Outcome(job, measurement(job.config))
+
+
+def open_run(
+    store: Store,
+    budget: int,
+    benchmark: str = "pope",
+    *,
+    baselines: Sequence[Baseline] = BASELINES,
+    holder: LeaseHolder | None = None,
+    race: bool = True,
+    **options: Any,
+) -> StudyRun:
+    """A study of the store at random, resumed from its trials; a holder takes its lease."""
+    key = replace(KEY, benchmark=benchmark)
+    study_id = store.study(key)
+    if holder is not None:
+        holder.take(study_id, key)
+    stored, unfinished = store.trials(study_id), store.running(study_id)
+    study = Study(SearchSpace(LAYERS), baselines, IMAGE_TOKENS, "random", 0, stored, unfinished=unfinished, **options)
+    writer = StoreWriter(store, holder.owner if holder else "")
+    return StudyRun(key, study_id, study, budget, stored, writer, race=race)
+
+
+def tiny_pool(
+    tiny: Path,
+    workers: int = 1,
+    questions: Mapping[str, QuestionSet] | None = None,
+    cluster: Cluster | None = None,
+    limits: TimeLimits | None = None,
+) -> Pool:
+    """A pool of real workers with the tiny checkpoint, 20 validation questions each."""
+    return Pool(workers, partial(TrialRunner, str(tiny), "validation", 20, 0, questions), cluster, limits)
+
+
 class ScriptedPool:
-    """Stands in for `search.workers.pool.Pool`: answers each job by `answer`, oldest first, one at a time."""
+    """A pool without workers: answers each job by `answer`, oldest first, one at a time."""
 
     def __init__(self, answer: Callable[[Job], Outcome], room: int = 2) -> None:
         self._answer, self._room = answer, room
@@ -125,12 +181,12 @@ def descendants(pid: int) -> dict[int, str]:
         except (OSError, ValueError, IndexError):
             continue
         children.setdefault(parent, []).append(int(entry.name))
-    found, waiting = {}, list(children.get(pid, []))
+    below, waiting = {}, list(children.get(pid, []))
     while waiting:
         child = waiting.pop()
-        found[child] = titles[child]
+        below[child] = titles[child]
         waiting += children.get(child, [])
-    return found
+    return below
 
 
 def evaluators(pid: int) -> list[int]:
@@ -144,9 +200,9 @@ def kill_evaluator(pid: int) -> None:
     os.kill(evaluator, signal.SIGKILL)
 
 
-def outcomes(pool: Pool) -> list[Outcome]:
+def outcomes(pool: WorkerPool) -> list[Outcome]:
     """Everything that comes until nothing runs."""
-    found: list[Outcome] = []
+    finished: list[Outcome] = []
     while pool.running:
-        found += pool.finished(timeout=60)
-    return found
+        finished += pool.finished(timeout=60)
+    return finished

@@ -39,7 +39,7 @@ def command(tiny: Path, budget: int) -> list[str | Path]:
 
 
 def output(process: subprocess.Popen[str], code: int = 0) -> str:
-    """What it said on stdout, once it has ended with this code and nothing on stderr."""
+    """What it printed on stdout, once it has ended with this code and nothing on stderr."""
     out, err = process.communicate(timeout=400)
     assert (process.returncode, err) == (code, ""), out + err
     return out
@@ -51,36 +51,36 @@ def count(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def first_run(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A folder in which six trials were run, and what that said."""
+    """A folder in which six trials were run, and what that printed."""
     folder = tmp_path_factory.mktemp("first")
     return folder, output(launch(folder, *command(tiny, 6)))
 
 
 @pytest.fixture
 def folder(first_run: tuple[Path, str], tmp_path: Path) -> Path:
-    """A copy of it, to go on from."""
+    """A copy of it, to resume from."""
     return Path(shutil.copytree(first_run[0], tmp_path / "copy"))
 
 
 def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tuple[Path, str]) -> None:
-    folder, said = first_run
+    folder, message = first_run
     positions = [
-        said.index(text)
+        message.index(text)
         for text in (
             f"weights    full weights: {tiny}, digest ",
-            "pairs      1: pope; 20 validation questions each",
-            "budget     6 trials a pair, 0 of 6 already stored",
+            "studies    1: pope; 20 validation questions each",
+            "budget     6 trials a study, 0 of 6 already stored",
             "store      sqlite:///himap.db",
             "starting 1 worker(s)",
-            "pair tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
+            "study tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
             "tiny / pope (20 validation questions",
             "preset: presets/tiny-pope.yaml",
             "dashboard: streamlit run dashboard/app.py -- --storage sqlite:///himap.db",
         )
     ]
     assert positions == sorted(positions)
-    assert "\x1b" not in said
-    assert max(map(len, said.splitlines())) <= 160
+    assert "\x1b" not in message
+    assert max(map(len, message.splitlines())) <= 160
     trials = stored(folder)
     assert [t.number for t in trials] == list(range(6))
     assert [t.origin for t in trials] == ["dense", "fastv", "paper", "paper_long", "random", "uniform"]
@@ -104,9 +104,9 @@ def test_every_row_holds_what_was_measured(first_run: tuple[Path, str]) -> None:
 
 def test_the_json_and_the_preset_say_what_the_rows_say(first_run: tuple[Path, str]) -> None:
     trials = stored(first_run[0])
-    (pair,) = json.loads((first_run[0] / "out.json").read_text())["pairs"]
-    assert (pair["model"], pair["benchmark"], pair["trials"], pair["failed"]) == ("tiny", "pope", 6, 0)
-    assert [m["flops"] for m in pair["front"]] == [t.flops for t in front(trials)]
+    (study,) = json.loads((first_run[0] / "out.json").read_text())["studies"]
+    assert (study["model"], study["benchmark"], study["trials"], study["failed"]) == ("tiny", "pope", 6, 0)
+    assert [m["flops"] for m in study["front"]] == [t.flops for t in front(trials)]
     config = himap.load_preset(first_run[0] / "presets" / "tiny-pope.yaml")
     assert (config.k1, config.r1, config.k2, config.r2) in {
         (t.config.k1, t.config.r1, t.config.k2, t.config.r2) for t in front(trials)
@@ -115,13 +115,13 @@ def test_the_json_and_the_preset_say_what_the_rows_say(first_run: tuple[Path, st
 
 def test_the_same_command_again_does_nothing(tiny: Path, folder: Path) -> None:
     before = stored(folder)
-    said = output(launch(folder, *command(tiny, 6)))
-    assert "nothing to do: every pair has spent its budget" in said
-    assert "starting" not in said
+    message = output(launch(folder, *command(tiny, 6)))
+    assert "nothing to do: every study has spent its budget" in message
+    assert "starting" not in message
     assert stored(folder) == before
 
 
-def test_a_larger_budget_goes_on_though_a_worker_is_killed(tiny: Path, folder: Path) -> None:
+def test_a_larger_budget_resumes_though_a_worker_is_killed(tiny: Path, folder: Path) -> None:
     before = stored(folder)
     process = launch(folder, *command(tiny, 16))
     wait_for(lambda: count(folder) >= 8)
@@ -133,14 +133,14 @@ def test_a_larger_budget_goes_on_though_a_worker_is_killed(tiny: Path, folder: P
     assert not any(t.failed for t in trials)
 
 
-def test_interrupted_and_killed_it_goes_on_to_exactly_the_budget(tiny: Path, folder: Path) -> None:
+def test_interrupted_and_killed_it_resumes_to_exactly_the_budget(tiny: Path, folder: Path) -> None:
     arguments = command(tiny, 24)
     process = launch(folder, *arguments)
     wait_for(lambda: count(folder) >= 8)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal does: to the whole group
-    said = output(process, 130)
-    assert "stopping: finishing what is running" in said
-    assert "stopped early; everything measured is stored, the same command goes on from here" in said
+    message = output(process, 130)
+    assert "stopping: finishing what is running" in message
+    assert "stopped early; everything measured is stored; run the same command again to resume" in message
     interrupted = stored(folder)
     assert [t.number for t in interrupted] == list(range(len(interrupted)))
     assert 8 < len(interrupted) < 20

@@ -27,8 +27,8 @@ def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(tiny
     wait_for(lambda: count(tmp_path) >= 3, 300)
 
     second = launch(tmp_path, *command(tiny))
-    said, error = second.communicate(timeout=240)
-    assert second.returncode == 2, said + error
+    message, error = second.communicate(timeout=240)
+    assert second.returncode == 2, message + error
     assert f"is searched by process {first.pid} on " in error
     assert len(error.splitlines()) == 1
 

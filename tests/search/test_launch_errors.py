@@ -13,9 +13,9 @@ import pytest
 
 from search.launch import main
 from search.running import launch_run
-from search.workers.pool import Job, Outcome
+from search.workers.jobs import Job, Outcome
 from storage import open_store
-from tests.search.search_helpers import ROOT, ScriptedPool, made_up
+from tests.search.search_helpers import ROOT, ScriptedPool, measured
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> str:
     """The one line that a launch on the tiny checkpoint with these arguments answers."""
-    given = ["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1", *arguments]
-    assert main(given) == 2
+    command = ["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1", *arguments]
+    assert main(command) == 2
     out, err = capsys.readouterr()
     assert "Traceback" not in out + err
     assert err.startswith("error: ")
@@ -42,7 +42,7 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "qwen"], "unknown model 'qwen'; expected one of qwenvl, llava-7b, llava-13b"),
         (["--benchmark", "popes"], "unknown benchmark 'popes'; expected one of vqav2, textvqa, pope"),
@@ -67,9 +67,9 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
     ],
 )
 def test_a_request_that_cannot_be(
-    capsys: pytest.CaptureFixture[str], tiny: Path, arguments: list[str], said: str
+    capsys: pytest.CaptureFixture[str], tiny: Path, arguments: list[str], message: str
 ) -> None:
-    assert said in refused(capsys, tiny, *arguments)
+    assert message in refused(capsys, tiny, *arguments)
 
 
 def test_files_in_the_way(capsys: pytest.CaptureFixture[str], tiny: Path, here: Path) -> None:
@@ -88,9 +88,9 @@ def test_a_store_of_a_newer_version(capsys: pytest.CaptureFixture[str], tiny: Pa
 
 
 def test_an_unreachable_server_does_not_show_its_password(capsys: pytest.CaptureFixture[str], tiny: Path) -> None:
-    said = refused(capsys, tiny, "--storage", "postgresql://me:secret@127.0.0.1:9/himap")
-    assert "check that the server runs" in said
-    assert "secret" not in said
+    message = refused(capsys, tiny, "--storage", "postgresql://me:secret@127.0.0.1:9/himap")
+    assert "check that the server runs" in message
+    assert "secret" not in message
 
 
 @pytest.mark.parametrize("arguments", [[], ["--model", "qwenvl"], ["--budget", "many", "--model", "qwenvl"]])
@@ -111,7 +111,7 @@ def test_a_store_that_breaks_in_the_middle_ends_the_run_in_one_line(
         if len(answered) == 3:
             with sqlite3.connect(here / "himap.db") as connection:
                 connection.execute("DROP TABLE himap_trials")
-        return Outcome(job, made_up(job.config))
+        return measured(job)
 
     monkeypatch.setattr(launch_run, "Pool", lambda *_: nullcontext(ScriptedPool(answer)))
     assert "cannot store trial 2 of study 1 in sqlite:///himap.db: no such table" in refused(capsys, tiny)
@@ -126,8 +126,8 @@ def test_an_interrupt_while_workers_start_is_no_traceback(
 
     monkeypatch.setattr(launch_run, "Pool", interrupted)
     assert main(["--model", str(tiny), "--budget", "6", "--benchmark", "pope", "--workers", "1"]) == 130
-    said = capsys.readouterr().err
-    assert said == "stopped; everything measured is stored, the same command goes on from here\n"
+    message = capsys.readouterr().err
+    assert message == "stopped; everything measured is stored; run the same command again to resume\n"
 
 
 def test_help_teaches_and_imports_nothing_heavy() -> None:
@@ -141,13 +141,13 @@ def test_help_teaches_and_imports_nothing_heavy() -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     for taught in (
         "python -m search.launch --model qwenvl --budget 200",
-        "goes on where it was stopped",
+        "run the same command again to resume",
         "hub id",
         "vqav2, textvqa, pope, mme, scienceqa, aokvqa",
         "auto (default: ehvi; for three objectives gp",
-        "--json FILE",
+        "--json [FILE]",
         "sqlite:///himap.db",
-        "one per core",
+        "without GPUs one a core",
         "auto (default) takes full weights only if",
     ):
         assert taught in " ".join(shown.stdout.split()), taught

@@ -56,7 +56,7 @@ def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
         study = store.study(KEY)
         store.take(study, lease, 60)
         for number in (5, 6):
-            store.begin(study, RunningTrial(number, "sampler", **PruningConfig.paper().as_dict()), "me")
+            store.begin(study, RunningTrial(number, "sampler", PruningConfig.paper()), "me")
         pope, vqav2 = store_status(store)
         assert pope["process"] == {"host": "here", "pid": 7}
         assert [each["number"] for each in pope["running"]] == [5, 6]
@@ -68,19 +68,22 @@ def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
 
 def test_people_read_a_line_a_study(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--storage", url]) == 0
-    said = capsys.readouterr().out
-    (line,) = [line for line in said.splitlines() if "tiny/pope/validation-20/seed-0" in line]
+    message = capsys.readouterr().out
+    (line,) = [line for line in message.splitlines() if "tiny/pope/validation-20/seed-0" in line]
     assert line.split()[1:] == ["5", "3", "1", "1", "-", "3", "0.525", "80.0", "10", "min", "ago"]
-    assert "tiny/pope failed last with: out of memory" in said
-    assert max(map(len, said.splitlines())) <= 160
+    assert "tiny/pope failed last with: out of memory" in message
+    assert max(map(len, message.splitlines())) <= 160
 
 
 def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None:
     with open_store(url) as writer, open_store(url, readonly=True) as reader:
         study = writer.study(KEY)
-        wrote = threading.Thread(
-            target=lambda: [writer.add(study, at(n, 0.5, 0.6)) for n in range(10, 60)], daemon=True
-        )
+
+        def write() -> None:
+            for number in range(10, 60):
+                writer.add(study, at(number, 0.5, 0.6))
+
+        wrote = threading.Thread(target=write, daemon=True)
         before = reader.version_stamp()
         counts = [store_status(reader)[0]["trials"] for _ in range(3)]
         assert reader.version_stamp() == before
@@ -94,7 +97,7 @@ def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("storage", "said"),
+    ("storage", "message"),
     [
         ("sqlite:///missing.db", "start a search"),
         ("himap.db", "expected sqlite:///FILE or postgresql://"),
@@ -102,13 +105,13 @@ def test_it_works_while_trials_are_written_and_changes_nothing(url: str) -> None
     ],
 )
 def test_what_cannot_be_read_is_one_line(
-    storage: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    storage: str, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["--storage", storage]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n"), err.startswith("error: ")) == ("", 1, True)
-    assert said in err
+    assert message in err
     assert "secret" not in err
     assert not list(tmp_path.iterdir())
 
@@ -132,8 +135,8 @@ def test_it_starts_without_torch_ray_and_optuna(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "message"),
     [(None, "-"), (-1, "0 s ago"), (119, "119 s ago"), (600, "10 min ago"), (7200, "2 h ago"), (9e5, "10 days ago")],
 )
-def test_durations_for_people(seconds: float | None, said: str) -> None:
-    assert ago(seconds) == said
+def test_durations_for_people(seconds: float | None, message: str) -> None:
+    assert ago(seconds) == message

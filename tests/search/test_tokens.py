@@ -15,31 +15,31 @@ from search import tokens
 ASKED = ["--model", "qwenvl", "--weights", "mini", "--benchmark", "pope", "--questions", "10", "--question", "3"]
 
 
-def told(capsys: pytest.CaptureFixture[str], config: PruningConfig, *more: str) -> dict[str, Any]:
+def printed(capsys: pytest.CaptureFixture[str], config: PruningConfig, *more: str) -> dict[str, Any]:
     assert tokens.main([*ASKED, "--config", json.dumps(config.as_dict()), *more]) == 0
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
 
 
-def total_of(found: dict[str, Any]) -> int:
-    assert all(grid["tokens"] == grid["rows"] * grid["columns"] for grid in found["grids"])
-    return sum(grid["tokens"] for grid in found["grids"])
+def total_of(document: dict[str, Any]) -> int:
+    assert all(grid["tokens"] == grid["rows"] * grid["columns"] for grid in document["grids"])
+    return sum(grid["tokens"] for grid in document["grids"])
 
 
 def test_survivors_are_counted_as_the_configuration_says(capsys: pytest.CaptureFixture[str]) -> None:
     config = PruningConfig.paper()
-    found = told(capsys, config)
-    total = total_of(found)
-    first, second = set(found["after_k1"]), set(found["after_k2"])
+    document = printed(capsys, config)
+    total = total_of(document)
+    first, second = set(document["after_k1"]), set(document["after_k2"])
     assert (len(first), len(second)) == config.kept(total)
     assert second < first < set(range(total))
-    assert found["number"] == 3
+    assert document["number"] == 3
 
 
 def test_dense_keeps_every_token_and_answers_as_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    found = told(capsys, PruningConfig.dense())
-    assert found["after_k2"] == found["after_k1"] == list(range(total_of(found)))
-    assert found["answer"] == found["dense_answer"]
+    document = printed(capsys, PruningConfig.dense())
+    assert document["after_k2"] == document["after_k1"] == list(range(total_of(document)))
+    assert document["answer"] == document["dense_answer"]
 
 
 @pytest.mark.parametrize("model", ["qwenvl", "llava-7b"])
@@ -56,15 +56,15 @@ def test_each_image_of_a_question_has_its_own_grid(
     monkeypatch.chdir(tmp_path)
     own = ["--data", "mine.jsonl", "--metric", "exact_match", "--questions", "1", "--question", "0"]
     config = PruningConfig.paper()
-    asked = ["--model", model, "--weights", "mini", *own, "--config", json.dumps(config.as_dict())]
-    assert tokens.main(asked) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["grids"]) == len(found["images"]) == 2
-    assert (len(found["after_k1"]), len(found["after_k2"])) == config.kept(total_of(found))
+    command = ["--model", model, "--weights", "mini", *own, "--config", json.dumps(config.as_dict())]
+    assert tokens.main(command) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["grids"]) == len(document["images"]) == 2
+    assert (len(document["after_k1"]), len(document["after_k2"])) == config.kept(total_of(document))
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--question", "99"], "got question 99; expected 0 to"),
         (["--digest", "abc"], "the study measured weights abc"),
@@ -73,8 +73,8 @@ def test_each_image_of_a_question_has_its_own_grid(
         (["--config", "{"], "Expecting property name"),
     ],
 )
-def test_what_cannot_be_told_is_one_line(capsys: pytest.CaptureFixture[str], more: list[str], said: str) -> None:
+def test_what_cannot_be_shown_is_one_line(capsys: pytest.CaptureFixture[str], more: list[str], message: str) -> None:
     assert tokens.main([*ASKED, "--config", json.dumps(PruningConfig.paper().as_dict()), *more]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1

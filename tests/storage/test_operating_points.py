@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from himap import PruningConfig
-from search.certifying.joint import Candidate, best, candidates
+from search.certifying.joint import JointCandidate, best_joint, joint_candidates
 from search.errors import UsageError
 from storage import Trial
 from storage.pareto import front, knee, operating_points
@@ -47,27 +47,27 @@ def two_studies() -> dict[str, list[Trial]]:
 
 
 def test_candidates_know_what_the_studies_know() -> None:
-    found = {(c.benchmark, c.trial.number): c.drops for c in candidates(two_studies(), 0.6)}
+    found = {(c.benchmark, c.trial.number): c.drops for c in joint_candidates(two_studies(), 0.6)}
     assert set(found) == {("pope", 1), ("pope", 2), ("pope", 3), ("pope", 4)}
     assert found["pope", 4] == pytest.approx({"pope": 0.004, "mme": 0.02})
     assert found["pope", 2] == pytest.approx({"pope": 0.018})
-    assert ("mme", 9) in {(c.benchmark, c.trial.number) for c in candidates(two_studies(), 1.0)}
+    assert ("mme", 9) in {(c.benchmark, c.trial.number) for c in joint_candidates(two_studies(), 1.0)}
 
 
 def test_the_best_one_is_found_without_measuring_what_cannot_win() -> None:
     measured: list[tuple[int, str]] = []
 
-    def drop(candidate: Candidate, name: str) -> float:
+    def drop(candidate: JointCandidate, name: str) -> float:
         measured.append((candidate.trial.number, name))
         return 0.019
 
-    winner = best(candidates(two_studies(), 0.6), ["pope", "mme"], drop)
+    winner = best_joint(joint_candidates(two_studies(), 0.6), ["pope", "mme"], drop)
     assert (winner.trial.number, winner.worst) == (2, pytest.approx(0.019))
     assert measured == [(2, "mme")]
 
 
 def test_studies_that_cannot_be_joined_say_why() -> None:
     with pytest.raises(UsageError, match="on mme has not measured dense"):
-        candidates({"pope": [DENSE], "mme": FRONT}, 0.5)
+        joint_candidates({"pope": [DENSE], "mme": FRONT}, 0.5)
     with pytest.raises(UsageError, match="no front has a member at 5 % of dense's FLOPs"):
-        candidates(two_studies(), 0.05)
+        joint_candidates(two_studies(), 0.05)

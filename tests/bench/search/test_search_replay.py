@@ -21,14 +21,14 @@ from objectives.evaluation.latency import device_name
 from objectives.flops import DecoderShape
 from objectives.provenance import commit
 from search.sampling.space import SearchSpace
-from search.studies.study import Landmark
+from search.studies.study import Baseline
 from search.workers.racing import FALSE_STOPS
 from search.workers.trial_runner import costs
 
 LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
 STEPS: dict[str, Any] = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
-LANDMARKS: list[Landmark] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+LANDMARKS: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +37,9 @@ def table() -> Table:
     configs = grid(SearchSpace(LAYERS, **STEPS), LANDMARKS, [TOKENS])
     spent = [costs(SHAPE, [TOKENS], [TEXT], config) for config in configs]
     noise = np.random.default_rng(0).normal(0, 0.08, (len(configs), N))
-    ratio = np.array([each["flops_ratio"] for each in spent])
+    ratio = np.array([each.flops_ratio for each in spent])
     scores = (np.sqrt(ratio)[:, None] + noise > np.linspace(0.3, 0.95, N)).astype(float)
-    dense = costs(SHAPE, [TOKENS], [TEXT], PruningConfig.dense())["flops"]
+    dense = costs(SHAPE, [TOKENS], [TEXT], PruningConfig.dense()).flops
     order = np.random.default_rng(1).permutation(N).tolist()
     meta = {
         "model": "m",
@@ -62,7 +62,7 @@ def table() -> Table:
         "date": "",
     }
     return Table(
-        meta, configs, scores, {k: np.array([s[k] for s in spent]) for k in ("flops", "flops_ratio", "paper_flops")}
+        meta, configs, scores, {k: np.array([getattr(s, k) for s in spent]) for k in ("flops", "flops_ratio", "paper_flops")}
     )
 
 

@@ -15,14 +15,15 @@ import himap
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
-from search.certifying.confirmer import Asked, Confirmer
+from search.certifying.confirmer import Confirmer, Selected
 from search.sampling.space import VERSION
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, StudyKey, Trial, open_store
+from storage.records import Measurement
 from tests.search.search_helpers import trial
 
 DENSE = PruningConfig.dense()
-CHEAP, DEAR = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
+CHEAP, EXPENSIVE = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
 N = 20
 
 
@@ -42,7 +43,7 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             study = store.study(StudyKey("tiny", digest, name, "validation", N, 0, VERSION))
             store.add(study, studied(0, PruningConfig.dense(), 1.0, 0.5))
             store.add(study, studied(3, CHEAP, 0.3, cheap))
-            store.add(study, studied(4, DEAR, 0.6, 0.5 if name == "mme" else 0.52))
+            store.add(study, studied(4, EXPENSIVE, 0.6, 0.5 if name == "mme" else 0.52))
     return tmp_path
 
 
@@ -50,14 +51,14 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]:
     """What is really measured, in order."""
     seen: list[tuple[str, PruningConfig]] = []
-    honest = Bench.measure
+    honest = TrialRunner.measure
 
-    def watched(self: Bench, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
-        fields = honest(self, name, config, *rest)
+    def watched(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> tuple[Measurement, str]:
+        result = honest(self, name, config, *rest)
         seen.append((name, config))
-        return fields
+        return result
 
-    monkeypatch.setattr(Bench, "measure", watched)
+    monkeypatch.setattr(TrialRunner, "measure", watched)
     return seen
 
 
@@ -71,17 +72,17 @@ def confirmations(name: str, split: str = "test") -> list[Confirmation]:
         return store.confirmations(study.id, split)
 
 
-def test_an_export_confirms_each_winner_once_and_writes_its_places(
+def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
     tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
     assert measured == [("pope", PruningConfig.dense()), ("pope", CHEAP)]
-    dense, found = sorted(confirmations("pope"), key=lambda c: -c.flops)
+    dense, confirmation = sorted(confirmations("pope"), key=lambda c: -c.flops)
     assert (dense.trial, dense.difference, dense.flops_ratio) == (None, 0.0, 1.0)
-    assert (found.trial, found.n, len(found.scores), found.split) == (3, N, N, "test")
-    assert found.dense_accuracy == dense.accuracy
-    assert found.difference == pytest.approx(found.accuracy - dense.accuracy)
-    assert 0 < found.latency_low_ms <= found.latency_ms <= found.latency_high_ms
+    assert (confirmation.trial, confirmation.n, len(confirmation.scores), confirmation.split) == (3, N, N, "test")
+    assert confirmation.dense_accuracy == dense.accuracy
+    assert confirmation.difference == pytest.approx(confirmation.accuracy - dense.accuracy)
+    assert 0 < confirmation.latency_low_ms <= confirmation.latency_ms <= confirmation.latency_high_ms
     written = sorted(path.name for path in Path("presets").iterdir())
     assert written == [
         f"tiny-pope{place}.yaml" for place in ("-knee", "-not-worse", "-within-0.5", "-within-2", "")
@@ -103,20 +104,20 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
         "latency_ms",
         "dense_latency_ms",
     ):
-        assert getattr(numbers, name) == pytest.approx(getattr(found, name), abs=1e-6)
-    assert preset.certificate.verdict == found.verdict(0.01)
+        assert getattr(numbers, name) == pytest.approx(getattr(confirmation, name), abs=1e-6)
+    assert preset.certificate.verdict == confirmation.verdict(0.01)
     assert preset.provenance.trial == 3
     assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
 
 
-def test_places_are_chosen_by_further_validation_questions(
+def test_operating_points_are_selected_by_further_validation_questions(
     tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """40 of them behind the 20 of the search; dense and both winners answer them before test questions."""
     assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
     screened = confirmations("mme", "validation")
     assert {(each.n_questions, each.trial) for each in screened} >= {(N + 40, 0), (N + 40, 3)}
-    assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", DEAR)][: len(screened)]
+    assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", EXPENSIVE)][: len(screened)]
     assert [each.split for each in confirmations("mme")] == ["test"] * (len(measured) - len(screened))
     assert "screening  mme: dense" in capsys.readouterr().out
     again = len(measured)
@@ -130,14 +131,16 @@ def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) 
     with open_store("sqlite:///himap.db") as store:
         study = next(s for s in store.studies() if s.key.benchmark == "pope")
         confirmer = Confirmer(store, target, 200, "validation", floor=0.02)
-        dense = confirmer.confirm(Asked(study.id, "pope", DENSE))
+        dense = confirmer.confirm(Selected(study.id, "pope", DENSE))
         right = replace(dense, scores=(1.0,) * dense.n, accuracy=1.0, accuracy_high=1.0)
         store.confirm(study.id, right)
-        found = Confirmer(store, target, 200, "validation", floor=0.02).confirm(Asked(study.id, "pope", CHEAP))
-        again = Confirmer(store, target, 200, "validation").confirm(Asked(study.id, "pope", CHEAP))
-    assert 0 < found.n < 200 == len(found.scores)
-    assert math.isnan(max(found.scores, key=math.isnan)) and found.difference_high < -0.02
-    assert (again.n, again.created_at) == (found.n, found.created_at)
+        confirmation = Confirmer(store, target, 200, "validation", floor=0.02).confirm(
+            Selected(study.id, "pope", CHEAP)
+        )
+        again = Confirmer(store, target, 200, "validation").confirm(Selected(study.id, "pope", CHEAP))
+    assert 0 < confirmation.n < 200 == len(confirmation.scores)
+    assert math.isnan(max(confirmation.scores, key=math.isnan)) and confirmation.difference_high < -0.02
+    assert (again.n, again.created_at) == (confirmation.n, confirmation.created_at)
 
 
 def test_what_is_stored_is_not_measured_again(
@@ -149,7 +152,7 @@ def test_what_is_stored_is_not_measured_again(
     assert run(tiny, "--benchmark", "pope") == 0
     assert len(measured) == again
     assert Path("presets/tiny-pope.yaml").read_text() == first
-    with open_store("sqlite:///himap.db") as store:  # another study found the same
+    with open_store("sqlite:///himap.db") as store:  # another study measures the same
         key = next(s.key for s in store.studies() if s.key.benchmark == "pope")
         study = store.study(replace(key, seed=1, n_questions=N + 1))
         store.add(study, studied(0, PruningConfig.dense(), 1.0, 0.5))
@@ -161,24 +164,24 @@ def test_what_is_stored_is_not_measured_again(
     assert len(measured) == again + 2
 
 
-def test_stopped_it_goes_on_where_it_was(
+def test_stopped_it_resumes(
     tiny: Path,
     folder: Path,
     measured: list[tuple[str, PruningConfig]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    watched = Bench.measure
+    watched = TrialRunner.measure
 
-    def stopped(self: Bench, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
+    def stopped(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> tuple[Measurement, str]:
         if measured:
             raise KeyboardInterrupt
         return watched(self, name, config, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bench, "measure", stopped)
+        patch.setattr(TrialRunner, "measure", stopped)
         assert run(tiny, "--benchmark", "pope") == 130
-    assert capsys.readouterr().err.endswith("the same command goes on from here\n")
+    assert capsys.readouterr().err.endswith("run the same command again to resume\n")
     assert len(confirmations("pope")) == 1
     assert run(tiny, "--benchmark", "pope") == 0
     assert measured == [("pope", PruningConfig.dense()), ("pope", CHEAP)]
@@ -190,24 +193,24 @@ def test_a_joint_preset_has_the_smallest_worst_loss(
     assert run(tiny, "--joint", "--max-flops", "70") == 0
     assert [path.name for path in Path("presets").iterdir()] == ["tiny-joint.yaml"]
     preset = himap.read_preset("presets/tiny-joint.yaml")
-    assert preset.config == DEAR  # loses nothing on either; the cheap one loses 30 points on mme
+    assert preset.config == EXPENSIVE  # loses nothing on either; the cheap one loses 30 points on mme
     assert {each.benchmark for each in preset.measured} == {"pope", "mme"}
     assert len(measured) == 4
     assert confirmations("pope", "validation") == []
     assert [c.trial for c in confirmations("mme")] == [4, None]
 
 
-def test_the_verified_promise_decides_the_exit_code(
+def test_the_verified_margin_decides_the_exit_code(
     tiny: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
     capsys.readouterr()
     preset, text = Path("presets/tiny-pope.yaml"), Path("presets/tiny-pope.yaml").read_text()
     assert verify.main([str(preset), "--model", str(tiny)]) == 1  # 20 questions rule nothing out
-    said = capsys.readouterr().out
-    assert "the same that it was measured on" in said
-    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; promised ", said)
-    preset.write_text(text.replace("within_points: 1.0", "within_points: 100"))
+    message = capsys.readouterr().out
+    assert "the same that it was measured on" in message
+    assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; the preset says ", message)
+    preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
     preset.write_text(text.replace("layers: 12", "layers: 28"))
@@ -216,7 +219,7 @@ def test_the_verified_promise_decides_the_exit_code(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--questions", "5"], "got --questions 5; expected a whole number from 20 to"),
         (["--max-flops", "0"], "got --max-flops 0; expected a percentage above 0"),
@@ -229,28 +232,28 @@ def test_the_verified_promise_decides_the_exit_code(
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    tiny: Path, folder: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    tiny: Path, folder: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(tiny, *arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith("error: ") and err.count("\n") == 1
-    assert said in err
+    assert message in err
     assert not Path("none.db").exists()
 
 
-@pytest.mark.parametrize(("content", "said"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")])
+@pytest.mark.parametrize(("content", "message"), [("a: 1", "not a preset"), (None, "cannot be read: No such file")])
 def test_a_bad_preset_is_one_line(
-    tmp_path: Path, content: str | None, said: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "x.yaml"
     if content:
         path.write_text(content)
     assert verify.main([str(path)]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("make", [export.parser, verify.parser])
 def test_the_help_teaches(make: Callable[[], Any]) -> None:
     text = make().format_help()
     assert "python -m search." in text and "test questions" in text
-    assert max(map(len, text.splitlines())) <= 115
+    assert max(map(len, text.splitlines())) <= 120

@@ -1,4 +1,4 @@
-"""Which configurations are screened, and what a place is given by what they showed."""
+"""Which configurations are screened, and which of them each operating point takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from himap import PruningConfig
 from objectives.statistics.estimates import Interval
-from search.certifying.selection import Screened, likely, screened, screened_places
+from search.certifying.screening import Screened, screened, screened_points, worth_screening
 from storage import Confirmation, Trial
 from storage.pareto import NOT_WORSE, WITHIN_MARGINS
 from tests.search.search_helpers import trial
@@ -23,33 +23,33 @@ def at(number: int, ratio: float, accuracy: float, half: float = 0.05, origin: s
 DENSE = at(0, 1.0, 0.90, origin="dense")
 
 
-def test_likely_ones_are_the_best_of_each_part_of_the_range_from_the_cheapest_on() -> None:
+def test_the_best_are_screened_of_each_part_of_the_range_from_the_cheapest_on() -> None:
     trials = [DENSE, at(1, 0.2, 0.80), at(2, 0.20, 0.86), at(3, 0.21, 0.85), at(4, 0.5, 0.89), at(5, 0.9, 0.9)]
-    assert [t.number for t in likely(trials, DENSE)] == [2, 4, 5]
-    assert [t.number for t in likely(trials[1:2], DENSE)] == []
+    assert [t.number for t in worth_screening(trials, DENSE)] == [2, 4, 5]
+    assert [t.number for t in worth_screening(trials[1:2], DENSE)] == []
     many = [at(i, 0.2 + 0.7 * i / 200, 0.9) for i in range(1, 200)]
-    assert len(likely(many, DENSE)) <= 16
-    assert likely(many, DENSE)[0].number == 1
+    assert len(worth_screening(many, DENSE)) <= 16
+    assert worth_screening(many, DENSE)[0].number == 1
 
 
-def measured(by_number: dict[int, tuple[float, float]], asked: list[int]) -> object:
+def measured(by_number: dict[int, tuple[float, float]], numbers: list[int]) -> object:
     def measure(one: Trial) -> Screened:
-        asked.append(one.number)
+        numbers.append(one.number)
         mean, half = by_number[one.number]
-        return Screened(one, Interval(mean, mean - half, mean + half), ended=not math.isnan(mean))
+        return Screened(one, Interval(mean, mean - half, mean + half), complete=not math.isnan(mean))
 
     return measure
 
 
-def places(by_number: dict[int, tuple[float, float]]) -> tuple[dict[str, int], list[int]]:
+def points(by_number: dict[int, tuple[float, float]]) -> tuple[dict[str, int], list[int]]:
     trials = [DENSE, *(at(number, number / 10, 0.9 - 0.001 * (9 - number)) for number in by_number)]
-    asked: list[int] = []
-    found = screened_places(trials, DENSE, measured(by_number, asked))  # type: ignore[arg-type]  # a callable
-    return {place.slug: one.number for place, one in found if place.slug != "knee"}, asked
+    numbers: list[int] = []
+    chosen = screened_points(trials, DENSE, measured(by_number, numbers))  # type: ignore[arg-type]  # a callable
+    return {point.slug: one.number for point, one in chosen if point.slug != "knee"}, numbers
 
 
-def test_a_place_takes_the_cheapest_that_surely_keeps_it_and_the_rest_is_not_asked() -> None:
-    found, asked = places(
+def test_an_operating_point_takes_the_cheapest_certified_one_and_the_rest_is_not_measured() -> None:
+    chosen, numbers = points(
         {
             1: (math.nan, 0.0),
             2: (-0.015, 0.01),
@@ -59,27 +59,27 @@ def test_a_place_takes_the_cheapest_that_surely_keeps_it_and_the_rest_is_not_ask
             6: (0.01, 0.001),
         }
     )
-    assert found == {"within-2": 3, "within-1": 4, "within-0.5": 5, "not-worse": 5}
-    assert asked == [1, 2, 3, 4, 5]
+    assert chosen == {"within-2": 3, "within-1": 4, "within-0.5": 5, "not-worse": 5}
+    assert numbers == [1, 2, 3, 4, 5]
 
 
-def test_a_place_that_none_surely_keeps_goes_to_the_cheapest_likely_one() -> None:
-    found, asked = places({1: (math.nan, 0.0), 4: (-0.009, 0.01), 5: (-0.004, 0.007), 7: (-0.003, 0.009)})
-    assert found == {"within-2": 4, "within-1": 4, "within-0.5": 5}
-    assert asked == [1, 4, 5, 7]
+def test_without_a_certified_one_it_takes_the_cheapest_whose_estimate_fits() -> None:
+    chosen, numbers = points({1: (math.nan, 0.0), 4: (-0.009, 0.01), 5: (-0.004, 0.007), 7: (-0.003, 0.009)})
+    assert chosen == {"within-2": 4, "within-1": 4, "within-0.5": 5}
+    assert numbers == [1, 4, 5, 7]
 
 
-def test_without_any_only_the_front_has_a_say() -> None:
-    assert places({1: (math.nan, 0.0), 2: (-0.05, 0.0)})[0] == {}
+def test_without_either_only_the_knee_is_left() -> None:
+    assert points({1: (math.nan, 0.0), 2: (-0.05, 0.0)})[0] == {}
 
 
 def confirmation(scores: tuple[float, ...]) -> Confirmation:
-    asked = [score for score in scores if not math.isnan(score)]
-    mean = sum(asked) / len(asked)
+    answered = [score for score in scores if not math.isnan(score)]
+    mean = sum(answered) / len(answered)
     return Confirmation(
         config=PruningConfig(2, 50, 8, 75, "instruction", "random", 0),
         n_questions=len(scores),
-        n=len(asked),
+        n=len(answered),
         accuracy=mean,
         accuracy_low=0.0,
         accuracy_high=1.0,
@@ -94,16 +94,16 @@ def confirmation(scores: tuple[float, ...]) -> Confirmation:
 def test_what_the_search_asked_before_does_not_count() -> None:
     dense = confirmation((1.0,) * 40)
     lucky = screened(DENSE, confirmation((1.0,) * 20 + (0.0, 1.0) * 10), dense, 20)
-    assert (lucky.difference.mean, lucky.ended) == (-0.5, True)
+    assert (lucky.difference.mean, lucky.complete) == (-0.5, True)
     assert lucky.difference.low < -0.5 < lucky.difference.high
     given_up = screened(DENSE, confirmation((1.0,) * 39 + (math.nan,)), dense, 20)
-    assert not given_up.ended and not any(given_up.likely(place) for place in (*WITHIN_MARGINS, NOT_WORSE))
+    assert not given_up.complete and not any(given_up.fits(point) for point in (*WITHIN_MARGINS, NOT_WORSE))
     same = screened(DENSE, dense, dense, 20)
     assert same.difference == Interval(0.0, 0.0, 0.0)
-    assert all(same.surely(place) for place in (*WITHIN_MARGINS, NOT_WORSE))
+    assert all(same.certifies(point) for point in (*WITHIN_MARGINS, NOT_WORSE))
 
 
 @pytest.mark.parametrize("mean", [-0.001, 0.0])
 def test_not_worse_means_the_estimate_and_within_a_point_surely(mean: float) -> None:
     one = Screened(DENSE, Interval(mean, mean - 0.009, mean + 0.009))
-    assert one.surely(NOT_WORSE) == (mean == 0.0)
+    assert one.certifies(NOT_WORSE) == (mean == 0.0)

@@ -1,4 +1,4 @@
-"""Searches on the user's own questions: what is asked, told, recorded, confirmed, and never mixed."""
+"""Searches on the user's own questions: what is asked, reported, recorded, certified, and never mixed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from objectives.data.source import Source
 from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
-from search.certifying.confirmer import open_bench
+from search.certifying.confirmer import open_runner
+from search.config import SearchConfig
 from search.errors import UsageError
-from search.inputs.questions import Library, ask, options_of
+from search.inputs.questions import Library, StudyQuestions, load_study_questions, source_options
 from search.launch import main
 from search.running import launch_run
-from search.studies.open_studies import Request, open_pairs
-from search.workers.pool import Job, Pool
-from search.workers.trial_runner import Bench
+from search.studies.open_studies import open_runs
+from search.studies.study_run import StudyRun
+from search.workers.jobs import Job
+from search.workers.trial_runner import TrialRunner
 from storage import Store, open_store
-from tests.search.search_helpers import ROOT, launch, outcomes, trial
+from storage.records import Measurement
+from tests.search.search_helpers import ROOT, launch, outcomes, tiny_pool, trial
 
 EXAMPLE = ROOT / "examples" / "questions.jsonl"
 OWN = ["--data", "mine.jsonl", "--metric", "exact_match"]
@@ -34,8 +37,8 @@ CHEAP = PruningConfig(1, 90, 2, 0)
 
 
 def row(number: int, **fields: Any) -> dict[str, Any]:
-    asked = {"id": str(number), "image": f"{number // 2}.png", "question": "What color is it?"}
-    return {**asked, "answer": ("red", "blue")[number % 2], **fields}
+    question = {"id": str(number), "image": f"{number // 2}.png", "question": "What color is it?"}
+    return {**question, "answer": ("red", "blue")[number % 2], **fields}
 
 
 def write(rows: list[dict[str, Any]], more: str = "") -> None:
@@ -56,8 +59,18 @@ def own(**fields: Any) -> Source:
     return Source(**{"data": Path("mine.jsonl"), "metric": "exact_match", **fields})
 
 
+def load(source: Source, split: str = "validation", n: int = 20) -> StudyQuestions:
+    return load_study_questions(source, split, n)
+
+
+def opened(store: Store, tiny: Path, *questions: StudyQuestions) -> list[StudyRun]:
+    """The studies of a search of the tiny checkpoint on these questions."""
+    config = SearchConfig(str(tiny), 9, sampler="random")
+    return open_runs(store, config, resolve(str(tiny)), questions)
+
+
 def key() -> str:
-    return ask(own(), "validation", 20).key
+    return load(own()).key
 
 
 def refused(capsys: pytest.CaptureFixture[str], call: Callable[[list[str]], int], *arguments: str) -> str:
@@ -71,76 +84,76 @@ def refused(capsys: pytest.CaptureFixture[str], call: Callable[[list[str]], int]
 
 def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others(tiny: Path, here: Path) -> None:
     """On real Ray: the questions were checked, and then a file changes before a worker reads it."""
-    asked = ask(own(), "validation", 20)
-    damaged = Path(asked.found.questions[3].images[0])
+    questions = load(own())
+    damaged = Path(questions.loaded.questions[3].images[0])
     whole = damaged.read_bytes()
-    with Pool(1, str(tiny), "validation", 20, asked={asked.key: asked.found}) as pool:
+    with tiny_pool(tiny, questions={questions.key: questions.loaded}) as pool:
         damaged.write_bytes(whole[: len(whole) // 2])
-        for benchmark in (asked.key, "pope"):
+        for benchmark in (questions.key, "pope"):
             pool.submit(Job(benchmark, CHEAP, benchmark))
         failed, fine = outcomes(pool)
-        assert (failed.fields, failed.lost) == (None, False)
+        assert (failed.measurement, failed.lost) == (None, False)
         assert damaged.name in failed.reason and "truncated or damaged" in failed.reason
-        assert fine.fields is not None
+        assert fine.measurement is not None
         damaged.write_bytes(whole)
-        pool.submit(Job(asked.key, CHEAP, "again"))
+        pool.submit(Job(questions.key, CHEAP, "again"))
         (again,) = outcomes(pool)
-        assert again.fields is not None
+        assert again.measurement is not None
 
 
 def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
-    """Through Ray; on a copy with rows that cannot be used, which are told and recorded."""
+    """Through Ray; on a copy with rows that cannot be used, which are reported and recorded."""
     shutil.copytree(EXAMPLE.parent, tmp_path / "copy")
     with (tmp_path / "copy" / "questions.jsonl").open("a") as file:
         file.write('{"id": "x"}\nnot JSON\n')
     options = ["--data", "copy/questions.jsonl", "--metric", "vqa", "--on-bad", "skip"]
     process = launch(tmp_path, "--model", tiny, *options, "--budget", "3", "--workers", "1", "--json", "o.json")
-    said, err = process.communicate(timeout=400)
-    assert (process.returncode, err) == (0, ""), said + err
+    out, err = process.communicate(timeout=400)
+    assert (process.returncode, err) == (0, ""), out + err
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
         (study,) = store.studies()
         source, trials = store.questions(study.id), store.trials(study.id)
-    name = study.key.benchmark
+    name = study.key.questions
     assert name.startswith("questions-vqa_accuracy@")
-    asked = " ".join(options)
+    own_options = " ".join(options)
     assert source is not None
-    assert (source.origin, source.options) == ("copy/questions.jsonl", asked)
+    assert (source.origin, source.options) == ("copy/questions.jsonl", own_options)
     assert source.skipped[0] == (11, "lacks 'image'") and source.skipped[1][1].startswith("not JSON")
     assert [t.state for t in trials] == ["complete"] * 3
     assert {t.n for t in trials} == {study.key.n_questions} == {len(trials[0].scores)}
-    assert f"questions  {name}: {trials[0].n} of copy/questions.jsonl, which has " in said
-    assert "left out   2 row(s) that cannot be used: line 11: " in said
-    assert f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
+    assert f"questions  {name}: {trials[0].n} of copy/questions.jsonl, which has " in out
+    assert "left out   2 row(s) that cannot be used: line 11: " in out
+    assert f"certify them: python -m search.export --storage sqlite:///himap.db --model {tiny} {own_options}" in out
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
-    assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
-    assert asked in preset.certificate.verdict
-    (pair,) = json.loads((tmp_path / "o.json").read_text())["pairs"]
-    assert pair["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
+    assert (preset.measured[0].key, preset.measured[0].questions) == (name, own_options)
+    assert own_options in preset.certificate.verdict
+    (study_json,) = json.loads((tmp_path / "o.json").read_text())["studies"]
+    assert study_json["questions"] == {"options": own_options, "n": trials[0].n, "left_out": 2}
 
 
 def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> None:
-    target = resolve(str(tiny), "auto")
     names = []
 
-    def opened(store: Store, **fields: Any) -> Any:
-        (pair,) = open_pairs(store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0))
-        names.append(pair.key.benchmark)
-        return pair
+    def reopened(store: Store, **fields: Any) -> StudyRun:
+        (run,) = opened(store, tiny, load(own(**fields), n=40))
+        names.append(run.key.questions)
+        return run
 
     with open_store("sqlite:///himap.db") as store:
-        first = opened(store)
+        first = reopened(store)
         store.add(first.study_id, trial(0, PruningConfig.dense(), "dense"))
-        assert len(opened(store).trials) == 1
+        assert len(reopened(store).trials) == 1
         write([row(i) for i in range(99)] + [row(99, answer="green")])
-        assert not opened(store).trials  # another answer
+        assert not reopened(store).trials  # another answer
         write([row(i) for i in range(99)] + [row(99, category="x")])
-        assert not opened(store).trials  # another order of subsets
+        assert not reopened(store).trials  # another order of subsets
         write([row(i) for i in range(100)])
-        assert not opened(store, metric="vqa_accuracy").trials
+        assert not reopened(store, metric="vqa_accuracy").trials
         Image.new("RGB", (96, 96), "white").save("7.png")
-        changed = opened(store)  # another picture of the same name
+        changed = reopened(store)  # another picture of the same name
         assert not changed.trials
-        assert changed.study.ask().known is None
+        candidate = changed.study.ask()
+        assert candidate is not None and candidate.known is None
         assert len(set(names)) == 5
         assert len(store.studies()) == 5
 
@@ -150,25 +163,25 @@ def test_a_file_may_move_but_asks_the_same(here: Path) -> None:
     (here / "deeper").mkdir()
     for path in here.glob("*.*"):
         path.rename(here / "deeper" / path.name)
-    assert ask(own(data=Path("deeper/mine.jsonl")), "validation", 20).key == before
+    assert load(own(data=Path("deeper/mine.jsonl"))).key == before
 
 
 def test_a_study_asks_as_many_as_there_are(here: Path) -> None:
-    many, few = ask(own(), "validation", 500), ask(own(), "validation", 20)
-    assert many.n == len(many.found.questions) == many.found.sizes["validation"] < 100
-    assert few.found.questions == many.found.questions[: few.n]
-    assert ask(Source("pope"), "validation", 21).n == 21  # embedded ones have no end
-    assert options_of([many]) == "--data mine.jsonl --metric exact_match"
-    assert options_of([ask(Source("pope"), "validation", 20)]) == ""
+    many, few = load(own(), n=500), load(own())
+    assert many.n == len(many.loaded.questions) == many.loaded.sizes["validation"] < 100
+    assert few.loaded.questions == many.loaded.questions[: few.n]
+    assert load(Source("pope"), n=21).n == 21  # embedded ones have no end
+    assert source_options([many.record]) == "--data mine.jsonl --metric exact_match"
+    assert source_options([load(Source("pope")).record]) == ""
 
 
 def test_validation_and_test_share_no_image(here: Path) -> None:
-    halves = [{q.image for q in ask(own(), split, 500).found.questions} for split in ("validation", "test")]
+    halves = [{q.image for q in load(own(), split, 500).loaded.questions} for split in ("validation", "test")]
     assert all(halves) and not halves[0] & halves[1]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--data", "mine.jsonl"], "a file of own questions needs a metric"),
         (["--data", "gone.jsonl", "--metric", "anls"], "cannot read gone.jsonl (No such file or directory)"),
@@ -187,15 +200,15 @@ def test_what_cannot_be_searched_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    said: str,
+    message: str,
 ) -> None:
     monkeypatch.setattr(launch_run, "Pool", None)  # starting workers is an error
-    assert said in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
+    assert message in refused(capsys, main, "--model", str(tiny), "--budget", "3", "--workers", "1", *arguments)
     assert not Path("himap.db").exists()
 
 
 @pytest.mark.parametrize(
-    ("rows", "more", "said"),
+    ("rows", "more", "message"),
     [
         ([row(0)], "{\n", "line 2 of mine.jsonl cannot be used (not JSON"),
         ([row(0, image="tall.png")], "", "the model cannot take "),
@@ -209,98 +222,97 @@ def test_bad_files_are_one_line(
     capsys: pytest.CaptureFixture[str],
     rows: list[dict[str, Any]],
     more: str,
-    said: str,
+    message: str,
 ) -> None:
     Image.new("RGB", (1, 600)).save("tall.png")
     monkeypatch.setattr(launch_run, "Pool", None)
     write(rows, more)
-    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda asked: ["validation"] * len(asked))
-    asked = ["--model", "qwenvl", "--weights", "mini", "--budget", "3", "--workers", "1", *OWN]
-    assert said in refused(capsys, main, *asked)
+    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda questions: ["validation"] * len(questions))
+    command = ["--model", "qwenvl", "--weights", "mini", "--budget", "3", "--workers", "1", *OWN]
+    assert message in refused(capsys, main, *command)
 
 
 @pytest.fixture
 def searched(tiny: Path, here: Path) -> str:
     """A store with a search of the tiny checkpoint on mine.jsonl, and one on embedded questions; the key."""
-    target = resolve(str(tiny), "auto")
     with open_store("sqlite:///himap.db") as store:
-        asked = [ask(own(), "validation", 20), ask(Source("pope"), "validation", 20)]
-        for pair in open_pairs(store, target, Request(asked, 9, 20, "random", 0)):
-            store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+        questions = [load(own()), load(Source("pope"))]
+        for run in opened(store, tiny, *questions):
+            store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
             spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
-            store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
-        return asked[0].key
+            store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+        return questions[0].key
 
 
-def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
+def test_winners_are_certified_on_the_test_part_of_the_same_file(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
-    honest = Bench.measure
+    honest = TrialRunner.measure
 
-    def watched(self: Bench, name: str, *rest: Any) -> dict[str, Any]:
+    def watched(self: TrialRunner, name: str, *rest: Any) -> tuple[Measurement, str]:
         seen.append({q.image for q in self.evaluator(name).questions})
         return honest(self, name, *rest)
 
-    monkeypatch.setattr(Bench, "measure", watched)
+    monkeypatch.setattr(TrialRunner, "measure", watched)
     exported = ["--model", str(tiny), "--questions", "20", *OWN]
     assert export.main(exported) == 0
     capsys.readouterr()
-    searching = {q.image for q in ask(own(), "validation", 500).found.questions}
+    searching = {q.image for q in load(own(), n=500).loaded.questions}
     screened = [images for images in seen if images <= searching]
-    confirmed = seen[len(screened) :]  # the choice of what to confirm comes first
-    assert screened and confirmed and not any(images & searching for images in confirmed)
+    certifying = seen[len(screened) :]  # the selection comes first
+    assert screened and certifying and not any(images & searching for images in certifying)
     path = min(Path("presets").iterdir(), key=lambda each: len(each.name))
     preset = himap.read_preset(path)
     (measured,) = preset.measured
-    assert (measured.benchmark, measured.split, measured.n) == (searched, "test", 20)
+    assert (measured.key, measured.split, measured.n) == (searched, "test", 20)
     assert measured.questions == " ".join(OWN)
 
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny))
-    assert "give the same ones again: --data mine.jsonl --metric exact_match" in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny))
+    assert "give the same ones again: --data mine.jsonl --metric exact_match" in message
     assert verify.main([str(path), "--model", str(tiny), *OWN]) in (0, 1)
     assert searched in capsys.readouterr().out
     write([row(i) for i in range(99)])
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
-    assert f"was measured on {searched}, but mine.jsonl holds mine-exact_match@" in said
-    said = refused(capsys, export.main, *exported)
-    assert f"on {key()} with these weights" in said and searched in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert f"was measured on {searched}, but mine.jsonl holds mine-exact_match@" in message
+    message = refused(capsys, export.main, *exported)
+    assert f"on {key()} with these weights" in message and searched in message
 
 
-def test_an_image_that_the_model_cannot_take_is_told_before_it_is_loaded(here: Path) -> None:
+def test_an_image_that_the_model_cannot_take_is_reported_before_it_is_loaded(here: Path) -> None:
     Image.new("RGB", (1, 600)).save("tall.png")
     write([row(i, image="tall.png") if i > 90 else row(i) for i in range(100)])
     mini = resolve("qwenvl", "mini").weights
     with pytest.raises(UsageError, match=r"cannot take .*tall.png of question '9\d'"):
         for split in ("validation", "test"):
-            open_bench(mini, split, 500, Library([own()]))
+            open_runner(mini, split, 500, Library([own()]))
 
 
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert export.main(["--model", str(tiny), "--questions", "20"]) == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in said
+    message = " ".join(capsys.readouterr().out.split())
+    assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in message
     assert all("pope" in path.name for path in Path("presets").iterdir())
     path = next(Path("presets").iterdir())
-    said = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
-    assert "was measured on embedded scenes; leave --data" in said
+    message = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
+    assert "was measured on embedded scenes; leave --data" in message
 
 
 def test_too_few_test_questions_are_refused(tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]) -> None:
     write([row(i) for i in range(20)])
-    said = refused(capsys, export.main, "--model", str(tiny), *OWN)
-    assert "test question(s); a confirmation takes at least 20" in said
+    message = refused(capsys, export.main, "--model", str(tiny), *OWN)
+    assert "test question(s); a confirmation takes at least 20" in message
     with pytest.raises(UsageError, match="add rows with further images"):
         Library([own()]).part("test", 20)
     write([row(0)])
     with pytest.raises(DataError, match="none of its 1 questions is in the"):
         for split in ("validation", "test"):
-            ask(own(), split, 20)
+            load(own(), split)
 
 
-def test_official_files_are_searched_and_confirmed_by_pairs(
+def test_official_files_are_searched_and_certified_by_pairs(
     tiny: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """POPE as released, 50 pairs; export finds by itself which benchmarks were searched on such files."""
@@ -312,20 +324,20 @@ def test_official_files_are_searched_and_confirmed_by_pairs(
     (here / "images").mkdir()
     for path in here.glob("*.png"):
         path.rename(here / "images" / path.name)
-    asked = ask(Source("pope", data_root=here), "validation", 21)
-    assert asked.n == len(asked.found.questions) == 20  # no half of a pair
-    assert options_of([asked]) == f"--benchmark pope --data-root {here}"
+    questions = load(Source("pope", data_root=here), n=21)
+    assert questions.n == len(questions.loaded.questions) == 20  # no half of a pair
+    assert source_options([questions.record]) == f"--benchmark pope --data-root {here}"
     with open_store("sqlite:///himap.db") as store:
-        (pair,) = open_pairs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
-        assert pair.key.benchmark.startswith("pope@")
-        store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+        (run,) = opened(store, tiny, questions)
+        assert run.key.questions.startswith("pope@")
+        store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
-        store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+        store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
     joint = ["--model", str(tiny), "--questions", "20", "--data-root", ".", "--joint"]
     assert export.main(joint) == 0
     capsys.readouterr()
     preset = himap.read_preset("presets/tiny-joint.yaml")
     assert preset.measured[0].questions == "--benchmark pope --data-root ."
     assert verify.main(["presets/tiny-joint.yaml", "--model", str(tiny), "--data-root", "."]) in (0, 1)
-    said = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
-    assert "found no MME questions in" in said
+    message = refused(capsys, export.main, *joint[:-1], "--benchmark", "mme")
+    assert "found no MME questions in" in message

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
-from objectives.data.source import Source
+from search import SearchConfig
 from search.errors import UsageError
-from search.integrations.ray_tune import Assignment, Measured, Measurement, Plan, StudySearcher
-from search.sampling.problem import Goals
+from search.integrations.ray_tune import Answer, Assignment, StudySearcher, TrialTrainable, tuner
 from storage import StoreMissingError, Trial
 from tests.search.running.test_repeatable import clockless
 from tests.search.search_helpers import launch, start, stored, wait_for
@@ -24,8 +23,8 @@ import os
 import sys
 from pathlib import Path
 import ray
-from objectives.data.source import Source
-from search.tune_adapter import Plan, trainable, tuner
+from search import SearchConfig
+from search.integrations.ray_tune import trainable, tuner
 from ray import tune
 
 os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1"
@@ -33,11 +32,11 @@ ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=Fal
 model, budget = sys.argv[1], int(sys.argv[2])
 folder = Path("tune").resolve()
 if tune.Tuner.can_restore(str(folder / "himap")):
-    found = tune.Tuner.restore(str(folder / "himap"), trainable())
+    chosen = tune.Tuner.restore(str(folder / "himap"), trainable())
 else:
-    plan = Plan(model, Source("pope"), budget, questions=20, sampler="tpe")
-    found = tuner(plan, folder=folder)
-results = found.fit()
+    config = SearchConfig(model, budget, ["pope"], questions=20, sampler="tpe")
+    chosen = tuner(config, folder=folder)
+results = chosen.fit()
 print("rows", len(results), "errors", results.num_errors)
 """
 
@@ -66,24 +65,24 @@ def count(folder: Path) -> int:
 
 
 def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
-    """With one worker and one seed: configurations, measurements, and what the race stopped."""
+    """With one worker and one seed: configurations, measurements, and which trials were pruned."""
     ours, theirs = tmp_path / "launch", tmp_path / "tune"
     ours.mkdir()
     theirs.mkdir()
-    asked = ("--model", tiny, "--benchmark", "pope", "--questions", "20")
-    given = (*asked, "--workers", "1", "--sampler", "tpe", "--budget", "26")
-    side_by_side = launch(ours, *given), tuned(theirs, tiny, 26)
-    _, said = map(ended, side_by_side)
-    assert "rows 26 errors 0" in said
+    common = ("--model", tiny, "--benchmark", "pope", "--questions", "20")
+    options = (*common, "--workers", "1", "--sampler", "tpe", "--budget", "26")
+    side_by_side = launch(ours, *options), tuned(theirs, tiny, 26)
+    _, out = map(ended, side_by_side)
+    assert "rows 26 errors 0" in out
     assert same(stored(theirs), stored(ours))
     assert sum(trial.origin == "sampler" for trial in stored(ours)) >= 15
-    # A launch goes on from there: it has nothing to do but the front's latencies.
-    said = ended(launch(theirs, *given))
-    assert "26 of 26 already stored" in said
+    # A launch resumes from there: it has nothing to do but the front's latencies.
+    out = ended(launch(theirs, *options))
+    assert "26 of 26 already stored" in out
     assert same(stored(theirs), stored(ours))
 
 
-def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path) -> None:
+def test_killed_and_restored_it_resumes_to_its_budget(tiny: Path, tmp_path: Path) -> None:
     process = tuned(tmp_path, tiny, 20)
     wait_for(lambda: count(tmp_path) >= 6, 300)
     process.kill()
@@ -95,10 +94,7 @@ def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path
     assert [trial.number for trial in trials] == list(range(20))
     assert trials[: len(before)] == before
     assert not [trial.reason for trial in trials if trial.failed]
-    configs = [
-        (t.config.k1, t.config.r1, t.config.k2, t.config.r2, t.config.phi_shallow, t.config.phi_deep) for t in trials
-    ]
-    assert len(set(configs)) == 20
+    assert len({t.config for t in trials}) == 20
 
 
 def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
@@ -106,15 +102,17 @@ def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
         raise ValueError("first line\nthe image is corrupt")
 
     worker: Any = SimpleNamespace(
-        _assignment=Assignment(3, PruningConfig.dense(), ()), _bench=SimpleNamespace(measure=corrupt), _key="pope"
+        _assignment=Assignment(3, PruningConfig.dense(), ()), _runner=SimpleNamespace(measure=corrupt), _key="pope"
     )
-    result = Measurement.step(worker)
+    result = TrialTrainable.step(worker)
     assert (result["number"], result["done"]) == (3, True)
-    assert result["measured"] == Measured(None, "ValueError: the image is corrupt")
-    searcher = StudySearcher(Plan("qwenvl", Source("pope"), 10))
+    assert result["answer"] == Answer(None, "ValueError: the image is corrupt")
+    searcher = StudySearcher(SearchConfig("qwenvl", 10, ["pope"]))
     assert searcher.metric is None  # Tune ends everything where a result lacks a searcher's metric
 
 
-def test_a_plan_that_needs_quiet_is_refused() -> None:
-    with pytest.raises(UsageError, match="Ray Tune gives no quiet device"):
-        Plan("qwenvl", Source("pope"), 10, goals=Goals(max_latency=5.0))
+def test_what_tune_cannot_do_is_refused() -> None:
+    with pytest.raises(UsageError, match="Ray Tune gives no idle device"):
+        tuner(SearchConfig("qwenvl", 10, ["pope"], max_latency=5.0))
+    with pytest.raises(UsageError, match="Ray Tune runs one study"):
+        tuner(SearchConfig("qwenvl", 10))

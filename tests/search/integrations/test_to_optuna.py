@@ -60,7 +60,7 @@ def test_optuna_loads_what_the_store_holds(here: Path) -> None:
     for ours, theirs in zip(TRIALS, study.trials, strict=True):
         assert theirs.number == theirs.user_attrs["number"] == ours.number
         assert theirs.params == {
-            name: getattr(ours, name) for name in ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
+            name: getattr(ours.config, name) for name in ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
         }
         assert theirs.values == (None if ours.failed else [ours.accuracy, ours.flops_ratio])
         assert theirs.datetime_complete is not None
@@ -83,8 +83,8 @@ def test_the_front_is_the_same(here: Path) -> None:
 
 def test_repeated_it_adds_only_what_is_new(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == run() == 0
-    said = capsys.readouterr().out
-    assert said.count("5 trials, 5 of them written now") == said.count("5 trials, 0 of them written now") == 1
+    message = capsys.readouterr().out
+    assert message.count("5 trials, 5 of them written now") == message.count("5 trials, 0 of them written now") == 1
     before = loaded().trials
     with store() as opened:
         opened.add(opened.study(KEY), at(5, 0.3, 0.6))
@@ -120,13 +120,13 @@ def test_studies_of_others_are_left_alone(here: Path, capsys: pytest.CaptureFixt
 def test_another_aim_needs_another_place(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     assert run("--max-drop", "1") == 2
-    said = capsys.readouterr().err
-    assert "choose another --to" in said
+    message = capsys.readouterr().err
+    assert "choose another --to" in message
     assert len(loaded().trials) == 5
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--model", "llava-7b"], "has tiny/pope, tiny/vqav2"),
         (["--storage", "sqlite:///missing.db"], "start a search"),
@@ -137,11 +137,11 @@ def test_another_aim_needs_another_place(here: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    here: Path, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(*arguments) == 2
     err = capsys.readouterr().err
-    assert said in err
+    assert message in err
     assert (err.count("\n"), err.startswith("error: ")) == (1, True)
     assert "secret" not in err
 

@@ -1,9 +1,8 @@
-"""What a search reports: the document, the preset and the table."""
+"""What a search reports: the document, the presets and the table."""
 
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,15 @@ from rich.console import Console
 import himap
 from himap import PruningConfig
 from search.reporting import report
+from search.reporting.presets import preset_trial, write_preset
+from search.reporting.result import SearchResult, StudyResult
+from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from storage import Confirmation, Trial
-from storage.presets import write_preset
+from storage.pareto import KNEE
+from storage.presets import HeldOut, preset_of
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 FRONT_FIELDS = {
@@ -45,11 +48,16 @@ def at(number: int, ratio: float, accuracy: float, origin: str = "sampler", **fi
     return trial(number, config, origin, **cost, accuracy=accuracy, **spread, **fields)
 
 
-def pair_of(trials: list[Trial]) -> Pair:
-    study = PairStudy(SearchSpace(LAYERS), [], IMAGE_TOKENS, "random", 0)
-    return Pair(KEY, 1, study, 50, trials)
+def run_of(trials: list[Trial]) -> StudyRun:
+    study = Study(SearchSpace(LAYERS), [], IMAGE_TOKENS, "random", 0)
+    return StudyRun(KEY, 1, study, 50, trials, writer=NOWHERE)
 
 
+def result_of(trials: list[Trial]) -> StudyResult:
+    return StudyResult(KEY, tuple(trials))
+
+
+NOWHERE: Any = None  # these runs write nothing
 FAILED = trial(9, PruningConfig(5, 5, 6, 6), reason="out of memory")
 DENSE = at(0, 1.0, 0.81, "dense")
 
@@ -65,7 +73,7 @@ DENSE = at(0, 1.0, 0.81, "dense")
 )
 def test_the_preset_is_the_cheapest_within_one_point_of_dense(accuracies: dict[float, float], number: int) -> None:
     trials = [DENSE] + [at(i, ratio, value) for i, (ratio, value) in enumerate(accuracies.items(), 1)]
-    best = report.chosen([FAILED, *reversed(trials)])
+    best = preset_trial([FAILED, *reversed(trials)])
     assert best is not None
     assert best.number == number
 
@@ -73,22 +81,21 @@ def test_the_preset_is_the_cheapest_within_one_point_of_dense(accuracies: dict[f
 def test_the_limit_of_one_point_is_not_moved_by_binary_rounding() -> None:
     dense, cheaper = at(0, 1.0, 152 / 300, "dense"), at(1, 0.2, 149 / 300)
     assert dense.accuracy - 0.01 > cheaper.accuracy
-    assert report.chosen([dense, cheaper]) is cheaper
+    assert preset_trial([dense, cheaper]) is cheaper
 
 
 def test_the_preset_without_dense_is_the_most_accurate() -> None:
-    best = report.chosen([at(1, 0.2, 0.700), at(2, 0.5, 0.705), FAILED])
+    best = preset_trial([at(1, 0.2, 0.700), at(2, 0.5, 0.705), FAILED])
     assert best is not None
     assert best.number == 2
-    assert report.chosen([FAILED]) is None
+    assert preset_trial([FAILED]) is None
 
 
-def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
+def test_the_document_has_its_fields() -> None:
     trials = [DENSE, at(1, 0.25, 0.5), at(2, 0.5, 0.8), at(3, 0.6, 0.7), FAILED]
-    report.write_json(tmp_path / "out.json", [pair_of(trials), pair_of([])])
-    written = json.loads((tmp_path / "out.json").read_text())
-    assert list(written) == ["pairs"]
-    full, empty = written["pairs"]
+    written = report.document(SearchResult((result_of(trials), result_of([]))))
+    assert list(written) == ["studies"]
+    full, empty = written["studies"]
     front = full.pop("front")
     assert full == {
         "model": "tiny",
@@ -107,18 +114,20 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
     assert (empty["trials"], empty["front"], empty["hypervolume"]) == (0, [], 0.0)
 
 
-def test_presets_load_and_a_pair_without_results_has_none(tmp_path: Path) -> None:
-    written = report.write_presets(tmp_path / "new", [pair_of([DENSE, at(1, 0.3, 0.805)]), pair_of([FAILED])])
-    assert written == [tmp_path / "new" / "tiny-pope.yaml"]
-    assert himap.load_preset(written[0]) == PruningConfig(2, 31, 8, 75)
+def test_presets_load_and_a_study_without_results_has_none(tmp_path: Path) -> None:
+    path = write_preset(tmp_path / "new", run_of([DENSE, at(1, 0.3, 0.805)]))
+    assert path == tmp_path / "new" / "tiny-pope.yaml"
+    assert write_preset(tmp_path / "new", run_of([FAILED])) is None
+    assert himap.load_preset(path) == PruningConfig(2, 31, 8, 75)
 
 
-def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
+def test_a_certified_preset_stays_until_another_wins(tmp_path: Path) -> None:
     winner = at(1, 0.3, 0.805)
-    (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
-    assert not himap.read_preset(path).certificate.confirmed
+    path = write_preset(tmp_path, run_of([DENSE, winner]))
+    assert path is not None
+    assert not himap.read_preset(path).certificate.certified
     held_out = Confirmation(
-        *PruningConfig(2, 31, 8, 75).as_dict().values(),
+        config=PruningConfig(2, 31, 8, 75),
         n_questions=500,
         n=500,
         accuracy=0.8,
@@ -129,19 +138,19 @@ def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
         difference_low=-0.001,
         difference_high=0.001,
     )
-    write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
-    confirmed = path.read_text()
-    assert report.write_presets(tmp_path, [pair_of([DENSE, winner])]) == [path]
-    assert path.read_text() == confirmed
-    report.write_presets(tmp_path, [pair_of([DENSE, winner, at(2, 0.2, 0.805)])])
+    preset_of(KEY, winner, HeldOut(KNEE, {"pope": held_out})).write(path)
+    certified = path.read_text()
+    assert write_preset(tmp_path, run_of([DENSE, winner])) == path
+    assert path.read_text() == certified
+    write_preset(tmp_path, run_of([DENSE, winner, at(2, 0.2, 0.805)]))
     assert himap.load_preset(path) == PruningConfig(2, 32, 8, 75)
 
 
-def test_the_table_shows_the_front_beside_the_landmarks() -> None:
+def test_the_table_shows_the_front_beside_the_baselines() -> None:
     fastv = trial(4, PruningConfig.fastv(), "fastv", flops_ratio=0.7, flops=7e8, accuracy=0.4)
     beaten = at(5, 0.9, 0.3)
     console = Console(file=io.StringIO(), width=160)
-    console.print(report.table(pair_of([DENSE, fastv, at(1, 0.3, 0.805), beaten, FAILED])))
+    console.print(report.table(result_of([DENSE, fastv, at(1, 0.3, 0.805), beaten, FAILED]), Goals()))
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
     assert lines[0] == "tiny / pope (20 validation questions, 95 % intervals)"

@@ -1,4 +1,4 @@
-"""The space holds only valid configurations, and `effective` says exactly which of them are the same."""
+"""The space holds only valid configurations, and `effect_key` says exactly which of them are the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from himap import PruningConfig, criteria
-from search.sampling.space import DEEP, SHALLOW, SearchSpace, effective
+from search.sampling.space import DEEP, SHALLOW, SearchSpace
 from tests.search.search_helpers import LAYERS
 
 SPACE = SearchSpace(LAYERS, seed=3)
@@ -72,7 +72,7 @@ def test_whatever_is_sampled_is_valid_and_survives_a_round_trip(proposed: dict[s
     back = SPACE.params(config)
     assert SPACE.holds(back)
     again = SPACE.config(back)
-    assert effective(again, COUNTS) == effective(config, COUNTS)
+    assert SearchSpace.effect_key(again, COUNTS) == SearchSpace.effect_key(config, COUNTS)
     assert again == config or 0 in (config.r1, config.r2)
     for name, bounds in SPACE.distributions.items():
         assert bounds._contains(bounds.to_internal_repr(back[name])), name
@@ -116,15 +116,19 @@ def test_a_coarse_space_is_a_grid() -> None:
 def test_equal_keys_keep_the_same_tokens_and_unlike_keys_differ(pair: tuple[PruningConfig, PruningConfig]) -> None:
     one, other = pair
     same = [kept_tokens(one, n) == kept_tokens(other, n) for n in COUNTS]
-    assert (effective(one, COUNTS) == effective(other, COUNTS)) == all(same)
+    assert (SearchSpace.effect_key(one, COUNTS) == SearchSpace.effect_key(other, COUNTS)) == all(same)
 
 
 def test_configurations_that_do_the_same() -> None:
-    dense = effective(PruningConfig.dense(), [144])
-    assert effective(PruningConfig(3, 0, 9, 0.5, "random", "last_token", 7), [144]) == dense
-    assert effective(PruningConfig(3, 0, 9, 0.5), [144, 400]) != dense
-    emptied = effective(PruningConfig(2, 100, 5, 50), [144])
-    assert effective(PruningConfig(2, 100, 7, 90, "random", "random", 1), [144]) == emptied
+    dense = SearchSpace.effect_key(PruningConfig.dense(), [144])
+    assert SearchSpace.effect_key(PruningConfig(3, 0, 9, 0.5, "random", "last_token", 7), [144]) == dense
+    assert SearchSpace.effect_key(PruningConfig(3, 0, 9, 0.5), [144, 400]) != dense
+    emptied = SearchSpace.effect_key(PruningConfig(2, 100, 5, 50), [144])
+    assert SearchSpace.effect_key(PruningConfig(2, 100, 7, 90, "random", "random", 1), [144]) == emptied
     fastv = PruningConfig.fastv()
-    assert effective(fastv, [144]) == effective(PruningConfig(2, 50, 9, 0, "last_token", "random"), [144])
-    assert effective(fastv, [144]) != effective(PruningConfig(2, 50, 9, 0, "instruction"), [144])
+    assert SearchSpace.effect_key(fastv, [144]) == SearchSpace.effect_key(
+        PruningConfig(2, 50, 9, 0, "last_token", "random"), [144]
+    )
+    assert SearchSpace.effect_key(fastv, [144]) != SearchSpace.effect_key(
+        PruningConfig(2, 50, 9, 0, "instruction"), [144]
+    )

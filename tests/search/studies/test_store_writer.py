@@ -1,11 +1,11 @@
-"""A store that is away for a while: PostgreSQL restarted, SQLite locked, the disk full."""
+"""A store that is unavailable for a while: PostgreSQL restarted, SQLite locked, the disk full."""
 
 from __future__ import annotations
 
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +15,18 @@ from sqlalchemy import event
 from himap import PruningConfig
 from search.errors import StoreLostError
 from search.running.driver import Driver
-from search.sampling.space import SearchSpace
-from search.studies import store_writer as keeper_module
-from search.studies.lease_holder import Tenant
-from search.studies.store_writer import Keeper
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
-from search.workers.pool import Job, Outcome
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
+from search.studies.study_run import StudyRun
+from search.workers.jobs import Job, Outcome
 from storage import DuplicateTrialError, Store, StoreUnavailableError, open_store
-from storage.sql import connection as engine_module
-from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, ScriptedPool, made_up, trial
-
-LANDMARKS: Any = [("dense", PruningConfig.dense())]
+from storage.sql import connection
+from tests.search.search_helpers import KEY, ScriptedPool, measured, measurement, open_run, trial
 
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setattr(engine_module, "BUSY_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "BUSY_SECONDS", 0.2)
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}") as opened:
         yield opened
 
@@ -52,16 +47,11 @@ def restart(server: Any, way: str) -> None:
     pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=60)
 
 
-def drive(store: Store, budget: int, answer: Any) -> Pair:
-    study_id = store.study(KEY)
-    stored = store.trials(study_id)
-    study = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, stored)
-    pair, pool = Pair(KEY, study_id, study, budget, stored), ScriptedPool(answer)
-    typed: Any = pool
-    with Tenant(store) as holder:
-        holder.take(study_id, KEY)
-        Driver(store, typed, [pair], lambda *_: None, tenant=holder).run()
-    return pair
+def drive(store: Store, budget: int, answer: Callable[[Job], Outcome]) -> StudyRun:
+    with LeaseHolder(store) as holder:
+        run = open_run(store, budget, baselines=[("dense", PruningConfig.dense())], holder=holder)
+        Driver(ScriptedPool(answer), [run], holder).run()
+    return run
 
 
 @pytest.mark.parametrize("way", ["fast", "immediate"])
@@ -74,11 +64,11 @@ def test_postgresql_restarts_in_the_middle(server: Any, way: str) -> None:
         answered += 1
         if answered == 5:
             restart(server, way)
-        return Outcome(job, made_up(job.config))
+        return measured(job)
 
     with open_store(server.get_uri(database=way)) as store:
-        pair = drive(store, 12, answer)
-        assert [t.number for t in store.trials(pair.study_id)] == list(range(12))
+        run = drive(store, 12, answer)
+        assert [t.number for t in store.trials(run.study_id)] == list(range(12))
         assert answered == 12
 
 
@@ -92,14 +82,14 @@ def test_a_locked_file_is_waited_for(store: Store, tmp_path: Path, caplog: pytes
         if handed == 3:
             other.execute("BEGIN IMMEDIATE")
             threading.Timer(1.0, other.execute, ["ROLLBACK"]).start()
-        return Outcome(job, made_up(job.config))
+        return measured(job)
 
     with caplog.at_level(logging.WARNING):
-        pair = drive(store, 6, answer)
-    assert [t.number for t in store.trials(pair.study_id)] == list(range(6))
-    away, back = [record.getMessage() for record in caplog.records]
-    assert "locked" in away
-    assert "trying again for up to 120 s" in away
+        run = drive(store, 6, answer)
+    assert [t.number for t in store.trials(run.study_id)] == list(range(6))
+    unavailable, back = [record.getMessage() for record in caplog.records]
+    assert "locked" in unavailable
+    assert "trying again for up to 120 s" in unavailable
     assert "the store is back after" in back
 
 
@@ -117,7 +107,7 @@ def fill(store: Store, full: list[bool]) -> None:
 def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_stored(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module.Keeper.__init__, "__defaults__", ("", 0.5))
+    monkeypatch.setattr(StoreWriter.__init__, "__defaults__", ("", 0.5))
     full, answered = [False], 0
 
     def answer(job: Job) -> Outcome:
@@ -126,8 +116,7 @@ def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_store
         if answered == 4:
             full[0] = True
             fill(store, full)
-        fields = {**made_up(job.config), "metrics": {f"m{i}": 0.1 for i in range(999)}}
-        return Outcome(job, fields)
+        return Outcome(job, measurement(job.config, metrics={f"m{i}": 0.1 for i in range(999)}))
 
     with pytest.raises(StoreLostError, match=r"full; free some disk space.*tried for .*measured again") as caught:
         drive(store, 12, answer)
@@ -138,8 +127,8 @@ def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_store
     assert store._engine.dialect.name == "sqlite"
     full[0] = False
     store._engine.dispose()
-    pair = drive(store, 12, lambda job: Outcome(job, made_up(job.config)))
-    trials = store.trials(pair.study_id)
+    run = drive(store, 12, measured)
+    trials = store.trials(run.study_id)
     assert [t.number for t in trials] == list(range(12))
     assert {t.number: t for t in before}.items() <= {t.number: t for t in trials}.items()
 
@@ -158,11 +147,11 @@ def test_an_answer_that_got_lost_after_the_commit_is_no_second_trial(
             raise StoreUnavailableError("the connection broke")
 
     monkeypatch.setattr(store, "add", cut)
-    Keeper(store).add(study_id, mine)
+    StoreWriter(store).add(study_id, mine)
     assert (len(calls), store.trials(study_id)) == (2, [mine])
     calls.clear()
     with pytest.raises(DuplicateTrialError):
-        Keeper(store).add(study_id, yours)
+        StoreWriter(store).add(study_id, yours)
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for(store: Store, tmp_path: Path) -> None:
@@ -170,5 +159,5 @@ def test_what_waiting_does_not_mend_is_not_waited_for(store: Store, tmp_path: Pa
     with sqlite3.connect(tmp_path / "himap.db") as connection:
         connection.execute("DROP TABLE himap_trials")
     with pytest.raises(Exception, match="no such table") as caught:
-        Keeper(store).add(study_id, trial(0, PruningConfig.dense()))
+        StoreWriter(store).add(study_id, trial(0, PruningConfig.dense()))
     assert not isinstance(caught.value, StoreUnavailableError | StoreLostError)

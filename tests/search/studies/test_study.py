@@ -1,4 +1,4 @@
-"""One Optuna study for a pair: landmarks first, nothing twice, and rebuilt from its rows it goes on."""
+"""One Optuna study: baselines first, no effect twice, and resumed when rebuilt from its rows."""
 
 from __future__ import annotations
 
@@ -9,89 +9,83 @@ import pytest
 
 from himap import PruningConfig
 from search.errors import UsageError
-from search.sampling.problem import Goals
-from search.sampling.samplers import SAMPLERS, affordable, check_sampler
-from search.sampling.space import DEEP, SHALLOW, SearchSpace, effective
-from search.studies.study import Candidate, PairStudy
+from search.sampling.problem import SAMPLERS, Goals, check_sampler
+from search.sampling.samplers import affordable
+from search.sampling.space import DEEP, SHALLOW, SearchSpace
+from search.studies.study import Candidate, Study
 from storage import Trial
 from storage.records import Origin
 from tests.search.search_helpers import IMAGE_TOKENS, LAYERS, trial
 
-LANDMARKS: list[tuple[Origin, PruningConfig]] = [
+BASELINES: list[tuple[Origin, PruningConfig]] = [
     ("dense", PruningConfig.dense()),
     ("fastv", PruningConfig.fastv()),
     ("paper", PruningConfig.paper()),
 ]
 
 
-def study(sampler: str = "tpe", stored: list[Trial] | None = None, seed: int = 0) -> PairStudy:
-    return PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, sampler, seed, stored or [])
+def study(sampler: str = "tpe", stored: list[Trial] | None = None, seed: int = 0) -> Study:
+    return Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, sampler, seed, stored or [])
 
 
-def asked(pair: PairStudy) -> Candidate:
-    candidate = pair.ask()
+def next_of(current: Study) -> Candidate:
+    candidate = current.ask()
     assert candidate is not None
     return candidate
 
 
-def step(pair: PairStudy, **fields: Any) -> Trial:
-    candidate = asked(pair)
+def step(current: Study, **fields: Any) -> Trial:
+    candidate = next_of(current)
     result = trial(candidate.number, candidate.config, candidate.origin, **fields)
-    pair.tell(candidate, result)
+    current.tell(candidate, result)
     return result
 
 
 def keys(trials: list[Trial]) -> list[Any]:
-    configs = [
-        PruningConfig(
-            t.config.k1, t.config.r1, t.config.k2, t.config.r2, t.config.phi_shallow, t.config.phi_deep, t.config.seed
-        )
-        for t in trials
-    ]
-    return [effective(config, IMAGE_TOKENS) for config in configs]
+    return [SearchSpace.effect_key(t.config, IMAGE_TOKENS) for t in trials]
 
 
-def test_landmarks_come_first_in_order() -> None:
-    pair = study()
-    candidates = [asked(pair) for _ in range(4)]
+def test_baselines_come_first_in_order() -> None:
+    current = study()
+    candidates = [next_of(current) for _ in range(4)]
     assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "sampler"]
     assert [c.number for c in candidates] == [0, 1, 2, 3]
-    assert [c.config for c in candidates[:3]] == [config for _, config in LANDMARKS]
+    assert [c.config for c in candidates[:3]] == [config for _, config in BASELINES]
 
 
 @pytest.mark.parametrize(("sampler", "n"), [("tpe", 80), ("nsga2", 80), ("random", 80), ("gp", 21)])
 def test_no_effective_configuration_twice_also_while_some_are_measured(sampler: str, n: int) -> None:
-    pair = study(sampler)
-    waiting = [asked(pair), asked(pair)]
+    current = study(sampler)
+    waiting = [next_of(current), next_of(current)]
     done: list[Trial] = []
     while len(done) < n:
-        waiting.append(asked(pair))
+        waiting.append(next_of(current))
         candidate = waiting.pop(len(done) % 2)
         done.append(trial(candidate.number, candidate.config, candidate.origin))
-        pair.tell(candidate, done[-1])
+        current.tell(candidate, done[-1])
     assert len(set(keys(done))) == n
     assert sorted([t.number for t in done] + [c.number for c in waiting]) == list(range(n + 2))
 
 
 def test_a_sampler_that_repeats_itself_does_not_end_the_search() -> None:
-    pair = PairStudy(SearchSpace(4), LANDMARKS[:1], (4,), "random", 0)
+    current = Study(SearchSpace(4), BASELINES[:1], (4,), "random", 0)
     percents = (0, 25, 34, 50, 67, 75, 100)  # one for each count that can be dropped of 1 to 4 tokens
     there_are = {
-        effective(PruningConfig(k1, r1, k2, r2, shallow, deep), (4,))
+        SearchSpace.effect_key(PruningConfig(k1, r1, k2, r2, shallow, deep), (4,))
         for k1, k2 in ((1, 2), (1, 3), (2, 3))
         for r1, r2 in itertools.product(percents, percents)
         for shallow, deep in itertools.product(SHALLOW, DEEP)
     }
-    found = []
-    while (candidate := pair.ask()) is not None:
-        found.append(effective(candidate.config, (4,)))
-        pair.tell(candidate, trial(candidate.number, candidate.config, candidate.origin))
-    assert len(set(found)) == len(found)
-    assert set(found) <= there_are
-    assert len(found) > 0.98 * len(there_are)
+    keys_asked = []
+    while (candidate := current.ask()) is not None:
+        keys_asked.append(SearchSpace.effect_key(candidate.config, (4,)))
+        current.tell(candidate, trial(candidate.number, candidate.config, candidate.origin))
+    assert len(set(keys_asked)) == len(keys_asked)
+    assert set(keys_asked) <= there_are
+    assert len(keys_asked) > 0.98 * len(there_are)
 
 
-def test_rebuilt_from_its_trials_it_goes_on_without_repeats() -> None:
+def test_rebuilt_from_its_trials_it_resumes_without_repeats() -> None:
     before = study()
     stored = [step(before) for _ in range(30)]
     after = study(stored=stored)
@@ -101,11 +95,11 @@ def test_rebuilt_from_its_trials_it_goes_on_without_repeats() -> None:
     assert len(set(keys(stored + more))) == 60
 
 
-def test_landmarks_and_numbers_that_a_kill_cut_off_are_given_out_again() -> None:
+def test_baselines_and_numbers_that_a_kill_cut_off_are_given_out_again() -> None:
     whole = study()
     trials = [step(whole) for _ in range(6)]
-    pair = study(stored=[t for t in trials if t.number not in (1, 4)])
-    again = [asked(pair) for _ in range(3)]
+    current = study(stored=[t for t in trials if t.number not in (1, 4)])
+    again = [next_of(current) for _ in range(3)]
     assert [c.number for c in again] == [1, 4, 6]
     assert again[0].config == PruningConfig.fastv()
 
@@ -129,37 +123,37 @@ def test_same_seed_and_results_same_asks(sampler: str) -> None:
 
 
 def test_results_reach_the_sampler() -> None:
-    pair = study()
-    results = [step(pair) for _ in range(12)]
-    known = [t.values for t in pair._study.get_trials(deepcopy=False)]
+    current = study()
+    results = [step(current) for _ in range(12)]
+    known = [t.values for t in current._study.get_trials(deepcopy=False)]
     assert known == [[t.accuracy, t.flops_ratio] for t in results]
 
 
-def test_a_stopped_trial_reaches_the_sampler_as_an_estimate() -> None:
-    pair = study()
+def test_a_pruned_trial_reaches_the_sampler_as_an_estimate() -> None:
+    current = study()
     for _ in range(3):
-        step(pair)
-    stopped = step(pair, state="pruned", reason="worse than trial 1", accuracy=0.25, n=8)
-    (last,) = pair._study.get_trials(deepcopy=False)[3:]
-    assert (last.state.name, last.values) == ("COMPLETE", [0.25, stopped.flops_ratio])
+        step(current)
+    pruned = step(current, state="pruned", reason="worse than trial 1", accuracy=0.25, n=8)
+    (last,) = current._study.get_trials(deepcopy=False)[3:]
+    assert (last.state.name, last.values) == ("COMPLETE", [0.25, pruned.flops_ratio])
 
 
 def test_controls_are_measured_and_not_searched() -> None:
     control = PruningConfig(2, 50, 8, 75, "random", "uniform")
-    pair = PairStudy(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
-    assert step(pair).config.phi_deep == "uniform"
-    assert pair._study.get_trials() == []
-    searched = [step(pair) for _ in range(40)]
+    current = Study(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
+    assert step(current).config.phi_deep == "uniform"
+    assert current._study.get_trials() == []
+    searched = [step(current) for _ in range(40)]
     assert not {t.config.phi_shallow for t in searched} & {"random", "uniform", "downsample"}
 
 
 def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
     goals = Goals(("accuracy", "flops", "latency"), max_drop=2, max_flops=50, max_latency=8)
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 0, goals=goals)
-    dense, fastv = step(pair), step(pair)
-    told = pair._study.get_trials(deepcopy=False)[1]
-    assert told.values == [fastv.accuracy, fastv.flops_ratio, fastv.latency_ms]
-    assert told.constraints == pytest.approx(
+    current = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "tpe", 0, goals=goals)
+    dense, fastv = step(current), step(current)
+    observed = current._study.get_trials(deepcopy=False)[1]
+    assert observed.values == [fastv.accuracy, fastv.flops_ratio, fastv.latency_ms]
+    assert observed.constraints == pytest.approx(
         {
             "drop": dense.accuracy - fastv.accuracy - 0.02,
             "flops": fastv.flops_ratio - 0.5,
@@ -168,20 +162,20 @@ def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
     )
     assert not goals.within(fastv, dense)
     for _ in range(30):
-        step(pair)
-    assert all(len(t.constraints) == 3 for t in pair._study.get_trials(deepcopy=False))
+        step(current)
+    assert all(len(t.constraints) == 3 for t in current._study.get_trials(deepcopy=False))
 
 
 def test_a_sampler_told_of_a_limit_keeps_to_it_more_often() -> None:
     def kept(goals: Goals) -> int:
-        pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 3, goals=goals)
-        return sum(step(pair).flops_ratio <= 0.4 for _ in range(100))
+        current = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "tpe", 3, goals=goals)
+        return sum(step(current).flops_ratio <= 0.4 for _ in range(100))
 
     assert kept(Goals(max_flops=40)) > kept(Goals()) + 10
 
 
 @pytest.mark.parametrize(
-    ("objectives", "said"),
+    ("objectives", "message"),
     [
         (("accuracy", "speed"), "unknown objective 'speed'"),
         (("flops", "latency"), "got the objectives 'flops latency'; expected accuracy and one or two costs"),
@@ -189,32 +183,32 @@ def test_a_sampler_told_of_a_limit_keeps_to_it_more_often() -> None:
         (("accuracy", "flops", "paper_flops", "latency"), "expected accuracy and one or two costs"),
     ],
 )
-def test_objectives_that_make_no_front_are_refused(objectives: tuple[str, ...], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_objectives_that_make_no_front_are_refused(objectives: tuple[str, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         Goals(objectives)
 
 
-def test_transfers_come_after_the_landmarks_with_where_they_are_from() -> None:
+def test_warm_starts_come_after_the_baselines_with_their_parents() -> None:
     moved = PruningConfig(4, 60, 9, 60)
-    pair = PairStudy(
+    current = Study(
         SearchSpace(LAYERS),
-        LANDMARKS,
+        BASELINES,
         IMAGE_TOKENS,
         "random",
         0,
-        transfers=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
+        warm_starts=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
     )
-    candidates = [asked(pair) for _ in range(5)]
+    candidates = [next_of(current) for _ in range(5)]
     assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "warm_start", "sampler"]
-    assert (candidates[3].config, candidates[3].source) == (moved, "study a, trial 2")
+    assert (candidates[3].config, candidates[3].parent) == (moved, "study a, trial 2")
 
 
 def test_what_another_study_measured_is_handed_out_with_it() -> None:
     same = PruningConfig(2, 50, 8, 75.1)  # keeps as many tokens as the paper's setting
     there = trial(17, same)
-    known = {effective(same, IMAGE_TOKENS): ("study b, trial 17", there)}
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, known=known)
-    candidates = [asked(pair) for _ in range(4)]
+    known = {SearchSpace.effect_key(same, IMAGE_TOKENS): ("study b, trial 17", there)}
+    current = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "random", 0, known=known)
+    candidates = [next_of(current) for _ in range(4)]
     assert [c.known for c in candidates] == [None, None, ("study b, trial 17", there), None]
 
 
@@ -227,36 +221,36 @@ def test_what_another_study_measured_is_handed_out_with_it() -> None:
         ([60.0] * 10, [0.5] * 5 + [9.0] * 5, 8, False),  # grown too slow
     ],
 )
-def test_the_gaussian_process_is_for_dear_trials(
+def test_the_gaussian_process_is_for_expensive_trials(
     trials: list[float], asks: list[float], workers: int, wanted: bool
 ) -> None:
     assert affordable(trials, asks, workers) == wanted
 
 
 def test_auto_turns_to_the_gaussian_process_and_back_for_good() -> None:
-    def kind(pair: PairStudy) -> str:
-        return type(pair._study.sampler).__name__
+    def kind(current: Study) -> str:
+        return type(current._study.sampler).__name__
 
     goals = Goals(("accuracy", "flops", "paper_flops"))
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "auto", 0, goals=goals)
+    current = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "auto", 0, goals=goals)
     for _ in range(10):
-        step(pair, seconds=100.0)
-    assert kind(pair) == "TPESampler"
-    step(pair, seconds=100.0)
-    assert kind(pair) == "GPSampler"
-    pair._asks[:] = [50.0] * 5
-    step(pair)
-    assert kind(pair) == "TPESampler"
-    pair._asks.clear()
-    step(pair)
-    assert kind(pair) == "TPESampler"
+        step(current, seconds=100.0)
+    assert kind(current) == "TPESampler"
+    step(current, seconds=100.0)
+    assert kind(current) == "GPSampler"
+    current._ask_seconds[:] = [50.0] * 5
+    step(current)
+    assert kind(current) == "TPESampler"
+    current._ask_seconds.clear()
+    step(current)
+    assert kind(current) == "TPESampler"
 
 
 def test_auto_asks_where_two_objectives_gain_most_whatever_a_trial_costs() -> None:
-    pair = study("auto")
+    current = study("auto")
     for _ in range(12):
-        step(pair, seconds=100.0)
-    assert type(pair._study.sampler).__name__ == "EHVISampler"
+        step(current, seconds=100.0)
+    assert type(current._study.sampler).__name__ == "EHVISampler"
 
 
 def test_samplers_that_cannot_be_are_refused() -> None:

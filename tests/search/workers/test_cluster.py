@@ -101,8 +101,8 @@ def evaluators() -> list[int]:
 
 def test_a_node_joins_and_leaves_mid_run(tiny: Path, tmp_path: Path, nodes: Any) -> None:
     def search(budget: int, *options: str) -> Any:
-        given = ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--address", nodes.address]
-        return launch(tmp_path, *given, "--budget", str(budget), *options)
+        command = ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--address", nodes.address]
+        return launch(tmp_path, *command, "--budget", str(budget), *options)
 
     with Cluster(nodes.address, 0.5) as cluster:
         with pytest.raises(UsageError, match=r"got --workers 2; the cluster at .* has 1 node\(s\), 1 CPU\(s\) "):

@@ -14,24 +14,25 @@ import torch
 
 from himap import PruningConfig
 from search.errors import WorkersLostError
-from search.workers.pool import Job, Outcome, Pool, _outcome
-from search.workers.timeouts import Limits
-from tests.search.search_helpers import descendants, evaluators, kill_evaluator, outcomes
+from search.workers.jobs import Job, Outcome
+from search.workers.pool import Pool, _outcome
+from search.workers.timeouts import TimeLimits
+from tests.search.search_helpers import descendants, evaluators, kill_evaluator, outcomes, tiny_pool
 
 DENSE, PAPER = PruningConfig.dense(), PruningConfig.paper()
 
 
 @pytest.fixture(scope="module")
 def pool(tiny: Path) -> Iterator[Pool]:
-    with Pool(1, str(tiny), "validation", 20) as started:
+    with tiny_pool(tiny) as started:
         yield started
 
 
 def first(pool: Pool) -> Outcome:
     """What comes next, looked for once a second."""
-    while not (found := list(pool.finished(timeout=1))):
+    while not (finished := list(pool.finished(timeout=1))):
         pass
-    return found[0]
+    return finished[0]
 
 
 def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None:
@@ -41,12 +42,12 @@ def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None
     assert not pool.has_room
     dense, paper = outcomes(pool)
     assert (dense.job.tag, paper.job.tag) == (0, 1)
-    assert dense.fields is not None
-    assert paper.fields is not None
-    assert dense.fields["flops_ratio"] == 1
-    assert paper.fields["flops_ratio"] < 0.6
-    assert paper.fields["tokens_after_k2"] == 18
-    assert len(paper.fields["scores"]) == 20
+    assert dense.measurement is not None
+    assert paper.measurement is not None
+    assert dense.measurement.flops_ratio == 1
+    assert paper.measurement.flops_ratio < 0.6
+    assert paper.measurement.tokens_after_k2 == 18
+    assert len(paper.measurement.scores) == 20
 
 
 def test_an_error_inside_a_measurement_is_that_jobs_failure(pool: Pool) -> None:
@@ -54,11 +55,11 @@ def test_an_error_inside_a_measurement_is_that_jobs_failure(pool: Pool) -> None:
     pool.submit(Job("pope", PruningConfig(2, 50, 40, 50), 2))
     pool.submit(Job("pope", DENSE, 3))
     failed, too_deep, fine = outcomes(pool)
-    assert (failed.fields, failed.lost, too_deep.fields, too_deep.lost) == (None, False, None, False)
+    assert (failed.measurement, failed.lost, too_deep.measurement, too_deep.lost) == (None, False, None, False)
     assert "unknown benchmark 'no-such'" in failed.reason
     assert "k2" in too_deep.reason
     assert "\n" not in failed.reason + too_deep.reason
-    assert fine.fields is not None
+    assert fine.measurement is not None
 
 
 def test_only_the_job_that_ran_is_lost_with_its_worker(pool: Pool) -> None:
@@ -67,10 +68,10 @@ def test_only_the_job_that_ran_is_lost_with_its_worker(pool: Pool) -> None:
             pool.submit(Job("pope", DENSE, tag))
         kill_evaluator(os.getpid())
         lost, measured = outcomes(pool)
-        assert (lost.job.tag, lost.lost, lost.fields) == (1, True, None)
+        assert (lost.job.tag, lost.lost, lost.measurement) == (1, True, None)
         assert lost.reason.startswith("the worker died: ")
         assert (measured.job.tag, measured.lost) == (2, False)
-        assert measured.fields is not None
+        assert measured.measurement is not None
 
 
 def test_a_result_that_was_there_survives_the_death_of_its_worker(pool: Pool) -> None:
@@ -88,32 +89,32 @@ def test_a_result_that_was_there_survives_the_death_of_its_worker(pool: Pool) ->
 def test_a_hung_worker_is_killed_and_its_job_comes_back_as_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     pool.submit(Job("pope", DENSE, 0))
     outcomes(pool)  # so that the worker is up
-    monkeypatch.setattr(pool, "_limits", Limits(first=4.0))
+    monkeypatch.setattr(pool, "_limits", TimeLimits(first=4.0))
     for tag in (1, 2):
         pool.submit(Job("pope", DENSE, tag))
     (stopped,) = evaluators(os.getpid())
     os.kill(stopped, signal.SIGSTOP)
     lost = first(pool)
-    assert (lost.job.tag, lost.lost, lost.fields) == (1, True, None)
+    assert (lost.job.tag, lost.lost, lost.measurement) == (1, True, None)
     assert lost.reason == "no result within 4 s, so the worker was killed"
     assert stopped not in evaluators(os.getpid())
-    monkeypatch.setattr(pool, "_limits", Limits())
+    monkeypatch.setattr(pool, "_limits", TimeLimits())
     pool._limits.begin(0)
     (measured,) = outcomes(pool)
     assert (measured.job.tag, measured.lost) == (2, False)
-    assert measured.fields is not None
+    assert measured.measurement is not None
 
 
 def test_ray_is_started_again_when_it_dies_and_no_job_is_blamed(pool: Pool) -> None:
-    before = dict(pool._places)
+    before = dict(pool._processes)
     (raylet,) = [pid for pid, title in descendants(os.getpid()).items() if "raylet/raylet " in title]
     os.kill(raylet, signal.SIGKILL)
-    found: list[Outcome] = []
-    while pool._places == before:  # workers outlive their raylet for some seconds
-        pool.submit(Job("pope", DENSE, len(found)))
-        found += outcomes(pool)
-    assert [o.job.tag for o in found] == list(range(len(found)))
-    assert all(o.fields is not None and not o.lost for o in found)
+    finished: list[Outcome] = []
+    while pool._processes == before:  # workers outlive their raylet for some seconds
+        pool.submit(Job("pope", DENSE, len(finished)))
+        finished += outcomes(pool)
+    assert [o.job.tag for o in finished] == list(range(len(finished)))
+    assert all(o.measurement is not None and not o.lost for o in finished)
 
 
 @pytest.mark.parametrize("kind", [MemoryError, torch.OutOfMemoryError])
@@ -131,4 +132,4 @@ def test_a_job_that_ran_out_of_memory_counts_as_lost_with_its_worker(pool: Pool,
 def test_workers_that_cannot_load_the_model_say_why(tmp_path: Path, pool: Pool) -> None:
     pool.__exit__(None, None, None)  # its turn is over: Ray runs one cluster a process
     with pytest.raises(WorkersLostError, match=r"the workers do not start: .*cannot load a vision-language"):
-        Pool(1, str(tmp_path), "validation", 20).__enter__()
+        tiny_pool(tmp_path).__enter__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from search.workers import timeouts
-from search.workers.timeouts import FIRST, LEAST, Limits
+from search.workers.timeouts import FIRST, LEAST, TimeLimits
 
 
 @pytest.fixture
@@ -15,14 +15,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def work(known: Limits, clock: list[float], seconds: float, kind: str = "pope") -> None:
+def work(known: TimeLimits, clock: list[float], seconds: float, kind: str = "pope") -> None:
     known.begin(0)
     clock[0] += seconds
     known.end(0, kind)
 
 
 def test_an_hour_until_five_are_done_then_by_median_and_longest(clock: list[float]) -> None:
-    known = Limits()
+    known = TimeLimits()
     for seconds in (1, 1, 1, 2):
         work(known, clock, seconds)
         assert known.of("pope") == FIRST == 3600
@@ -37,13 +37,13 @@ def test_an_hour_until_five_are_done_then_by_median_and_longest(clock: list[floa
 
 
 def test_the_clock_begins_anew_with_each_job(clock: list[float]) -> None:
-    known = Limits()
+    known = TimeLimits()
     for _ in range(5):
         work(known, clock, 1)
     clock[0] += 119
-    assert not known.over(0, "pope")
+    assert not known.exceeded(0, "pope")
     known.end(0, "pope")
     clock[0] += 119
-    assert not known.over(0, "pope")
+    assert not known.exceeded(0, "pope")
     clock[0] += 600
-    assert known.over(0, "pope")
+    assert known.exceeded(0, "pope")

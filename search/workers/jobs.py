@@ -1,0 +1,73 @@
+"""What a search hands to workers and what comes back: jobs, outcomes, and the contract of whoever runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from himap import PruningConfig
+from search.workers.racing import Rival
+from storage import Latency
+from storage.records import Measurement
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration to measure, with a tag that comes back with the outcome.
+
+    It is pruned once it almost surely loses to one of the `rivals`. With `timed` its latency is measured and nothing
+    else, on an idle pool.
+    """
+
+    benchmark: str
+    config: PruningConfig
+    tag: Any = None
+    rivals: tuple[Rival, ...] = ()
+    timed: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished job.
+
+    A measurement with a `reason` is that of a pruned trial; a reason alone says why the job failed, and `lost` that
+    its worker died with it or had to be killed. A timed job has a `latency` and no measurement.
+    """
+
+    job: Job
+    measurement: Measurement | None = None
+    reason: str = ""
+    lost: bool = False
+    latency: Latency | None = None
+
+
+class WorkerPool(Protocol):
+    """Workers that measure jobs, each in the order it was handed them."""
+
+    @property
+    def running(self) -> int:
+        """Jobs that were handed out and are not finished."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another job keeps a worker busy."""
+
+    def prefers(self, benchmark: str) -> bool:
+        """Return whether the worker that gets the next job has the benchmark's caches, or none has."""
+
+    def submit(self, job: Job) -> None:
+        """Hand out a job."""
+
+    def finished(self, timeout: float) -> Iterator[Outcome]:
+        """Return the outcomes that are there within `timeout` seconds."""
+
+
+class Runner(Protocol):
+    """What a worker measures jobs with."""
+
+    def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...] = ()) -> tuple[Measurement, str]:
+        """Return the measurement, and why it was pruned; "" where it was measured to its end."""
+
+    def time(self, benchmark: str, config: PruningConfig) -> Latency:
+        """Return the latency; nothing else may run on the device."""

@@ -1,0 +1,90 @@
+"""A study run: one way to the next candidate, and one way from a result to a stored trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from himap import PruningConfig
+from search.sampling.problem import Goals
+from search.sampling.space import SearchSpace
+from search.studies.study import Candidate
+from search.studies.study_run import StudyRun, trial_of
+from storage import Latency, Store, open_store
+from tests.search.search_helpers import IMAGE_TOKENS, measurement, open_run, trial
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with open_store(f"sqlite:///{tmp_path / 'himap.db'}") as opened:
+        yield opened
+
+
+def next_of(run: StudyRun) -> Candidate:
+    candidate = run.next()
+    assert candidate is not None
+    return candidate
+
+
+def test_a_candidate_counts_as_running_until_its_result_is_stored(store: Store) -> None:
+    run = open_run(store, 2)
+    first, second = next_of(run), next_of(run)
+    assert (run.wants, run.done, run.progress) == (False, False, 1.0)
+    run.commit(second, measurement(second.config))
+    run.commit(first, measurement(first.config))
+    assert run.done
+    assert [t.number for t in run.trials] == [1, 0]
+    assert store.trials(run.study_id) == sorted(run.trials, key=lambda t: t.number)
+
+
+def test_a_lost_candidate_comes_first_twice_and_then_has_failed(store: Store) -> None:
+    run = open_run(store, 5)
+    candidate = next_of(run)
+    for _ in range(2):
+        run.commit(candidate, None, "the worker died", lost=True)
+        assert run.trials == []
+        assert next_of(run) is candidate
+    run.commit(candidate, None, "the worker died", lost=True)
+    assert [(t.number, t.state, t.reason) for t in run.trials] == [(0, "failed", "the worker died")]
+
+
+def test_a_known_result_is_stored_in_place_of_a_measurement(store: Store) -> None:
+    dense = PruningConfig.dense()
+    there = trial(7, dense, "dense")
+    run = open_run(store, 3, known={SearchSpace.effect_key(dense, IMAGE_TOKENS): ("study b, trial 7", there)})
+    assert run.next() is None
+    (reused,) = run.trials
+    assert (reused.number, reused.reused, reused.parent, reused.seconds) == (0, True, "study b, trial 7", 0.0)
+    assert next_of(run).config == PruningConfig.paper()
+
+
+def test_a_trial_that_waits_for_its_latency_is_learned_with_it(store: Store) -> None:
+    run = open_run(store, 2, goals=Goals(("accuracy", "latency")))
+    first, second = next_of(run), next_of(run)
+    for candidate in (first, second):
+        run.commit(candidate, measurement(candidate.config, latency_ms=math.nan))
+    assert [t.number for t in run.untimed] == [0, 1]
+    run.commit_latency(run.untimed[0], Latency(4.0, 3.0, 5.0, "idle"))
+    run.commit_latency(run.untimed[0], None)
+    assert run.done
+    assert [t.latency_ms == 4.0 for t in store.trials(run.study_id)] == [True, False]
+    values = [t.values for t in run.study._study.get_trials(deepcopy=False)]
+    assert values[0] == [run.trials[0].accuracy, 4.0]
+
+
+def test_a_result_that_makes_no_sense_is_a_failure() -> None:
+    candidate = Candidate(3, PruningConfig.paper(), "sampler", parent="study a, trial 1")
+    failed = trial_of(candidate, measurement(candidate.config, accuracy=math.nan))
+    assert (failed.state, failed.parent) == ("failed", "study a, trial 1")
+    assert failed.reason.startswith("the worker returned nonsense: trial 3: got accuracy nan")
+    assert math.isnan(failed.flops)
+
+
+def test_a_measurement_with_a_reason_is_a_pruned_trial() -> None:
+    candidate = Candidate(3, PruningConfig.paper(), "sampler")
+    pruned = trial_of(candidate, measurement(candidate.config, n=8), "less accurate than trial 0")
+    assert (pruned.state, pruned.reason, pruned.n) == ("pruned", "less accurate than trial 0", 8)
+    assert pruned.versions["torch"] and pruned.config == candidate.config
