@@ -391,10 +391,7 @@ def test_the_published_mme_scores_of_a_published_model(tmp_path: Path, run: Run)
 
 def test_the_published_pope_score_of_a_published_model(tmp_path: Path, run: Run) -> None:
     popular = published_scores.pope_popular()
-    labels = [
-        {"question_id": i, "image": each.image, "text": each.text, "label": each.label}
-        for i, each in enumerate(popular, 1)
-    ]
+    labels = [{"question_id": i, "image": q.image, "text": q.text, "label": q.label} for i, q in enumerate(popular, 1)]
     answers = [{"question_id": 20000000 + i, "text": each.answer} for i, each in enumerate(popular, 1)]
     truth = lines(tmp_path / "coco_pope_popular.json", labels)
     result = run("pope", lines(tmp_path / "llava.jsonl", answers), truth)
