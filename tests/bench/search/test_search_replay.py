@@ -61,9 +61,8 @@ def table() -> Table:
         "commit": "",
         "date": "",
     }
-    return Table(
-        meta, configs, scores, {k: np.array([getattr(s, k) for s in spent]) for k in ("flops", "flops_ratio", "paper_flops")}
-    )
+    names = ("flops", "flops_ratio", "paper_flops")
+    return Table(meta, configs, scores, {k: np.array([getattr(s, k) for s in spent]) for k in names})
 
 
 @pytest.fixture(autouse=True)
