@@ -10,7 +10,7 @@ from dashboard.analysis.study_view import View, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
 from dashboard.views.empty import without_password
-from dashboard.views.widgets import cost_control, preset_download, preset_preview, table, trial_table
+from dashboard.views.widgets import cost_control, preset_download, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
 from dashboard.wording.trial_tables import csv, held_out_table
@@ -96,7 +96,6 @@ def _preset(view: View) -> None:
         st.success(sentence(content.certificate.verdict), icon=":material/verified:")
     else:
         st.error(sentence(content.certificate.verdict), icon=":material/cancel:")
-    preset_preview(content)
 
 
 def _certify(context: Context, view: View) -> None:
@@ -122,7 +121,7 @@ def _picture(context: Context, study: StudySummary) -> None:
             paper_bgcolor="#ffffff",
             plot_bgcolor="#ffffff",
             height=460,
-            margin={"l": 70, "r": 20, "t": 40, "b": 64},
+            margin={"l": 70, "r": 20, "t": 40, "b": 80},
             font={"family": "Helvetica, Arial, sans-serif", "size": 14},
         )
         st.download_button(

@@ -24,7 +24,7 @@ from dashboard.access import cached_reads, commands
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
-from tests.dashboard.generated_store import confirmation, failed, fill, measured, pruned, searched, study_key
+from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -106,6 +106,7 @@ def test_the_store_defaults_to_the_one_of_the_search() -> None:
 def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store)
     assert app.selectbox(key="pair").value == ("qwenvl-mini", "aokvqa")
+    assert app.multiselect(key="criteria").options == sorted([*PHIS, "uniform", "downsample"])
     assert len(app.selectbox) == 2  # that pair has two studies
     checked(app.selectbox(key="pair").set_value(("qwenvl-mini", "pope")).run())
     assert len(app.selectbox) == 1

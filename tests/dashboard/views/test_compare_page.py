@@ -12,9 +12,9 @@ import yaml
 
 from dashboard.analysis import paper
 from dashboard.analysis.borrowed_settings import borrowed, borrowed_everywhere
-from dashboard.analysis.filters import Filter, filter_options
+from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import build_view, preset, suggested
-from dashboard.figures.facets import facets_figure
+from dashboard.figures.front import facets_figure
 from dashboard.figures.settings_matrix import cell_text, settings_figure
 from dashboard.views import export_page, zoom
 from dashboard.wording.descriptions import provenance
@@ -78,10 +78,6 @@ def test_a_filter_keeps_baselines_and_has_a_front_of_its_own() -> None:
     assert {trial.number for trial in some.front} <= {trial.number for trial in some.complete}
     assert len(Filter(least_n=501).apply(view).complete) == len(view.baselines)
     assert len(Filter(devices=frozenset({"else"})).apply(view).complete) == len(view.baselines)
-    options = filter_options(trials)
-    assert options.counts == (96, 500)
-    assert "instruction" in options.criteria
-    assert len(options.devices) == 1
 
 
 def test_several_studies_share_their_axes() -> None:
