@@ -10,13 +10,12 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from minis.recipe.architecture import LLAVA_PATCH
 from minis.recipe.vision import image_processor
-
-FOLDER = Path(__file__).parent / "checkpoints"
+from objectives.evaluation.known_models import MINIS
 
 
 def path(name: str) -> Path:
     """The folder of the shipped mini `name`."""
-    return FOLDER / name
+    return MINIS / name
 
 
 def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {  # packages, or parts of packages
     "minis": {"objectives", "himap"},
     "storage": {"himap.config", "himap.errors", "himap.files", "himap.presets"},
     "dashboard": {"storage", "himap.config", "himap.errors", "himap.presets", *LIGHT},
-    "search": {"objectives", "himap", "storage", "minis"},
+    "search": {"objectives", "himap", "storage"},
 }
 OWNER = {"ray": "search", "optuna": "search", "sqlalchemy": "storage", "streamlit": "dashboard"}
 PACKAGES = sorted(MAY_IMPORT)

@@ -25,9 +25,9 @@ from typing import Any
 from bench.chaos.check import calm_bench, checked, lost, trials_in
 from bench.chaos.launch import Launch, Server, strike, waited
 from objectives.benchmarks import BENCHMARKS
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.latency import device_name
 from objectives.provenance import commit
-from search.inputs.models import resolve
 from storage import Trial
 from storage.records import utc_now
 
@@ -153,7 +153,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     studies = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        source = resolve(options.model, "auto").source
+        source = resolve(options.model, "auto").weights
         bench = calm_bench(source, options.questions)
         with Server(folder / "postgresql") as server:
             for plan in plans:

@@ -153,7 +153,7 @@ def _metered(scoring: Meter, engine: Meter) -> Iterator[None]:
         return mock.patch.object(owner, name, function)
 
     with (
-        also(passes, "observed", scoring, engine),
+        also(passes, "attention_inputs", scoring, engine),
         also(passes.PromptPass, "_cut", scoring),
         also(Pruning, "before_layer", engine),
         also(Pruning, "before_forward", engine),

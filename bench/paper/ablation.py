@@ -20,11 +20,12 @@ from himap import HimapError, PruningConfig
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
+from objectives.evaluation.known_models import KNOWN
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flops import DecoderShape, flops_ratio
-from objectives.flow.__main__ import MINIS, source_of
 from objectives.provenance import commit, versions
 from objectives.statistics.estimates import Interval, paired_difference
 
@@ -144,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("--model", required=True, help=f"{', '.join(MINIS)} (their minis), or a folder")
+    made.add_argument("--model", required=True, help=f"{', '.join(KNOWN)} (their minis), or a folder")
     made.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
     made.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
     for name, kind, value in (("k1", int, 2), ("r1", float, 50), ("k2", int, 8), ("r2", float, 75)):
@@ -163,7 +164,8 @@ def main(arguments: list[str] | None = None) -> int:
         full = PruningConfig(options.k1, options.r1, options.k2, options.r2)
         for name in options.benchmark:
             benchmark(name)
-        document = ablation(load(source_of(options.model)[0]), options.benchmark, options.n, full)
+        target = resolve(options.model, "mini" if options.model in KNOWN else "auto")
+        document = ablation(load(target.weights), options.benchmark, options.n, full)
     except (ObjectiveError, HimapError, OSError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return 2

@@ -24,6 +24,7 @@ from himap import HimapError, PruningConfig, read_preset
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.latency import device_name, measure
 from objectives.evaluation.models import LoadedModel, load
@@ -33,7 +34,6 @@ from objectives.flops.shapes import FULL_SIZE
 from objectives.provenance import commit
 from objectives.statistics.estimates import paired_difference
 from search.errors import UsageError
-from search.inputs.models import Target, resolve
 from search.reporting.report import chosen
 from storage import StorageError, open_store
 
@@ -102,7 +102,7 @@ class Pairs:
 
     def __init__(self, target: Target, n: int) -> None:
         self.target, self._n = target, n
-        self.loaded: LoadedModel = load(target.source)
+        self.loaded: LoadedModel = load(target.weights)
         self.shape = DecoderShape.from_config(self.loaded.model.config)
 
     def accuracy(self, name: str, found: PruningConfig | None) -> list[dict[str, Any]]:

@@ -33,13 +33,14 @@ from bench.inference.peers import SCORES, published
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from objectives.provenance import commit, versions
-from search.inputs.models import resolve
+from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace, choices, effective
 from search.studies.study import Landmark
 from search.workers.trial_runner import costs
@@ -181,16 +182,16 @@ def _score(configs: list[PruningConfig]) -> list[tuple[float, ...]]:
 def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Table:
     """Evaluates the grid; `limit` takes only so many of its configurations, drawn at random."""
     target = resolve(model, "auto")
-    worker = _Worker(target.source, name, n)
+    worker = _Worker(target.weights, name, n)
     image, text = worker.evaluator.tokens()
     space = SearchSpace(target.shape.layers, **STEPS)
-    configs = grid(space, target.landmarks, image)
+    configs = grid(space, baselines(target), image)
     if limit is not None:
         configs = [config for i, config in enumerate(configs) if i in _drawn(len(configs), limit)]
     groups = [list(g) for _, g in itertools.groupby(configs, key=lambda c: (c.k1, c.r1, c.phi_shallow))]
     start = time.perf_counter()
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(target.source, name, n)
+        workers, get_context("spawn"), initializer=_start, initargs=(target.weights, name, n)
     ) as processes:
         scores = [row for rows in processes.map(_score, groups) for row in rows]
     spent = [costs(target.shape, image, text, config) for config in configs]
@@ -203,7 +204,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         "n": len(worker.questions),
         "layers": target.shape.layers,
         "steps": STEPS,
-        "landmarks": [(origin, config.as_dict()) for origin, config in target.landmarks],
+        "landmarks": [(origin, config.as_dict()) for origin, config in baselines(target)],
         "image_tokens": sorted(set(image)),
         "chunks": worker.evaluator._chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
@@ -229,7 +230,7 @@ def with_costs(table: Table) -> Table:
             f"got weights {target.digest[:8]} of {target.name}; expected {meta['weights_digest'][:8]}, "
             "the table's; make it anew without --costs"
         )
-    worker = _Worker(target.source, meta["benchmark"], meta["n"])
+    worker = _Worker(target.weights, meta["benchmark"], meta["n"])
     fitted = fit(worker, table.configs, target.shape, *worker.evaluator.tokens())
     return replace(table, meta=meta | fitted | {"costs_measured": provenance(worker.loaded.device)})
 

@@ -27,9 +27,6 @@ def wilson(mean: float, n: int) -> Interval:
 
     It is made for right-or-wrong scores. The variance of partial credits (VQA accuracy) is at most that of
     right-or-wrong scores with the same mean, so the interval is wide enough for them.
-
-    Raises:
-        ValueError: no scores.
     """
     if n < 1:
         raise ValueError(f"got {n} scores; an interval needs at least one")
@@ -39,15 +36,7 @@ def wilson(mean: float, n: int) -> Interval:
 
 
 def interval(scores: Sequence[float], *, graded: bool = False) -> Interval:
-    """Return the mean of scores with its 95 % interval.
-
-    Args:
-        graded: take the bootstrap in place of Wilson's interval, for scores (CIDEr, ANLS) whose variance is not
-            bounded by that of right-or-wrong ones.
-
-    Raises:
-        ValueError: no scores.
-    """
+    """Return the mean of scores with its 95 % interval: Wilson's, or the bootstrap's for `graded` scores."""
     if not graded:
         return wilson(sum(scores) / len(scores) if scores else 0.0, len(scores))
     if not scores:
@@ -56,12 +45,7 @@ def interval(scores: Sequence[float], *, graded: bool = False) -> Interval:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Return the exact two-sided p-value of McNemar's test of two configurations on the same questions.
-
-    Args:
-        gained: questions that only the first configuration has right.
-        lost: questions that only the second one has right.
-    """
+    """Return the exact two-sided p-value of McNemar's test, for questions that only one configuration has right."""
     total = gained + lost
     tail = sum(math.comb(total, i) for i in range(min(gained, lost) + 1))
     return min(1.0, 2 * tail / 2**total)
@@ -69,23 +53,14 @@ def mcnemar(gained: int, lost: int) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One configuration against another on the same questions.
-
-    Attributes:
-        difference: of their accuracies, with its 95 % paired bootstrap interval.
-        p: the p-value of McNemar's test; None for scores between 0 and 1.
-    """
+    """The difference of two accuracies on the same questions, and McNemar's p-value; None for partial credits."""
 
     difference: Interval
     p: float | None
 
 
 def compare(scores: Sequence[float], others: Sequence[float]) -> Comparison:
-    """Return how much better the configuration with `scores` is than that with `others`.
-
-    Raises:
-        ValueError: no scores, or not as many of one as of the other.
-    """
+    """Return how much better the configuration with `scores` is than that with `others`."""
     difference = paired_difference(scores, others)
     if not {*scores, *others} <= {0.0, 1.0}:
         return Comparison(difference, None)
@@ -95,11 +70,7 @@ def compare(scores: Sequence[float], others: Sequence[float]) -> Comparison:
 
 
 def paired_difference(scores: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
-    """Return the mean of `scores - others` on the same questions, with its 95 % paired bootstrap interval.
-
-    Raises:
-        ValueError: no scores, or not as many of one as of the other.
-    """
+    """Return the mean of `scores - others` on the same questions, with its 95 % paired bootstrap interval."""
     if len(scores) != len(others) or not len(scores):
         got = f"got {len(scores)} and {len(others)} scores"
         raise ValueError(f"{got}; expected two equally long, non-empty lists")

@@ -170,7 +170,12 @@ def _sqlite(url: URL, *, readonly: bool) -> Engine:
 def _postgresql(url: URL, *, readonly: bool) -> Engine:
     query = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "himap-search", **url.query}
     full = url.set(drivername="postgresql+psycopg", query=query)
-    engine = create_engine(full, pool_pre_ping=True)
+    try:
+        engine = create_engine(full, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f"got storage {describe(url)!r}, which needs psycopg; pip install 'himap-search[postgres]'"
+        ) from error
     if readonly:
         return engine.execution_options(postgresql_readonly=True)
     return engine

@@ -1,4 +1,4 @@
-"""The configuration: rounding, ranges, well-known settings."""
+"""The pruning configuration: rounding, ranges and baselines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_dropped_is_the_floor_of_the_exact_share() -> None:
             assert PruningConfig(1, tenths / 10, 2, 0).kept(n)[0] == n - exact, (n, tenths)
 
 
-def test_well_known_settings() -> None:
+def test_baselines() -> None:
     assert PruningConfig.dense().is_dense
     assert PruningConfig.dense().cuts == ()
     paper = PruningConfig.paper()
@@ -58,7 +58,7 @@ def test_well_known_settings() -> None:
         ({"r1": "50"}, "r1 must be a percentage"),
         ({"r1": True}, "r1 must be a percentage"),
         ({"seed": "0"}, "seed must be a whole number"),
-        ({"phi_deep": "best"}, "phi_deep must be one of instruction, .*; got 'best'"),
+        ({"phi_deep": "best"}, "phi_deep must be one of all_text, .*; got 'best'"),
         ({"phi_shallow": []}, "phi_shallow must be one of"),
         ({"k3": 4}, "unknown field k3; known are k1"),
     ],
@@ -68,7 +68,7 @@ def test_impossible_values_are_refused(values: dict[str, object], message: str) 
         PruningConfig.from_dict({**PruningConfig.paper().as_dict(), **values})
 
 
-def test_dictionaries_go_round() -> None:
+def test_as_dict_and_from_dict_are_inverse() -> None:
     config = PruningConfig(3, 12.5, 9, 80, "random", "last_token", seed=5)
     assert PruningConfig.from_dict(config.as_dict()) == config
     assert PruningConfig.from_dict({"k1": 2, "r1": 50, "k2": 8, "r2": 75}) == PruningConfig.paper()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,11 @@ def test_an_unreachable_server_and_its_password_stays_secret() -> None:
     assert "check that the server runs" in text
     assert "hunter2" not in message("postgresql+nothing://someone:hunter2@127.0.0.1:1/himap")
     assert "hunter2" not in message("postgresql//someone:hunter2@127.0.0.1:port/himap")
+
+
+def test_postgresql_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert "pip install 'himap-search[postgres]'" in message("postgresql://somebody@localhost/himap")
 
 
 def test_a_database_that_does_not_exist(postgres: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from objectives.errors import DataError
 from objectives.flow import figures, results
-from objectives.flow.suggest import passed, ranges, suggest, turning
+from objectives.flow.suggest import layers_until, ranges, suggest, turning_layer
 from objectives.flow.summary import Estimates, summary
 from tests.objectives import flow_record
 from tests.objectives.flow_record import LAYERS, QUESTIONS
@@ -115,9 +115,9 @@ def test_flow_that_never_turns_or_never_ends_still_fits_the_model() -> None:
 
 
 def test_where_a_flow_has_passed_and_where_a_ratio_turns() -> None:
-    assert [passed([5, 3, 2], part) for part in (0.5, 0.8, 0.81, 1)] == [1, 2, 3, 3]
+    assert [layers_until([5, 3, 2], part) for part in (0.5, 0.8, 0.81, 1)] == [1, 2, 3, 3]
     rows = [{"mean": value} for value in (-1.0, 1.0, -1.0, 1.0, 2.0)]
-    assert turning([*rows, None]) == 3 and turning(rows[:3]) is None and turning([None]) is None
+    assert turning_layer([*rows, None]) == 3 and turning_layer(rows[:3]) is None and turning_layer([None]) is None
     with pytest.raises(ValueError, match="not complete"):
         suggest({"complete": False})
 
