@@ -152,7 +152,7 @@ def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> No
 
 def test_operating_points_are_named_members_of_the_front() -> None:
     view = build_view(study_key(), searched(60))
-    points = export_page.operating_points(view)
+    points = export_page.export_choices(view)
     assert all(trial in view.front for _, trial in points.values())
     assert points["Most accurate"][1] == view.front[-1]
-    assert export_page.operating_points(build_view(study_key(), [failed(0)])) == {}
+    assert export_page.export_choices(build_view(study_key(), [failed(0)])) == {}
