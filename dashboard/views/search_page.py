@@ -91,7 +91,7 @@ def _importance(context: Context, study: StudySummary) -> None:
     )
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_data(show_spinner="Computing parameter importance", max_entries=64)
 def _cached_importance(study_id: int, complete: int, target: str, _context: Context) -> Importance | None:
     study = next(one for one in _context.studies if one.id == study_id)
     return importance(_context.trials(study), target)
