@@ -10,7 +10,7 @@ from dashboard.analysis.study_view import View, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
 from dashboard.views.empty import without_password
-from dashboard.views.widgets import cost_control, preset_download, table, trial_table
+from dashboard.views.widgets import COST_NAMES, preset_download, segments, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
 from dashboard.wording.trial_tables import csv, held_out_table
@@ -109,10 +109,9 @@ def _certify(context: Context, view: View) -> None:
 
 def _picture(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = cost_control("picture cost")
-        kind = st.segmented_control("Format", list(FORMATS), format_func=FORMATS.__getitem__, key="picture format")
-        kind = kind or "png"
-        view = context.view(study, cost or "flops_ratio")
+        cost = segments("Cost", COST_NAMES, "picture cost")
+        kind = segments("Format", FORMATS, "picture format")
+        view = context.view(study, cost)
         figure = front_figure(view).update_layout(
             paper_bgcolor="#ffffff",
             plot_bgcolor="#ffffff",

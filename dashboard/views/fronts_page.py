@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import streamlit as st
 
 from dashboard.analysis.filters import Filter
@@ -9,7 +11,7 @@ from dashboard.analysis.study_view import STATES, View, best_within_flops, prese
 from dashboard.context import Context, choose, chosen_trial
 from dashboard.figures.front import Coloring, facets_figure, front_figure
 from dashboard.views import zoom
-from dashboard.views.widgets import cost_control, metrics, preset_download, table, trial_table
+from dashboard.views.widgets import COST_NAMES, metrics, preset_download, segments, table, trial_table
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import pair_label, provenance
 from dashboard.wording.formatting import percent, plain, points
@@ -20,14 +22,14 @@ from storage.presets import ESTIMATE
 from storage.records import Trial
 
 BOX = "front-box"
-COLORINGS: dict[Coloring, str] = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
+COLORINGS = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
 
 
 def show(context: Context, study: StudySummary) -> None:
     """Draw the page for one study."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = cost_control("cost") or "flops"
-        coloring = st.segmented_control("Color", list(COLORINGS), format_func=COLORINGS.__getitem__, key="coloring")
+        cost = segments("Cost", COST_NAMES, "cost")
+        coloring = cast(Coloring, segments("Color", COLORINGS, "coloring"))
         chosen = _filter(context.trials(study))
         others = _others(context, study)
     whole = context.view(study, cost)
@@ -35,11 +37,11 @@ def show(context: Context, study: StudySummary) -> None:
     headline(whole)
     if others:
         views = [view, *(chosen.apply(context.view(other, cost)) for other in others)]
-        figure = facets_figure(views, dark=context.dark, coloring=coloring or "role")
+        figure = facets_figure(views, dark=context.dark, coloring=coloring)
         st.plotly_chart(figure, key="facets", config={"displaylogo": False, "doubleClick": "autosize"})
         st.caption("All studies have the same axes. Show a single study to click its trials.")
     else:
-        _front(view, coloring or "role", dark=context.dark)
+        _front(view, coloring, dark=context.dark)
     st.caption(plain(provenance(whole)))
     _tables(view)
 

@@ -17,7 +17,7 @@ from dashboard.analysis.search_history import (
 from dashboard.analysis.study_view import View, by_pair
 from dashboard.context import Context
 from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
-from dashboard.views.widgets import metrics, picture, table
+from dashboard.views.widgets import metrics, picture, segments, table
 from dashboard.wording.descriptions import short_study_label
 from dashboard.wording.formatting import percent
 from dashboard.wording.trial_tables import failure_table, pruned_table
@@ -62,7 +62,7 @@ def _numbers(view: View, trials: list[Trial]) -> None:
 def _growth(context: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
-        unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over", label_visibility="collapsed")
+        unit = segments("Over", {"Trials": "Trials", "Seconds": "Seconds"}, "over", hidden=True)
     siblings = by_pair(context.studies)[study.key.model, study.key.questions]
     lines = {"this study": growth(view.complete)}
     lines |= {short_study_label(one): growth(context.trials(one)) for one in siblings if one.id != study.id}
@@ -77,10 +77,8 @@ def _growth(context: Context, study: StudySummary, view: View) -> None:
 def _importance(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Parameter importance", anchor=False, width="content")
-        target = st.segmented_control(
-            "For", list(TARGETS), format_func=TARGETS.__getitem__, key="target", label_visibility="collapsed"
-        )
-    result = _cached_importance(study.id, study.complete, target or "accuracy", context)
+        target = segments("For", TARGETS, "target", hidden=True)
+    result = _cached_importance(study.id, study.complete, target, context)
     if result is None:
         st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it.")
         return
@@ -93,7 +91,7 @@ def _importance(context: Context, study: StudySummary) -> None:
     )
 
 
-@st.cache_data(show_spinner=False, max_entries=64)
+@st.cache_data(show_spinner="Computing parameter importance", max_entries=64)
 def _cached_importance(study_id: int, complete: int, target: str, _context: Context) -> Importance | None:
     study = next(one for one in _context.studies if one.id == study_id)
     return importance(_context.trials(study), target)

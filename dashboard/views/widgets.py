@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal
+
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from dashboard.analysis.study_view import COSTS, View
+from dashboard.context import DEFAULTS
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import details, held_out_text, trial_title
 from dashboard.wording.formatting import plain
 from himap.presets import Preset
 from storage.presets import preset_filename
 from storage.records import Trial
+
+COST_NAMES = {name: cost.label for name, cost in COSTS.items()}
 
 
 def table(frame: pd.DataFrame, otherwise: str = "") -> None:
@@ -30,9 +36,12 @@ def metrics(*numbers: tuple[str, object, str | None]) -> None:
         column.metric(name, str(value), note, delta_color="off", delta_arrow="off")
 
 
-def cost_control(key: str) -> str | None:
-    """Draw the choice of what to count as cost."""
-    return st.segmented_control("Cost", list(COSTS), format_func=lambda name: COSTS[name].label, key=key)
+def segments(label: str, names: Mapping[str, str], key: str, *, hidden: bool = False) -> str:
+    """Draw a choice of one by its name, and return its key; the default where none is chosen."""
+    visibility: Literal["collapsed", "visible"] = "collapsed" if hidden else "visible"
+    options = list(names)
+    chosen = st.segmented_control(label, options, format_func=names.__getitem__, key=key, label_visibility=visibility)
+    return chosen or DEFAULTS[key]
 
 
 def trial_table(view: View, trial: Trial) -> None:
