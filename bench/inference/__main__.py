@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from bench.inference.measure import Clock, in_turns, memory, shares, spread, tower_ms
+from bench.inference.methods import FASTV, OURS, Way, ways
 from bench.inference.report import report
 from bench.inference.subjects import ON_CPU, ON_GPU, Subject
-from bench.inference.ways import FASTV, OURS, Way, ways
 from himap import PruningConfig
 from objectives.evaluation.latency import device_name
 from objectives.flops import flops

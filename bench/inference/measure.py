@@ -14,8 +14,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import himap
+from bench.inference.methods import OURS, Way, with_cache
 from bench.inference.subjects import Subject
-from bench.inference.ways import OURS, Way, with_cache
 from himap.engine import passes
 from himap.engine.pruning import Pruning
 

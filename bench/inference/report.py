@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.inference.ways import LABELS
+from bench.inference.methods import LABELS
 
 
 def report(document: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
     python -m bench.search --json
 
-The table (see `bench.search_table`) holds an exhaustive grid of one embedded pair, so the true front is
+The table (see `bench.search.tabulate`) holds an exhaustive grid of one embedded pair, so the true front is
 known. Every search proposes from this grid. `ours` is the search as shipped; tpe, nsga2 and random are
 Optuna's samplers on the same evaluator (batched, with kept layers), nothing else shared; `loop` is what one
 would write without this project: TPE around the published evaluation (one question at a time on all cores,
@@ -26,7 +26,7 @@ import torch
 
 from bench.search.racing import false_stops
 from bench.search.replay import REFERENCE, Run, Way, exhaustive, nearest, replay
-from bench.search.table import DATA, Table, load_table, provenance
+from bench.search.tabulate import DATA, Table, load_table, provenance
 from objectives.errors import DataError
 from objectives.flow import results
 from objectives.flow.suggest import suggest
@@ -151,7 +151,7 @@ def _lines(found: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.search", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--table", type=Path, default=DATA / "search.npz", help="made by bench.search_table")
+    parser.add_argument("--table", type=Path, default=DATA / "search.npz", help="made by bench.search.tabulate")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument(
         "--flow", type=Path, metavar="FILE", help="by objectives.flow: also searches that start where it suggests"
@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if not options.table.exists():
-        sys.stderr.write(f"error: there is no {options.table}; make it with python -m bench.search_table\n")
+        sys.stderr.write(f"error: there is no {options.table}; make it with python -m bench.search.tabulate\n")
         return 2
     table = load_table(options.table)
     try:

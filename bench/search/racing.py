@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.search.table import Table
+from bench.search.tabulate import Table
 from search.workers.racing import Race, Rival
 
 _DRAWS = 2000

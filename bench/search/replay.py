@@ -15,7 +15,7 @@ from typing import Any
 import moocore
 import numpy as np
 
-from bench.search.table import Table
+from bench.search.tabulate import Table
 from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.space import effective

@@ -17,9 +17,9 @@ import himap
 from bench.inference import __main__ as inference
 from bench.inference import measure, peers
 from bench.inference.graphs import StaticPrefill
+from bench.inference.methods import OURS, ways, with_cache
 from bench.inference.report import report
 from bench.inference.subjects import Subject, mini, random_llava
-from bench.inference.ways import OURS, ways, with_cache
 from himap import PruningConfig
 from objectives.flops import DecoderShape
 

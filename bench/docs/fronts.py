@@ -1,6 +1,6 @@
 """Fronts of a store as a picture, and how many of their steps are more than noise.
 
-    python -m bench.readme.fronts --storage sqlite:///himap.db --out docs/fronts.png
+    python -m bench.docs.fronts --storage sqlite:///himap.db --out docs/fronts.png
 
 Two neighbors on a front differ when the paired 95 % bootstrap interval of the difference of their accuracies,
 on the same validation questions, lies above zero. The members are the best of many noisy estimates, so the
@@ -54,7 +54,7 @@ def panel(axes: Axes, key: StudyKey, trials: list[Trial]) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.readme.fronts", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.docs.fronts", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--storage", default="sqlite:///himap.db", metavar="URL")
     parser.add_argument("--out", type=Path, help="also draw the fronts into this PNG or SVG")

@@ -1,6 +1,6 @@
 """Rewrites the README's tables from what was measured.
 
-    python -m bench.readme.tables --storage sqlite:///himap.db --presets presets/
+    python -m bench.docs.results --storage sqlite:///himap.db --presets presets/
 
 The minis' table comes from their evaluation.json, the search's from the store, the confirmed one from the
 presets that `search.export` wrote. A table stands between two
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import himap
-from bench.readme.fronts import distinct_steps
+from bench.docs.fronts import distinct_steps
 from himap import HimapError
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
@@ -120,7 +120,7 @@ def _lines(rows: list[list[str]]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.readme.tables", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.docs.results", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--storage", metavar="URL", help="also the table of the searches in this store")
     parser.add_argument("--presets", type=Path, metavar="DIR", help="also the table of these presets")

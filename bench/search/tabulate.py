@@ -1,6 +1,6 @@
 """The exhaustive grid of one embedded pair: each configuration's score on each question; trial costs.
 
-    python -m bench.search_table --model qwenvl --benchmark scienceqa
+    python -m bench.search.tabulate --model qwenvl --benchmark scienceqa
 
 Computed once and kept as data, so that `bench.search` can replay any search in minutes. The grid is the
 search space with coarse steps, plus the landmarks. Costs are measured on a sample and fitted by a line over
@@ -320,7 +320,7 @@ def _line(points: list[tuple[float, float]]) -> tuple[float, float, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.search_table", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.search.tabulate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", default="qwenvl")
     parser.add_argument("--benchmark", default="scienceqa")

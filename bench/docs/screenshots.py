@@ -1,6 +1,6 @@
 """Pictures of every page of the dashboard, light and dark, on a laptop and on a wide screen.
 
-python -m bench.readme.screenshots --storage sqlite:///himap.db [--out docs/dashboard] [--pair 'qwenvl · pope']
+python -m bench.docs.screenshots --storage sqlite:///himap.db [--out docs/dashboard] [--pair 'qwenvl · pope']
 
 The Trial page is shown with the tokens of its first question that differs from dense, for which the model
 that was searched must be on this machine.
@@ -94,7 +94,7 @@ def _write(tab: Any, width: int, path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make all pictures."""
-    parser = argparse.ArgumentParser(prog="python -m bench.readme.screenshots", description="Pictures of all pages.")
+    parser = argparse.ArgumentParser(prog="python -m bench.docs.screenshots", description="Pictures of all pages.")
     parser.add_argument("--storage", required=True, metavar="URL")
     parser.add_argument("--out", type=Path, default=Path("docs/dashboard"), metavar="DIR")
     parser.add_argument("--pair", default="", help="as the selector writes it, as in 'qwenvl · pope'")

@@ -15,7 +15,7 @@ from bench.search import __main__ as search
 from bench.search import replay as search_replay
 from bench.search.racing import false_stops
 from bench.search.replay import Way, exhaustive, hypervolume, replay
-from bench.search.table import Table, grid, load_table, save_table
+from bench.search.tabulate import Table, grid, load_table, save_table
 from himap import PruningConfig
 from objectives.evaluation.latency import device_name
 from objectives.flops import DecoderShape
@@ -141,7 +141,7 @@ def test_the_command_says_what_is_missing_and_compares(
     table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert search.main(["--table", str(tmp_path / "none.npz")]) == 2
-    assert "make it with python -m bench.search_table" in capsys.readouterr().err
+    assert "make it with python -m bench.search.tabulate" in capsys.readouterr().err
     save_table(tmp_path / "t.npz", table)
     monkeypatch.setattr(search, "BUDGET", 30)
     monkeypatch.setattr(search, "WAYS", {name: search.WAYS[name] for name in ("ours", "loop")})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.readme import tables
+from bench.docs import results
 from storage import Confirmation, StudyKey, Trial
 from storage.pareto import KNEE, WITHINS
 from storage.presets import Promise, write_preset
@@ -42,7 +42,7 @@ def presets(folder: Path) -> Path:
 
 
 def test_confirmed_presets_are_told_with_their_intervals(tmp_path: Path) -> None:
-    said = tables.confirmed_table(presets(tmp_path))
+    said = results.confirmed_table(presets(tmp_path))
     assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in said
     assert "Of all 3 presets 1 are confirmed. Measured: n = 500 test questions; a CPU; commit abc." in said
 
@@ -54,12 +54,12 @@ def test_only_what_stands_between_the_comments_changes(
     readme.write_text(
         "a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n<!-- confirmed:begin -->\n<!-- confirmed:end -->\n"
     )
-    monkeypatch.setattr(tables, "README", readme)
-    assert tables.main(["--presets", str(presets(tmp_path))]) == 0
+    monkeypatch.setattr(results, "README", readme)
+    assert results.main(["--presets", str(presets(tmp_path))]) == 0
     text = readme.read_text()
     assert text.startswith("a\n<!-- minis:begin -->\n| model |") and "\nb\n" in text and "old" not in text
     assert "| pope | 21 |" in text
-    assert tables.main(["--presets", str(tmp_path / "none")]) == 2
+    assert results.main(["--presets", str(tmp_path / "none")]) == 2
     assert "run python -m search.export" in capsys.readouterr().err
-    assert tables.main(["--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
+    assert results.main(["--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
     assert readme.read_text() == text
