@@ -1,4 +1,4 @@
-"""A mini as a checkpoint folder that plain `from_pretrained` reads, and where the shipped ones are."""
+"""The checkpoint folder of a mini, which plain `from_pretrained` reads."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FOLDER = Path(__file__).parent / "checkpoints"
 
 
 def path(name: str) -> Path:
-    """The folder of the shipped mini `name`."""
+    """Return the folder of the shipped mini `name`."""
     return FOLDER / name
 
 
 def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes the model in float16, with tokenizer, chat template and processor configuration."""
+    """Save the model in float16, with its tokenizer, chat template and processor configuration."""
     model.generation_config = GenerationConfig(
         do_sample=False,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,4 +1,4 @@
-"""The two plain architectures, built from configurations of the genuine transformers classes."""
+"""Build the two mini architectures from configurations of the unchanged transformers classes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DECODER: dict[str, Any] = {
 
 
 def build_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """`llava-mini` or `qwenvl-mini` with random weights, in float32."""
+    """Return `llava-mini` or `qwenvl-mini` with random weights in float32."""
     return _llava(tokenizer) if name == "llava-mini" else _qwen(tokenizer)
 
 
