@@ -1,62 +1,60 @@
-"""Rewrites the README's tables from what was measured.
+"""Write docs/results/minis.md and docs/results/main_job.md from what was measured.
 
     python -m bench.docs.results --storage sqlite:///himap.db --presets presets/
 
-The minis' table comes from their evaluation.json, the search's from the store, the confirmed one from the
-presets that `search.export` wrote. A table stands between two
-comments that name it; everything else in the README stays.
+The table of the minis comes from their evaluation.json, that of the searches from the store, and the certified
+one from the presets that `search.export` wrote.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
+import math
 import sys
 from pathlib import Path
-from typing import Any
 
 import himap
+from bench import command
+from bench.docs import pages
 from bench.docs.fronts import distinct_steps
 from himap import HimapError
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
-from objectives.statistics.estimates import Interval
-from search.reporting.report import chosen, hypervolume
+from minis.tables import accuracy_rows, markdown, percent
+from search.reporting.report import chosen
 from storage import StorageError, Trial, open_store
-from storage.pareto import WITHINS, front
+from storage.pareto import WITHINS, front, hypervolume
+from storage.records import Origin
 
-README = Path(__file__).parents[2] / "README.md"
-# What each task of the dense model should reach, in %.
+# The accuracy that the dense model should reach on each task, in %.
 GOALS = {"vqav2": 85, "textvqa": 93, "pope": 92, "mme": 85, "scienceqa": 90, "aokvqa": 90}
 WITHIN_1 = WITHINS[1]
-_ORIGINS = ("dense", "fastv", "paper", "random")
+_ORIGINS: tuple[Origin, ...] = ("dense", "fastv", "paper", "random")
 
 
 def minis_table() -> str:
-    """Test accuracy of both minis by task and configuration."""
-    measured = [json.loads((checkpoint.path(name) / "evaluation.json").read_text()) for name in NAMES]
-    configs = list(next(iter(measured[0]["tasks"].values())))
-    rows = [["model", "task", "goal", *configs], ["---"] * (3 + len(configs))]
-    for document in measured:
-        for task, cells in document["tasks"].items():
-            missed = " **missed**" if 100 * cells["dense"]["accuracy"] < GOALS[task] else ""
-            shown = [_percent(Interval(c["accuracy"], c["low"], c["high"])) for c in cells.values()]
-            rows.append([document["model"], task, f"{GOALS[task]}{missed}", *shown])
-        shares = [_mean_flops(document, config) for config in configs]
-        rows.append([document["model"], "*mean true FLOPs*", "", *shares])
+    """Return the test accuracy of both minis by task and configuration."""
+    documents = [json.loads((checkpoint.path(name) / "evaluation.json").read_text()) for name in NAMES]
+    rows = []
+    for document in documents:
+        tasks = document["tasks"]
+        configs, (*task_rows, flops_row) = accuracy_rows(tasks)
+        for task, *cells in task_rows:
+            missed = " **missed**" if 100 * tasks[task]["dense"]["accuracy"] < GOALS[task] else ""
+            rows.append([document["model"], task, f"{GOALS[task]}{missed}", *cells])
+        rows.append([document["model"], f"*{flops_row[0]}*", "", *flops_row[1:]])
     origin = "; ".join(
-        f"{d['model']}: {d['device']}, commit {d['commit']}, weights {d['weights_digest'][:8]}" for d in measured
+        f"{d['model']}: {d['device']}, commit {d['commit']}, weights {d['weights_digest'][:8]}" for d in documents
     )
-    return f"{_lines(rows)}\n\nMeasured: {origin}."
+    return f"{markdown(['model', 'task', 'goal', *configs], rows)}\n\nMeasured: {origin}."
 
 
 def search_table(storage: str) -> str:
-    """Landmarks, preset and front of every study in the store."""
-    head = [*_ORIGINS, "preset: cheapest within 1 point of dense", "front", "distinct", "hypervolume"]
-    rows = [["benchmark", *head], ["---"] * (1 + len(head))]
+    """Return the baselines, the preset and the front of every study in the store."""
+    head = ["benchmark", *_ORIGINS, "preset: cheapest within 1 point of dense", "front", "distinct", "hypervolume"]
     with open_store(storage, readonly=True) as store:
         studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
+    rows = []
     for key, trials in studies:
         by_origin = {t.origin: t for t in trials if t.complete}
         members = front(trials)
@@ -64,77 +62,59 @@ def search_table(storage: str) -> str:
         counts = [str(len(members)), str(len(distinct_steps(members))), f"{hypervolume(trials):.3f}"]
         rows.append([key.benchmark, *cells, _cell(chosen(trials)), *counts])
     key, trials = studies[0]
-    origin = (
-        f"{key.model}, weights {key.weights_digest[:8]}, {len(trials)} trials a pair, n = {key.n_questions} "
-        f"validation questions, seed {key.seed}; {trials[0].device}; commit {trials[0].commit}"
+    return (
+        f"{markdown(head, rows)}\n\nMeasured: {key.model}, weights {key.weights_digest[:8]}, {len(trials)} trials a "
+        f"pair, n = {key.n_questions} validation questions, seed {key.seed}; {trials[0].device}; commit "
+        f"{trials[0].commit}."
     )
-    return f"{_lines(rows)}\n\nMeasured: {origin}."
-
-
-def confirmed_table(folder: Path) -> str:
-    """Each benchmark's preset within 1 point of dense, with what its test questions said."""
-    presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
-    rows = [["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]]
-    rows.append(["---"] * len(rows[0]))
-    chosen_ones = [p for p in presets if p.promise.place == WITHIN_1.name]
-    if not chosen_ones:
-        raise ValueError(f"no preset in {folder} is the {WITHIN_1.name}; run python -m search.export")
-    for preset in chosen_ones:
-        m = preset.measured[0]
-        accuracy = Interval(m.accuracy, m.accuracy_low, m.accuracy_high)
-        difference = Interval(m.difference, m.difference_low, m.difference_high)
-        cells = [f"{100 * m.flops_ratio:.0f}", _percent(accuracy), _percent(difference)]
-        rows.append([m.benchmark, *cells, preset.promise.verdict.partition(":")[0]])
-    kept = sum(p.promise.confirmed for p in presets)
-    first, origin = chosen_ones[0].measured[0], chosen_ones[0].provenance
-    measured = f"n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}"
-    return f"{_lines(rows)}\n\nOf all {len(presets)} presets {kept} are confirmed. Measured: {measured}."
-
-
-def replaced(text: str, name: str, table: str) -> str:
-    """`text` with the table called `name` put between its two comments."""
-    pattern = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
-    if not re.search(pattern, text, re.DOTALL):
-        raise ValueError(f"no table {name!r} in the README; expected <!-- {name}:begin --> and its end")
-    return re.sub(pattern, lambda match: f"{match[1]}{table}\n{match[2]}", text, flags=re.DOTALL)
-
-
-def _percent(interval: Interval) -> str:
-    return f"{100 * interval.mean:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-
-
-def _mean_flops(document: dict[str, Any], config: str) -> str:
-    shares = [cells[config]["flops_ratio"] for cells in document["tasks"].values()]
-    return f"{100 * sum(shares) / len(shares):.0f} %"
 
 
 def _cell(trial: Trial | None) -> str:
     if trial is None:
         return "not measured"
-    interval = Interval(trial.accuracy, trial.accuracy_low, trial.accuracy_high)
-    return f"{_percent(interval)} at {100 * trial.flops_ratio:.0f} %"
+    accuracy = percent(trial.accuracy, trial.accuracy_low, trial.accuracy_high)
+    return f"{accuracy} at {100 * trial.flops_ratio:.0f} %"
 
 
-def _lines(rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+def confirmed_table(folder: Path) -> str:
+    """Return each benchmark's preset within 1 point of dense with its result on test questions."""
+    presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
+    head = ["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]
+    within_1 = [preset for preset in presets if preset.promise.place == WITHIN_1.name]
+    if not within_1:
+        raise ValueError(f"no preset in {folder} is the {WITHIN_1.name}; run python -m search.export")
+    rows = []
+    for preset in within_1:
+        m = preset.measured[0]
+        accuracy = _interval(m.accuracy, m.accuracy_low, m.accuracy_high)
+        difference = _interval(m.difference, m.difference_low, m.difference_high)
+        flops = f"{100 * (m.flops_ratio or math.nan):.0f}"
+        rows.append([m.benchmark, flops, accuracy, difference, preset.promise.verdict.partition(":")[0]])
+    first, origin = within_1[0].measured[0], within_1[0].provenance
+    return (
+        f"{markdown(head, rows)}\n\nOf all {len(presets)} presets {sum(p.promise.confirmed for p in presets)} are "
+        f"confirmed. Measured: n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}."
+    )
+
+
+def _interval(*values: float | None) -> str:
+    mean, low, high = (math.nan if value is None else value for value in values)
+    return percent(mean, low, high)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.docs.results", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--storage", metavar="URL", help="also the table of the searches in this store")
-    parser.add_argument("--presets", type=Path, metavar="DIR", help="also the table of these presets")
+    """Write the tables; exit code 2 with one line on stderr where a source is missing."""
+    parser = command.parser("bench.docs.results", __doc__)
+    parser.add_argument("--storage", metavar="URL", help="also write the table of the searches in this store")
+    parser.add_argument("--presets", type=Path, metavar="DIR", help="also write the table of these presets")
     options = parser.parse_args(arguments)
     try:
-        text = replaced(README.read_text(), "minis", minis_table())
-        if options.storage:
-            text = replaced(text, "search", search_table(options.storage))
-        if options.presets:
-            text = replaced(text, "confirmed", confirmed_table(options.presets))
+        tables = {"search": search_table(options.storage)} if options.storage else {}
+        tables |= {"confirmed": confirmed_table(options.presets)} if options.presets else {}
+        pages.write("minis", minis=minis_table())
+        pages.write("main_job", **tables)
     except (StorageError, HimapError, ValueError) as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    README.write_text(text)
+        return command.fail(error)
     return 0
 
 

@@ -1,12 +1,14 @@
-"""The README's tables: from what was measured, between their comments, and nothing else is touched."""
+"""The pages of docs/results: tables come from what was measured, and only they are replaced."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from bench.docs import results
+from bench.docs import pages, results
+from bench.paper.ablation import markdown
 from storage import Confirmation, StudyKey, Trial
 from storage.pareto import KNEE, WITHINS
 from storage.presets import Promise, write_preset
@@ -41,25 +43,35 @@ def presets(folder: Path) -> Path:
     return folder
 
 
-def test_confirmed_presets_are_told_with_their_intervals(tmp_path: Path) -> None:
-    said = results.confirmed_table(presets(tmp_path))
-    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in said
-    assert "Of all 3 presets 1 are confirmed. Measured: n = 500 test questions; a CPU; commit abc." in said
+def test_confirmed_presets_have_their_intervals(tmp_path: Path) -> None:
+    table = results.confirmed_table(presets(tmp_path))
+    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in table
+    assert "Of all 3 presets 1 are confirmed. Measured: n = 500 test questions; a CPU; commit abc." in table
 
 
 def test_only_what_stands_between_the_comments_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(
-        "a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n<!-- confirmed:begin -->\n<!-- confirmed:end -->\n"
-    )
-    monkeypatch.setattr(results, "README", readme)
+    (tmp_path / "minis.md").write_text("a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n")
+    job = tmp_path / "main_job.md"
+    job.write_text("c\n<!-- confirmed:begin -->\n<!-- confirmed:end -->\n")
+    monkeypatch.setattr(pages, "PAGES", tmp_path)
     assert results.main(["--presets", str(presets(tmp_path))]) == 0
-    text = readme.read_text()
-    assert text.startswith("a\n<!-- minis:begin -->\n| model |") and "\nb\n" in text and "old" not in text
-    assert "| pope | 21 |" in text
+    text = (tmp_path / "minis.md").read_text()
+    assert text.startswith("a\n<!-- minis:begin -->\n| model |") and text.endswith("-->\nb\n") and "old" not in text
+    written = job.read_text()
+    assert written.startswith("c\n") and "| pope | 21 |" in written
     assert results.main(["--presets", str(tmp_path / "none")]) == 2
     assert "run python -m search.export" in capsys.readouterr().err
     assert results.main(["--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
-    assert readme.read_text() == text
+    assert job.read_text() == written
+    with pytest.raises(ValueError, match="no table 'other'"):
+        pages.write("main_job", other="")
+
+
+def test_the_pages_hold_what_the_stored_figures_say() -> None:
+    """The tables that need no measurement are those of the stored data, to the letter."""
+    assert results.minis_table() in (pages.PAGES / "minis.md").read_text()
+    page = (pages.PAGES / "ablation.md").read_text()
+    for path in sorted(Path("bench/data").glob("ablation-*.json")):
+        assert markdown(json.loads(path.read_text())) in page, path

@@ -1,4 +1,4 @@
-"""Table 1 and Fig. 8 of our pairs: the paper's FLOPs, and nothing that was not measured."""
+"""Table 1 and Fig. 8: the paper's FLOPs, and nothing that was not measured."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_full_size_flops_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize("form", ["store", "presets"])
-def test_what_was_found_counts_on_the_same_weights_only(form: str, tmp_path: Path) -> None:
+def test_a_found_configuration_counts_for_the_same_weights_only(form: str, tmp_path: Path) -> None:
     target = resolve("qwenvl", "mini")
     for digest in (target.digest, "f" * 64):
         if form == "store":
@@ -69,7 +69,7 @@ def test_what_was_found_counts_on_the_same_weights_only(form: str, tmp_path: Pat
         assert find(target, "pope") is None
 
 
-def test_the_command_measures_pairs_and_leaves_the_rest_unsaid(
+def test_the_command_measures_pairs_and_leaves_out_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = resolve("qwenvl", "mini")
@@ -89,7 +89,7 @@ def test_the_command_measures_pairs_and_leaves_the_rest_unsaid(
     assert tables.figure_8(found).count("not measured") == 3
 
 
-def test_what_cannot_be_measured_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_measured_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--storage", f"sqlite:///{tmp_path}/none.db"], ["--model", "nobody"], ["--n", "0"]):
         assert tables.main(arguments) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
