@@ -1,16 +1,14 @@
-"""Fronts of a store as a picture, and how many of their steps are more than noise.
+"""Draw the fronts of a store, and count how many of their steps are more than noise.
 
     python -m bench.docs.fronts --storage sqlite:///himap.db --out docs/fronts.png
 
-Two neighbors on a front differ when the paired 95 % bootstrap interval of the difference of their accuracies,
-on the same validation questions, lies above zero. The members are the best of many noisy estimates, so the
-count is an upper estimate; it is measured on what the store holds.
+Two neighbors on a front differ when the paired 95 % bootstrap interval of the difference of their accuracies, on
+the same validation questions, is above zero. The members are the best of many noisy estimates, so the count is
+an upper estimate.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
+from bench import command
 from objectives.statistics.estimates import paired_difference
 from storage import StorageError, StudyKey, Trial, open_store
 from storage.pareto import front
@@ -26,8 +25,10 @@ _MARKS = {"dense": ("s", "#222222"), "fastv": ("^", "#c9472f"), "paper": ("D", "
 
 
 def distinct_steps(members: list[Trial]) -> list[Trial]:
-    """A chain of front members, cheapest first, each better than the one before it by more than the
-    paired interval (greedy from the top: the next one is the dearest that is clearly worse)."""
+    """Return front members, cheapest first, each better than the one before by more than the paired interval.
+
+    The choice is greedy from the top: the next member is the most expensive one that is significantly worse.
+    """
     chain = members[-1:]
     for member in reversed(members[:-1]):
         if paired_difference(chain[0].scores, member.scores).low > 0:
@@ -36,47 +37,29 @@ def distinct_steps(members: list[Trial]) -> list[Trial]:
 
 
 def panel(axes: Axes, key: StudyKey, trials: list[Trial]) -> None:
-    """FLOPs against accuracy of one pair: all trials, the front as steps, the landmarks."""
-    done = [t for t in trials if t.complete]
-    members = front(done)
-    axes.scatter([t.flops_ratio for t in done], [100 * t.accuracy for t in done], s=6, color="#c8ccd8", lw=0)
+    """Draw FLOPs against accuracy of one study: all trials, the front as steps, the baselines."""
+    complete = [t for t in trials if t.complete]
+    members = front(complete)
+    axes.scatter([t.flops_ratio for t in complete], [100 * t.accuracy for t in complete], s=6, color="#c8ccd8", lw=0)
     x, y = [t.flops_ratio for t in members], [100 * t.accuracy for t in members]
     axes.step(x, y, where="post", color="#3057c9", lw=1.4, label="front")
     low = [100 * (t.accuracy - t.accuracy_low) for t in members]
     high = [100 * (t.accuracy_high - t.accuracy) for t in members]
     axes.errorbar(x, y, yerr=[low, high], fmt="o", ms=3, lw=0.6, color="#3057c9")
-    for trial in done:
+    for trial in complete:
         if trial.origin in _MARKS:
             marker, color = _MARKS[trial.origin]
             axes.plot(trial.flops_ratio, 100 * trial.accuracy, marker, color=color, ms=7, label=trial.origin, ls="")
-    axes.set(title=f"{key.model} / {key.benchmark} (n = {done[0].n})", xlabel="true FLOPs / dense", xlim=(0, 1.03))
+    axes.set(title=f"{key.model} / {key.benchmark} (n = {complete[0].n})", xlabel="true FLOPs / dense", xlim=(0, 1.03))
     axes.grid(alpha=0.3)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.docs.fronts", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--storage", default="sqlite:///himap.db", metavar="URL")
-    parser.add_argument("--out", type=Path, help="also draw the fronts into this PNG or SVG")
-    options = parser.parse_args(arguments)
-    try:
-        with open_store(options.storage, readonly=True) as store:
-            studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
-    except StorageError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
-    if options.out and studies:
-        _draw(studies, options.out)
-    sys.stdout.write(json.dumps([_row(key, trials) for key, trials in studies], indent=2) + "\n")
-    return 0
-
-
-def _draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
+def draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
+    """Draw one panel a study into a PNG or SVG file."""
     columns = min(3, len(studies))
     rows = -(-len(studies) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(4.4 * columns, 3.3 * rows), layout="constrained", squeeze=False
-    )
+    size = (4.4 * columns, 3.3 * rows)
+    figure, panels = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for axes in panels.flat[len(studies) :]:
         axes.set_axis_off()
     for axes, (key, trials) in zip(panels.flat, studies, strict=False):
@@ -84,9 +67,8 @@ def _draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
     panels[0, 0].set_ylabel("accuracy, %")
     panels[0, 0].legend(loc="lower right", fontsize=8)
     trial = studies[0][1][0]
-    figure.supxlabel(
-        f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}", fontsize=8
-    )
+    origin = f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}"
+    figure.supxlabel(origin, fontsize=8)
     figure.savefig(out, dpi=110)
 
 
@@ -102,6 +84,23 @@ def _row(key: StudyKey, trials: list[Trial]) -> dict[str, Any]:
         "n": members[0].n,
         "chain": [{"flops_ratio": t.flops_ratio, "accuracy": t.accuracy} for t in chain],
     }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print a row a study as JSON; exit code 2 with one line on stderr where there is no store."""
+    parser = command.parser("bench.docs.fronts", __doc__)
+    parser.add_argument("--storage", default="sqlite:///himap.db", metavar="URL")
+    parser.add_argument("--out", type=Path, help="also draw the fronts into this PNG or SVG")
+    options = parser.parse_args(arguments)
+    try:
+        with open_store(options.storage, readonly=True) as store:
+            studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
+    except StorageError as error:
+        return command.fail(error)
+    if options.out and studies:
+        draw(studies, options.out)
+    command.show([_row(key, trials) for key, trials in studies])
+    return 0
 
 
 if __name__ == "__main__":

@@ -69,9 +69,7 @@ def test_a_found_configuration_counts_for_the_same_weights_only(form: str, tmp_p
         assert find(target, "pope") is None
 
 
-def test_the_command_measures_pairs_and_leaves_out_the_rest(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_measures_pairs_and_leaves_out_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = resolve("qwenvl", "mini")
     write_preset(tmp_path / "qwenvl-scienceqa.yaml", key(target.digest), replace(FOUND, k1=4))
     small = ["--model", "qwenvl", "--benchmark", "scienceqa", "pope", "--n", "4", "--repeats", "2"]
