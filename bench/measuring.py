@@ -6,13 +6,13 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import torch
 
 from objectives.evaluation.latency import device_name
 from objectives.provenance import commit, versions
-from storage.records import utc_now
 
 T = TypeVar("T")
 
@@ -32,5 +32,5 @@ def provenance(device: torch.device | None = None) -> dict[str, Any]:
         "load": os.getloadavg()[0],
         "commit": commit(),
         "versions": versions() | {"python": platform.python_version()},
-        "date": utc_now().isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
