@@ -95,8 +95,8 @@ class Evaluator:
         check_askable(self.questions)
         self._features = Features(loaded.model)
         self._prompts: dict[int, _Batch] = {}
-        self._chunks = chunked(self.questions, max(_CHUNK, batch_size))
-        self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
+        self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
+        self._batches = [self._prepare(chunk, batch_size) for chunk in self.chunks]
 
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
@@ -134,7 +134,7 @@ class Evaluator:
         asked: list[int] = []
         model = self.loaded.model
         with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
-            for number, (chunk, batches) in enumerate(zip(self._chunks, self._batches, strict=True)):
+            for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
                 if asked and stop is not None and stop(asked, self._scores(asked, answers)):
                     break
                 for each, batch in enumerate(batches):
