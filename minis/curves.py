@@ -1,20 +1,12 @@
-"""Draw the training curves of a mini.
-
-python -m minis.curves --model qwenvl-mini --runs runs
-"""
+"""Read and draw the training curves of a mini."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-
-from minis import checkpoint
-from minis.recipe.architecture import NAMES
 
 
 def read(runs: Path) -> list[dict[str, Any]]:
@@ -36,18 +28,3 @@ def draw(name: str, runs: Path, out: Path) -> None:
     panels[0].set_ylabel("loss (mean of 20 steps)")
     figure.suptitle(f"{name}: training loss")
     figure.savefig(out, dpi=110)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw the curves into a PNG file."""
-    parser = argparse.ArgumentParser(prog="python -m minis.curves", description=__doc__)
-    parser.add_argument("--model", required=True, choices=NAMES)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that minis.train wrote (default runs)")
-    parser.add_argument("--out", type=Path, help="default: curves.png beside the mini")
-    options = parser.parse_args(arguments)
-    draw(options.model, options.runs, options.out or checkpoint.path(options.model) / "curves.png")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,16 @@ from himap import PruningConfig
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
 from minis.tables import accuracy_table
-from objectives.benchmarks import BENCHMARKS
+from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
-from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.latency import device_name
-from objectives.evaluation.models import load
+from objectives.evaluation.models import LoadedModel, load
 from objectives.flops import DecoderShape, flops_ratio
 from objectives.provenance import commit, versions
 
+SPLIT = "test"
 # Dense; the paper's setting; its cuts at random; about a quarter of the FLOPs, at random and by attention.
 CONFIGS = {
     "dense": PruningConfig.dense(),
@@ -39,28 +41,41 @@ CONFIGS = {
 }
 
 
+def evaluations(
+    loaded: LoadedModel, names: Iterable[str], n: int, configs: Mapping[str, PruningConfig]
+) -> dict[str, dict[str, Evaluation]]:
+    """Evaluate each configuration on the first `n` test questions of each benchmark; show the progress."""
+    results: dict[str, dict[str, Evaluation]] = {}
+    for name in tqdm(list(names), "benchmarks", disable=None):
+        evaluator = Evaluator(loaded, benchmark(name), embedded_questions(benchmark(name), SPLIT, n))
+        results[name] = {label: evaluator.evaluate(config) for label, config in configs.items()}
+    return results
+
+
+def cell(shape: DecoderShape, result: Evaluation, config: PruningConfig) -> dict[str, Any]:
+    """Return the accuracy with its 95 % interval and n, and the FLOPs, of one evaluation."""
+    return {
+        "accuracy": result.accuracy.mean,
+        "low": result.accuracy.low,
+        "high": result.accuracy.high,
+        "n": len(result.scores),
+        "flops_ratio": flops_ratio(shape, result.image_tokens, result.text_tokens, config),
+    }
+
+
 def evaluate(source: str | Path, n: int, configs: dict[str, PruningConfig]) -> dict[str, Any]:
-    """Measure accuracy and FLOPs of each configuration on the first `n` test questions of each benchmark."""
+    """Measure accuracy and FLOPs of each configuration on each benchmark."""
     loaded = load(source)
     shape = DecoderShape.from_config(loaded.model.config)
     tasks: dict[str, dict[str, Any]] = {}
-    for benchmark in tqdm(BENCHMARKS.values(), "benchmarks", disable=None):
-        evaluator = Evaluator(loaded, benchmark, embedded_questions(benchmark, "test", n))
-        tasks[benchmark.name] = {}
-        for name, config in configs.items():
-            result = evaluator.evaluate(config)
-            tasks[benchmark.name][name] = {
-                "accuracy": result.accuracy.mean,
-                "low": result.accuracy.low,
-                "high": result.accuracy.high,
-                "n": len(result.scores),
-                "flops_ratio": flops_ratio(shape, result.image_tokens, result.text_tokens, config),
-                "metrics": result.metrics,
-            }
+    for name, row in evaluations(loaded, BENCHMARKS, n, configs).items():
+        tasks[name] = {}
+        for label, result in row.items():
+            tasks[name][label] = {**cell(shape, result, configs[label]), "metrics": result.metrics}
     return {
         "model": Path(source).name,
         "weights_digest": loaded.digest,
-        "split": "test",
+        "split": SPLIT,
         "tasks": tasks,
         "device": device_name(loaded.device),
         "commit": commit(),

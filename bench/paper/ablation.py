@@ -13,24 +13,21 @@ import sys
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from bench import command
 from bench.docs import pages
 from bench.measuring import provenance
 from himap import HimapError, PruningConfig
+from minis.evaluate import SPLIT, cell, evaluations
 from minis.tables import markdown as table
 from minis.tables import percent
 from objectives.benchmarks import BENCHMARKS, benchmark
-from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
-from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import LoadedModel, load
-from objectives.flops import DecoderShape, flops_ratio
+from objectives.flops import DecoderShape
 from objectives.flow.__main__ import MINIS, source_of
 from objectives.statistics.estimates import paired_difference
 
-SPLIT = "test"
 DENSE = "no pruning"
 
 
@@ -56,44 +53,29 @@ def rows(full: PruningConfig) -> dict[str, PruningConfig]:
 
 def ablation(loaded: LoadedModel, names: list[str], n: int, full: PruningConfig) -> dict[str, Any]:
     """Measure every row on the first `n` test questions of every benchmark, and on all of them together."""
-    shape = DecoderShape.from_config(loaded.model.config)
-    configs = rows(full)
-    cells: dict[str, dict[str, Any]] = {row: {} for row in configs}
-    pooled: dict[str, list[float]] = {row: [] for row in configs}
-    with tqdm(total=len(names) * len(configs), desc="ablation", disable=None) as bar:
-        for name in names:
-            evaluator = Evaluator(loaded, benchmark(name), embedded_questions(benchmark(name), SPLIT, n))
-            dense: Evaluation | None = None
-            for row, config in configs.items():
-                result = evaluator.evaluate(config)
-                dense = dense or result
-                share = flops_ratio(shape, result.image_tokens, result.text_tokens, config)
-                cells[row][name] = _cell(result, dense, share)
-                pooled[row] += result.scores
-                bar.update()
-    for row, scores in pooled.items():
+    shape, configs = DecoderShape.from_config(loaded.model.config), rows(full)
+    results = evaluations(loaded, names, n, configs)
+    cells: dict[str, dict[str, Any]] = {}
+    for row, config in configs.items():
+        cells[row] = {
+            name: {
+                **cell(shape, results[name][row], config),
+                "difference": vars(paired_difference(results[name][row].scores, results[name][DENSE].scores)),
+                "image_tokens": _mean(results[name][row].image_tokens),
+                "after_k1": _mean(results[name][row].after_k1),
+                "after_k2": _mean(results[name][row].after_k2),
+            }
+            for name in names
+        }
+        scores, dense = ([s for name in names for s in results[name][r].scores] for r in (row, DENSE))
         cells[row]["all"] = {
             "n": len(scores),
             "accuracy": _mean(scores),
-            "difference": vars(paired_difference(scores, pooled[DENSE])),
-            "flops_ratio": _mean([cell["flops_ratio"] for cell in cells[row].values()]),
+            "difference": vars(paired_difference(scores, dense)),
+            "flops_ratio": _mean([cells[row][name]["flops_ratio"] for name in names]),
         }
     origin = {"split": SPLIT, "setting": full.as_dict(), "weights_digest": loaded.digest}
     return {**origin, **provenance(loaded.device), "rows": cells}
-
-
-def _cell(result: Evaluation, dense: Evaluation, share: float) -> dict[str, Any]:
-    return {
-        "n": len(result.scores),
-        "accuracy": result.accuracy.mean,
-        "low": result.accuracy.low,
-        "high": result.accuracy.high,
-        "difference": vars(paired_difference(result.scores, dense.scores)),
-        "flops_ratio": share,
-        "image_tokens": _mean(result.image_tokens),
-        "after_k1": _mean(result.after_k1),
-        "after_k2": _mean(result.after_k2),
-    }
 
 
 def _mean(values: tuple[int, ...] | list[float]) -> float:
@@ -104,13 +86,13 @@ def markdown(document: dict[str, Any]) -> str:
     """Return the accuracy of no pruning in %, and every other row's difference to it in points."""
     lines = []
     for row, cells in document["rows"].items():
-        accuracies = [f"{100 * cell['accuracy']:.1f}" for cell in cells.values()]
-        differences = [percent(**cell["difference"], sign=True) for cell in cells.values()]
+        accuracies = [f"{100 * c['accuracy']:.1f}" for c in cells.values()]
+        differences = [percent(**c["difference"], sign=True) for c in cells.values()]
         shown = accuracies if row == DENSE else differences
         lines.append([row, *shown, f"{100 * cells['all']['flops_ratio']:.0f} %"])
     dense, setting = document["rows"][DENSE], document["setting"]
     cut = f"({setting['k1']}, {setting['r1']:g} %, {setting['k2']}, {setting['r2']:g} %)"
-    n = min(cell["n"] for cell in dense.values())
+    n = min(c["n"] for c in dense.values())
     return (
         f"{table(['row', *dense, 'FLOPs'], lines)}\n\n"
         f"Measured: {document['model']} ({document['weights_digest'][:8]}), cuts {cut}, n = {n} test questions a "

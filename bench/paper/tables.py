@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from bench import command
 from bench.docs import pages
 from himap import HimapError, PruningConfig, read_preset
+from minis.evaluate import SPLIT, cell, evaluations
 from minis.tables import markdown, percent
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.data.embedded import embedded_questions
@@ -40,7 +40,7 @@ from search.reporting.report import chosen
 from search.studies.study import configuration
 from storage import StorageError, open_store
 
-SPLIT, MODELS = "test", ("qwenvl", "llava-7b")
+MODELS = ("qwenvl", "llava-7b")
 PAPER_MODELS = {"llava-7b": 2, "llava-13b": 3, "qwenvl-7b": 2}  # FastV's K
 NOT_MEASURED = "not measured"
 
@@ -106,14 +106,10 @@ class ModelRows:
         self._shape = DecoderShape.from_config(self._loaded.model.config)
         self._head = {"model": target.name, "weights": target.kind}
 
-    def _evaluator(self, name: str, n: int) -> Evaluator:
-        return Evaluator(self._loaded, benchmark(name), embedded_questions(benchmark(name), SPLIT, n))
-
     def accuracy(self, name: str, found: PruningConfig | None) -> list[dict[str, Any]]:
         """Return the rows of Table 1 on one benchmark."""
-        evaluator = self._evaluator(name, self._n)
         configs = methods(self.target.fastv_k) | ({"found": found} if found else {})
-        results = {method: evaluator.evaluate(config) for method, config in configs.items()}
+        results = evaluations(self._loaded, [name], self._n, configs)[name]
         rows: list[dict[str, Any]] = []
         for method, result in results.items():
             config = configs[method]
@@ -125,13 +121,10 @@ class ModelRows:
                     "benchmark": name,
                     "method": method,
                     "configuration": config.as_dict(),
-                    "n": len(prompts),
                     "paper_flops": sum(paper_flops(self._shape, n, config) for n, _ in prompts) / len(prompts),
                     "flops": true,
                     "ratio": true / rows[0]["flops"] if rows else 1.0,
-                    "accuracy": result.accuracy.mean,
-                    "low": result.accuracy.low,
-                    "high": result.accuracy.high,
+                    **cell(self._shape, result, config),
                     "difference": vars(paired_difference(result.scores, results["dense"].scores)),
                 }
             )
@@ -139,7 +132,8 @@ class ModelRows:
 
     def time(self, repeats: int) -> list[dict[str, Any]]:
         """Return the rows of Fig. 8."""
-        evaluator = self._evaluator("scienceqa", repeats)
+        asked = benchmark("scienceqa")
+        evaluator = Evaluator(self._loaded, asked, embedded_questions(asked, SPLIT, repeats))
         rows: list[dict[str, Any]] = []
         for method, config in methods(self.target.fastv_k).items():
             latency = measure(evaluator, config, repeats)
@@ -191,15 +185,11 @@ def measured(options: argparse.Namespace, found: Found) -> dict[str, Any]:
     """Measure all rows."""
     pairs: list[dict[str, Any]] = []
     time: list[dict[str, Any]] = []
-    steps = len(options.model) * (len(options.benchmark) + 1)
-    with tqdm(total=steps, desc="tables", disable=None) as bar:
-        for model in options.model:
-            rows = ModelRows(resolve(model, "auto"), options.n)
-            for name in options.benchmark:
-                pairs += rows.accuracy(name, found(rows.target, name))
-                bar.update()
-            time += rows.time(options.repeats)
-            bar.update()
+    for model in options.model:
+        rows = ModelRows(resolve(model, "auto"), options.n)
+        for name in options.benchmark:
+            pairs += rows.accuracy(name, found(rows.target, name))
+        time += rows.time(options.repeats)
     return {"split": SPLIT, "commit": commit(), "pairs": pairs, "full_size": full_size(), "time": time}
 
 
