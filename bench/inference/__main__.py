@@ -133,7 +133,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--models", nargs="+", choices=known, metavar="NAME", help=default)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 8], metavar="N", help="default: 1 8")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
-    parser.add_argument("--quick", action="store_true", help="a trial run: the minis, batch 1, 2 rounds")
     parser.add_argument("--cpu-clock", action="store_true", help="for a loaded machine: one thread, timed by CPU time")
     parser.add_argument("--json", action="store_true", help="print JSON in place of tables")
     parser.add_argument("--write", action="store_true", help="also write the tables into docs/results/speed.md")
@@ -141,8 +140,6 @@ def main(arguments: list[str] | None = None) -> int:
     on_gpu = torch.cuda.is_available()
     names = options.models or list(ON_GPU if on_gpu else ON_CPU)
     batches, rounds = options.batches, options.rounds
-    if options.quick:
-        names, batches, rounds = ["llava-mini", "qwenvl-mini"], [1], 2
     if min(*batches, rounds) < 1:
         parser.error(f"got batches {batches} and {rounds} rounds; expected at least 1")
     if options.cpu_clock and on_gpu:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 from unittest import mock
 
@@ -29,24 +29,21 @@ def spread(values: list[float]) -> Spread:
     return {"median": float(median), "low": float(low), "high": float(high)}
 
 
-def wait(device: torch.device) -> None:
-    """Wait until the device has finished its work."""
+def now(device: torch.device, clock: Clock) -> float:
+    """Return the time in milliseconds at which the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    return 1e3 * clock()
 
 
 def step_times(subject: Subject, method: Method, clock: Clock) -> list[float]:
     """Return the milliseconds of each step of one example."""
-    times, device = [], subject.model.device
+    device = subject.model.device
     with subject.features_given(method.prompts), method.context():
-        wait(device)
-        start = clock()
+        ends = [now(device, clock)]
         for _ in islice(method.steps(), 1 if method.prefill_only else subject.new_tokens):
-            wait(device)
-            end = clock()
-            times.append(1e3 * (end - start))
-            start = end
-    return times
+            ends.append(now(device, clock))
+    return [end - start for start, end in pairwise(ends)]
 
 
 @torch.inference_mode()
@@ -62,13 +59,11 @@ def in_turns(subject: Subject, methods: list[Method], rounds: int, clock: Clock)
 
 def tower_ms(subject: Subject, clock: Clock) -> float:
     """Return the milliseconds of the vision tower and the projector for one image, the median of three."""
-    times = []
+    device, times = subject.model.device, []
     for _ in range(3):
-        wait(subject.model.device)
-        start = clock()
+        start = now(device, clock)
         subject.run_tower()
-        wait(subject.model.device)
-        times.append(1e3 * (clock() - start))
+        times.append(now(device, clock) - start)
     return float(np.median(times))
 
 
@@ -135,7 +130,7 @@ class Meter:
 
     def take(self) -> float:
         """Return the milliseconds since the last call, and reset."""
-        wait(self._device)
+        now(self._device, self._clock)
         spans, self._spans = self._spans, []
         if self._device.type != "cuda":
             return 1e3 * sum(end - start for start, end in spans)
@@ -169,11 +164,9 @@ def shares(subject: Subject, batch: int, rounds: int, clock: Clock) -> dict[str,
     parts: dict[str, list[float]] = {"scoring": [], "engine": []}
     with subject.features_given(batch), _metered(scoring, engine), himap.prune(subject.model, OURS):
         for _ in range(rounds):
-            wait(device)
-            start = clock()
+            start = now(device, clock)
             next(with_cache(subject.model, prompt))
-            wait(device)
-            whole = 1e3 * (clock() - start)
+            whole = now(device, clock) - start
             parts["scoring"].append(scoring.take() / whole)
             parts["engine"].append(engine.take() / whole)
     return {name: spread(values) for name, values in parts.items()}

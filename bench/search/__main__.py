@@ -53,7 +53,6 @@ VARIANTS: dict[str, Variant] = {
     "loop with dedup": replace(LOOP, dedup=True),
     "loop with baselines": replace(LOOP, baselines=True),
 }
-SLOW = {"gp": replace(SAME, sampler="gp"), "ours, sampling by gp": replace(OURS, sampler="gp")}
 _ORIGIN = ("model", "benchmark", "n", "weights_digest", "device", "cores", "commit", "date")
 _COSTS = ("costs", "cost_errors", "costs_measured")
 
@@ -133,7 +132,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--flow", type=Path, metavar="FILE", help="of objectives.flow: also searches that start from it"
     )
-    parser.add_argument("--gp", action="store_true", help="also the Gaussian process, whose asks take minutes")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if not options.table.exists():
@@ -143,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
         starts = head_starts(table, options.flow) if options.flow else {}
     except (DataError, ValueError) as error:
         return command.fail(error)
-    rows = compare(table, VARIANTS | (SLOW if options.gp else {}) | starts, options.seeds)
+    rows = compare(table, VARIANTS | starts, options.seeds)
     result = document(table, rows, options.seeds)
     command.show(result if options.json else _report(result))
     return 0

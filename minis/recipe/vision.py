@@ -21,20 +21,20 @@ from minis.recipe.text import build_tokenizer
 from objectives.scenes import Scene, make_scene, render
 
 BATCH = 32
-_MEAN = _STD = [0.5, 0.5, 0.5]
+MEAN = STD = [0.5, 0.5, 0.5]
 
 
 def image_processor(name: str) -> Any:
     """Return the transformers image processor with the mini's sizes."""
     if name == "llava-mini":
         side = {"height": LLAVA_SIDE, "width": LLAVA_SIDE}
-        return CLIPImageProcessorPil(size=side, do_center_crop=False, image_mean=_MEAN, image_std=_STD)
+        return CLIPImageProcessorPil(size=side, do_center_crop=False, image_mean=MEAN, image_std=STD)
     return Qwen2VLImageProcessorPil(
         patch_size=QWEN_TOKEN // 2,
         merge_size=2,
         temporal_patch_size=2,
-        image_mean=_MEAN,
-        image_std=_STD,
+        image_mean=MEAN,
+        image_std=STD,
         size={"shortest_edge": (8 * QWEN_TOKEN) ** 2, "longest_edge": (28 * QWEN_TOKEN) ** 2},
     )
 
