@@ -83,14 +83,14 @@ def simulate(population: Population, repeats: int, validation: int, test: int, s
     totals: dict[str, float] = defaultdict(float)
     done = 0
     for _ in range(repeats):
-        asked = rng.integers(questions, size=validation)
-        picked = _picked(population, population.scores[:, asked].mean(1))
+        drawn = rng.integers(questions, size=validation)
+        picked = _picked(population, population.scores[:, drawn].mean(1))
         if not picked:
             continue
         done += 1
         held_out = rng.integers(questions, size=test)
         for row in picked:
-            for name, value in _outcome(population, row, asked, held_out).items():
+            for name, value in _outcome(population, row, drawn, held_out).items():
                 totals[name] += value / len(picked)
     return {"repeats": done, **{name: total / max(done, 1) for name, total in totals.items()}}
 
@@ -104,13 +104,13 @@ def _picked(population: Population, means: np.ndarray) -> list[int]:
     return sorted({trial.number for _, trial in pick(front(trials), trials[0])})
 
 
-def _outcome(population: Population, row: int, asked: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
+def _outcome(population: Population, row: int, drawn: np.ndarray, held_out: np.ndarray) -> dict[str, float]:
     own, dense = population.scores[row], population.scores[0]
     truth, change = own.mean(), own.mean() - dense.mean()
-    estimated_change = paired_difference(own[asked], dense[asked])
+    estimated_change = paired_difference(own[drawn], dense[drawn])
     confirmed_change = difference_interval(own[held_out], dense[held_out])
     return {
-        "validation_accuracy": _inside(truth, wilson(float(own[asked].mean()), len(asked))),
+        "validation_accuracy": _inside(truth, wilson(float(own[drawn].mean()), len(drawn))),
         "validation_difference": _inside(change, estimated_change),
         "confirmed_accuracy": _inside(truth, accuracy_interval(own[held_out])),
         "confirmed_difference": _inside(change, confirmed_change),

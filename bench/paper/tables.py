@@ -44,7 +44,7 @@ MODELS = ("qwenvl", "llava-7b")
 PAPER_MODELS = {"llava-7b": 2, "llava-13b": 3, "qwenvl-7b": 2}  # FastV's K
 NOT_MEASURED = "not measured"
 
-Found = Callable[[Target, str], PruningConfig | None]
+FindConfig = Callable[[Target, str], PruningConfig | None]
 
 
 def methods(fastv_k: int) -> dict[str, PruningConfig]:
@@ -52,7 +52,7 @@ def methods(fastv_k: int) -> dict[str, PruningConfig]:
     return {"dense": PruningConfig.dense(), "FastV": PruningConfig.fastv(fastv_k), "HiMAP": PruningConfig.paper()}
 
 
-def from_store(url: str) -> Found:
+def from_store(url: str) -> FindConfig:
     """Return what the searches of a store chose for the same weights."""
     with open_store(url, readonly=True) as store:
         best = {
@@ -68,7 +68,7 @@ def from_store(url: str) -> Found:
     return find
 
 
-def from_presets(folder: Path) -> Found:
+def from_presets(folder: Path) -> FindConfig:
     """Return the presets MODEL-BENCHMARK.yaml of a folder that have the same weights."""
 
     def find(target: Target, name: str) -> PruningConfig | None:
@@ -132,8 +132,8 @@ class ModelRows:
 
     def time(self, repeats: int) -> list[dict[str, Any]]:
         """Return the rows of Fig. 8."""
-        asked = benchmark("scienceqa")
-        evaluator = Evaluator(self._loaded, asked, embedded_questions(asked, SPLIT, repeats))
+        scienceqa = benchmark("scienceqa")
+        evaluator = Evaluator(self._loaded, scienceqa, embedded_questions(scienceqa, SPLIT, repeats))
         rows: list[dict[str, Any]] = []
         for method, config in methods(self.target.fastv_k).items():
             latency = measure(evaluator, config, repeats)
@@ -181,14 +181,14 @@ def figure_8(document: dict[str, Any]) -> str:
     return f"{markdown(head, lines)}\n\nCommit {document['commit'] or 'unknown'}, {document['split']} questions."
 
 
-def measured(options: argparse.Namespace, found: Found) -> dict[str, Any]:
+def measured(options: argparse.Namespace, find: FindConfig) -> dict[str, Any]:
     """Measure all rows."""
     pairs: list[dict[str, Any]] = []
     time: list[dict[str, Any]] = []
     for model in options.model:
         rows = ModelRows(resolve(model, "auto"), options.n)
         for name in options.benchmark:
-            pairs += rows.accuracy(name, found(rows.target, name))
+            pairs += rows.accuracy(name, find(rows.target, name))
         time += rows.time(options.repeats)
     return {"split": SPLIT, "commit": commit(), "pairs": pairs, "full_size": full_size(), "time": time}
 
@@ -210,8 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if min(options.n, options.repeats) < 1:
             raise ObjectiveError(f"got --n {options.n}, --repeats {options.repeats}; expected at least 1")
-        found = from_store(options.storage) if options.storage else from_presets(options.presets or Path("presets"))
-        document = measured(options, found)
+        find = from_store(options.storage) if options.storage else from_presets(options.presets or Path("presets"))
+        document = measured(options, find)
         command.show(document if options.json else f"{table_1(document)}\n\n{figure_8(document)}")
         if options.write:
             pages.write("paper", **{"table-1": table_1(document), "figure-8": figure_8(document)})

@@ -60,7 +60,7 @@ _COSTS = ("costs", "cost_errors", "costs_measured")
 def compare(table: ScoreTable, variants: dict[str, Variant], seeds: int) -> dict[str, Any]:
     """Replay every variant over all seeds, and return how many times sooner than the loop it is."""
     runs = {name: [replay(table, variant, seed, BUDGET) for seed in range(seeds)] for name, variant in variants.items()}
-    rows = {name: _row(each) for name, each in runs.items()}
+    rows = {name: _row(variant_runs) for name, variant_runs in runs.items()}
     for row in rows.values():
         for share in ("95", "99"):
             ours, loop = row[f"seconds_to_{share}"]["median"], rows["loop"][f"seconds_to_{share}"]["median"]
