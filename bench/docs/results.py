@@ -76,7 +76,7 @@ def _cell(trial: Trial | None) -> str:
     return f"{accuracy} at {100 * trial.flops_ratio:.0f} %"
 
 
-def confirmed_table(folder: Path) -> str:
+def certified_table(folder: Path) -> str:
     """Return each benchmark's preset within 1 point of dense with its result on test questions."""
     presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
     head = ["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]
@@ -93,7 +93,7 @@ def confirmed_table(folder: Path) -> str:
     first, origin = within_1[0].measured[0], within_1[0].provenance
     return (
         f"{markdown(head, rows)}\n\nOf all {len(presets)} presets {sum(p.promise.confirmed for p in presets)} are "
-        f"confirmed. Measured: n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}."
+        f"certified. Measured: n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}."
     )
 
 
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         tables = {"search": search_table(options.storage)} if options.storage else {}
-        tables |= {"confirmed": confirmed_table(options.presets)} if options.presets else {}
+        tables |= {"certified": certified_table(options.presets)} if options.presets else {}
         pages.write("minis", minis=minis_table())
         pages.write("main_job", **tables)
     except (StorageError, HimapError, ValueError) as error:

@@ -43,10 +43,10 @@ def presets(folder: Path) -> Path:
     return folder
 
 
-def test_confirmed_presets_have_their_intervals(tmp_path: Path) -> None:
-    table = results.confirmed_table(presets(tmp_path))
+def test_presets_have_their_intervals(tmp_path: Path) -> None:
+    table = results.certified_table(presets(tmp_path))
     assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in table
-    assert "Of all 3 presets 1 are confirmed. Measured: n = 500 test questions; a CPU; commit abc." in table
+    assert "Of all 3 presets 1 are certified. Measured: n = 500 test questions; a CPU; commit abc." in table
 
 
 def test_only_what_stands_between_the_comments_changes(
@@ -54,7 +54,7 @@ def test_only_what_stands_between_the_comments_changes(
 ) -> None:
     (tmp_path / "minis.md").write_text("a\n<!-- minis:begin -->\nold\n<!-- minis:end -->\nb\n")
     job = tmp_path / "main_job.md"
-    job.write_text("c\n<!-- confirmed:begin -->\n<!-- confirmed:end -->\n")
+    job.write_text("c\n<!-- certified:begin -->\n<!-- certified:end -->\n")
     monkeypatch.setattr(pages, "PAGES", tmp_path)
     assert results.main(["--presets", str(presets(tmp_path))]) == 0
     text = (tmp_path / "minis.md").read_text()
