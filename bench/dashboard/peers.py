@@ -82,8 +82,7 @@ def _insert(connection: sqlite3.Connection, study: int, first: int, trials: Sequ
 def serving_optuna(storage: str) -> Iterator[str]:
     """Run optuna-dashboard on an Optuna storage and yield its address."""
     port = free_port()
-    command = [sys.executable, "-m", "optuna_dashboard", storage, "--port", str(port)]
-    if importlib.util.find_spec("optuna_dashboard.__main__") is None:
-        command[1:3] = ["-c", "import sys; from optuna_dashboard._cli import main; sys.exit(main())"]
+    script = str(Path(sys.executable).with_name("optuna-dashboard"))
+    command = [script, storage, "--port", str(port)]
     with running(command, f"http://127.0.0.1:{port}", "/dashboard") as address:
         yield address

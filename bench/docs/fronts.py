@@ -1,6 +1,4 @@
-"""Draw the fronts of a store, and count how many of their steps are more than noise.
-
-    python -m bench.docs.fronts --storage sqlite:///himap.db --out docs/fronts.png
+"""Draw the fronts of studies, and count how many of their steps are more than noise.
 
 Two neighbors on a front differ when the paired 95 % bootstrap interval of the difference of their accuracies, on
 the same validation questions, is above zero. The members are the best of many noisy estimates, so the count is
@@ -9,16 +7,13 @@ an upper estimate.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
-from bench import command
 from objectives.statistics.estimates import paired_difference
-from storage import StorageError, StudyKey, Trial, open_store
+from storage import StudyKey, Trial
 from storage.pareto import front
 
 _MARKS = {"dense": ("s", "#222222"), "fastv": ("^", "#c9472f"), "paper": ("D", "#2f8f4e"), "random": ("x", "#888888")}
@@ -55,7 +50,7 @@ def panel(axes: Axes, key: StudyKey, trials: list[Trial]) -> None:
 
 
 def draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
-    """Draw one panel a study into a PNG or SVG file."""
+    """Draw one panel a study into a PNG file."""
     columns = min(3, len(studies))
     rows = -(-len(studies) // columns)
     size = (4.4 * columns, 3.3 * rows)
@@ -70,38 +65,3 @@ def draw(studies: list[tuple[StudyKey, list[Trial]]], out: Path) -> None:
     origin = f"validation estimates with 95 % intervals; {trial.device}; commit {trial.commit or 'unknown'}"
     figure.supxlabel(origin, fontsize=8)
     figure.savefig(out, dpi=110)
-
-
-def _row(key: StudyKey, trials: list[Trial]) -> dict[str, Any]:
-    members = front(trials)
-    chain = distinct_steps(members)
-    return {
-        "model": key.model,
-        "benchmark": key.benchmark,
-        "trials": len(trials),
-        "front": len(members),
-        "distinct": len(chain),
-        "n": members[0].n,
-        "chain": [{"flops_ratio": t.flops_ratio, "accuracy": t.accuracy} for t in chain],
-    }
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print a row a study as JSON; exit code 2 with one line on stderr where there is no store."""
-    parser = command.parser("bench.docs.fronts", __doc__)
-    parser.add_argument("--storage", default="sqlite:///himap.db", metavar="URL")
-    parser.add_argument("--out", type=Path, help="also draw the fronts into this PNG or SVG")
-    options = parser.parse_args(arguments)
-    try:
-        with open_store(options.storage, readonly=True) as store:
-            studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
-    except StorageError as error:
-        return command.fail(error)
-    if options.out and studies:
-        draw(studies, options.out)
-    command.show([_row(key, trials) for key, trials in studies])
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

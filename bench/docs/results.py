@@ -1,9 +1,9 @@
-"""Write docs/results/minis.md and docs/results/main_job.md from what was measured.
+"""Write docs/results/minis.md and docs/results/main_job.md, and draw docs/fronts.png, from what was measured.
 
     python -m bench.docs.results --storage sqlite:///himap.db --presets presets/
 
-The table of the minis comes from their evaluation.json, that of the searches from the store, and the certified
-one from the presets that `search.export` wrote.
+The table of the minis comes from their evaluation.json, table and picture of the searches from the store, and the
+certified table from the presets that `search.export` wrote.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 import himap
 from bench import command
 from bench.docs import pages
-from bench.docs.fronts import distinct_steps
+from bench.docs.fronts import distinct_steps, draw
 from himap import HimapError
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
 from minis.tables import accuracy_rows, markdown, percent
 from search.reporting.report import chosen
-from storage import StorageError, Trial, open_store
+from storage import StorageError, StudyKey, Trial, open_store
 from storage.pareto import WITHINS, front, hypervolume
 from storage.records import Origin
 
@@ -49,11 +49,15 @@ def minis_table() -> str:
     return f"{markdown(['model', 'task', 'goal', *configs], rows)}\n\nMeasured: {origin}."
 
 
-def search_table(storage: str) -> str:
-    """Return the baselines, the preset and the front of every study in the store."""
-    head = ["benchmark", *_ORIGINS, "preset: cheapest within 1 point of dense", "front", "distinct", "hypervolume"]
+def complete_studies(storage: str) -> list[tuple[StudyKey, list[Trial]]]:
+    """Return the studies of a store that have complete trials, with all their trials."""
     with open_store(storage, readonly=True) as store:
-        studies = [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
+        return [(s.key, store.trials(s.id)) for s in store.studies() if s.complete]
+
+
+def search_table(studies: list[tuple[StudyKey, list[Trial]]]) -> str:
+    """Return the baselines, the preset and the front of every study."""
+    head = ["benchmark", *_ORIGINS, "preset: cheapest within 1 point of dense", "front", "distinct", "hypervolume"]
     rows = []
     for key, trials in studies:
         by_origin = {t.origin: t for t in trials if t.complete}
@@ -105,14 +109,19 @@ def _interval(*values: float | None) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Write the tables; exit code 2 with one line on stderr where a source is missing."""
     parser = command.parser("bench.docs.results", __doc__)
-    parser.add_argument("--storage", metavar="URL", help="also write the table of the searches in this store")
+    parser.add_argument(
+        "--storage", metavar="URL", help="also write the table and the picture of the searches in this store"
+    )
     parser.add_argument("--presets", type=Path, metavar="DIR", help="also write the table of these presets")
     options = parser.parse_args(arguments)
     try:
-        tables = {"search": search_table(options.storage)} if options.storage else {}
+        studies = complete_studies(options.storage) if options.storage else []
+        tables = {"search": search_table(studies)} if studies else {}
         tables |= {"certified": certified_table(options.presets)} if options.presets else {}
         pages.write("minis", minis=minis_table())
         pages.write("main_job", **tables)
+        if studies:
+            draw(studies, pages.PAGES.parent / "fronts.png")
     except (StorageError, HimapError, ValueError) as error:
         return command.fail(error)
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaConfig, LlavaConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from minis import checkpoint
@@ -143,7 +143,7 @@ def random_llava(
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     with device:
-        model: Any = LlavaForConditionalGeneration._from_config(config, dtype=dtype, attn_implementation="sdpa")
+        model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
         words = torch.randint(3, image_token, (SYSTEM_TOKENS + INSTRUCTION_TOKENS,))
         image = torch.full((image_tokens,), image_token)
         ids = torch.cat([words[:SYSTEM_TOKENS], image, words[SYSTEM_TOKENS:]])[None]

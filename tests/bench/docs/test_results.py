@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.dashboard import store
 from bench.docs import pages, results
 from bench.paper.ablation import markdown
 from storage import Confirmation, StudyKey, Trial
@@ -75,3 +76,19 @@ def test_the_pages_hold_what_the_stored_figures_say() -> None:
     page = (pages.PAGES / "ablation.md").read_text()
     for path in sorted((pages.PAGES.parents[1] / "bench" / "data").glob("ablation-*.json")):
         assert markdown(json.loads(path.read_text())) in page, path
+
+
+def test_the_table_and_the_picture_of_a_search_come_from_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    page = tmp_path / "results" / "main_job.md"
+    page.write_text("<!-- search:begin -->\n<!-- search:end -->\n")
+    page.with_name("minis.md").write_text("<!-- minis:begin -->\n<!-- minis:end -->\n")
+    monkeypatch.setattr(pages, "PAGES", tmp_path / "results")
+    store.fill(url := f"sqlite:///{tmp_path / 'himap.db'}", 60, 2, questions=40)
+    assert results.main(["--storage", url]) == 0
+    rows = page.read_text().splitlines()
+    assert [row.split(" | ")[0] for row in rows[3:5]] == ["| benchmark-0", "| benchmark-1"]
+    assert "30 trials a pair, n = 40 validation questions" in rows[-2]
+    assert (tmp_path / "fronts.png").read_bytes().startswith(b"\x89PNG")
