@@ -8,15 +8,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-    distribution_to_json,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 
 from bench.dashboard.serving import free_port, running
 from bench.dashboard.store import CRITERIA
@@ -24,13 +19,10 @@ from bench.synthetic import LAYERS
 from storage import Trial, open_store
 
 PEER = importlib.util.find_spec("optuna_dashboard")
-_SPACE: dict[str, BaseDistribution] = {
-    "k1": IntDistribution(1, LAYERS),
-    "k2": IntDistribution(1, LAYERS),
-    "r1": FloatDistribution(0, 100),
-    "r2": FloatDistribution(0, 100),
-    "phi_shallow": CategoricalDistribution(CRITERIA),
-    "phi_deep": CategoricalDistribution(CRITERIA),
+_SPACE: dict[str, Any] = {
+    **dict.fromkeys(("k1", "k2"), IntDistribution(1, LAYERS)),
+    **dict.fromkeys(("r1", "r2"), FloatDistribution(0, 100)),
+    **dict.fromkeys(("phi_shallow", "phi_deep"), CategoricalDistribution(CRITERIA)),
 }
 
 
