@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -30,19 +30,24 @@ class Subject:
 
     Attributes:
         row: the model's inputs for one prompt, pixels included, one row each.
+        new_tokens: how many tokens an example generates.
         features: (image tokens, channels) of the prompt's image after vision tower and projector.
         image_tokens: of the prompt, as `text_tokens`.
-        new_tokens: how many tokens an example generates.
     """
 
     name: str
     model: Any
     weights: str
     row: dict[str, Tensor]
-    features: Tensor
-    image_tokens: int
-    text_tokens: int
     new_tokens: int
+    features: Tensor = field(init=False)
+    image_tokens: int = field(init=False)
+    text_tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.features = self.run_tower()
+        self.image_tokens = int((self.row["input_ids"] == self.model.config.image_token_id).sum())
+        self.text_tokens = self.row["input_ids"].shape[1] - self.image_tokens
 
     @property
     def shape(self) -> DecoderShape:
@@ -64,9 +69,14 @@ class Subject:
         """Return the inputs of the prompt `batch` times."""
         return {key: value.repeat(batch, *[1] * (value.dim() - 1)) for key, value in self.row.items()}
 
+    @torch.inference_mode()
     def run_tower(self) -> Tensor:
         """Run the vision tower and the projector on the image."""
-        return _features(self.model, self.row)
+        vision = {key: self.row[key] for key in ("pixel_values", "image_grid_thw") if key in self.row}
+        names, config = ("vision_feature_layer", "vision_feature_select_strategy"), self.model.config
+        options = {key: getattr(config, key) for key in names if hasattr(config, key)}
+        features: Tensor = self.model.get_image_features(**vision, **options, return_dict=True).pooler_output[0]
+        return features
 
     @contextmanager
     def features_given(self, batch: int) -> Iterator[None]:
@@ -85,21 +95,6 @@ class Subject:
             del backbone.get_image_features
 
 
-@torch.inference_mode()
-def _features(model: Any, row: dict[str, Tensor]) -> Tensor:
-    vision = {key: row[key] for key in ("pixel_values", "image_grid_thw") if key in row}
-    names = ("vision_feature_layer", "vision_feature_select_strategy")
-    options = {key: getattr(model.config, key) for key in names if hasattr(model.config, key)}
-    features: Tensor = model.get_image_features(**vision, **options, return_dict=True).pooler_output[0]
-    return features
-
-
-def _subject(name: str, model: Any, weights: str, row: dict[str, Tensor], new_tokens: int) -> Subject:
-    n_image = int((row["input_ids"] == model.config.image_token_id).sum())
-    n_text = row["input_ids"].shape[1] - n_image
-    return Subject(name, model, weights, row, _features(model, row), n_image, n_text, new_tokens)
-
-
 def mini(name: str, device: torch.device) -> Subject:
     """Return a shipped mini with one of its POPE questions."""
     loaded = models.load(checkpoint.path(name), str(device))
@@ -109,7 +104,7 @@ def mini(name: str, device: torch.device) -> Subject:
     row.pop("attention_mask")  # all ones: one row has no padding
     row = {key: value.to(device) for key, value in row.items()}
     row["pixel_values"] = row["pixel_values"].to(loaded.model.dtype)
-    return _subject(name, loaded.model, f"trained, {loaded.digest[:8]}", row, new_tokens=8)
+    return Subject(name, loaded.model, f"trained, {loaded.digest[:8]}", row, new_tokens=8)
 
 
 def random_llava(
@@ -149,7 +144,7 @@ def random_llava(
         ids = torch.cat([words[:SYSTEM_TOKENS], image, words[SYSTEM_TOKENS:]])[None]
         row = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side, dtype=dtype)}
     weights = f"random, {sum(p.numel() for p in model.model.language_model.parameters()) / 1e6:.0f} M decoder"
-    return _subject(name, model.to(device).eval(), weights, row, new_tokens)
+    return Subject(name, model.to(device).eval(), weights, row, new_tokens)
 
 
 def _full_size(name: str) -> Callable[[torch.device], Subject]:
