@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 
 from bench import command
+from himap import PruningConfig
 from objectives.statistics.estimates import Interval, paired_difference, wilson
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from storage import StorageError, Trial, open_store
-from storage.pareto import front, pick
+from storage.pareto import front, operating_points
 
 LEVEL = 0.95
 _CREDITS = np.array([0.0, 0.3, 0.6, 0.9, 1.0])
@@ -96,12 +97,13 @@ def simulate(population: Population, repeats: int, validation: int, test: int, s
 
 
 def _picked(population: Population, means: np.ndarray) -> list[int]:
-    """Return the rows that an export would confirm, each once."""
+    """Return the rows that an export would measure, each once."""
+    config = PruningConfig.dense()  # only FLOPs and accuracy matter here
     trials = [
-        Trial(i, "complete", "sampler" if i else "dense", 1, 0, 2, 0, flops=float(cost), accuracy=float(mean))
+        Trial(i, "complete", "sampler" if i else "dense", config, flops=float(cost), accuracy=float(mean))
         for i, (cost, mean) in enumerate(zip(population.flops, means, strict=True))
     ]
-    return sorted({trial.number for _, trial in pick(front(trials), trials[0])})
+    return sorted({trial.number for _, trial in operating_points(front(trials), trials[0])})
 
 
 def _outcome(population: Population, row: int, drawn: np.ndarray, held_out: np.ndarray) -> dict[str, float]:

@@ -106,7 +106,7 @@ def _page(title: str, here: Context) -> None:
         OF_ALL[title](here)
         return
     study = context.choose_study(here.studies)
-    if study.complete or study.stopped:
+    if study.complete or study.pruned:
         OF_A_PAIR[title](here, study)
     elif study.failed:
         empty.failures_only(here.view(study))

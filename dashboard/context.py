@@ -45,7 +45,9 @@ class Context:
         """One study under one cost, with its confirmations."""
         confirmations = source.confirmations(self.url, study.id, self.store)
         questions = source.questions(self.url, study.id, self.store)
-        return study_view.build_view(study.key, self.trials(study), cost, confirmations, questions)
+        return study_view.build_view(
+            study.key, self.trials(study), cost, confirmations, questions, study.family, study.layers
+        )
 
     def scores(self, study: StudySummary, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
         """Per-question scores of some trials, by number."""

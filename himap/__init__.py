@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from himap.config import PruningConfig
 from himap.errors import ConfigError, HimapError, InputError, PresetError, UnsupportedModelError
-from himap.presets.preset import Preset, load_preset, read_preset
+from himap.presets import Preset, load_preset, read_preset
 
 if TYPE_CHECKING:
     from himap.engine.attach import prune

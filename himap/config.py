@@ -1,9 +1,9 @@
-"""The setting of one pruned run: where to cut, how much, and by which criterion."""
+"""Settings of pruning: where to cut, how much, and by which criterion."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from himap import criteria
@@ -12,20 +12,20 @@ from himap.errors import ConfigError, shown
 
 @dataclass(frozen=True)
 class Cut:
-    """One cut: in front of decoder layer `layer` (0-based), drop `percent` % of the image tokens left."""
+    """One cut: `percent` % of the image tokens left are dropped in front of decoder layer `layer` (0-based)."""
 
     layer: int
     percent: float
     criterion: str
 
     def dropped(self, n: int) -> int:
-        """Image tokens dropped of `n`: floor(n * percent / 100), guarded against binary rounding."""
+        """Return how many of `n` image tokens are dropped: floor(n * percent / 100), safe against binary rounding."""
         return min(n, math.floor(n * self.percent / 100 + 1e-9))
 
 
 @dataclass(frozen=True)
 class PruningConfig:
-    """HiMAP's four numbers and two criteria.
+    """The settings of HiMAP: two layers, two percentages and two criteria.
 
     At layer `k1`, `r1` percent of the image tokens are dropped; at layer `k2` > `k1`, `r2` percent *of those
     left*. "At layer K" means that K layers run on the full set and the tokens are ranked by the attention of
@@ -73,17 +73,17 @@ class PruningConfig:
 
     @classmethod
     def dense(cls) -> PruningConfig:
-        """Nothing dropped."""
+        """Return the configuration that drops nothing."""
         return cls(k1=1, r1=0, k2=2, r2=0)
 
     @classmethod
     def fastv(cls, k: int = 2, r: float = 50) -> PruningConfig:
-        """FastV: one cut, ranked by the last token's attention (its paper; K = 2 for 7B, 3 for 13B)."""
+        """Return FastV: one cut, ranked by the last token's attention (its paper: K = 2 for 7B, 3 for 13B)."""
         return cls(k1=k, r1=r, k2=k + 1, r2=0, phi_shallow="last_token")
 
     @classmethod
     def paper(cls) -> PruningConfig:
-        """HiMAP's published setting for question answering: 50 % at layer 2, then 75 % at layer 8."""
+        """Return HiMAP's published setting for question answering: 50 % at layer 2, then 75 % at layer 8."""
         return cls(k1=2, r1=50, k2=8, r2=75)
 
     @property
@@ -97,18 +97,39 @@ class PruningConfig:
         """True if nothing is ever dropped."""
         return not self.cuts
 
+    def canonical(self) -> PruningConfig:
+        """Return the same pruning with everything that has no effect at a fixed value.
+
+        Two configurations have equal canonical forms if they name the same cuts: a cut that is switched off, a cut
+        of what another one dropped, the criterion of a cut that drops all, and a seed that no criterion reads do not
+        count, and a single cut is a shallow one.
+        """
+        cuts = list(self.cuts)
+        if cuts and cuts[0].percent == 100:
+            cuts = cuts[:1]
+        cuts = [replace(cut, criterion=self.dense().phi_shallow) if cut.percent == 100 else cut for cut in cuts]
+        seed = self.seed if any(criteria.reads_seed(cut.criterion) for cut in cuts) else 0
+        if not cuts:
+            return PruningConfig.dense()
+        if len(cuts) == 1:
+            return PruningConfig(cuts[0].layer, cuts[0].percent, cuts[0].layer + 1, 0, cuts[0].criterion, seed=seed)
+        first, second = cuts
+        return PruningConfig(
+            first.layer, first.percent, second.layer, second.percent, first.criterion, second.criterion, seed
+        )
+
     def kept(self, n: int) -> tuple[int, int]:
-        """Image tokens left after k1 and after k2, of `n`."""
+        """Return how many of `n` image tokens are left after k1 and after k2."""
         after_k1 = n - Cut(self.k1, self.r1, self.phi_shallow).dropped(n)
         return after_k1, after_k1 - Cut(self.k2, self.r2, self.phi_deep).dropped(after_k1)
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields as plain values, fit for YAML or JSON."""
+        """Return the fields as plain values, fit for YAML or JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> PruningConfig:
-        """The reverse of `as_dict`; the criteria and the seed may be left out.
+        """Return the configuration of such values; the criteria and the seed may be left out.
 
         Raises:
             ConfigError: unknown or missing fields, or values that the constructor refuses.

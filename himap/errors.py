@@ -1,35 +1,35 @@
-"""Everything that himap raises, as one tree.
+"""The exceptions of himap.
 
 HimapError
-├── ConfigError            a PruningConfig that cannot be, or that does not fit the model
-├── UnsupportedModelError  a model, or an attention implementation, that the engine has no adapter for
-├── InputError             a call of a pruned model that cannot be pruned correctly
-└── PresetError            a preset file that cannot be read, or that is not what it says
+├── ConfigError            an impossible configuration, or one that does not fit the model
+├── UnsupportedModelError  an unknown model family, decoder or attention implementation
+├── InputError             a call that cannot be pruned correctly
+└── PresetError            a preset file that is missing, unsafe, malformed, or made for another model
 """
 
 
 class HimapError(Exception):
-    """Root of every error of this package."""
+    """The root of every exception of this package."""
 
 
 class ConfigError(HimapError):
-    """A pruning configuration is impossible in itself or for the given model."""
+    """A configuration that is impossible in itself or for the given model."""
 
 
 class UnsupportedModelError(HimapError):
-    """The engine does not know this model family or this way of running it."""
+    """A model family, decoder or attention implementation that himap does not know."""
 
 
 class InputError(HimapError):
-    """A forward call came in a form that could only be pruned wrongly, so it is refused."""
+    """A forward call in a form that cannot be pruned correctly."""
 
 
 class PresetError(HimapError):
-    """A preset file is missing, unsafe, malformed, or of a newer schema."""
+    """A preset file that is missing, unsafe, malformed, of a newer schema, or made for another model."""
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: one short line, whatever came in."""
+    """Return any value as one short line for an error message."""
     try:
         text = repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits

@@ -39,13 +39,13 @@ def study_status(
     return {
         "study": key.name,
         "model": key.model,
-        "benchmark": key.benchmark,
+        "benchmark": key.questions,
         "split": key.split,
         "questions": key.n_questions,
         "seed": key.seed,
         "trials": len(trials),
         "complete": states["complete"],
-        "stopped": states["stopped"],
+        "pruned": states["pruned"],
         "failed": states["failed"],
         "front": len(front(trials)),
         "hypervolume": hypervolume(trials),
@@ -77,7 +77,7 @@ def _table(studies: list[dict[str, Any]]) -> Table:
     for name in (
         "trials",
         "complete",
-        "stopped",
+        "pruned",
         "failed",
         "running",
         "front",
@@ -89,7 +89,7 @@ def _table(studies: list[dict[str, Any]]) -> Table:
     for each in studies:
         named = f"{each['model']}/{each['benchmark']}/{each['split']}-{each['questions']}/seed-{each['seed']}"
         best = each["best_at_half_flops"]
-        counts = [str(each[name]) for name in ("trials", "complete", "stopped", "failed")]
+        counts = [str(each[name]) for name in ("trials", "complete", "pruned", "failed")]
         counts += [str(len(each["running"])) if each["process"] else "-", str(each["front"])]
         shown.add_row(
             named,

@@ -1,9 +1,9 @@
-"""Storage: the one door to SQL. SQLite and PostgreSQL from the same schema.
+"""Studies and trials in SQLite or PostgreSQL, with one schema. Only this package speaks SQL.
 
 from storage import open_store
 with open_store("sqlite:///himap.db") as store:
-    study = store.study(key)
-    store.add(study, trial)          # committed when this returns
+    study_id = store.study(key)
+    store.add(study_id, trial)          # committed when this returns
 """
 
 from storage.confirmation import Confirmation
@@ -13,10 +13,10 @@ from storage.errors import (
     RecordError,
     SchemaError,
     StorageError,
-    StoreAwayError,
     StoreMissingError,
+    StoreUnavailableError,
 )
-from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
+from storage.records import Latency, Lease, Measurement, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
 __all__ = [
@@ -25,14 +25,15 @@ __all__ = [
     "Latency",
     "Lease",
     "LeaseLostError",
+    "Measurement",
     "QuestionSource",
     "RecordError",
     "RunningTrial",
     "SchemaError",
     "StorageError",
     "Store",
-    "StoreAwayError",
     "StoreMissingError",
+    "StoreUnavailableError",
     "StudyKey",
     "StudySummary",
     "Trial",

@@ -5,8 +5,8 @@
     ├── SchemaError           the store's schema is newer, or too old to read without an upgrade
     ├── DuplicateTrialError   the study already holds a trial of that number
     ├── LeaseLostError        another process searches the study by now; nothing was written
-    ├── StoreAwayError        the store does not answer or has no room; the same may work a little later
-    └── RecordError           a value object that makes no sense (also for presets of failed trials)
+    ├── StoreUnavailableError the store does not answer or has no room; the same may work a little later
+    └── RecordError           a record that makes no sense (also for presets of failed trials)
 
 Every message is one line: what was got, what was expected, what to do. Passwords never appear in it.
 """
@@ -34,7 +34,7 @@ class LeaseLostError(StorageError):
     """The study's lease is not the caller's any more; nothing was written."""
 
 
-class StoreAwayError(StorageError):
+class StoreUnavailableError(StorageError):
     """The store cannot be reached or written now (restart, lock, full disk); trying again may work."""
 
 

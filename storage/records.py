@@ -1,4 +1,4 @@
-"""The value objects that everything reads and writes. No SQL here, no torch.
+"""The records that everything reads and writes. No SQL here, no torch.
 
 A `StudyKey` says which question a study answers; a `Trial` is one measured (or failed) configuration.
 """
@@ -9,25 +9,29 @@ import math
 import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+from himap.config import PruningConfig
 from storage.errors import RecordError
 
-State = Literal["complete", "stopped", "failed"]
-Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "transfer", "sampler"]
+State = Literal["complete", "pruned", "failed"]
+Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "warm_start", "sampler"]
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)
 
 
 def utc_now() -> datetime:
-    """The present moment, timezone-aware, in UTC."""
+    """Return the present moment, timezone-aware, in UTC."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True, order=True)
 class StudyKey:
-    """What makes two studies the same: results of different weights or questions never mix."""
+    """What makes two studies the same: results of different weights or questions never mix.
+
+    `source` is a digest of the questions and images; it is empty where the questions are embedded.
+    """
 
     model: str
     weights_digest: str
@@ -36,45 +40,76 @@ class StudyKey:
     n_questions: int
     seed: int
     space: str
+    source: str = ""
+
+    @property
+    def questions(self) -> str:
+        """The benchmark, with the digest of questions that are not embedded: "pope", "mine-anls@1a2b3c4d"."""
+        return f"{self.benchmark}@{self.source}" if self.source else self.benchmark
 
     @property
     def name(self) -> str:
         """A readable name that is the same in every store, unlike the store's integer id."""
-        questions = f"{self.split}-{self.n_questions}"
-        return "/".join(
-            [self.model, self.benchmark, questions, f"seed-{self.seed}", self.space, self.weights_digest[:12]]
-        )
+        asked = f"{self.split}-{self.n_questions}"
+        return f"{self.model}/{self.questions}/{asked}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One configuration and what it cost and earned.
+class QuestionSource:
+    """Where the questions of a study come from; the study's key says what they are.
 
-    Units: `r1`, `r2` percent 0..100; token counts are means over questions; `paper_flops` multiply-adds by
-    Eq. 10 of the paper (image tokens only); `flops` true prefill FLOPs of the decoder; `flops_ratio` true
-    FLOPs as a part of dense; accuracies 0..1 with a 95 % interval over `n` questions; latencies in
-    milliseconds per prompt (median and quartiles); `seconds` wall time of the whole trial.
-    What was not measured is NaN. `scores` holds one value per question, in question order (NaN for one that
-    was not asked), or is empty when it was not loaded.
-
-    A `stopped` trial was given up once it was surely worse than another; its accuracy is an estimate on the
-    `n` questions that were asked. Stopped and failed trials carry their `reason`. `source` names the trial
-    that the measurement was taken from ("study NAME, trial 3"), or where a transferred configuration comes
-    from; it is empty for what was measured here and not transferred.
-
-    Raises RecordError when state, origin, time zone, accuracy or reason contradict that.
+    `origin` is for people ("mine.jsonl"). The other fields are the options by which a command asks the same questions.
+    `skipped` are rows of a file that were left out: line and reason.
     """
 
-    number: int
-    state: State
-    origin: Origin
-    k1: int
-    r1: float
-    k2: int
-    r2: float
-    phi_shallow: str = "instruction"
-    phi_deep: str = "intra_column"
-    seed: int = 0
+    origin: str
+    benchmark: str = ""
+    data: str = ""
+    metric: str = ""
+    data_root: str = ""
+    hub: bool = False
+    skip_bad: bool = False
+    skipped: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options as words of a command line."""
+        named = {
+            "--benchmark": self.benchmark,
+            "--data": self.data,
+            "--metric": self.metric,
+            "--data-root": self.data_root,
+        }
+        words = [word for name, value in named.items() if value for word in (name, value)]
+        return [*words, *(["--hub"] if self.hub else []), *(["--on-bad", "skip"] if self.skip_bad else [])]
+
+    @property
+    def options(self) -> str:
+        """The options as a shell takes them: "--data mine.jsonl --metric anls"."""
+        return shlex.join(self.arguments)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds per prompt, median and quartiles, and the device they were measured on."""
+
+    median: float
+    low: float
+    high: float
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What a configuration costs and earns on the questions of one benchmark.
+
+    Token counts are means over questions. `paper_flops` are multiply-adds by Eq. 10 of the paper (image tokens only),
+    `flops` true prefill FLOPs of the decoder, `flops_ratio` their part of dense. Accuracies are parts of 1 with a 95 %
+    interval over `n` questions, latencies milliseconds per prompt (median and quartiles), `seconds` the wall time of
+    the measurement. What was not measured is NaN. `scores` holds one value per question, in question order (NaN for
+    one that was not asked); it is empty where it was not loaded.
+    """
+
     image_tokens: float = math.nan
     tokens_after_k1: float = math.nan
     tokens_after_k2: float = math.nan
@@ -92,12 +127,49 @@ class Trial:
     device: str = ""
     seconds: float = math.nan
     commit: str = ""
-    reason: str = ""
-    source: str = ""
     created_at: datetime = field(default_factory=utc_now)
     versions: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     scores: tuple[float, ...] = ()
+
+    def flat(self) -> dict[str, Any]:
+        """Return the fields by name without the scores, and the settings of the configuration among them."""
+        values: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            values |= value.as_dict() if name == "config" else {name: value}
+        del values["scores"]
+        return values
+
+
+def latency_fields(latency: Latency) -> dict[str, Any]:
+    """Return the fields of a `Measurement` that a latency sets."""
+    return {
+        "latency_ms": latency.median,
+        "latency_low_ms": latency.low,
+        "latency_high_ms": latency.high,
+        "device": latency.device,
+    }
+
+
+@dataclass(frozen=True)
+class Trial(Measurement):
+    """One configuration of a study, with its measurement.
+
+    A `pruned` trial was stopped once it was almost surely worse than another; its accuracy is an estimate on the `n`
+    questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study NAME,
+    trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
+
+    Raises:
+        RecordError: state, origin, time zone, accuracy or reason contradict that.
+    """
+
+    number: int
+    state: State
+    origin: Origin
+    config: PruningConfig
+    reason: str = ""
+    parent: str = ""
+    reused: bool = False
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -131,40 +203,28 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds per prompt, median and quartiles, and the device they were measured on."""
+class RunningTrial:
+    """A trial that was handed to a worker and is not stored yet; `attempts` counts the workers it was lost with.
 
-    median: float
-    low: float
-    high: float
-    device: str
+    It outlives its driver, so that the next one resumes it.
+    """
 
-
-@dataclass(frozen=True)
-class StudySummary:
-    """One study at a glance. `trials` counts every recorded trial, `failed` and `stopped` those in these
-    states."""
-
-    id: int
-    key: StudyKey
-    trials: int
-    failed: int
-    created_at: datetime
-    updated_at: datetime
-    stopped: int = 0
-
-    @property
-    def complete(self) -> int:
-        """Trials that were measured to their end."""
-        return self.trials - self.failed - self.stopped
+    number: int
+    origin: Origin
+    config: PruningConfig
+    parent: str = ""
+    attempts: int = 0
+    begun_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(frozen=True)
 class Lease:
-    """`owner` is a random id; `pid`, `host` and `birth` say which process that is.
+    """The right of one process to search a study; a study has one lease at most.
 
-    `birth` is the same for no two processes of one machine, not even after a reboot; empty where that cannot
-    be told. Moments are by the store's clock.
+    The owner renews it. Once it has expired anybody may take it, and then nothing that the former owner still writes
+    is accepted. `owner` is a random id; `pid`, `host` and `birth` say which process that is. `birth` is the same for
+    no two processes of one machine, not even after a reboot; it is empty where that cannot be told. Moments are by the
+    store's clock.
     """
 
     owner: str
@@ -177,40 +237,24 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class RunningTrial:
-    """A trial that was handed to a worker and is not stored yet; `attempts` counts the workers it was lost
-    with. It outlives its driver, so that the next one goes on with it. Units as in `Trial`."""
+class StudySummary:
+    """One study at a glance.
 
-    number: int
-    origin: Origin
-    k1: int
-    r1: float
-    k2: int
-    r2: float
-    phi_shallow: str
-    phi_deep: str
-    seed: int
-    source: str = ""
-    attempts: int = 0
-    begun_at: datetime = field(default_factory=utc_now)
-
-
-@dataclass(frozen=True)
-class QuestionSource:
-    """The source of a study's questions; the study's key says what they are, this says where they were.
-
-    `origin` is for people ("mine.jsonl"), `options` is what a command takes to ask the same questions
-    ("--data mine.jsonl --metric anls"), `skipped` are rows of a file that were left out: line and reason.
+    `family` is the model's transformers class and `layers` its decoder's depth ("" and 0 where unknown). `trials`
+    counts every recorded trial, `failed` and `pruned` those in these states.
     """
 
-    origin: str
-    options: str
-    skipped: tuple[tuple[int, str], ...] = ()
+    id: int
+    key: StudyKey
+    trials: int
+    failed: int
+    created_at: datetime
+    updated_at: datetime
+    pruned: int = 0
+    family: str = ""
+    layers: int = 0
 
     @property
-    def words(self) -> list[str]:
-        """The options one by one, as a shell splits them."""
-        try:
-            return shlex.split(self.options)
-        except ValueError:  # no quotation mark may be left open
-            return [self.options]
+    def complete(self) -> int:
+        """Trials that were measured to their end."""
+        return self.trials - self.failed - self.pruned

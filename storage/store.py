@@ -1,7 +1,7 @@
-"""The one door to SQL. Open a store with `open_store`, then read and write value objects.
+"""The store: open it with `open_store`, then read and write records.
 
-Each write is one committed transaction before the call returns. Everything that can go wrong is a
-`StorageError` with one line of text.
+Each write is one transaction, committed before the call returns. Every error is a `StorageError` with one line of
+text.
 """
 
 from __future__ import annotations
@@ -16,37 +16,33 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from storage.confirmation import HELD_OUT, Confirmation
 from storage.errors import DuplicateTrialError, StorageError
-from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial, utc_now
+from storage.records import (
+    Latency,
+    Lease,
+    QuestionSource,
+    RunningTrial,
+    StudyKey,
+    StudySummary,
+    Trial,
+    latency_fields,
+    utc_now,
+)
 from storage.sql import leases
 from storage.sql.connection import build_engine, failure, prepare, transaction
-from storage.sql.rows import (
-    CONFIRMATION_FIELDS,
-    KEY_FIELDS,
-    TRIAL_FIELDS,
-    confirmation_record,
-    confirmation_values,
-    key_values,
-    pack_scores,
-    question_source,
-    question_values,
-    trial_record,
-    trial_values,
-    unpack_scores,
-)
-from storage.sql.schema import ConfirmationRow, QuestionsRow, ScoresRow, StudyRow, TrialRow
-
-_TRIAL_COLUMNS = [getattr(TrialRow, name) for name in TRIAL_FIELDS]
-_SAME = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed", "split", "n_questions")
+from storage.sql.rows import pack_scores, read_record, row_values, unpack_scores
+from storage.sql.schema import CONFIRMATIONS, QUESTIONS, SAME_CONFIRMATION, SCORES, STUDIES, TRIALS
 
 
 def open_store(url: str, *, readonly: bool = False) -> Store:
     """Open the store at `sqlite:///FILE` or `postgresql://USER@HOST/DATABASE`.
 
-    A missing SQLite file or missing tables are created, an older schema is upgraded; several processes may
-    do that at once. With `readonly` nothing is ever created or changed.
+    A missing SQLite file or missing tables are created, an older schema is upgraded; several processes may do that at
+    once. With `readonly` nothing is ever created or changed.
 
-    Raises StoreMissingError (readonly, nothing there), SchemaError (written by a newer version, or readonly
-    and older), StorageError (bad URL, missing folder, not a SQLite file, unreachable server, locked).
+    Raises:
+        StoreMissingError: readonly, and nothing is there.
+        SchemaError: written by a newer version, or readonly and older.
+        StorageError: bad URL, missing folder, not a SQLite file, unreachable server, locked.
     """
     engine, location = build_engine(url, readonly=readonly)
     store = Store(engine, location)
@@ -66,42 +62,49 @@ class Store:
         self._engine = engine
         self.location = location
 
-    def study(self, key: StudyKey) -> int:
-        """The id of the study with exactly this key, created if it is new."""
-        values = key_values(key)
-        query = select(StudyRow.id).where(*(getattr(StudyRow, name) == values[name] for name in KEY_FIELDS))
+    def study(self, key: StudyKey, family: str = "", layers: int = 0) -> int:
+        """Return the id of the study with exactly this key, created if it is new.
+
+        Args:
+            family: transformers class of the model; "" where unknown.
+            layers: depth of its decoder; 0 where unknown.
+        """
+        values = row_values(key, f"study {key.name}")
+        query = select(STUDIES.c.id).where(*(STUDIES.c[name] == value for name, value in values.items()))
         with self._translated(f"open study {key.name} in"):
             with transaction(self._engine) as connection:
-                found = connection.scalar(query)
-            if found is not None:
-                return found
+                study_id = connection.scalar(query)
+            if study_id is not None:
+                return study_id
             now = utc_now()
+            row = {**values, "family": family, "layers": layers, "created_at": now, "updated_at": now, "revision": 1}
             try:
                 with transaction(self._engine, write=True) as connection:
-                    row = {**values, "created_at": now, "updated_at": now, "revision": 1}
-                    return connection.execute(insert(StudyRow).returning(StudyRow.id), row).scalar_one()
+                    return connection.execute(insert(STUDIES).returning(STUDIES.c.id), row).scalar_one()
             except IntegrityError:  # another process was first
                 with transaction(self._engine) as connection:
                     return connection.scalars(query).one()
 
     def add(self, study_id: int, trial: Trial, owner: str = "") -> None:
-        """Commit one trial; once this returns, no kill of this process can lose it. It runs no more.
+        """Commit one trial, and end its running record; once this returns, no kill of this process can lose it.
 
-        Raises DuplicateTrialError when the study has a trial of this number, LeaseLostError when an owner is
-        named whose lease it is not, StorageError for an unknown study, RecordError for values of the wrong
-        type.
+        Raises:
+            DuplicateTrialError: the study has a trial of this number.
+            LeaseLostError: the lease is not the named owner's.
+            StorageError: an unknown study.
+            RecordError: a value of the wrong type.
         """
-        values = trial_values(trial)
+        values = row_values(trial, f"trial {trial.number}")
         packed = pack_scores(trial.scores) if trial.scores else None
         with self._translated(f"store trial {trial.number} of study {study_id} in"):
             try:
                 with transaction(self._engine, write=True) as connection:
                     self._touch(connection, study_id, owner)
                     leases.end(connection, study_id, trial.number)
-                    insertion = insert(TrialRow).returning(TrialRow.id)
+                    insertion = insert(TRIALS).returning(TRIALS.c.id)
                     trial_id = connection.scalar(insertion, {"study_id": study_id, **values})
                     if packed is not None:
-                        connection.execute(insert(ScoresRow), {"trial_id": trial_id, "packed": packed})
+                        connection.execute(insert(SCORES), {"trial_id": trial_id, "packed": packed})
             except IntegrityError as error:
                 if not self._has(study_id, trial.number):
                     raise
@@ -113,9 +116,10 @@ class Store:
     def add_all(self, study_id: int, trials: Sequence[Trial]) -> None:
         """Commit many trials in one transaction, all or none; much faster than one by one.
 
-        Raises DuplicateTrialError when the study has one of these numbers, otherwise as `add`.
+        Raises:
+            DuplicateTrialError: the study has one of these numbers; otherwise as `add`.
         """
-        rows = [{"study_id": study_id, **trial_values(trial)} for trial in trials]
+        rows = [{"study_id": study_id, **row_values(trial, f"trial {trial.number}")} for trial in trials]
         if not rows:
             return
         doing = f"store {len(rows)} trials of study {study_id} in"
@@ -123,8 +127,8 @@ class Store:
             try:
                 with transaction(self._engine, write=True) as connection:
                     self._touch(connection, study_id)
-                    connection.execute(insert(TrialRow), rows)
-                    query = select(TrialRow.number, TrialRow.id).where(TrialRow.study_id == study_id)
+                    connection.execute(insert(TRIALS), rows)
+                    query = select(TRIALS.c.number, TRIALS.c.id).where(TRIALS.c.study_id == study_id)
                     ids = dict(connection.execute(query).all())
                     packed = [
                         {"trial_id": ids[trial.number], "packed": pack_scores(trial.scores)}
@@ -132,54 +136,57 @@ class Store:
                         if trial.scores
                     ]
                     if packed:
-                        connection.execute(insert(ScoresRow), packed)
+                        connection.execute(insert(SCORES), packed)
             except IntegrityError as error:
                 raise DuplicateTrialError(
                     f"study {study_id} in {self.location} already has one of these trials; none was stored"
                 ) from error
 
     def set_questions(self, study_id: int, source: QuestionSource) -> None:
-        """Commit where the study's questions come from, in place of what was known.
+        """Commit where the study's questions come from, in place of what was stored.
 
-        Raises StorageError for an unknown study.
+        Raises:
+            StorageError: an unknown study.
         """
         if self.questions(study_id) == source:
             return
         doing = f"store the questions' source of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             self._touch(connection, study_id)
-            connection.execute(delete(QuestionsRow).where(QuestionsRow.study_id == study_id))
-            connection.execute(insert(QuestionsRow), {"study_id": study_id, **question_values(source)})
+            connection.execute(delete(QUESTIONS).where(QUESTIONS.c.study_id == study_id))
+            connection.execute(insert(QUESTIONS), {"study_id": study_id, **row_values(source, "source of questions")})
 
     def questions(self, study_id: int) -> QuestionSource | None:
-        """Where the study's questions come from; None where that was not recorded."""
-        query = select(QuestionsRow.__table__).where(QuestionsRow.study_id == study_id)
+        """Return where the study's questions come from; None where that was not recorded."""
+        query = select(QUESTIONS).where(QUESTIONS.c.study_id == study_id)
         doing = f"read the questions' source of study {study_id} of"
         with self._translated(doing), transaction(self._engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else question_source(dict(row))
+        return None if row is None else read_record(QuestionSource, row)
 
     def take(self, study_id: int, wanted: Lease, seconds: float, dead: str = "") -> Lease:
-        """Take the study's lease if it is free, expired, the owner's own, or held by the owner `dead`, who is
-        known to be gone. The lease in force afterwards, which is another's if it could not be taken."""
+        """Take the study's lease, and return the lease in force afterwards: another's if it could not be taken.
+
+        It can be taken if it is free, expired, the owner's own, or held by the owner `dead`, who is known to be gone.
+        """
         doing = f"take the lease of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             return leases.take(connection, study_id, wanted, seconds, dead)
 
     def renew(self, study_id: int, owner: str, seconds: float) -> None:
-        """Hold the lease for so many more seconds. Raises LeaseLostError when it is another's by now."""
+        """Hold the lease for more seconds; raise LeaseLostError when it is another's by now."""
         doing = f"renew the lease of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             leases.renew(connection, study_id, owner, seconds)
 
     def release(self, owner: str) -> None:
-        """Give all leases of the owner back."""
-        doing = "give leases back in"
+        """Release all leases of the owner."""
+        doing = "release leases in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             leases.release(connection, owner)
 
     def lease(self, study_id: int) -> Lease | None:
-        """The study's lease, also when it has expired; None if it was given back, or never taken."""
+        """Return the study's lease, also when it has expired; None if it was released, or never taken."""
         doing = f"read the lease of study {study_id} of"
         with self._translated(doing), transaction(self._engine) as connection:
             return leases.current(connection, study_id)
@@ -187,7 +194,8 @@ class Store:
     def begin(self, study_id: int, running: RunningTrial, owner: str) -> None:
         """Commit that a trial is handed out; `add` ends that. Readers see no new revision.
 
-        Raises LeaseLostError when the lease is not the owner's.
+        Raises:
+            LeaseLostError: the lease is not the owner's.
         """
         doing = f"note trial {running.number} of study {study_id} as running in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
@@ -195,120 +203,121 @@ class Store:
             leases.begin(connection, study_id, running)
 
     def running(self, study_id: int) -> list[RunningTrial]:
-        """Trials that were handed out and are not stored, by number; of a dead driver too, until another
-        goes on."""
+        """Return trials that were handed out and are not stored, by number; also those that a dead driver left."""
         doing = f"read the running trials of study {study_id} of"
         with self._translated(doing), transaction(self._engine) as connection:
             return leases.running(connection, study_id)
 
     def set_latency(self, study_id: int, number: int, latency: Latency, owner: str = "") -> None:
-        """Commit the latency of a stored trial; it is measured later than the rest, when the device is quiet.
+        """Commit the latency of a stored trial; it is measured later than the rest, when the device is idle.
 
-        Raises StorageError when the study has no trial of this number, LeaseLostError as `add`.
+        Raises:
+            StorageError: the study has no trial of this number.
+            LeaseLostError: as `add`.
         """
-        values = {
-            "latency_ms": latency.median,
-            "latency_low_ms": latency.low,
-            "latency_high_ms": latency.high,
-            "device": latency.device,
-        }
         doing = f"store the latency of trial {number} of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             self._touch(connection, study_id, owner)
-            chosen = update(TrialRow).where(TrialRow.study_id == study_id, TrialRow.number == number)
-            if connection.execute(chosen.values(**values)).rowcount != 1:
+            chosen = update(TRIALS).where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
+            if connection.execute(chosen.values(**latency_fields(latency))).rowcount != 1:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
 
     def confirm(self, study_id: int, confirmation: Confirmation) -> None:
-        """Commit a confirmation; it takes the place of one of the same configuration on the same questions.
+        """Commit a confirmation, in place of one of the same configuration on the same questions.
 
-        Raises StorageError for an unknown study, RecordError for values of the wrong type.
+        Raises:
+            StorageError: an unknown study.
+            RecordError: a value of the wrong type.
         """
-        values = confirmation_values(confirmation)
-        same = [getattr(ConfirmationRow, name) == values[name] for name in _SAME]
+        values = row_values(confirmation, f"confirmation on {confirmation.split} questions")
+        values["packed"] = pack_scores(confirmation.scores)
+        same = [CONFIRMATIONS.c[name] == values[name] for name in SAME_CONFIRMATION]
         doing = f"store a confirmation of study {study_id} in"
         with self._translated(doing), transaction(self._engine, write=True) as connection:
             self._touch(connection, study_id)
-            connection.execute(delete(ConfirmationRow).where(ConfirmationRow.study_id == study_id, *same))
-            connection.execute(insert(ConfirmationRow), {"study_id": study_id, **values})
+            connection.execute(delete(CONFIRMATIONS).where(CONFIRMATIONS.c.study_id == study_id, *same))
+            connection.execute(insert(CONFIRMATIONS), {"study_id": study_id, **values})
 
     def confirmations(self, study_id: int, split: str = HELD_OUT) -> list[Confirmation]:
-        """The study's confirmations on questions of that split, with their scores, by rising FLOPs."""
-        columns = [getattr(ConfirmationRow, name) for name in (*CONFIRMATION_FIELDS, "packed")]
+        """Return the study's confirmations on questions of that split, with their scores, by rising FLOPs."""
         query = (
-            select(*columns)
-            .where(ConfirmationRow.study_id == study_id, ConfirmationRow.split == split)
-            .order_by(ConfirmationRow.flops, ConfirmationRow.id)
+            select(CONFIRMATIONS)
+            .where(CONFIRMATIONS.c.study_id == study_id, CONFIRMATIONS.c.split == split)
+            .order_by(CONFIRMATIONS.c.flops, CONFIRMATIONS.c.id)
         )
         doing = f"read the confirmations of study {study_id} of"
         with self._translated(doing), transaction(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
-        return [confirmation_record(dict(row)) for row in rows]
+        return [read_record(Confirmation, row, row["packed"]) for row in rows]
 
     def trials(self, study_id: int, *, scores: bool = True) -> list[Trial]:
-        """All trials of a study by rising number; without `scores` much faster, their `scores` then empty."""
-        query = select(*_TRIAL_COLUMNS).where(TrialRow.study_id == study_id).order_by(TrialRow.number)
+        """Return all trials of a study by rising number; without `scores` much faster, their `scores` then empty."""
+        query = select(TRIALS).where(TRIALS.c.study_id == study_id).order_by(TRIALS.c.number)
         if scores:
-            query = query.add_columns(ScoresRow.packed)
-            query = query.outerjoin(ScoresRow, ScoresRow.trial_id == TrialRow.id)
+            query = query.add_columns(SCORES.c.packed)
+            query = query.outerjoin(SCORES, SCORES.c.trial_id == TRIALS.c.id)
         with self._translated(f"read study {study_id} of"), transaction(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
-        return [trial_record(dict(row), row["packed"] if scores else None) for row in rows]
+        return [
+            read_record(Trial, row, row["packed"] if scores and row["packed"] is not None else None) for row in rows
+        ]
 
     def scores(self, study_id: int, numbers: Iterable[int]) -> dict[int, tuple[float, ...]]:
-        """The per-question scores of some trials of a study, by number; those without any are left out."""
+        """Return the per-question scores of some trials of a study, by number; those without any are left out."""
         query = (
-            select(TrialRow.number, ScoresRow.packed)
-            .join(ScoresRow, ScoresRow.trial_id == TrialRow.id)
-            .where(TrialRow.study_id == study_id, TrialRow.number.in_(list(numbers)))
+            select(TRIALS.c.number, SCORES.c.packed)
+            .join(SCORES, SCORES.c.trial_id == TRIALS.c.id)
+            .where(TRIALS.c.study_id == study_id, TRIALS.c.number.in_(list(numbers)))
         )
         with self._translated(f"read scores of study {study_id} of"), transaction(self._engine) as connection:
             rows = connection.execute(query).all()
         return {number: unpack_scores(packed) for number, packed in rows}
 
     def studies(self) -> list[StudySummary]:
-        """All studies, by model, benchmark and then age."""
+        """Return all studies, by model, benchmark and then age."""
         counts = (
             select(
-                TrialRow.study_id,
+                TRIALS.c.study_id,
                 func.count().label("trials"),
-                func.sum(case((TrialRow.state == "failed", 1), else_=0)).label("failed"),
-                func.sum(case((TrialRow.state == "stopped", 1), else_=0)).label("stopped"),
+                func.sum(case((TRIALS.c.state == "failed", 1), else_=0)).label("failed"),
+                func.sum(case((TRIALS.c.state == "pruned", 1), else_=0)).label("pruned"),
             )
-            .group_by(TrialRow.study_id)
+            .group_by(TRIALS.c.study_id)
             .subquery()
         )
         query = (
-            select(StudyRow.__table__, counts.c.trials, counts.c.failed, counts.c.stopped)
-            .outerjoin(counts, counts.c.study_id == StudyRow.id)
-            .order_by(StudyRow.model, StudyRow.benchmark, StudyRow.id)
+            select(STUDIES, counts.c.trials, counts.c.failed, counts.c.pruned)
+            .outerjoin(counts, counts.c.study_id == STUDIES.c.id)
+            .order_by(STUDIES.c.model, STUDIES.c.benchmark, STUDIES.c.id)
         )
         with self._translated("read the studies of"), transaction(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [
             StudySummary(
                 id=row["id"],
-                key=StudyKey(**{name: row[name] for name in KEY_FIELDS}),
+                key=read_record(StudyKey, row),
                 trials=row["trials"] or 0,
                 failed=int(row["failed"] or 0),
-                stopped=int(row["stopped"] or 0),
+                pruned=int(row["pruned"] or 0),
                 created_at=row["created_at"],
                 updated_at=row["updated_at"],
+                family=row["family"],
+                layers=row["layers"],
             )
             for row in rows
         ]
 
     def version_stamp(self, study_id: int | None = None) -> str:
-        """A short text that changes whenever the store (or that study) changed; reads one row per study."""
-        query = select(func.count(), func.coalesce(func.sum(StudyRow.revision), 0))
+        """Return a short text that changes whenever the store (or that study) changed; reads one row per study."""
+        query = select(func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0))
         if study_id is not None:
-            query = query.where(StudyRow.id == study_id)
+            query = query.where(STUDIES.c.id == study_id)
         with self._translated("read the version of"), transaction(self._engine) as connection:
             count, revision = connection.execute(query).one()
         return f"{count}.{revision}"
 
     def close(self) -> None:
-        """Give all connections back. Using the store afterwards opens new ones."""
+        """Close all connections. Using the store afterwards opens new ones."""
         self._engine.dispose()
 
     def __enter__(self) -> Store:
@@ -321,7 +330,9 @@ class Store:
 
     def _touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
         changed = connection.execute(
-            update(StudyRow).where(StudyRow.id == study_id).values(revision=StudyRow.revision + 1, updated_at=utc_now())
+            update(STUDIES)
+            .where(STUDIES.c.id == study_id)
+            .values(revision=STUDIES.c.revision + 1, updated_at=utc_now())
         )
         if changed.rowcount != 1:
             raise StorageError(f"{self.location} has no study {study_id}; get its id from Store.study(key)")
@@ -329,7 +340,7 @@ class Store:
             leases.check(connection, study_id, owner)
 
     def _has(self, study_id: int, number: int) -> bool:
-        query = select(TrialRow.id).where(TrialRow.study_id == study_id, TrialRow.number == number)
+        query = select(TRIALS.c.id).where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
         with transaction(self._engine) as connection:
             return connection.scalar(query) is not None
 

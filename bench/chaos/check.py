@@ -8,7 +8,6 @@ from typing import Any
 
 from search.sampling.space import effective
 from search.studies.open_studies import SPLIT
-from search.studies.study import configuration
 from search.workers.trial_runner import Bench
 from storage import StorageError, Trial, open_store
 
@@ -37,12 +36,12 @@ def lost(seen: dict[int, Trial], now: dict[int, Trial]) -> int:
 def checked(trials: dict[int, Trial], budget: int, runner: Bench, benchmark: str) -> dict[str, Any]:
     """Return the counts that must be zero, and how many measurements a calm process repeated."""
     image_tokens = runner.evaluator(benchmark).tokens()[0]
-    keys = {effective(configuration(trial), image_tokens) for trial in trials.values()}
+    keys = {effective(trial.config, image_tokens) for trial in trials.values()}
     measured = [trial for trial in trials.values() if not trial.failed]
     return {
         "trials": len(trials),
         "failed": sum(t.failed for t in trials.values()),
-        "stopped_by_race": sum(t.state == "stopped" for t in trials.values()),
+        "stopped_by_race": sum(t.state == "pruned" for t in trials.values()),
         "missing_numbers": len(set(range(budget)) - set(trials)),
         "beyond_budget": max(0, len(trials) - budget),
         "same_configuration_twice": len(trials) - len(keys),
@@ -53,7 +52,7 @@ def checked(trials: dict[int, Trial], budget: int, runner: Bench, benchmark: str
 
 def _repeats(trial: Trial, runner: Bench, benchmark: str) -> bool:
     """Return whether this process gets the same score for each question of the trial, and the same costs."""
-    again = runner.measure(benchmark, configuration(trial))
+    again = runner.measure(benchmark, trial.config)
     scores = [(was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)]
     costs = ("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
     return all(was == now for was, now in scores) and all(getattr(trial, cost) == again[cost] for cost in costs)

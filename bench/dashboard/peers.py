@@ -55,7 +55,7 @@ def _insert(connection: sqlite3.Connection, study: int, first: int, trials: Sequ
         connection.executemany(
             "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) VALUES (?, ?, ?, ?)",
             [
-                (first + i + 1, name, one.to_internal_repr(getattr(trial, name)), distributions[name])
+                (first + i + 1, name, one.to_internal_repr(getattr(trial.config, name)), distributions[name])
                 for i, trial in enumerate(trials)
                 for name, one in _SPACE.items()
             ],

@@ -34,13 +34,13 @@ def generated(number: int, rng: random.Random, questions: int) -> Trial:
     drawn = PruningConfig(k1, r1, k2, r2, rng.choice(CRITERIA), rng.choice(CRITERIA))
     config = PruningConfig.dense() if origin == "dense" else drawn
     fields = measurement(config, questions, rng.gauss(0, 0.02))
-    stopped = {"state": "stopped", "reason": "less accurate than trial 2", "n": 96} if number % 7 == 6 else {}
+    stopped = {"state": "pruned", "reason": "less accurate than trial 2", "n": 96} if number % 7 == 6 else {}
     latency = 20 + 80 * fields["flops_ratio"]
     about = {"device": "cuda: H100", "seconds": rng.uniform(2, 9), "commit": "3ee45d2c10aa"}
     return Trial(
         number=number,
         origin=origin,
-        **config.as_dict(),
+        config=config,
         **{"state": "complete", **fields, **stopped, **about},
         latency_ms=latency,
         latency_low_ms=latency - 1,

@@ -23,12 +23,12 @@ from minis.recipe.architecture import NAMES
 from minis.tables import accuracy_rows, markdown, percent
 from search.reporting.report import chosen
 from storage import StorageError, StudyKey, Trial, open_store
-from storage.pareto import WITHINS, front, hypervolume
+from storage.pareto import WITHIN_MARGINS, front, hypervolume
 from storage.records import Origin
 
 # The accuracy that the dense model should reach on each task, in %.
 GOALS = {"vqav2": 85, "textvqa": 93, "pope": 92, "mme": 85, "scienceqa": 90, "aokvqa": 90}
-WITHIN_1 = WITHINS[1]
+WITHIN_1 = WITHIN_MARGINS[1]
 _ORIGINS: tuple[Origin, ...] = ("dense", "fastv", "paper", "random")
 
 
@@ -84,7 +84,7 @@ def certified_table(folder: Path) -> str:
     """Return each benchmark's preset within 1 point of dense with its result on test questions."""
     presets = [himap.read_preset(path) for path in sorted(folder.glob("*.yaml"))]
     head = ["benchmark", "FLOPs, % of dense", "test accuracy", "difference to dense, points", "verdict"]
-    within_1 = [preset for preset in presets if preset.promise.place == WITHIN_1.name]
+    within_1 = [preset for preset in presets if preset.certificate.operating_point == WITHIN_1.name]
     if not within_1:
         raise ValueError(f"no preset in {folder} is the {WITHIN_1.name}; run python -m search.export")
     rows = []
@@ -93,10 +93,10 @@ def certified_table(folder: Path) -> str:
         accuracy = _interval(m.accuracy, m.accuracy_low, m.accuracy_high)
         difference = _interval(m.difference, m.difference_low, m.difference_high)
         flops = f"{100 * (m.flops_ratio or math.nan):.0f}"
-        rows.append([m.benchmark, flops, accuracy, difference, preset.promise.verdict.partition(":")[0]])
+        rows.append([m.benchmark, flops, accuracy, difference, preset.certificate.verdict.partition(":")[0]])
     first, origin = within_1[0].measured[0], within_1[0].provenance
     return (
-        f"{markdown(head, rows)}\n\nOf all {len(presets)} presets {sum(p.promise.confirmed for p in presets)} are "
+        f"{markdown(head, rows)}\n\nOf all {len(presets)} presets {sum(p.certificate.certified for p in presets)} are "
         f"certified. Measured: n = {first.n} {first.split} questions; {origin.device}; commit {origin.commit}."
     )
 

@@ -9,7 +9,7 @@ from bench.engine.run import QUESTIONS, open_study
 from bench.measuring import timed
 from bench.synthetic import LAYERS, TOKENS, measurement
 from search.sampling.space import SearchSpace, effective
-from search.studies.study import Candidate, configuration
+from search.studies.study import Candidate
 from search.studies.study_run import finished_trial
 from storage import Store, Trial, open_store
 
@@ -41,7 +41,7 @@ def _fill(store: Store, size: int) -> None:
     """Fill the study up to that size with configurations drawn at random, none twice."""
     study_id, _, _, stored = open_study(store, "random")
     space, rng = SearchSpace(LAYERS), random.Random(f"{size} rows")  # no study has this seed
-    seen = {effective(configuration(trial), (TOKENS,)) for trial in stored}
+    seen = {effective(trial.config, (TOKENS,)) for trial in stored}
     rows: list[Trial] = []
     while len(stored) + len(rows) < size:
         config = space.draw(rng)

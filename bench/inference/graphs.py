@@ -7,7 +7,6 @@ and the image's position are fixed when recording; the embeddings may change bet
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -17,8 +16,9 @@ from torch import Tensor
 
 from himap import PruningConfig
 from himap.criteria import create
-from himap.engine.attention import NAME, registered
+from himap.engine.attention import attend, replaced
 from himap.engine.passes import PromptPass
+from himap.families import find
 from himap.tokens import TokenSet
 
 
@@ -49,6 +49,7 @@ class StaticPrefill:
     """
 
     def __init__(self, model: Any, ids: Tensor, embeds: Tensor, config: PruningConfig) -> None:
+        self._family = find(model)
         self._decoder, self._head = model.model.language_model, model.lm_head
         self._embeds = embeds.clone()
         self._tokens = TokenSet.from_prompt(ids == model.config.image_token_id, None, ids)
@@ -58,7 +59,7 @@ class StaticPrefill:
         slots = torch.arange(ids.shape[1], device=ids.device)[None]
         self._rope = self._decoder.rotary_emb(embeds, position_ids=slots)
         self._graphs: list[Any] = []
-        with torch.no_grad(), _attention(self._decoder.config):
+        with torch.no_grad(), replaced(self._family, attend):
             if ids.is_cuda:
                 self._record()
 
@@ -69,7 +70,7 @@ class StaticPrefill:
             for graph in self._graphs:
                 graph.replay()
         else:
-            with torch.no_grad(), _attention(self._decoder.config):
+            with torch.no_grad(), replaced(self._family, attend):
                 for _ in self._run():
                     pass
         return self.logits, self.cache
@@ -111,14 +112,3 @@ class StaticPrefill:
             with torch.cuda.graph(graph, pool=pool):
                 next(running)
             self._graphs.append(graph)
-
-
-@contextmanager
-def _attention(config: Any) -> Iterator[None]:
-    """Route the decoder's attention through himap's while the context is open."""
-    before = config._attn_implementation
-    with ExitStack() as undo:
-        undo.enter_context(registered())
-        undo.callback(setattr, config, "_attn_implementation", before)
-        config._attn_implementation = NAME
-        yield

@@ -148,7 +148,7 @@ def _metered(scoring: Meter, engine: Meter) -> Iterator[None]:
         return mock.patch.object(owner, name, function)
 
     with (
-        metered(passes, "observed", scoring, engine),
+        metered(passes, "attention_inputs", scoring, engine),
         metered(passes.PromptPass, "_cut", scoring),
         metered(Pruning, "before_layer", engine),
         metered(Pruning, "before_forward", engine),

@@ -37,7 +37,6 @@ from objectives.statistics.estimates import paired_difference
 from search.errors import UsageError
 from search.inputs.models import Target, resolve
 from search.reporting.report import chosen
-from search.studies.study import configuration
 from storage import StorageError, open_store
 
 MODELS = ("qwenvl", "llava-7b")
@@ -56,14 +55,14 @@ def from_store(url: str) -> FindConfig:
     """Return what the searches of a store chose for the same weights."""
     with open_store(url, readonly=True) as store:
         best = {
-            (s.key.model, s.key.benchmark, s.key.weights_digest): chosen(store.trials(s.id))
+            (s.key.model, s.key.questions, s.key.weights_digest): chosen(store.trials(s.id))
             for s in store.studies()
             if s.complete
         }
 
     def find(target: Target, name: str) -> PruningConfig | None:
         trial = best.get((target.name, name, target.digest))
-        return None if trial is None else configuration(trial)
+        return None if trial is None else trial.config
 
     return find
 

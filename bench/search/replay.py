@@ -124,7 +124,7 @@ class ReplayPool:
             if asked and race(asked, scores[asked].tolist()):
                 break
             asked += chunk
-        stopped = {"state": "stopped", "reason": race.reason} if race.reason else {}
+        stopped = {"state": "pruned", "reason": race.reason} if race.reason else {}
         return {
             **spent,
             **stopped,

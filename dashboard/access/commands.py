@@ -69,7 +69,6 @@ def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[in
 
 def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> Survivors:
     """What survives of question `number` under a trial's configuration. Raises OutsideError."""
-    names = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep", "seed")
     found = _ask(
         "search.tokens",
         [
@@ -81,7 +80,7 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
             "--question",
             str(number),
             "--config",
-            json.dumps({name: getattr(trial, name) for name in names}),
+            json.dumps(trial.config.as_dict()),
         ],
     )
     question = _shown(found)
@@ -90,8 +89,8 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
 
 def _named(key: StudyKey, source: QuestionSource | None) -> list[str]:
     """What a command takes to find the questions of a study, and to refuse others."""
-    where = ["--benchmark", key.benchmark] if source is None else source.words
-    asked = ["--split", key.split, "--questions", str(key.n_questions), "--key", key.benchmark]
+    where = ["--benchmark", key.benchmark] if source is None else source.arguments
+    asked = ["--split", key.split, "--questions", str(key.n_questions), "--key", key.questions]
     return [*where, *asked]
 
 

@@ -27,7 +27,11 @@ class Filter:
         """Whether this trial is shown. A failed one is never filtered: it is listed, not drawn."""
         if trial.failed or trial.origin in LANDMARKS:
             return True
-        used = {name for name, rate in ((trial.phi_shallow, trial.r1), (trial.phi_deep, trial.r2)) if rate > 0}
+        used = {
+            name
+            for name, rate in ((trial.config.phi_shallow, trial.config.r1), (trial.config.phi_deep, trial.config.r2))
+            if rate > 0
+        }
         return (
             trial.state in self.states
             and trial.n >= self.least_n
@@ -53,7 +57,7 @@ def choices(trials: Sequence[Trial]) -> Choices:
     """The criteria, devices and question counts that occur."""
     measured = [trial for trial in trials if not trial.failed]
     return Choices(
-        tuple(sorted({name for t in measured for name in (t.phi_shallow, t.phi_deep)})),
+        tuple(sorted({name for t in measured for name in (t.config.phi_shallow, t.config.phi_deep)})),
         tuple(sorted({t.device for t in measured if t.device})),
         tuple(sorted({t.n for t in measured})),
     )

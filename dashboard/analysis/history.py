@@ -85,7 +85,7 @@ def busy(trials: Iterable[Trial]) -> Busy:
     """Trials running at each moment, from when each finished and how long it took."""
     changes: Counter[datetime] = Counter()
     for trial in trials:
-        if math.isfinite(trial.seconds) and trial.seconds > 0 and not trial.source.startswith("study"):
+        if math.isfinite(trial.seconds) and trial.seconds > 0 and not trial.reused:
             changes[_began(trial)] += 1
             changes[trial.created_at] -= 1
     times = sorted(time for time, change in changes.items() if change)

@@ -38,7 +38,7 @@ def importance(trials: Sequence[Trial], target: str = "accuracy") -> Importance 
     y = np.array([getattr(trial, target) for trial in some])
     if len(some) < FEWEST or y.std() < 1e-9:
         return None
-    x = np.stack([_column([getattr(trial, name) for trial in some], y) for name in PARAMETERS], 1)
+    x = np.stack([_column([getattr(trial.config, name) for trial in some], y) for name in PARAMETERS], 1)
     worse, guess, votes = np.zeros(x.shape[1]), np.zeros(len(y)), np.zeros(len(y))
     for _ in range(_TREES):
         rows = draw.integers(len(y), size=len(y))

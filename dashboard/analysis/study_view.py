@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from storage.confirmation import WITHIN, Confirmation
-from storage.pareto import cheapest_within
+from himap.presets import Preset
+from storage.confirmation import Confirmation
+from storage.pareto import OperatingPoint, cheapest_within
 from storage.pareto import front as pareto_front
-from storage.presets import Promise
+from storage.presets import HeldOut, preset_of
 from storage.records import QuestionSource, StudyKey, StudySummary, Trial
 
-Configuration = tuple[int, float, str, int, float, str, int]
+_MEMBER = OperatingPoint("member", "member of the front")
 LANDMARKS: dict[str, str] = {
     "dense": "dense",
     "fastv": "FastV",
@@ -22,7 +23,7 @@ LANDMARKS: dict[str, str] = {
     "downsample": "downsample",
 }
 CONTROLS = ("random", "uniform", "downsample")
-STATES: dict[str, str] = {"complete": "measured to the end", "stopped": "stopped early, estimates"}
+STATES: dict[str, str] = {"complete": "measured to the end", "pruned": "stopped early, estimates"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class View:
     stopped: tuple[Trial, ...] = ()
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
     questions: QuestionSource | None = None
+    family: str = ""
+    layers: int = 0
 
     @property
     def landmarks(self) -> tuple[Trial, ...]:
@@ -72,7 +75,7 @@ class View:
     @property
     def sources(self) -> dict[str, QuestionSource]:
         """The same as a preset takes it."""
-        return {} if self.questions is None else {self.key.benchmark: self.questions}
+        return {} if self.questions is None else {self.key.questions: self.questions}
 
     @property
     def dense(self) -> Trial | None:
@@ -90,9 +93,11 @@ def build_view(
     cost: str = "flops",
     confirmations: Iterable[Confirmation] = (),
     questions: QuestionSource | None = None,
+    family: str = "",
+    layers: int = 0,
 ) -> View:
     """Sort the trials of a study into their states; `cost` is a key of `COSTS`."""
-    states: dict[str, list[Trial]] = {"complete": [], "stopped": [], "failed": []}
+    states: dict[str, list[Trial]] = {"complete": [], "pruned": [], "failed": []}
     for trial in trials:
         states[trial.state].append(trial)
     front = pareto_front(states["complete"], cost=cost)
@@ -102,30 +107,25 @@ def build_view(
         tuple(states["complete"]),
         tuple(states["failed"]),
         tuple(front),
-        tuple(states["stopped"]),
+        tuple(states["pruned"]),
         confirmed_trials(states["complete"], confirmations),
         questions,
+        family,
+        layers,
     )
 
 
 def confirmed_trials(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
     """The confirmation of each trial that has one: of the same configuration, whatever study it came from."""
-    found = {configuration(one): one for one in confirmations}
-    return {trial.number: found[configuration(trial)] for trial in trials if configuration(trial) in found}
+    known = {one.config.canonical(): one for one in confirmations}
+    return {trial.number: known[config] for trial in trials if (config := trial.config.canonical()) in known}
 
 
-def configuration(record: Trial | Confirmation) -> Configuration:
-    """What tells configurations apart: what a switched-off cut is called does not."""
-    shallow = (record.k1, record.r1, record.phi_shallow) if record.r1 > 0 else (0, 0.0, "")
-    deep = (record.k2, record.r2, record.phi_deep) if record.r2 > 0 else (0, 0.0, "")
-    seeded = "random" in (shallow[2], deep[2])
-    return (*shallow, *deep, record.seed if seeded else 0)
-
-
-def promised(view: View, trial: Trial, place: str = "member of the front", within: float = WITHIN) -> Promise | None:
-    """What held-out data say of a trial, for its preset; None where it is an estimate."""
-    found = view.confirmed.get(trial.number)
-    return None if found is None else Promise(place, within, {view.key.benchmark: found})
+def preset(view: View, trial: Trial, point: OperatingPoint = _MEMBER) -> Preset:
+    """Return the preset of a trial, certified or not by held-out questions, or an estimate without them."""
+    confirmation = view.confirmed.get(trial.number)
+    held_out = None if confirmation is None else HeldOut(point, {view.key.questions: confirmation})
+    return preset_of(view.key, trial, held_out, view.sources, family=view.family, layers=view.layers)
 
 
 def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | None:
@@ -143,7 +143,7 @@ def pairs(studies: Iterable[StudySummary]) -> dict[tuple[str, str], list[StudySu
     """Studies by (model, benchmark), in each pair the last written first."""
     grouped: dict[tuple[str, str], list[StudySummary]] = {}
     for summary in studies:
-        grouped.setdefault((summary.key.model, summary.key.benchmark), []).append(summary)
+        grouped.setdefault((summary.key.model, summary.key.questions), []).append(summary)
     return {
         pair: sorted(grouped[pair], key=lambda summary: summary.updated_at, reverse=True) for pair in sorted(grouped)
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboard.analysis.study_view import View, configuration, suggested
+from dashboard.analysis.study_view import View, suggested
 from storage.records import Trial
 
 Pair = tuple[str, str]
@@ -21,9 +21,9 @@ class Cell:
 
 def borrowed(setting: Trial, target: View) -> Cell | None:
     """What `setting` does on `target`; None where that pair has not measured it or its dense model."""
-    wanted = configuration(setting)
+    wanted = setting.config.canonical()
     dense = target.dense
-    found = next((t for t in (*target.complete, *target.stopped) if configuration(t) == wanted), None)
+    found = next((t for t in (*target.complete, *target.stopped) if t.config.canonical() == wanted), None)
     return None if dense is None or found is None else Cell(100 * (found.accuracy - dense.accuracy), found)
 
 

@@ -155,10 +155,10 @@ def _points(
 def _colored(trials: Sequence[Trial], x: Position, colors: Palette, coloring: Coloring) -> list[go.Scatter]:
     """The trials off the front: in one color, in one for each shallow criterion, or by depth of the cut."""
     if coloring == "criterion":
-        names = sorted({trial.phi_shallow for trial in trials})
+        names = sorted({trial.config.phi_shallow for trial in trials})
         return [
             _points(
-                [t for t in trials if t.phi_shallow == name],
+                [t for t in trials if t.config.phi_shallow == name],
                 x,
                 f"φ {name}",
                 colors.series[i % len(colors.series)],
@@ -184,7 +184,7 @@ def _on_front(trials: Sequence[Trial], x: Position, colors: Palette, coloring: C
 
 
 def _by_depth(trials: Sequence[Trial], colors: Palette) -> dict[str, Any]:
-    return {"color": [trial.k1 for trial in trials], "colorscale": colors.depth, "cmin": 1, "coloraxis": None}
+    return {"color": [trial.config.k1 for trial in trials], "colorscale": colors.depth, "cmin": 1, "coloraxis": None}
 
 
 def _confirmed(trials: Sequence[Trial], view: View, x: Position, colors: Palette) -> go.Scatter:

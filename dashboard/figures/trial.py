@@ -8,7 +8,6 @@ from collections.abc import Collection
 import plotly.graph_objects as go
 from PIL import Image, ImageDraw
 
-from dashboard.analysis.depth import Depth
 from dashboard.figures.palette import lay_out, palette
 from storage.records import Trial
 
@@ -16,11 +15,10 @@ HEIGHT = 300
 SIDE = 420  # pixels of the longer side of an overlay
 
 
-def tokens_figure(trial: Trial, depth: Depth, *, dark: bool = False) -> go.Figure:
+def tokens_figure(trial: Trial, layers: int, *, dark: bool = False) -> go.Figure:
     """Image tokens left at each decoder layer, above the text tokens that all layers see."""
     colors = palette(dark)
-    layers = depth.layers
-    cuts = [0, min(trial.k1, layers), min(trial.k2, layers), layers]
+    cuts = [0, min(trial.config.k1, layers), min(trial.config.k2, layers), layers]
     counts = [trial.image_tokens, trial.tokens_after_k1, trial.tokens_after_k2]
     figure = go.Figure()
     left = [counts[0] if i < cuts[1] else counts[1] if i < cuts[2] else counts[2] for i in range(layers)]
@@ -53,9 +51,9 @@ def tokens_figure(trial: Trial, depth: Depth, *, dark: bool = False) -> go.Figur
             marker={"color": "rgba(0,0,0,0)", "line": {"color": colors.muted, "width": 1}, "opacity": 0.5},
         )
     )
-    title = "Decoder layer" if depth.known else f"Decoder layer (at least {layers})"
+    title = "Decoder layer"
     lay_out(figure, colors, HEIGHT, title, "Tokens, mean per prompt")
-    for name, layer, rate in (("K1", trial.k1, trial.r1), ("K2", trial.k2, trial.r2)):
+    for name, layer, rate in (("K1", trial.config.k1, trial.config.r1), ("K2", trial.config.k2, trial.config.r2)):
         if rate > 0 and layer < layers:
             figure.add_vline(x=layer - 0.5, line={"color": colors.text, "width": 1, "dash": "dot"})
             figure.add_annotation(

@@ -37,11 +37,11 @@ def _row(here: Context, study: StudySummary) -> dict[str, object]:
     half = study_view.best_within_flops(view.complete)
     return {
         "model": study.key.model,
-        "benchmark": study.key.benchmark,
+        "benchmark": study.key.questions,
         "questions": study.key.n_questions,
         "seed": study.key.seed,
         "trials": study.trials,
-        "stopped": study.stopped,
+        "pruned": study.pruned,
         "failures": study.failed,
         "front_size": len(view.front),
         "confirmations": len(view.confirmed),
@@ -60,7 +60,7 @@ def _transfers(here: Context, views: dict[tuple[str, str], study_view.View]) -> 
         return
     models = {model for model, _ in views}
     names = {pair: pair[1] if len(models) == 1 else words.pair_label(pair) for pair in views}
-    picture(transfer_figure(transfer.transfers(views), names, dark=here.dark), "transfer")
+    picture(transfer_figure(transfer.transfers(views), names, dark=here.dark), "warm_start")
     st.caption(
         "Accuracy to dense and share of its FLOPs, where a pair has measured the other's cheapest setting "
         "within one point of dense; ≈ marks an estimate of a stopped trial. Nothing is filled in: a launch "

@@ -16,16 +16,11 @@ from dashboard.views import empty
 from dashboard.views.widgets import table, trial_table
 from dashboard.wording import tables, text, words
 from storage import StudySummary
-from storage.pareto import cheapest_within
-from storage.presets import preset_filename, preset_yaml
+from storage.confirmation import MARGIN
+from storage.pareto import NOT_WORSE, WITHIN_MARGINS, OperatingPoint, cheapest_within
+from storage.presets import preset_filename
 from storage.records import Trial
 
-WITHIN = {
-    0.005: "Cheapest within 0.5 points of dense",
-    0.01: "Cheapest within 1 point of dense",
-    0.02: "Cheapest within 2 points of dense",
-    0.0: "Cheapest not worse than dense",
-}
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
@@ -53,21 +48,28 @@ def show(here: Context, study: StudySummary) -> None:
     )
 
 
-def places(view: View) -> dict[str, Trial]:
-    """Useful settings by name, those first that test questions confirmed, by rising FLOPs; several names may
-    mean the same one."""
-    surely = {number for number, one in view.confirmed.items() if one.within()}
-    held = [t for t in view.complete if t.number in surely and t.origin != "dense"]
-    found: dict[str, Trial | None] = {
-        f"Trial {trial.number}, confirmed within 1 point": trial
+def choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
+    """Return the operating points to choose from, by name.
+
+    Those come first that test questions certified, by rising FLOPs. Several points may have the same trial.
+    """
+    certified = {number for number, one in view.confirmed.items() if one.certifies()}
+    held = [t for t in view.complete if t.number in certified and t.origin != "dense"]
+    points: list[tuple[str, Trial | None, float]] = [
+        (f"trial {trial.number}, certified within 1 point", trial, MARGIN)
         for trial in sorted(held, key=lambda trial: trial.flops)
-    }
-    found |= {name: cheapest_within(view.front, view.dense, drop) for drop, name in WITHIN.items()}
-    found["Most accurate"] = view.front[-1] if view.front else None
+    ]
+    points += [(p.name, cheapest_within(view.front, view.dense, p.margin), p.margin) for p in WITHIN_MARGINS]
+    points.append((NOT_WORSE.name, cheapest_within(view.front, view.dense, 0.0), MARGIN))
+    points.append(("most accurate", view.front[-1] if view.front else None, MARGIN))
     chosen = view.trial(context.chosen_number(view))
     if chosen is not None and chosen.complete:
-        found[f"The chosen one, {words.trial_title(chosen)}"] = chosen
-    return {name: trial for name, trial in found.items() if trial is not None}
+        points.append((f"the chosen one, {words.trial_title(chosen)}", chosen, MARGIN))
+    return {
+        text.sentence(name): (OperatingPoint("", name, margin), trial)
+        for name, trial, margin in points
+        if trial is not None
+    }
 
 
 def csv(trials: list[Trial]) -> bytes:
@@ -77,45 +79,45 @@ def csv(trials: list[Trial]) -> bytes:
 
 
 def _preset(view: View) -> None:
-    found = places(view)
+    found = choices(view)
     if not found:
         st.markdown("No trial is finished yet.")
         return
     name = st.radio("Setting", list(found), key=f"place {view.key.name}", label_visibility="collapsed")
-    trial = found[name]
+    point, trial = found[name]
     trial_table(view, trial)
-    within = next((drop for drop, place in WITHIN.items() if place == name and drop), 0.01)
-    promise = study_view.promised(view, trial, name[:1].lower() + name[1:], within)
-    preset = preset_yaml(view.key, trial, promise, view.sources)
+    preset = study_view.preset(view, trial, point)
+    content = preset.yaml()
     st.download_button(
         "Download preset (YAML)",
-        preset,
-        file_name=preset_filename(view.key, trial),
+        content,
+        file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
         mime="application/yaml",
         type="primary",
         icon=":material/download:",
         on_click="ignore",
         key="preset",
     )
-    if promise is None:
+    verdict = text.plain(text.sentence(preset.certificate.verdict))
+    if trial.number not in view.confirmed:
         st.warning(
-            "An estimate on validation questions, not confirmed on held-out ones. The best of many noisy "
+            "An estimate on validation questions, not certified on held-out ones. The best of many noisy "
             "estimates flatters itself.",
             icon=":material/help:",
         )
-    elif promise.confirmed:
-        st.success(text.plain(text.sentence(promise.verdict)), icon=":material/verified:")
+    elif preset.certificate.certified:
+        st.success(verdict, icon=":material/verified:")
     else:
-        st.error(text.plain(text.sentence(promise.verdict)), icon=":material/cancel:")
+        st.error(verdict, icon=":material/cancel:")
     with st.expander("Preview"):
-        st.code(preset, language="yaml")
+        st.code(content, language="yaml")
 
 
 def command(url: str, view: View) -> str:
     """What confirms this study's useful settings, ready for a shell, without the password of the URL."""
     parts = ["python", "-m", "search.export", "--storage", empty.without_password(url)]
     asked = ["--benchmark", view.key.benchmark]
-    parts += ["--model", view.key.model, *(view.questions.words if view.questions else asked)]
+    parts += ["--model", view.key.model, *(view.questions.arguments if view.questions else asked)]
     parts += ["--out", "presets/"]
     return shlex.join(parts)
 
@@ -171,4 +173,4 @@ def _picture(here: Context, study: StudySummary) -> None:
 
 
 def _named(view: View, ending: str) -> str:
-    return preset_filename(view.key).removesuffix("yaml") + ending
+    return preset_filename(view.key.model, view.key.questions).removesuffix("yaml") + ending

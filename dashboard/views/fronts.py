@@ -20,7 +20,7 @@ from dashboard.wording import tables, text, words
 from dashboard.wording.columns import COLUMNS
 from storage import StudySummary
 from storage.pareto import cheapest_within
-from storage.presets import ESTIMATE, preset_filename, preset_yaml
+from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
 
 BOX = "front-box"
@@ -53,7 +53,9 @@ def narrowed(view: View, chosen: Filter) -> View:
     if not chosen.narrow:
         return view
     trials = chosen.apply([*view.complete, *view.stopped, *view.failed])
-    return study_view.build_view(view.key, trials, view.cost.field, view.confirmed.values())
+    return study_view.build_view(
+        view.key, trials, view.cost.field, view.confirmed.values(), view.questions, view.family, view.layers
+    )
 
 
 def headline(view: View) -> None:
@@ -89,11 +91,11 @@ def trial_panel(view: View, trial: Trial) -> None:
     if not trial.complete:
         st.caption("Stopped early: there is no preset of an estimate.")
         return
-    preset = preset_yaml(view.key, trial, study_view.promised(view, trial), view.sources)
+    preset = study_view.preset(view, trial).yaml()
     st.download_button(
         "Download preset (YAML)",
         preset,
-        file_name=preset_filename(view.key, trial),
+        file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
         mime="application/yaml",
         type="primary",
         icon=":material/download:",
@@ -146,7 +148,7 @@ def _filter(trials: list[Trial]) -> Filter:
 def _beside(here: Context, study: StudySummary) -> list[StudySummary]:
     """The studies to draw beside this one."""
     latest = {pair: of_pair[0] for pair, of_pair in study_view.pairs(here.studies).items()}
-    own = (study.key.model, study.key.benchmark)
+    own = (study.key.model, study.key.questions)
     others = [pair for pair in latest if pair != own]
     if not others:
         return []

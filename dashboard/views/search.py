@@ -68,7 +68,7 @@ def _growth(here: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
         unit = st.segmented_control("Over", ["Trials", "Seconds"], key="over", label_visibility="collapsed")
-    pair = (study.key.model, study.key.benchmark)
+    pair = (study.key.model, study.key.questions)
     others = [one for one in study_view.pairs(here.studies)[pair] if one.id != study.id]
     lines = {"this study": history.growth(view.complete)}
     lines |= {words.short_study_label(one): history.growth(here.trials(one)) for one in others}

@@ -9,7 +9,6 @@ import streamlit as st
 
 from dashboard import context
 from dashboard.access import commands
-from dashboard.analysis.depth import decoder_depth
 from dashboard.analysis.paired import Paired, compare
 from dashboard.analysis.study_view import LANDMARKS, View
 from dashboard.context import Context
@@ -33,8 +32,9 @@ def show(here: Context, study: StudySummary) -> None:
         trial_table(view, trial)
     with right:
         st.markdown("**Tokens left by layer**")
-        depth = decoder_depth(view.complete, view.confirmed.values())
-        picture(trial_figures.tokens_figure(trial, depth, dark=here.dark), "tokens-by-layer")
+        picture(
+            trial_figures.tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=here.dark), "tokens-by-layer"
+        )
     dense = view.dense
     st.subheader("Against dense, question by question", anchor=False)
     compared = _compared(here, study, dense, trial)
@@ -180,8 +180,8 @@ def _overlay(place: Any, trial: Trial, seen: commands.Seen) -> None:
     total = seen.grid[0] * seen.grid[1]
     steps = [
         ("All image tokens", None, total),
-        (f"After K1 = {trial.k1} by {trial.phi_shallow}", seen.after_k1, len(seen.after_k1)),
-        (f"After K2 = {trial.k2} by {trial.phi_deep}", seen.after_k2, len(seen.after_k2)),
+        (f"After K1 = {trial.config.k1} by {trial.config.phi_shallow}", seen.after_k1, len(seen.after_k1)),
+        (f"After K2 = {trial.config.k2} by {trial.config.phi_deep}", seen.after_k2, len(seen.after_k2)),
     ]
     for column, (name, kept, left) in zip(place.columns(3), steps, strict=True):
         column.image(trial_figures.survivors(seen.image, seen.grid, kept), width="stretch")

@@ -26,8 +26,8 @@ def trial_table(view: View, trial: Trial) -> None:
     rows = list(words.details(trial))
     if trial.number in view.confirmed:
         rows.append(("Confirmed", words.confirmation_text(view.confirmed[trial.number])))
-    if trial.source:
-        rows.append(("Taken from", trial.source))
+    if trial.parent:
+        rows.append(("Taken from", trial.parent))
     head = f"| {text.plain(words.trial_title(trial))} | {place} |"
     lines = [f"| {name} | {text.plain(value)} |" for name, value in rows]
     st.markdown("\n".join([head, "|---|---|", *lines]))

@@ -43,7 +43,7 @@ COLUMNS: dict[str, Any] = {
     "benchmark": TextColumn("Benchmark"),
     "questions": NumberColumn("Questions", format="%d", width="small"),
     "trials": NumberColumn("Trials", format="%d", width="small"),
-    "stopped": NumberColumn("Stopped", format="%d", width="small"),
+    "pruned": NumberColumn("Stopped", format="%d", width="small"),
     "failures": NumberColumn("Failed", format="%d", width="small"),
     "front_size": NumberColumn("On front", format="%d", width="small"),
     "confirmations": NumberColumn("Confirmed", format="%d", width="small"),

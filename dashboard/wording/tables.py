@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import pandas as pd
 
@@ -23,7 +22,7 @@ FAILED = ("number", "reason", *CONFIGURATION, "seed", "created_at")
 
 def trial_frame(trials: Sequence[Trial], columns: Sequence[str]) -> pd.DataFrame:
     """Those fields of the trials; parts of one become percent, and their column `accuracy_percent`."""
-    rows = [[getattr(trial, name) for name in columns] for trial in trials]
+    rows = [[fields[name] for name in columns] for fields in map(Trial.flat, trials)]
     frame = pd.DataFrame(rows, columns=[*columns])
     for name in PARTS:
         if name in frame:
@@ -96,10 +95,6 @@ def confirmation_table(view: View) -> pd.DataFrame:
 
 def flat(trial: Trial) -> dict[str, object]:
     """A trial as one row of a file: metrics and versions become columns of their own."""
-    row: dict[str, object] = {
-        field.name: getattr(trial, field.name)
-        for field in fields(trial)
-        if field.name not in ("scores", "metrics", "versions")
-    }
+    row = {name: value for name, value in trial.flat().items() if name not in ("metrics", "versions")}
     row |= {f"metric {name}": value for name, value in sorted(trial.metrics.items())}
     return row | {f"version {name}": value for name, value in sorted(trial.versions.items())}

@@ -22,10 +22,10 @@ def cost_text(trial: Trial, cost: Cost) -> str:
 
 def configuration_text(trial: Trial) -> str:
     """The configuration in one line: where, how much, by which criterion."""
-    shallow = f"K1 {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"
-    deep = f"K2 {trial.k2}, drop {text.number(trial.r2)} % by {trial.phi_deep}"
-    deep_left = trial.r2 if trial.tokens_after_k1 > 0 else 0
-    parts = [part for part, rate in ((shallow, trial.r1), (deep, deep_left)) if rate > 0]
+    shallow = f"K1 {trial.config.k1}, drop {text.number(trial.config.r1)} % by {trial.config.phi_shallow}"
+    deep = f"K2 {trial.config.k2}, drop {text.number(trial.config.r2)} % by {trial.config.phi_deep}"
+    deep_left = trial.config.r2 if trial.tokens_after_k1 > 0 else 0
+    parts = [part for part, rate in ((shallow, trial.config.r1), (deep, deep_left)) if rate > 0]
     return "; ".join(parts) or "nothing dropped"
 
 
@@ -44,10 +44,10 @@ def details(trial: Trial) -> list[tuple[str, str]]:
     latency = text.milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
     device = f" on {trial.device}" if trial.device else ""
     timed = math.isfinite(trial.latency_ms)
-    seeded = [("Seed", str(trial.seed))] if "random" in (trial.phi_shallow, trial.phi_deep) else []
+    seeded = [("Seed", str(trial.config.seed))] if "random" in (trial.config.phi_shallow, trial.config.phi_deep) else []
     return [
-        ("K1", f"layer {trial.k1}, drop {text.number(trial.r1)} % by {trial.phi_shallow}"),
-        ("K2", f"layer {trial.k2}, drop {text.number(trial.r2)} % by {trial.phi_deep}"),
+        ("K1", f"layer {trial.config.k1}, drop {text.number(trial.config.r1)} % by {trial.config.phi_shallow}"),
+        ("K2", f"layer {trial.config.k2}, drop {text.number(trial.config.r2)} % by {trial.config.phi_deep}"),
         *seeded,
         ("Tokens", tokens_text(trial)),
         ("Accuracy", f"{accuracy}, n = {trial.n}{estimate}"),
@@ -102,7 +102,7 @@ def provenance(view: View) -> str:
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}" if counts else "0"
     return (
         f"Measured on {joined(trial.device for trial in view.complete)}. "
-        f"n = {n} questions of {view.key.benchmark}, {view.key.split} split. "
+        f"n = {n} questions of {view.key.questions}, {view.key.split} split. "
         "Bars: 95 % confidence interval of one configuration over these questions. "
         f"Commit {joined(trial.commit for trial in view.complete)}, "
         f"weights {view.key.weights_digest}, seed {view.key.seed}. "

@@ -1,12 +1,16 @@
-"""Ranking criteria (the paper's φ), one file each, by name.
+"""The ranking criteria (the paper's φ), one file each, by name.
 
-Names are known without importing torch; a criterion's module is loaded when it is first used. To add one to
-the package: write its file, add its line here. To add one from outside: `register`.
+Every module here without an underscore is a criterion, except `base`: `key_norm.py` holds the class `KeyNorm`.
+The names are known without torch, and a module is loaded when its criterion is created. `register` adds a
+criterion from outside the package.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from himap.errors import ConfigError, shown
@@ -14,45 +18,39 @@ from himap.errors import ConfigError, shown
 if TYPE_CHECKING:
     from himap.criteria.base import Criterion
 
-_REGISTRY: dict[str, str | type[Criterion]] = {
-    "instruction": "himap.criteria.instruction:Instruction",
-    "last_token": "himap.criteria.last_token:LastToken",
-    "intra_column": "himap.criteria.intra_column:IntraColumn",
-    "random": "himap.criteria.random:Random",
-    "all_text": "himap.criteria.all_text:AllText",
-    "max_head": "himap.criteria.max_head:MaxHead",
-    "intra_row": "himap.criteria.intra_row:IntraRow",
-    "intra_column_mean": "himap.criteria.intra_column_mean:IntraColumnMean",
-    "value_norm": "himap.criteria.value_norm:ValueNorm",
-    "key_norm": "himap.criteria.key_norm:KeyNorm",
-    "diversity": "himap.criteria.diversity:Diversity",
-    "duplication": "himap.criteria.duplication:Duplication",
-    "uniform": "himap.criteria.uniform:Uniform",
-    "downsample": "himap.criteria.downsample:Downsample",
+_modules = [module.name for module in iter_modules(__path__)]
+_registry: dict[str, type[Criterion] | None] = {
+    name: None for name in _modules if name != "base" and not name.startswith("_")
 }
 
 
 def names() -> tuple[str, ...]:
-    """Every registered name."""
-    return tuple(_REGISTRY)
+    """Return every registered name."""
+    return tuple(_registry)
 
 
 def register(name: str, criterion: type[Criterion]) -> None:
-    """Make a criterion of your own known by a name, in this process; test it with `himap.testing`.
+    """Register a criterion of your own under a name, in this process; `himap.testing` holds its tests.
 
     Raises:
-        ConfigError: the name is taken by another criterion.
+        ConfigError: another criterion has this name.
     """
-    if _REGISTRY.get(name, criterion) is not criterion:
+    if _registry.get(name, criterion) is not criterion:
         raise ConfigError(f"a criterion is called {shown(name)} already; choose another name")
-    _REGISTRY[name] = criterion
+    _registry[name] = criterion
+
+
+@cache
+def reads_seed(name: str) -> bool:
+    """Return whether a criterion may read its seed: a registered one may, one of the package does if its file says so.
+
+    The file is read as text, because importing it would load torch.
+    """
+    return _registry[name] is not None or "self.seed" in Path(__file__).with_name(f"{name}.py").read_text("utf-8")
 
 
 def create(name: str, seed: int) -> Criterion:
-    """The criterion of a registered name; `seed` is read by seeded ones only."""
-    found = _REGISTRY[name]
-    if isinstance(found, str):
-        module, _, attribute = found.partition(":")
-        found = getattr(import_module(module), attribute)
-    criterion: Criterion = found(seed)
-    return criterion
+    """Return the criterion of a registered name; only seeded criteria read `seed`."""
+    criterion = _registry[name] or getattr(import_module(f"{__name__}.{name}"), name.title().replace("_", ""))
+    created: Criterion = criterion(seed)
+    return created

@@ -6,20 +6,20 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import IMAGE, PAD, Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import IMAGE, PAD, QueryRows, TokenSet
 
 
 class AllText(Criterion):
-    """1/|T| Σ_{i∈T} A(i, v) over all text rows T = S ∪ I: before, between and after the images.
+    """Mean attention over all text rows: 1/|T| Σ_{i∈T} A(i, v), T = S ∪ I.
 
-    A variant of HiMAP's Eq. 8. With one image it ranks like `instruction`, since text in front of an image
-    cannot see it; with several, text between them counts too. Needs the text's query rows, averaged over
-    heads.
+    A variant of HiMAP's Eq. 8. T is the text before, between and after the images. With one image it ranks
+    like `instruction`, because text in front of an image cannot attend to it. With several images, the text
+    between them counts too. Needs the text's query rows, averaged over heads.
     """
 
-    rows: ClassVar[Rows] = "text"
+    rows: ClassVar[QueryRows] = "text"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         text = ((tokens.role != PAD) & (tokens.role != IMAGE)).sum(1, keepdim=True)
-        return seen.attention.sum(1) / text.clamp(min=1)
+        return inputs.attention.sum(1) / text.clamp(min=1)

@@ -1,4 +1,8 @@
-"""What a criterion is, and what it is shown."""
+"""The interface of a ranking criterion, and the tensors that it reads.
+
+To add a criterion, write one file and nothing else: `himap/criteria/my_criterion.py` with the class
+`MyCriterion(Criterion)`. The file name is the criterion's name. `docs/pruning.md` shows an example.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,18 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from himap.errors import HimapError
-from himap.tokens import Rows, TokenSet
+from himap.tokens import QueryRows, TokenSet
 
 Need = Literal["keys", "values", "hidden", "layout", "visible"]
 
 
 @dataclass(frozen=True)
-class Observed:
-    """What a criterion asked to see; reading anything else raises HimapError.
+class CriterionInputs:
+    """The tensors that a criterion declares; reading any other raises HimapError.
 
     Attributes:
-        keep: image tokens that each row of the batch will keep, on the host.
-        tensors: what there is, by the name of the property below.
+        keep: number of image tokens that each row of the batch keeps.
+        tensors: the declared tensors, by the name of the property that returns them.
     """
 
     keep: tuple[int, ...]
@@ -29,59 +33,58 @@ class Observed:
 
     def _get(self, name: str) -> Tensor:
         if name not in self.tensors:
-            asked = ", ".join(self.tensors) or "nothing"
-            raise HimapError(f"a criterion read {name!r} but was given {asked}; name it in its `rows` or `needs`")
+            declared = ", ".join(self.tensors) or "nothing"
+            raise HimapError(f"got a read of {name!r}; expected {declared}; add it to the criterion's rows or needs")
         return self.tensors[name]
 
     @property
     def attention(self) -> Tensor:
-        """Softmax rows, float32, of the r tokens that `rows` names, zero in rows that are padding:
-        (batch, r, slots), the mean over heads; with `per_head` (batch, heads, r, slots).
+        """Softmax attention of the r query rows in `rows`: float32 `(batch, r, slots)`, the mean over heads.
+
+        With `per_head` it is `(batch, heads, r, slots)`. Padding rows are zero.
         """
         return self._get("attention")
 
     @property
     def keys(self) -> Tensor:
-        """(batch, kv_heads, slots, d) after rotary embedding, in the model's dtype."""
+        """Keys after rotary embedding: `(batch, kv_heads, slots, d)` in the model's dtype."""
         return self._get("keys")
 
     @property
     def values(self) -> Tensor:
-        """(batch, kv_heads, slots, d), in the model's dtype."""
+        """Values: `(batch, kv_heads, slots, d)` in the model's dtype."""
         return self._get("values")
 
     @property
     def hidden(self) -> Tensor:
-        """(batch, slots, channels) the residual stream in front of the cut, in the model's dtype."""
+        """Residual stream in front of the cut: `(batch, slots, channels)` in the model's dtype."""
         return self._get("hidden")
 
     @property
     def visible(self) -> Tensor:
-        """(batch, r, slots) bool: the slots that each of the r rows of `rows` attends to; nothing in rows
-        that are padding.
-        """
+        """Slots that the r query rows in `rows` may attend to: bool `(batch, r, slots)`, false in padding rows."""
         return self._get("visible")
 
     @property
     def layout(self) -> Tensor:
-        """(batch, slots, 2) int64 row and column of each image token in its image, see `himap.engine.layout`."""
+        """Row and column of each image token in its image: int64 `(batch, slots, 2)`."""
         return self._get("layout")
 
 
 class Criterion(ABC):
-    """Ranks image tokens; the higher the score, the longer a token stays, and ties keep the earlier one.
+    """A ranking of image tokens: the tokens with the highest scores stay, and ties keep the earlier token.
 
-    A criterion declares what it needs, and the engine computes only that, in the layer in front of the cut:
+    A criterion declares what it needs. The engine computes only that, in the layer in front of the cut. A
+    score must not depend on padding or on the other rows of the batch. It must be deterministic and must not
+    read a value from the device (no `.item()`, no boolean indexing). `himap.testing` tests all of this.
 
-    - `rows`: the query rows whose attention it reads ("none": no attention at all); `per_head` asks for
-      every head's rows in place of their mean.
-    - `needs`: of "keys", "values", "hidden", "layout" and "visible".
-
-    A score must not depend on the other rows of the batch nor on padding, must be the same every time, and
-    must not ask the device for a value (no `.item()`, no boolean indexing): `himap.testing` holds the tests.
+    Attributes:
+        rows: the query rows whose attention the criterion reads; "none" for no attention at all.
+        per_head: whether it reads the attention of every head in place of the mean over heads.
+        needs: the other tensors that it reads.
     """
 
-    rows: ClassVar[Rows] = "none"
+    rows: ClassVar[QueryRows] = "none"
     per_head: ClassVar[bool] = False
     needs: ClassVar[frozenset[Need]] = frozenset()
 
@@ -89,13 +92,13 @@ class Criterion(ABC):
         self.seed = seed
 
     @abstractmethod
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         """Score every slot; only the scores of image tokens are read.
 
         Args:
             tokens: the tokens in front of the cut.
-            seen: what the criterion declared that it needs.
+            inputs: the tensors that the criterion declares.
 
         Returns:
-            (batch, slots) float32, without NaN.
+            `(batch, slots)` float32, without NaN.
         """

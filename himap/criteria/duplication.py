@@ -1,4 +1,4 @@
-"""Tokens that repeat what a pivot says already."""
+"""Similarity to pivot tokens (DART)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,31 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Need, Observed
+from himap.criteria.base import Criterion, CriterionInputs, Need
 from himap.tokens import TokenSet, gather_slots
 
 PIVOTS = 4
 
 
 class Duplication(Criterion):
-    """-max_p cos(h_v, h_p) over four pivots p, which themselves stay: drops the tokens closest to a pivot.
+    """Dissimilarity to the nearest of four pivots p: -max_p cos(h_v, h_p). The pivots themselves stay.
 
-    DART (Wen et al., EMNLP 2025, arXiv 2502.11494), made one ranking: pivots are the image tokens whose keys,
-    all heads together, have the largest norms (four, as there); every other token is judged by the pivot it
-    resembles most. DART's code takes L1 norms, which change as rotary embedding turns a key, so that padding
-    would count: here they are L2. It also lets image and text pivots pick their least similar tokens in
-    turns. Needs the keys and the hidden states in front of the cut.
+    DART (Wen et al., EMNLP 2025, arXiv 2502.11494) as a single ranking. The pivots are the four image tokens
+    whose keys, over all heads, have the largest norms. DART's code takes L1 norms, which change when rotary
+    embedding rotates a key, so that padding would count; here they are L2. DART also lets image and text
+    pivots select their least similar tokens in turn. Needs the keys and the hidden states in front of the cut.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"keys", "hidden"})
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        index, present = tokens.rows("image")
-        size = seen.keys.float().square().sum((1, 3)).gather(1, index).masked_fill(~present, -torch.inf)
-        pivots = size.sort(dim=1, descending=True, stable=True).indices[:, :PIVOTS]
-        unit = torch.nn.functional.normalize(gather_slots(seen.hidden.float(), index), dim=-1)
-        chosen = unit.gather(1, pivots[:, :, None].expand(-1, -1, unit.shape[2]))
-        likeness = (unit @ chosen.transpose(1, 2)).masked_fill(~present.gather(1, pivots)[:, None], -2.0)
-        # Cosines end at 1: pivots get more than any other token, the largest key first.
-        rank = 2.0 + torch.arange(pivots.shape[1], 0, -1, device=pivots.device, dtype=unit.dtype)
-        scores = (-likeness.amax(2)).scatter(1, pivots, rank.expand(pivots.shape))
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        index, present = tokens.slots_of("image")
+        norm = inputs.keys.float().square().sum((1, 3)).gather(1, index).masked_fill(~present, -torch.inf)
+        pivots = norm.sort(dim=1, descending=True, stable=True).indices[:, :PIVOTS]
+        unit = torch.nn.functional.normalize(gather_slots(inputs.hidden.float(), index), dim=-1)
+        pivot_units = unit.gather(1, pivots[:, :, None].expand(-1, -1, unit.shape[2]))
+        cosine = (unit @ pivot_units.transpose(1, 2)).masked_fill(~present.gather(1, pivots)[:, None], -2.0)
+        # A cosine is at most 1, so these scores put the pivots first, the largest key leading.
+        pivot_scores = 2.0 + torch.arange(pivots.shape[1], 0, -1, device=pivots.device, dtype=unit.dtype)
+        scores = (-cosine.amax(2)).scatter(1, pivots, pivot_scores.expand(pivots.shape))
         return torch.zeros(tokens.role.shape, device=scores.device).scatter(1, index, scores)

@@ -1,4 +1,4 @@
-"""φ_sh of the paper: attention from the instruction."""
+"""Attention from the instruction: φ_sh of the paper."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import QueryRows, TokenSet
 
 
 class Instruction(Criterion):
-    """Σ_{i∈I} A(i, v): what all tokens after the image pay to image token v (HiMAP, Eq. 8).
+    """Attention that image token v receives from all tokens after the image: Σ_{i∈I} A(i, v) (HiMAP, Eq. 8).
 
     Needs the instruction's query rows, averaged over heads.
     """
 
-    rows: ClassVar[Rows] = "instruction"
+    rows: ClassVar[QueryRows] = "instruction"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(1)

@@ -1,4 +1,4 @@
-"""φ_dp of the paper: attention from the other image tokens."""
+"""Attention from the image tokens: φ_dp of the paper."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import QueryRows, TokenSet
 
 
 class IntraColumn(Criterion):
-    """Σ_{i∈V} A(i, v): what image token v receives from all image tokens (HiMAP, φ_dp).
+    """Attention that image token v receives from all image tokens: Σ_{i∈V} A(i, v) (HiMAP, φ_dp).
 
-    Eq. 9 prints the row sum (`intra_row`); the paper's prose and its published code take this column sum.
-    Under causal attention early tokens are seen by more rows, which favors them; `intra_column_mean` does
-    not. Needs the image tokens' query rows, averaged over heads.
+    Eq. 9 prints the row sum (`intra_row`); the paper's text and its published code take this column sum.
+    Causal attention favors early tokens, because more rows attend to them; `intra_column_mean` corrects for
+    that. Needs the image tokens' query rows, averaged over heads.
     """
 
-    rows: ClassVar[Rows] = "image"
+    rows: ClassVar[QueryRows] = "image"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(1)

@@ -1,4 +1,4 @@
-"""φ_dp of the paper without its bias towards early tokens."""
+"""Attention from the image tokens, without the bias of φ_dp towards early tokens."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Need, Observed
-from himap.tokens import Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs, Need
+from himap.tokens import QueryRows, TokenSet
 
 
 class IntraColumnMean(Criterion):
-    """Σ_{i∈V} A(i, v) / |{i∈V : i sees v}|: the mean over the image rows that can see column v, v included.
+    """Mean attention that image token v receives: Σ_{i∈V} A(i, v) / |{i∈V : i attends to v}|.
 
-    HiMAP's φ_dp (`intra_column`) divided by the number of its terms: under causal attention the j-th of n
-    image tokens is seen by n - j + 1 rows only; where image tokens look ahead, by all. Needs the image
-    tokens' query rows, averaged over heads, and what is visible to them.
+    HiMAP's φ_dp (`intra_column`) divided by the number of its terms. Under causal attention n - j + 1 rows
+    attend to the j-th of n image tokens, v's own row included; under bidirectional attention all rows do.
+    Needs the image tokens' query rows, averaged over heads, and what is visible to them.
     """
 
-    rows: ClassVar[Rows] = "image"
+    rows: ClassVar[QueryRows] = "image"
     needs: ClassVar[frozenset[Need]] = frozenset({"visible"})
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(1) / seen.visible.sum(1).clamp(min=1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(1) / inputs.visible.sum(1).clamp(min=1)

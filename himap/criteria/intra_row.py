@@ -1,4 +1,4 @@
-"""φ_dp of the paper as Eq. 9 prints it."""
+"""Attention to the image tokens: φ_dp of the paper as Eq. 9 prints it."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import IMAGE, Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import IMAGE, QueryRows, TokenSet
 
 
 class IntraRow(Criterion):
-    """Σ_{j∈V} A(v, j): what image token v pays to all image tokens (HiMAP, Eq. 9 as printed).
+    """Attention that image token v gives to all image tokens: Σ_{j∈V} A(v, j) (HiMAP, Eq. 9 as printed).
 
-    The paper's prose and code take the column sum, `intra_column`. Needs the image tokens' query rows,
+    The paper's text and code take the column sum, `intra_column`. Needs the image tokens' query rows,
     averaged over heads.
     """
 
-    rows: ClassVar[Rows] = "image"
+    rows: ClassVar[QueryRows] = "image"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         image = (tokens.role == IMAGE)[:, None]
-        paid = seen.attention.masked_fill(~image, 0.0).sum(2)
-        index, _ = tokens.rows("image")
-        # Rows that are padding point at slots without an image token, whose scores nobody reads.
-        return torch.zeros(tokens.role.shape, device=paid.device).scatter(1, index, paid)
+        row_sum = inputs.attention.masked_fill(~image, 0.0).sum(2)
+        index, _ = tokens.slots_of("image")
+        # Padding rows point at slots without an image token. No code reads those scores.
+        return torch.zeros(tokens.role.shape, device=row_sum.device).scatter(1, index, row_sum)

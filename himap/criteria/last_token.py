@@ -1,4 +1,4 @@
-"""FastV's criterion: attention from the last token."""
+"""Attention from the last token: FastV's criterion."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import QueryRows, TokenSet
 
 
 class LastToken(Criterion):
-    """A(last, v): what the prompt's last token pays to image token v (FastV, arXiv 2403.06764).
+    """Attention that image token v receives from the prompt's last token: A(last, v) (FastV, arXiv 2403.06764).
 
     Needs one query row, averaged over heads.
     """
 
-    rows: ClassVar[Rows] = "last"
+    rows: ClassVar[QueryRows] = "last"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention[:, 0]
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention[:, 0]

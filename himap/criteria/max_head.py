@@ -1,4 +1,4 @@
-"""Attention from the instruction, in the head that looks hardest."""
+"""Attention from the instruction, in the head that attends most."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from himap.criteria.base import Criterion, Observed
-from himap.tokens import Rows, TokenSet
+from himap.criteria.base import Criterion, CriterionInputs
+from himap.tokens import QueryRows, TokenSet
 
 
 class MaxHead(Criterion):
-    """max_h Σ_{i∈I} A_h(i, v): HiMAP's Eq. 8 with the largest head in place of the mean over heads.
+    """HiMAP's Eq. 8 with the maximum over heads in place of the mean: max_h Σ_{i∈I} A_h(i, v).
 
-    A token that one head needs is not voted down by the others. Needs the instruction's query rows of every
+    A token that a single head attends to keeps a high score. Needs the instruction's query rows of every
     head.
     """
 
-    rows: ClassVar[Rows] = "instruction"
+    rows: ClassVar[QueryRows] = "instruction"
     per_head: ClassVar[bool] = True
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(2).amax(1)
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(2).amax(1)

@@ -1,1 +1,10 @@
-"""Prune a model in place and put it back."""
+"""The engine: prunes a model in place and restores it.
+
+attach      the context manager `himap.prune`
+pruning     the hooks of one pruned model, and the record of its last prompt
+passes      one forward call: a prompt is cut, a continuation gets matching masks
+attention   the attention function, and the attention rows that a criterion reads
+masks       attention masks of layers that hold fewer tokens than the prompt
+layout      the row and column of each image token
+refusals    the calls that pruning refuses
+"""

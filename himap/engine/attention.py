@@ -1,8 +1,8 @@
-"""The attention function of a pruned model: SDPA, plus the few softmax rows that a criterion asks for."""
+"""The attention function of a pruned model: SDPA, and the softmax rows that a criterion reads."""
 
 from __future__ import annotations
 
-import threading
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,22 +14,24 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
-from himap.tokens import PAD, Rows, TokenSet, gather_slots
+from himap.errors import HimapError, UnsupportedModelError
+from himap.families.family import Family
+from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
 
-NAME = "himap"
+PREFIX = "himap_"
 OBSERVER = "himap_observer"
 REPLACES = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
+AttentionFunction = Callable[..., tuple[Tensor, None]]
 Observer = Callable[[Tensor, Tensor, Tensor, float], None]
 
-_lock = threading.Lock()
-_users = 0
+_numbers = itertools.count()
 
 
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
-    """SDPA; a layer called with an observer first shows it query, key (after rotary embedding) and value."""
+    """Run SDPA; first call the layer's observer, if it has one, with query, rotated key, value and scaling."""
     observer: Observer | None = kwargs.pop(OBSERVER, None)
     if observer is not None:
         observer(query, key, value, kwargs.get("scaling") or query.shape[-1] ** -0.5)
@@ -37,41 +39,42 @@ def attend(
 
 
 def attention_rows(
-    query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, kind: Rows, mask: Tensor | None = None
+    query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, rows: QueryRows, mask: Tensor | None = None
 ) -> Tensor:
-    """Softmax attention of only the query rows of one kind, on all keys.
+    """Return the softmax attention of the query rows of one kind alone, over all keys.
 
     Args:
-        query: (batch, heads, slots, d).
-        key: (batch, kv_heads, slots, d); heads is a multiple of kv_heads.
-        tokens: what the slots hold; padding is never attended to.
-        kind: which rows.
-        mask: (batch or 1, 1, slots, slots) bool, true where the layer attends; None for plain causal.
+        query: `(batch, heads, slots, d)`.
+        key: `(batch, kv_heads, slots, d)`; heads is a multiple of kv_heads.
+        scaling: factor of the products of query and key.
+        tokens: the tokens in the slots; attention to padding is zero.
+        rows: the kind of query rows.
+        mask: `(batch or 1, 1, slots, slots)` bool, true where the layer attends; None for plain causal attention.
 
     Returns:
-        (batch, heads, r, slots) float32, zero in rows that a shorter row of the batch does not have.
+        `(batch, heads, r, slots)` float32; zero in the padding rows of a row of the batch with fewer tokens.
     """
-    index, present = tokens.rows(kind)
+    index, present = tokens.slots_of(rows)
     batch, heads, slots, width = query.shape
     kv_heads = key.shape[1]
     visible = _visible(tokens, index, mask)
-    rows = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
-    rows = rows.reshape(batch, kv_heads, -1, width).float()
-    logits = (rows @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
+    selected = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
+    selected = selected.reshape(batch, kv_heads, -1, width).float()
+    logits = (selected @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
     logits.masked_fill_(~visible[:, None], torch.finfo(logits.dtype).min)
     weights = logits.softmax(-1)
     return weights if batch == 1 else weights.masked_fill_(~present[:, None, :, None], 0.0)
 
 
 def _visible(tokens: TokenSet, index: Tensor, mask: Tensor | None) -> Tensor:
-    """(batch, r, slots) bool: what the rows at `index` attend to; `mask` as in `attention_rows`."""
+    """Return the slots that the rows at `index` attend to: `(batch, r, slots)` bool; `mask` as in `attention_rows`."""
     if mask is not None:
         return gather_slots(mask[:, 0], index)
     visible = torch.arange(tokens.slots, device=index.device) <= index[:, :, None]
     return visible & (tokens.role > PAD)[:, None, :] if tokens.padded else visible
 
 
-def observed(
+def attention_inputs(
     criterion: Criterion,
     tokens: TokenSet,
     query: Tensor,
@@ -80,31 +83,42 @@ def observed(
     scaling: float,
     mask: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """What a criterion needs of an attention layer, and nothing else; see `criteria.base.Observed`."""
-    found: dict[str, Tensor] = {"keys": key, "values": value}
-    found = {name: what for name, what in found.items() if name in criterion.needs}
+    """Return the tensors of an attention layer that a criterion declares, by name; see `CriterionInputs`."""
+    tensors: dict[str, Tensor] = {"keys": key, "values": value}
+    tensors = {name: tensor for name, tensor in tensors.items() if name in criterion.needs}
     if criterion.rows != "none":
-        rows = attention_rows(query, key, scaling, tokens, criterion.rows, mask)
-        found["attention"] = rows if criterion.per_head else rows.mean(1)
+        attention = attention_rows(query, key, scaling, tokens, criterion.rows, mask)
+        tensors["attention"] = attention if criterion.per_head else attention.mean(1)
     if "visible" in criterion.needs:
-        index, present = tokens.rows(criterion.rows)
-        found["visible"] = _visible(tokens, index, mask) & present[:, :, None]
-    return found
+        index, present = tokens.slots_of(criterion.rows)
+        tensors["visible"] = _visible(tokens, index, mask) & present[:, :, None]
+    return tensors
 
 
 @contextmanager
-def registered() -> Iterator[None]:
-    """Keep the attention function and its mask twin in transformers' tables while anyone is inside."""
-    global _users
-    with _lock:
-        _users += 1
-        AttentionInterface.register(NAME, attend)
-        AttentionMaskInterface.register(NAME, sdpa_mask)
+def replaced(family: Family, function: AttentionFunction) -> Iterator[None]:
+    """Run a decoder's attention through a function, with SDPA masks, while the context lasts.
+
+    Raises:
+        HimapError: the decoder's attention is already replaced.
+        UnsupportedModelError: SDPA cannot stand in for the attention implementation, or the model is compiled.
+    """
+    config = family.decoder.config  # the vision tower has a configuration of its own
+    before = config._attn_implementation
+    if before.startswith(PREFIX):
+        raise HimapError("this model, or one that shares its configuration, is in a context of himap already")
+    if before not in REPLACES:
+        expected = ", ".join(REPLACES)
+        raise UnsupportedModelError(f"got attention implementation {before!r}; expected one of {expected}")
+    if getattr(family.model, "_compiled_call_impl", None) is not None:
+        raise UnsupportedModelError("got a compiled model; enter the context before compile()")
+    name = f"{PREFIX}{next(_numbers)}"  # one a context, so that contexts of several models are independent
+    AttentionInterface.register(name, function)
+    AttentionMaskInterface.register(name, sdpa_mask)
+    config._attn_implementation = name
     try:
         yield
     finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                AttentionInterface._global_mapping.pop(NAME, None)
-                AttentionMaskInterface._global_mapping.pop(NAME, None)
+        config._attn_implementation = before
+        AttentionInterface._global_mapping.pop(name)
+        AttentionMaskInterface._global_mapping.pop(name)

@@ -1,4 +1,4 @@
-"""Where in its image each image token lies, for the spatial criteria."""
+"""The row and column of each image token in its image, for the spatial criteria."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from himap.tokens import IMAGE, TokenSet
 
 
 def layout(tokens: TokenSet, grids: Tensor | None) -> Tensor:
-    """Row and column of every image token, read off the full prompt without asking the device for a value.
+    """Return the row and column of every image token, without reading a value from the device.
 
     Args:
         tokens: the full set of a prompt.
-        grids: (images, 2) rows and columns of tokens of every image, images in prompt order, row by row of
-            the batch; None where a family does not say: then every unbroken run of n image tokens is one
-            image, laid out in rows of ⌈√n⌉ (square images exactly; what is left over is the last row).
+        grids: `(images, 2)` rows and columns of tokens of every image, in prompt order, over the whole batch.
+            None if the family does not provide them: then every unbroken run of n image tokens is one image
+            in rows of ⌈√n⌉ tokens, and the last row may be shorter.
 
     Returns:
-        (batch, slots, 2) int64; meaningless at slots that hold no image token.
+        `(batch, slots, 2)` int64, undefined at slots without an image token.
     """
     image = tokens.role == IMAGE
     offset, width = _in_runs(image) if grids is None else _in_grids(image, grids.to(image.device))
@@ -26,7 +26,7 @@ def layout(tokens: TokenSet, grids: Tensor | None) -> Tensor:
 
 
 def _in_runs(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Each token's index in its unbroken run of image tokens, and the width of that run's rows."""
+    """Return each token's index in its unbroken run of image tokens, and the row width of that run."""
     begins = image & ~torch.nn.functional.pad(image, (1, 0))[:, :-1]
     run = begins.long().cumsum(1)
     length = torch.zeros(run.shape[0], run.shape[1] + 1, dtype=torch.long, device=run.device)
@@ -37,7 +37,7 @@ def _in_runs(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _in_grids(image: Tensor, grids: Tensor) -> tuple[Tensor, Tensor]:
-    """Each token's index in its image, and that image's width; images one after another over the batch."""
+    """Return each token's index in its image, and the row width of that image."""
     order = (image.flatten().long().cumsum(0) - 1).clamp(min=0)
     sizes = grids.prod(1)
     ends = sizes.cumsum(0)

@@ -1,11 +1,11 @@
-"""Model families that can be pruned, one short adapter each. To add one: write its class, list it here."""
+"""The supported model families, one short adapter each. To add one, write its class and list it here."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from himap.errors import UnsupportedModelError
-from himap.families.base import Family
+from himap.families.family import Family
 from himap.families.gemma import Gemma3, PaliGemma
 from himap.families.idefics import Idefics3, SmolVLM
 from himap.families.internvl import InternVL
@@ -28,22 +28,22 @@ _FAMILIES: tuple[type[Family], ...] = (
 
 
 def supported() -> tuple[str, ...]:
-    """Class names of the transformers models that can be pruned."""
+    """Return the class names of the transformers models that can be pruned."""
     return tuple(family.model_class for family in _FAMILIES)
 
 
 def find(model: nn.Module) -> Family:
-    """The adapter of a model or of a subclass of a supported model.
+    """Return the adapter of a supported model, or of an instance of its subclass.
 
     Raises:
-        UnsupportedModelError: no family matches, or the model's decoder is one that cannot be pruned.
+        UnsupportedModelError: no family matches, or the model's decoder cannot be pruned.
     """
     classes = {cls.__name__ for cls in type(model).__mro__}
-    for family in _FAMILIES:
-        if family.model_class in classes:
-            found = family(model)
-            found.check_decoder()
-            return found
+    for family_class in _FAMILIES:
+        if family_class.model_class in classes:
+            family = family_class(model)
+            family.check_decoder()
+            return family
     raise UnsupportedModelError(
-        f"{type(model).__name__} cannot be pruned; pass one of {', '.join(supported())} itself, not a wrapper"
+        f"got {type(model).__name__}; expected one of {', '.join(supported())}; pass the model itself, not a wrapper"
     )

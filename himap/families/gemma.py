@@ -1,22 +1,22 @@
-"""The Gemma line: parts of the prompt look ahead, some layers look back over a window only."""
+"""Gemma: bidirectional attention in parts of the prompt, sliding windows in some layers."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from himap.families.base import BidirectionalPrompt
+from himap.families.family import BidirectionalPrompt
 
 
 class Gemma3(BidirectionalPrompt):
-    """Gemma 3: the tokens of one image see each other; most layers have a sliding window.
+    """Gemma 3: bidirectional attention within an image, and sliding windows in most layers.
 
-    The window counts the prompt's original slots, so a dropped token still takes its place in it.
+    A window counts the slots of the original prompt, so a dropped token still occupies its slot.
     """
 
     model_class: ClassVar[str] = "Gemma3ForConditionalGeneration"
 
 
 class PaliGemma(BidirectionalPrompt):
-    """PaliGemma 1: the whole prompt sees itself, the answer is causal. Version 2 is refused."""
+    """PaliGemma 1: bidirectional attention within the prompt; version 2 caps its attention logits and is refused."""
 
     model_class: ClassVar[str] = "PaliGemmaForConditionalGeneration"

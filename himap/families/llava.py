@@ -1,25 +1,25 @@
-"""The LLaVA line: placeholders in `input_ids`, a standard decoder."""
+"""LLaVA: placeholders in `input_ids`, and a standard decoder."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from himap.families.base import Family
+from himap.families.family import Family
 
 
 class Llava(Family):
-    """LLaVA-1.5: one size of image."""
+    """LLaVA-1.5: images of one size."""
 
     model_class: ClassVar[str] = "LlavaForConditionalGeneration"
 
 
 class LlavaNext(Family):
-    """LLaVA-NeXT: an overview and tiles; the newline features between rows of tiles are image tokens too."""
+    """LLaVA-NeXT: an overview and tiles; the newline features after rows of tiles are image tokens too."""
 
     model_class: ClassVar[str] = "LlavaNextForConditionalGeneration"
 
 
 class LlavaOnevision(Family):
-    """LLaVA-OneVision: as LLaVA-NeXT. Video tokens count as text and are never dropped."""
+    """LLaVA-OneVision: images as in LLaVA-NeXT; video tokens count as text and are never dropped."""
 
     model_class: ClassVar[str] = "LlavaOnevisionForConditionalGeneration"

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from himap.families.base import Family
+from himap.families.family import Family
 
 
 class Qwen2VL(Family):
-    """Qwen2-VL. Video tokens count as text and are never dropped."""
+    """Qwen2-VL; video tokens count as text and are never dropped."""
 
     model_class: ClassVar[str] = "Qwen2VLForConditionalGeneration"
     token_types_name: ClassVar[str | None] = "mm_token_type_ids"
@@ -23,15 +23,13 @@ class Qwen2VL(Family):
 
 
 class Qwen25VL(Qwen2VL):
-    """Qwen2.5-VL: as Qwen2-VL for the decoder."""
+    """Qwen2.5-VL, with the decoder interface of Qwen2-VL."""
 
     model_class: ClassVar[str] = "Qwen2_5_VLForConditionalGeneration"
 
 
 class Qwen3VL(Qwen2VL):
-    """Qwen3-VL: DeepStack adds features of shallower vision layers to the image tokens of the first layers'
-    outputs; behind a cut, to those that are left.
-    """
+    """Qwen3-VL: DeepStack adds image features to the outputs of the first layers, after a cut to the tokens left."""
 
     model_class: ClassVar[str] = "Qwen3VLForConditionalGeneration"
-    adds_features: ClassVar[str | None] = "_deepstack_process"
+    deepstack_method: ClassVar[str | None] = "_deepstack_process"

@@ -1,30 +1,63 @@
-"""Presets: a found configuration as a YAML file, with what was measured and where it came from.
+"""A preset: a configuration as a YAML file, with what was measured and where it comes from.
 
-`himap/presets/schema.py` lists the fields of schema 2, all of them required; `docs/presets.md` shows a file.
-Files of schema 1 are read as unconfirmed ones of schema 2.
+`himap/presets/schema.py` lists the fields, all of them required; `docs/presets.md` shows a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
 
 from himap.config import PruningConfig
-from himap.errors import ConfigError, PresetError
-from himap.presets.schema import Document, Measured, ModelPart, Promise, Provenance, parse
+from himap.errors import PresetError
+from himap.files import write_atomically
 from himap.presets.safe_yaml import read_mapping
+from himap.presets.schema import (
+    Certificate,
+    Configuration,
+    Measured,
+    ModelPart,
+    Part,
+    Provenance,
+    check_kind,
+    first_defect,
+)
+
+_HEADER = "# A HiMAP pruning preset. Use it: with himap.prune(model, THIS_FILE): model.generate(...)\n"
+_DECIMALS = 6  # far below what can be measured, and easy to read
 
 
-@dataclass(frozen=True)
-class Preset:
-    """A preset file's content; `measured` has one entry a benchmark."""
+class Preset(Part):
+    """The content of a preset file; `measured` has one entry a benchmark."""
 
-    config: PruningConfig
+    schema_: Annotated[Literal[1], Field(alias="schema")] = 1
+    kind: Literal["himap-preset"] = "himap-preset"
+    config: Annotated[Configuration, Field(alias="configuration")]
     model: ModelPart
-    promise: Promise
-    measured: tuple[Measured, ...]
+    certificate: Certificate
+    measured: Annotated[tuple[Measured, ...], Field(strict=False, min_length=1)]
     provenance: Provenance
+
+    def yaml(self) -> str:
+        """Return the text of the file, in the order of the fields, numbers rounded to 6 decimals."""
+        document = _rounded(self.model_dump(mode="json", by_alias=True))
+        for measured in document["measured"]:
+            for name in ("source", "questions"):
+                if measured[name] is None:
+                    del measured[name]
+        return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+
+    def write(self, path: str | Path) -> Path:
+        """Write the file atomically, with missing parent folders, and return its path.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        return write_atomically(path, self.yaml())
 
     def check_model(self, classes: Collection[str], layers: int) -> None:
         """Refuse a model of another architecture than the one that was measured, where that is known.
@@ -40,10 +73,7 @@ class Preset:
         if family is not None and family not in classes:
             got, made = f"got {next(iter(classes), 'nothing')}", f"for {family} ({self.model.name})"
         elif self.model.layers is not None and self.model.layers != layers:
-            got, made = (
-                f"got one with {layers}",
-                f"for {self.model.layers} decoder layers ({self.model.name})",
-            )
+            got, made = f"got one with {layers}", f"for {self.model.layers} decoder layers ({self.model.name})"
         else:
             return
         raise PresetError(
@@ -52,8 +82,16 @@ class Preset:
         )
 
 
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_rounded(one) for one in value]
+    return round(value, _DECIMALS) if isinstance(value, float) else value
+
+
 def load_preset(path: str | Path) -> PruningConfig:
-    """The configuration in a preset file, after checking the whole file.
+    """Return the configuration in a preset file, after checking the whole file.
 
     Raises:
         PresetError: as `read_preset`.
@@ -62,21 +100,17 @@ def load_preset(path: str | Path) -> PruningConfig:
 
 
 def read_preset(path: str | Path) -> Preset:
-    """A preset file, checked field by field; nothing in it is ever executed.
+    """Return the content of a preset file, checked field by field; nothing in it is ever executed.
 
     Raises:
         PresetError: missing, too large, not (safe) YAML, of another kind, of a newer schema, or with a field
             that is unknown, missing or out of range. The message names the file and the first defect.
     """
     try:
-        return _preset(parse(read_mapping(Path(path))))
+        document = read_mapping(Path(path))
+        check_kind(document)
+        return Preset.model_validate(document)
     except PresetError as error:
         raise PresetError(f"{path}: {error}") from error.__cause__
-
-
-def _preset(document: Document) -> Preset:
-    try:
-        config = PruningConfig(**document.configuration.model_dump())
-    except ConfigError as error:
-        raise PresetError(f"configuration: {error}") from error
-    return Preset(config, document.model, document.promise, document.measured, document.provenance)
+    except ValidationError as error:
+        raise PresetError(f"{path}: {first_defect(error)}") from None

@@ -1,4 +1,4 @@
-"""Reads a YAML file that a stranger may have written: no objects, no tricks, no surprises."""
+"""Read a YAML file that a stranger may have written, without objects, aliases or repeated fields."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ MAX_DEPTH = 20
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping that is the file's content, by the safe loader.
+    """Return the mapping in a file, read by the safe loader.
 
     Raises:
         PresetError: the file cannot be opened, is larger than 64 KiB, is not YAML in UTF-8, is nested deeper
-            than 20 levels, holds aliases, tags, or a field twice in one mapping, or is no mapping.
+            than 20 levels, holds aliases, tags, or a field twice in one mapping, or is not a mapping.
     """
     try:
         with path.open("rb") as file:
@@ -26,7 +26,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         if len(raw) > MAX_BYTES:
             raise PresetError(f"larger than {MAX_BYTES // 1024} KiB, so it is no preset")
         text = raw.decode("utf-8")
-        _refuse_tricks(text)
+        _refuse_aliases_and_depth(text)
         _refuse_repeated_fields(yaml.compose(text, Loader=yaml.SafeLoader))
         document = yaml.safe_load(text)
     except OSError as error:
@@ -43,8 +43,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return document
 
 
-def _refuse_tricks(text: str) -> None:
-    """Aliases and deep nesting can make a small file take for ever; presets need neither."""
+def _refuse_aliases_and_depth(text: str) -> None:
+    """Refuse what can make a small file take very long to read; presets need neither."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -55,7 +55,7 @@ def _refuse_tricks(text: str) -> None:
 
 
 def _refuse_repeated_fields(node: yaml.Node | None) -> None:
-    """YAML readers silently take the last of two equal fields; a preset must not be read in two ways."""
+    """Refuse a field that stands twice in a mapping: readers differ in which one they take."""
     if isinstance(node, yaml.MappingNode):
         names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(names)) < len(names):

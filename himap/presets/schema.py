@@ -1,16 +1,27 @@
-"""What a preset file may hold: the current schema, the older one, and one line for the first defect."""
+"""The parts of a preset file, schema 1, and one line for the first defect of a file."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+    model_validator,
+)
 
-from himap.errors import PresetError, shown
+from himap.config import PruningConfig
+from himap.errors import ConfigError, PresetError, shown
 
-SCHEMA = 2
+SCHEMA = 1
 KIND = "himap-preset"
 
 Text = Annotated[str, Field(min_length=1)]
@@ -21,31 +32,30 @@ Amount = Annotated[float, Field(ge=0)] | None
 
 
 def _moment(value: object) -> object:
-    """YAML reads a date without quotes as one; a preset keeps its text."""
+    """Return the text of a date, which YAML reads from text without quotes."""
     return value.isoformat() if isinstance(value, date) else value
-
-
-def _named(value: object) -> object:
-    """Schema 1 also took a study's number."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Part(BaseModel):
     """A mapping of known fields, each of its exact type, that does not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, populate_by_name=True)
 
 
-class Configuration(Part):
-    """The fields of `himap.PruningConfig`, which checks their ranges."""
+def _config(value: object) -> PruningConfig:
+    if isinstance(value, PruningConfig):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"must be a mapping, got {shown(value)}")
+    if missing := [one.name for one in fields(PruningConfig) if one.name not in value]:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    try:
+        return PruningConfig.from_dict(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
 
-    k1: int
-    r1: float
-    k2: int
-    r2: float
-    phi_shallow: Text
-    phi_deep: Text
-    seed: int
+
+Configuration = Annotated[PruningConfig, PlainValidator(_config), PlainSerializer(PruningConfig.as_dict)]
 
 
 class ModelPart(Part):
@@ -57,57 +67,57 @@ class ModelPart(Part):
     weights_digest: Text
 
 
-class Promise(Part):
-    """Which place on the front this is, what it promises against dense, and whether held-out data agree."""
+class Certificate(Part):
+    """Which operating point of the front this is, its margin against dense, and whether held-out questions certify it.
 
-    place: Text
-    within_points: Annotated[float, Field(gt=0)]
-    confirmed: bool
+    An estimate, which nobody measured on held-out questions, is never certified.
+    """
+
+    operating_point: Text
+    margin_points: Annotated[float, Field(gt=0)]
+    certified: bool
     verdict: Text
 
 
-class Numbers(Part):
-    """What a configuration cost and earned; null is what was not measured.
+class Measured(Part):
+    """What the configuration cost and earned on `n` questions of one benchmark's split; null is what was not measured.
 
-    Accuracies and their 95 % intervals are parts of 1; `paper_flops` multiply-adds by Eq. 10 of the paper,
-    `flops` true prefill FLOPs, `flops_ratio` their part of dense; milliseconds per prompt; mean token counts.
+    `source` is a digest of questions that are not embedded, and `questions` are the options by which they were asked
+    for. Accuracies are parts of 1 with 95 % intervals; `difference` is against dense on the same questions, with its
+    95 % paired interval, null in an estimate. `paper_flops` are multiply-adds by Eq. 10 of the paper, `flops` true
+    prefill FLOPs, `flops_ratio` their part of dense; latencies are milliseconds per prompt, token counts means.
     """
 
-    accuracy: Share
-    accuracy_low: Share | None
-    accuracy_high: Share | None
-    paper_flops: Amount
-    flops: Amount
-    flops_ratio: Amount
-    latency_ms: Amount
-    image_tokens: Amount
-    tokens_after_k1: Amount
-    tokens_after_k2: Amount
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Numbers:
-        _check_order("accuracy", self.accuracy_low, self.accuracy, self.accuracy_high)
-        return self
-
-
-class Measured(Numbers):
-    """Numbers on `n` questions of one benchmark's split; `difference` is against dense on the same ones, with
-    its 95 % paired interval, null in an estimate. `questions` are the options by which questions that are not
-    embedded were asked for; it may be left out."""
-
     benchmark: Text
+    source: Text | None = None
     questions: Text | None = None
     split: Text
     n: Count
+    accuracy: Share
+    accuracy_low: Share | None
+    accuracy_high: Share | None
     dense_accuracy: Share | None
     difference: Signed | None
     difference_low: Signed | None
     difference_high: Signed | None
+    paper_flops: Amount
+    flops: Amount
+    flops_ratio: Amount
+    latency_ms: Amount
     dense_latency_ms: Amount
+    image_tokens: Amount
+    tokens_after_k1: Amount
+    tokens_after_k2: Amount
     text_tokens: Amount
 
+    @property
+    def key(self) -> str:
+        """The benchmark, with the digest of questions that are not embedded: "pope", "mine-anls@1a2b3c4d"."""
+        return f"{self.benchmark}@{self.source}" if self.source else self.benchmark
+
     @model_validator(mode="after")
-    def _difference_in_order(self) -> Measured:
+    def _in_order(self) -> Measured:
+        _check_order("accuracy", self.accuracy_low, self.accuracy, self.accuracy_high)
         _check_order("difference", self.difference_low, self.difference, self.difference_high)
         return self
 
@@ -128,84 +138,15 @@ class Provenance(Part):
         try:
             datetime.fromisoformat(self.date)
         except ValueError:
-            raise ValueError(
-                f"date must be a date as in 2026-03-04T05:06:07+00:00, got {shown(self.date)}"
-            ) from None
+            raise ValueError(f"date must be a date as in 2026-03-04T05:06:07+00:00, got {shown(self.date)}") from None
         return self
 
 
-class Document(Part):
-    """A preset file of schema 2."""
-
-    schema_: Annotated[Literal[2], Field(alias="schema")]
-    kind: Literal["himap-preset"]
-    configuration: Configuration
-    model: ModelPart
-    promise: Promise
-    measured: Annotated[tuple[Measured, ...], Field(strict=False, min_length=1)]
-    provenance: Provenance
-
-
-class OldModelPart(Part):
-    name: Text
-    weights_digest: Text
-
-
-class OldBenchmark(Part):
-    name: Text
-    split: Text
-    n: Count
-
-
-class OldMeasured(Numbers):
-    n: Count
-
-
-class OldProvenance(Provenance):
-    study: Annotated[Text, BeforeValidator(_named)]
-    estimate: Text
-
-
-class OldDocument(Part):
-    """A preset file of schema 1: one benchmark, never confirmed."""
-
-    schema_: Annotated[Literal[1], Field(alias="schema")]
-    kind: Literal["himap-preset"]
-    configuration: Configuration
-    model: OldModelPart
-    benchmark: OldBenchmark
-    measured: OldMeasured
-    provenance: OldProvenance
-
-    def current(self) -> Document:
-        """The same as a document of the current schema."""
-        measured = {
-            **self.measured.model_dump(),
-            "benchmark": self.benchmark.name, "split": self.benchmark.split,
-            **dict.fromkeys((
-                "dense_accuracy", "difference", "difference_low", "difference_high", "dense_latency_ms",
-                "text_tokens",
-            )),
-        }
-        return Document.model_validate({
-            "schema": SCHEMA,
-            "kind": KIND,
-            "configuration": self.configuration,
-            "model": {**self.model.model_dump(), "family": None, "layers": None},
-            "promise": {
-                "place": "member of the front", "within_points": 1.0, "confirmed": False,
-                "verdict": f"not confirmed: {self.provenance.estimate}",
-            },
-            "measured": [measured],
-            "provenance": self.provenance.model_dump(exclude={"estimate"}),
-        })
-
-
-def parse(document: dict[str, Any]) -> Document:
-    """A file's content, checked.
+def check_kind(document: dict[str, Any]) -> None:
+    """Refuse a file of another kind, or of a schema that this version does not read.
 
     Raises:
-        PresetError: another kind, a newer schema, or the first field that is unknown, missing or wrong.
+        PresetError: another kind, or a newer schema.
     """
     if document.get("kind") != KIND:
         raise PresetError(f"not a preset: expected kind {KIND!r}, got {shown(document.get('kind'))}")
@@ -213,15 +154,7 @@ def parse(document: dict[str, Any]) -> Document:
     if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
         raise PresetError(f"schema must be a whole number from 1 on, got {shown(schema)}")
     if schema > SCHEMA:
-        raise PresetError(
-            f"written for schema {shown(schema)}, this version reads up to {SCHEMA}; update himap-search"
-        )
-    try:
-        if schema == 1:
-            return OldDocument.model_validate(document).current()
-        return Document.model_validate(document)
-    except ValidationError as error:
-        raise PresetError(_first_defect(error)) from None
+        raise PresetError(f"written for schema {shown(schema)}, this version reads up to {SCHEMA}; update himap-search")
 
 
 def _check_order(name: str, low: float | None, mean: float | None, high: float | None) -> None:
@@ -230,19 +163,19 @@ def _check_order(name: str, low: float | None, mean: float | None, high: float |
         raise ValueError(f"must have {name}_low <= {name} <= {name}_high")
 
 
-def _first_defect(error: ValidationError) -> str:
-    """Pydantic's first finding in one line, with the field's path."""
-    found = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in found["loc"])
+def first_defect(error: ValidationError) -> str:
+    """Return pydantic's first finding in one line, with the field's path."""
+    defect = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in defect["loc"])
     parent, _, last = place.rpartition(".")
-    kind, said = found["type"], found["msg"].removeprefix("Value error, ")
+    kind, message = defect["type"], defect["msg"].removeprefix("Value error, ")
     if kind == "missing":
         return f"{parent or 'the file'} lacks {last}"
     if kind == "extra_forbidden":
         return f"{parent or 'the file'} has an unknown field {shown(last)}"
     if kind == "value_error":
-        return f"{place} {said}"
-    said = re.sub("^(Input|String|Tuple) should", "must", said).replace("valid tuple", "list")
+        return f"{place}: {message}"
+    message = re.sub("^(Input|String|Tuple) should", "must", message).replace("valid tuple", "list")
     if kind in ("model_type", "dict_type"):
-        said = "must be a mapping"
-    return f"{place} {said[:120]}, got {shown(found['input'])}"
+        message = "must be a mapping"
+    return f"{place} {message[:120]}, got {shown(defect['input'])}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers.utils import logging
 
-from himap import PruningConfig, families
+from himap import PruningConfig
 from objectives.data.subsets import shared_images
 from objectives.provenance import commit, versions
 from objectives.statistics.intervals import accuracy_interval, difference_interval
@@ -61,7 +61,7 @@ class Confirmer:
         self._library, self._floor = library, floor
         self._on_step = on_step
         self._bench: Bench | None = None
-        self._known: dict[tuple[Any, ...], tuple[int, Confirmation]] = {}
+        self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
         for summary in store.studies():
             if summary.key.weights_digest == target.digest:
                 self._learn(summary)
@@ -69,16 +69,16 @@ class Confirmer:
     def _learn(self, summary: StudySummary) -> None:
         for each in self._store.confirmations(summary.id, self._split):
             if each.n_questions == self._n:
-                self._known[summary.key.benchmark, each.configuration] = summary.id, each
+                self._known[summary.key.questions, each.config.canonical()] = summary.id, each
 
     def missing(self, asked: Sequence[Asked]) -> int:
         """How many measurements `confirm` would make for these, dense included."""
-        wanted = {(each.benchmark, _key(config)) for each in asked for config in (each.config, DENSE)}
+        wanted = {(each.benchmark, config.canonical()) for each in asked for config in (each.config, DENSE)}
         return len(wanted - set(self._known))
 
     def confirm(self, asked: Asked) -> Confirmation:
         """The configuration on held-out questions, paired with dense; stored when this returns."""
-        found = self._known.get((asked.benchmark, _key(asked.config)))
+        found = self._known.get((asked.benchmark, asked.config.canonical()))
         if found is None:
             return self._keep(asked, self._measured(asked))
         study_id, known = found
@@ -88,7 +88,7 @@ class Confirmer:
 
     def _keep(self, asked: Asked, confirmation: Confirmation) -> Confirmation:
         self._store.confirm(asked.study_id, confirmation)
-        self._known[asked.benchmark, confirmation.configuration] = asked.study_id, confirmation
+        self._known[asked.benchmark, confirmation.config.canonical()] = asked.study_id, confirmation
         return confirmation
 
     def _measured(self, asked: Asked) -> Confirmation:
@@ -97,9 +97,7 @@ class Confirmer:
         if self._bench is None:
             self._bench = open_bench(self._target.source, self._split, self._n, self._library)
         fields = measured_again(self._bench, asked.benchmark, asked.config, dense, self._floor)
-        return Confirmation(
-            **asked.config.as_dict(), **fields, trial=asked.trial, split=self._split, n_questions=self._n
-        )
+        return Confirmation(config=asked.config, **fields, trial=asked.trial, split=self._split, n_questions=self._n)
 
 
 def open_bench(source: str, split: str, n_questions: int, library: Library | None = None) -> Bench:
@@ -129,7 +127,6 @@ def measured_again(
         found = difference_interval(scores, [dense.scores[i] for i in asked], groups, graded=graded)
         difference = found.mean, found.low, found.high
     timed = bench.time(benchmark, config)
-    family = families.find(bench.loaded.model)
     return {
         **fields,
         "accuracy_low": accuracy.low,
@@ -140,8 +137,6 @@ def measured_again(
         "latency_low_ms": timed["low"],
         "latency_high_ms": timed["high"],
         "dense_latency_ms": timed["median"] if dense is None else bench.time(benchmark, DENSE)["median"],
-        "family": family.model_class,
-        "layers": len(family.layers),
         "commit": commit(),
         "versions": versions(),
         "created_at": utc_now(),
@@ -160,10 +155,6 @@ def described(config: PruningConfig) -> str:
     return ", ".join(f"{cut.percent:g} % at {cut.layer} by {cut.criterion}" for cut in config.cuts) or "dense"
 
 
-def _key(config: PruningConfig) -> tuple[Any, ...]:
-    return tuple(config.as_dict().values())
-
-
 def studies_of(store: Store, target: Target, names: Sequence[str]) -> dict[str, StudySummary]:
     """For each benchmark the study of the target's weights that asked the most questions, then the one with
     the most complete trials; without names, of every benchmark that has one."""
@@ -172,11 +163,11 @@ def studies_of(store: Store, target: Target, names: Sequence[str]) -> dict[str, 
         key: StudyKey = summary.key
         if (key.model, key.weights_digest) != (target.name, target.digest) or not summary.complete:
             continue
-        if names and key.benchmark not in names:
+        if names and key.questions not in names:
             continue
-        best = found.get(key.benchmark)
+        best = found.get(key.questions)
         if best is None or _size(summary) > _size(best):
-            found[key.benchmark] = summary
+            found[key.questions] = summary
     return found
 
 

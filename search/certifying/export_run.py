@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -21,11 +20,10 @@ from search.certifying.selection import JOINT, Chooser, Chosen
 from search.errors import SearchError, UsageError
 from search.inputs.models import Target, resolve
 from search.inputs.questions import LEAST, Library
-from search.studies.study import configuration
 from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, open_store
 from storage.confirmation import HELD_OUT
-from storage.pareto import Place
-from storage.presets import Promise, preset_filename, write_preset
+from storage.pareto import OperatingPoint
+from storage.presets import HeldOut, preset_filename, preset_of
 
 _LARGEST = 2**31 - 1  # what a column of the store holds
 
@@ -74,9 +72,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tuple[Library, list[str]]:
     """Questions that are not embedded, and the benchmarks to confirm on: [] for all embedded ones."""
-    stored = sorted({s.key.benchmark for s in store.studies() if s.key.weights_digest == target.digest})
-    outside = [name.partition("@")[0] for name in stored if "@" in name]
-    official = [name for name in outside if name in EVERY_BENCHMARK]
+    keys = [summary.key for summary in store.studies() if summary.key.weights_digest == target.digest]
+    official = sorted({key.benchmark for key in keys if key.source and key.benchmark in EVERY_BENCHMARK})
     embedded = not (options.data or options.data_root or options.hub)
     if embedded and options.benchmark == EVERYTHING:
         source_of(options, "pope")  # for options that contradict each other
@@ -93,7 +90,7 @@ def _asked_for(options: argparse.Namespace, store: Store, target: Target) -> tup
 def _studies(store: Store, target: Target, asked: list[str], console: Console) -> dict[str, StudySummary]:
     found = studies_of(store, target, asked)
     if not asked:
-        for name in [name for name in found if "@" in name]:
+        for name in [name for name, study in found.items() if study.key.source]:
             source = store.questions(found.pop(name).id)
             what = f"add {source.options}" if source else "give them by --data, --data-root or --hub"
             console.print(f"{name}: left out, its questions are not embedded ({what})", markup=False)
@@ -104,7 +101,7 @@ def _studies(store: Store, target: Target, asked: list[str], console: Console) -
     if others - {target.digest[:12]}:
         why = f"it was searched with weights {', '.join(sorted(others))}, here are {target.digest[:12]}"
     else:
-        known = sorted({f"{s.key.model} on {s.key.benchmark}" for s in store.studies()})
+        known = sorted({f"{s.key.model} on {s.key.questions}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
         why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
@@ -129,27 +126,28 @@ def _confirmed(
         began(confirmer.missing([asked for each in wanted.values() for asked in each]))
         for i, (study, place, trial) in enumerate(chosen):
             results = {asked.benchmark: confirmer.confirm(asked) for asked in wanted[i]}
-            promise = Promise(place.name, place.within, results)
-            path = write_preset(options.out / _filename(study.key, place), study.key, trial, promise, records)
-            written.append(path)
-            done(f"{path}: {_summary(results)}; {promise.verdict.partition(':')[0]}")
+            held_out = HeldOut(place, results)
+            family, layers = target.family, target.shape.layers
+            preset = preset_of(study.key, trial, held_out, records, family=family, layers=layers)
+            written.append(preset.write(options.out / _filename(study.key, place)))
+            done(f"{written[-1]}: {_summary(results)}; {held_out.verdict.partition(':')[0]}")
     return written
 
 
 def _asked(chosen: Chosen, studies: dict[str, StudySummary], joint: bool) -> list[Asked]:
     study, _, trial = chosen
-    config = configuration(trial)
+    config = trial.config
     if not joint:
-        return [Asked(study.id, study.key.benchmark, config, trial.number)]
+        return [Asked(study.id, study.key.questions, config, trial.number)]
     return [
         Asked(each.id, name, config, trial.number if each.id == study.id else None) for name, each in studies.items()
     ]
 
 
-def _filename(key: StudyKey, place: Place) -> str:
+def _filename(key: StudyKey, place: OperatingPoint) -> str:
     if place is JOINT:
-        return preset_filename(replace(key, benchmark="joint"))
-    return preset_filename(key, place="" if place.slug == "within-1" else place.slug)
+        return preset_filename(key.model, "joint")
+    return preset_filename(key.model, key.questions, *([] if place.slug == "within-1" else [place.slug]))
 
 
 def _summary(results: dict[str, Confirmation]) -> str:

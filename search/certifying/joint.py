@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from himap import PruningConfig
 from search.errors import UsageError
-from search.studies.study import configuration
 from storage import Trial
 from storage.pareto import front
 
@@ -25,7 +24,7 @@ class Candidate:
 
     @property
     def config(self) -> PruningConfig:
-        return configuration(self.trial)
+        return self.trial.config
 
     @property
     def worst(self) -> float:
@@ -46,11 +45,11 @@ def candidates(trials: Mapping[str, Sequence[Trial]], max_ratio: float) -> list[
         if base is None:
             raise UsageError(f"the search on {name} has not measured dense; run it again to its budget")
         for trial in each:
-            known.setdefault(configuration(trial), {})[name] = base.accuracy - trial.accuracy
+            known.setdefault(trial.config, {})[name] = base.accuracy - trial.accuracy
     found: dict[PruningConfig, Candidate] = {}
     for name, each in trials.items():
         for trial in front(each):
-            config = configuration(trial)
+            config = trial.config
             if trial.flops_ratio <= max_ratio and config not in found:
                 found[config] = Candidate(name, trial, known[config])
     if not found:

@@ -13,14 +13,13 @@ from search.certifying.confirmer import DENSE, Asked, Confirmer
 from search.certifying.joint import Candidate, best, candidates
 from search.inputs.models import Target
 from search.inputs.questions import LEAST, Library
-from search.studies.study import configuration
 from storage import Confirmation, Store, StudySummary, Trial
-from storage.confirmation import WITHIN
-from storage.pareto import KNEE, NOT_WORSE, WITHINS, Place, front, knee, pick
+from storage.confirmation import MARGIN
+from storage.pareto import KNEE, NOT_WORSE, WITHIN_MARGINS, OperatingPoint, front, knee, operating_points
 
-JOINT = Place("joint", "smallest worst loss on several benchmarks", WITHIN)
+JOINT = OperatingPoint("joint", "smallest worst loss on several benchmarks", MARGIN)
 
-Chosen = tuple[StudySummary, Place, Trial]
+Chosen = tuple[StudySummary, OperatingPoint, Trial]
 
 
 class Chooser:
@@ -40,23 +39,23 @@ class Chooser:
         trials = self._complete(study)
         dense = next((t for t in trials if t.origin == "dense"), None)
         if dense is None:
-            self._say(f"{study.key.benchmark}: left out, its search has not measured dense")
+            self._say(f"{study.key.questions}: left out, its search has not measured dense")
             return []
-        found = self._screened(study, trials, dense, screen) if screen else pick(front(trials), dense)
+        found = self._screened(study, trials, dense, screen) if screen else operating_points(front(trials), dense)
         return [(study, place, trial) for place, trial in found]
 
     def _screened(
         self, study: StudySummary, trials: list[Trial], dense: Trial, screen: int
-    ) -> list[tuple[Place, Trial]]:
+    ) -> list[tuple[OperatingPoint, Trial]]:
         key = study.key
         confirmer = self._confirmer("screening", key.split, key.n_questions + screen, SLACK)
-        base = confirmer.confirm(Asked(study.id, key.benchmark, DENSE, dense.number))
+        base = confirmer.confirm(Asked(study.id, key.questions, DENSE, dense.number))
         if base.n - dense.n < LEAST:
-            self._say(f"{key.benchmark}: places by the search's own estimates, for lack of further questions")
-            return pick(front(trials), dense)
+            self._say(f"{key.questions}: places by the search's own estimates, for lack of further questions")
+            return operating_points(front(trials), dense)
 
         def measure(trial: Trial) -> Screened:
-            asked = Asked(study.id, key.benchmark, configuration(trial), trial.number)
+            asked = Asked(study.id, key.questions, trial.config, trial.number)
             return screened(trial, confirmer.confirm(asked), base, dense.n)
 
         return screened_places(trials, dense, measure)
@@ -85,7 +84,7 @@ class Chooser:
         return self._confirmers[split, n, floor]
 
 
-SLACK = max(place.within for place in WITHINS)  # of accuracy: a larger loss fits no place
+SLACK = max(place.margin for place in WITHIN_MARGINS)  # of accuracy: a larger loss fits no place
 MOST = 16  # configurations of a study that are screened, beside its landmarks
 
 
@@ -98,13 +97,13 @@ class Screened:
     difference: Interval
     ended: bool = True
 
-    def likely(self, place: Place) -> bool:
+    def likely(self, place: OperatingPoint) -> bool:
         """Whether the estimate fits the place."""
-        return self.ended and self.difference.mean >= (0 if place is NOT_WORSE else -place.within)
+        return self.ended and self.difference.mean >= (0 if place is NOT_WORSE else -place.margin)
 
-    def surely(self, place: Place) -> bool:
+    def surely(self, place: OperatingPoint) -> bool:
         """Whether the whole interval keeps the place's promise, too."""
-        return self.likely(place) and self.difference.low > -place.within
+        return self.likely(place) and self.difference.low > -place.margin
 
 
 def screened(trial: Trial, found: Confirmation, dense: Confirmation, first: int) -> Screened:
@@ -124,18 +123,18 @@ def likely(trials: Iterable[Trial], dense: Trial, most: int = MOST) -> list[Tria
     parts: dict[int, Trial] = {}
     for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
         parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
-    landmarks = [t for t in able if t.origin not in ("sampler", "transfer")]
+    landmarks = [t for t in able if t.origin not in ("sampler", "warm_start")]
     chosen = {trial.number: trial for trial in [*parts.values(), *landmarks]}
     return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
 
 
 def screened_places(
     trials: Sequence[Trial], dense: Trial, measure: Callable[[Trial], Screened]
-) -> list[tuple[Place, Trial]]:
+) -> list[tuple[OperatingPoint, Trial]]:
     """Each place with the cheapest configuration that surely keeps its promise, else with the cheapest that
     is likely to; places without either are left out. The knee is the search's own."""
     seen: list[Screened] = []
-    places = (*WITHINS, NOT_WORSE)
+    places = (*WITHIN_MARGINS, NOT_WORSE)
     for trial in likely(trials, dense):
         seen.append(measure(trial))
         if all(any(one.surely(place) for one in seen) for place in places):
@@ -144,6 +143,6 @@ def screened_places(
     return [(place, trial) for place, trial in found if trial is not None and trial.origin != "dense"]
 
 
-def _cheapest(seen: Sequence[Screened], place: Place) -> Trial | None:
+def _cheapest(seen: Sequence[Screened], place: OperatingPoint) -> Trial | None:
     sure = (one.trial for one in seen if one.surely(place))
     return next(sure, next((one.trial for one in seen if one.likely(place)), None))

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from himap import Preset, read_preset
 from himap.errors import HimapError
-from himap.presets.schema import Measured
+from himap.presets import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.options import source_of
 from objectives.errors import ObjectiveError
@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         if options.questions is not None and options.questions < _LEAST:
             raise UsageError(f"got --questions {options.questions}; expected {_LEAST} or more")
         target = resolve(options.model or preset.model.name, options.weights)
-        sys.stdout.write(f"promise    {preset.promise.verdict}\n")
+        sys.stdout.write(f"promise    {preset.certificate.verdict}\n")
         sys.stdout.write(f"weights    {target.kind}: {target.source}, {_weights(preset, target)}\n")
         library = _library(preset, options)
         return 0 if all(list(_results(preset, target, options.questions, library))) else 1
@@ -48,8 +48,8 @@ def _weights(preset: Preset, target: Target) -> str:
 def _library(preset: Preset, options: argparse.Namespace) -> Library:
     """The questions that the preset was measured on, where they are not embedded."""
 
-    outside = [each for each in preset.measured if "@" in each.benchmark]
-    names = {each.benchmark.partition("@")[0]: each for each in outside}
+    outside = [each for each in preset.measured if each.source]
+    names = {each.benchmark: each for each in outside}
     given = options.data or options.data_root or options.hub or options.metric
     if given and not outside:
         raise UsageError(f"{options.preset} was measured on embedded scenes; leave --data and its like out")
@@ -57,7 +57,7 @@ def _library(preset: Preset, options: argparse.Namespace) -> Library:
         if not given or not (options.data or name in EVERY_BENCHMARK):
             how = each.questions or "--data FILE --metric NAME, --data-root DIR or --hub"
             raise UsageError(
-                f"{options.preset} was measured on {each.benchmark}, whose questions are not embedded; "
+                f"{options.preset} was measured on {each.key}, whose questions are not embedded; "
                 f"give the same ones again: {how}"
             )
     return Library(source_of(options, "" if options.data else name) for name in names)
@@ -65,10 +65,10 @@ def _library(preset: Preset, options: argparse.Namespace) -> Library:
 
 def _check_same(promised: Measured, part: Mapping[str, Asked]) -> None:
 
-    if "@" in promised.benchmark and promised.benchmark not in part:
+    if promised.source and promised.key not in part:
         got = ", ".join(f"{each.found.origin} holds {key}" for key, each in part.items())
         raise UsageError(
-            f"the preset was measured on {promised.benchmark}, but {got}; expected the same questions, "
+            f"the preset was measured on {promised.key}, but {got}; expected the same questions, "
             "images and metric, unchanged"
         )
 
@@ -76,7 +76,7 @@ def _check_same(promised: Measured, part: Mapping[str, Asked]) -> None:
 def _results(preset: Preset, target: Target, asked: int | None, library: Library) -> Iterator[bool]:
     """For each benchmark whether the promise holds, told as it becomes known."""
 
-    loss = preset.promise.within_points / 100
+    loss = preset.certificate.margin_points / 100
     benches: dict[int, Bench] = {}
     for promised in preset.measured:
         n = asked or (promised.n if promised.split == HELD_OUT else 500)
@@ -87,14 +87,14 @@ def _results(preset: Preset, target: Target, asked: int | None, library: Library
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         found: Confirmation | None = None
         for config in (DENSE, preset.config):
-            fields = measured_again(benches[n], promised.benchmark, config, found)
-            found = Confirmation(**config.as_dict(), **fields, n_questions=n)
+            fields = measured_again(benches[n], promised.key, config, found)
+            found = Confirmation(config=config, **fields, n_questions=n)
         assert found is not None
-        holds = found.within(loss)
+        holds = found.certifies(loss)
         low, high = 100 * found.difference_low, 100 * found.difference_high
         against = f"to dense {100 * found.difference:+.1f} [{low:+.1f}, {high:+.1f}], n = {found.n}"
         sys.stdout.write(
-            f"{promised.benchmark:10} {'holds' if holds else 'does NOT hold'} (within {points(loss)}): "
+            f"{promised.key:10} {'holds' if holds else 'does NOT hold'} (within {points(loss)}): "
             f"{100 * found.accuracy:.1f} %, {against}; "
             f"promised {100 * promised.accuracy:.1f} % on {promised.n} {promised.split} questions\n"
             f"{'':10} {100 * found.flops_ratio:.1f} % of dense's FLOPs, {found.latency_ms:.1f} ms "

@@ -50,6 +50,7 @@ class Target:
     digest: str
     shape: DecoderShape
     fastv_k: int
+    family: str = ""
     why: str = ""
 
     @property
@@ -138,11 +139,14 @@ def _check_reachable(hub_id: str) -> None:
         raise _not_there(hub_id, error) from error
 
 
-def _check_supported(source: str, config: PretrainedConfig) -> None:
+def _family(source: str, config: PretrainedConfig) -> str:
+    """Return the transformers class of the checkpoint, one that can be pruned."""
     classes = config.architectures or ["no model"]
-    if not set(classes) & set(families.supported()):
+    family = next((name for name in classes if name in families.supported()), None)
+    if family is None:
         expected = " or ".join(families.supported())
         raise UsageError(f"{source!r} holds {', '.join(classes)}; the search needs {expected}")
+    return family
 
 
 def _not_there(source: str, error: Exception) -> UsageError:
@@ -159,10 +163,10 @@ def _target(name: str, source: str, kind: str, fastv_k: int, why: str = "") -> T
         _check_reachable(source)
     try:
         config = AutoConfig.from_pretrained(source)
-        _check_supported(source, config)
+        family = _family(source, config)
         shape = DecoderShape.from_config(config)
         digest = weights_digest(source)
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(source, error) from error
     label = Path(name).name if Path(name).exists() else name
-    return Target(label, source, kind, digest, shape, fastv_k, why)
+    return Target(label, source, kind, digest, shape, fastv_k, family, why)

@@ -35,8 +35,17 @@ class Asked:
         """What a store and a preset keep of the source; None of embedded scenes."""
         if self.source.embedded:
             return None
-        skipped = tuple((bad.line, bad.problem) for bad in self.found.skipped)
-        return QuestionSource(self.found.origin, self.source.options, skipped)
+        source = self.source
+        return QuestionSource(
+            self.found.origin,
+            benchmark=source.benchmark,
+            data=str(source.data or ""),
+            metric=source.metric,
+            data_root=str(source.data_root or ""),
+            hub=source.hub,
+            skip_bad=source.skip_bad and source.data is not None,
+            skipped=tuple((bad.line, bad.problem) for bad in self.found.skipped),
+        )
 
     def lines(self) -> list[str]:
         """What there is to know about questions that are not embedded."""
@@ -62,8 +71,8 @@ def options_of(asked: Sequence[Asked]) -> str:
     """What a command takes to ask from the same sources; "" where that is embedded scenes."""
     first = asked[0].source
     if first.embedded or first.data:
-        return "" if first.embedded else first.options
-    rest = shlex.split(first.options)[2:]
+        return asked[0].record.options if asked[0].record else ""
+    rest = asked[0].record.arguments[2:] if asked[0].record else []
     return shlex.join(["--benchmark", *(each.source.benchmark for each in asked), *rest])
 
 

@@ -6,7 +6,7 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +19,7 @@ from search.sampling.problem import FIELDS, Goals
 from storage import Store, StudySummary, Trial
 
 _PARAMS = ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
-_ATTRIBUTES = tuple(field.name for field in fields(Trial) if field.name not in (*_PARAMS, "scores", "created_at"))
+_NO_ATTRIBUTES = (*_PARAMS, "created_at")
 _MARK = "himap_search"
 # Where versions of optuna-dashboard before named constraints look for them.
 _UNNAMED = "constraints"
@@ -43,9 +43,9 @@ def copy(store: Store, target: str, model: str, benchmark: str, goals: Goals) ->
         UsageError: no such study, storage that cannot be used, or a study there that is not a copy of ours.
     """
     studies = store.studies()
-    chosen = [s for s in studies if model in ("all", s.key.model) and benchmark in ("all", s.key.benchmark)]
+    chosen = [s for s in studies if model in ("all", s.key.model) and benchmark in ("all", s.key.questions)]
     if not chosen:
-        there = ", ".join(f"{s.key.model}/{s.key.benchmark}" for s in studies) or "no studies"
+        there = ", ".join(f"{s.key.model}/{s.key.questions}" for s in studies) or "no studies"
         raise UsageError(f"found no study of model {model!r} and benchmark {benchmark!r}; {store.location} has {there}")
     storage = _open(target)
     for summary in chosen:
@@ -68,7 +68,7 @@ def _open(target: str) -> optuna.storages.BaseStorage:
 
 def _copy(summary: StudySummary, trials: Sequence[Trial], storage: optuna.storages.BaseStorage, goals: Goals) -> str:
     name = summary.key.name
-    wanted = frozen(trials, goals)
+    wanted = frozen(trials, goals, summary.layers)
     study = _study(summary, storage, goals)
     kept = study.get_trials(deepcopy=False)
     if any(map(_differ, kept, wanted)) or len(kept) > len(wanted):
@@ -99,18 +99,14 @@ def _study(summary: StudySummary, storage: optuna.storages.BaseStorage, goals: G
     return study
 
 
-def frozen(trials: Sequence[Trial], goals: Goals) -> list[FrozenTrial]:
-    """The trials as Optuna's, by rising number.
-
-    The bounds of the layers are the largest that was measured, since the store does not know a model's
-    depth.
-    """
-    last = max((trial.k2 for trial in trials), default=2)
-    layers = IntDistribution(1, max(last, 2))
+def frozen(trials: Sequence[Trial], goals: Goals, layers: int = 0) -> list[FrozenTrial]:
+    """Return the trials as Optuna's, by rising number; `layers` is the decoder's depth."""
+    last = max([layers - 1, 2, *(trial.config.k2 for trial in trials)])
+    depths = IntDistribution(1, last)
     percents = FloatDistribution(0, 100)
-    criteria = sorted({name for trial in trials for name in (trial.phi_shallow, trial.phi_deep)})
+    criteria = sorted({name for trial in trials for name in (trial.config.phi_shallow, trial.config.phi_deep)})
     choices = CategoricalDistribution(criteria or [""])
-    kinds = (layers, layers, percents, percents, choices, choices)
+    kinds = (depths, depths, percents, percents, choices, choices)
     distributions: dict[str, BaseDistribution] = dict(zip(_PARAMS, kinds, strict=True))
     dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
     ordered = sorted(trials, key=lambda trial: trial.number)
@@ -125,9 +121,9 @@ def _frozen(trial: Trial, dense: Trial | None, distributions: dict[str, BaseDist
     made = optuna.trial.create_trial(
         state=_state(trial, values),
         values=values,
-        params={name: getattr(trial, name) for name in _PARAMS},
+        params={name: getattr(trial.config, name) for name in _PARAMS},
         distributions=distributions,
-        user_attrs={name: v for name in _ATTRIBUTES if not _empty(v := getattr(trial, name))},
+        user_attrs={name: v for name, v in trial.flat().items() if name not in _NO_ATTRIBUTES and not _empty(v)},
         system_attrs={_UNNAMED: list(limits.values())} if limits else {},
         constraints=limits,
     )

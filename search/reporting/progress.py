@@ -51,11 +51,11 @@ class Progress:
     def _row(self, pair: Pair) -> list[tuple[str, str]]:
         best = best_at_half(pair.trials)
         return [
-            ("pair", f"{pair.key.model}/{pair.key.benchmark}"),
+            ("pair", f"{pair.key.model}/{pair.key.questions}"),
             ("trials", f"{len(pair.trials)}/{pair.budget}"),
             ("front", str(len(front(pair.trials)))),
             ("best at <= 50 % FLOPs", "-" if best is None else f"{100 * best:.1f}"),
-            ("stopped", str(sum(t.state == "stopped" for t in pair.trials))),
+            ("pruned", str(sum(t.state == "pruned" for t in pair.trials))),
             ("failed", str(sum(t.failed for t in pair.trials))),
             ("left", self._left(pair)),
         ]

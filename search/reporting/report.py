@@ -10,17 +10,16 @@ import torch
 from rich import box
 from rich.table import Table
 
-from himap import PresetError, read_preset
+from himap import Preset, PresetError, read_preset
 from objectives.provenance import commit
 from search.inputs.models import KNOWN, Target
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request
-from search.studies.study import configuration
 from search.studies.study_run import Pair
 from storage import Store, StudyKey, Trial
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, front, hypervolume
-from storage.presets import preset_filename, write_preset
+from storage.presets import preset_filename, preset_of
 
 _FRONT_FIELDS = (
     "k1",
@@ -54,24 +53,31 @@ def document(pairs: list[Pair]) -> dict[str, Any]:
         "pairs": [
             {
                 "model": pair.key.model,
-                "benchmark": pair.key.benchmark,
+                "benchmark": pair.key.questions,
                 "questions": _origin(pair),
                 "trials": len(pair.trials),
                 "failed": sum(t.failed for t in pair.trials),
-                "stopped": sum(t.state == "stopped" for t in pair.trials),
-                "reused": sum(t.seconds == 0 for t in pair.trials),
+                "pruned": sum(t.state == "pruned" for t in pair.trials),
+                "reused": sum(t.reused for t in pair.trials),
                 "seconds": round(sum(t.seconds for t in pair.trials if not t.failed), 1),
                 "hypervolume": hypervolume(pair.trials),
-                "front": [{name: getattr(t, name) for name in _FRONT_FIELDS} for t in front(pair.trials)],
+                "front": [
+                    {name: value for name, value in t.flat().items() if name in _FRONT_FIELDS}
+                    for t in front(pair.trials)
+                ],
             }
             for pair in pairs
         ]
     }
 
 
+def _front_fields(trial: Trial) -> dict[str, Any]:
+    return {name: value for name, value in trial.flat().items() if name in _FRONT_FIELDS}
+
+
 def _origin(pair: Pair) -> dict[str, Any] | None:
     """Where questions that are not embedded come from, and how many rows of a file were left out."""
-    source = pair.sources.get(pair.key.benchmark)
+    source = pair.sources.get(pair.key.questions)
     if source is None:
         return None
     return {"options": source.options, "n": pair.key.n_questions, "left_out": len(source.skipped)}
@@ -87,11 +93,18 @@ def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
     A file that an export has confirmed for the same configuration and weights stays as it is.
     """
     best = [(pair, chosen(pair.trials, pair.study.goals)) for pair in pairs]
-    placed = [(folder / preset_filename(pair.key), pair, trial) for pair, trial in best if trial is not None]
-    return [
-        path if _confirmed(path, pair.key, trial) else write_preset(path, pair.key, trial, sources=pair.sources)
-        for path, pair, trial in placed
+    placed = [
+        (folder / preset_filename(pair.key.model, pair.key.questions), pair, trial)
+        for pair, trial in best
+        if trial is not None
     ]
+    return [
+        path if _confirmed(path, pair.key, trial) else _preset(pair, trial).write(path) for path, pair, trial in placed
+    ]
+
+
+def _preset(pair: Pair, trial: Trial) -> Preset:
+    return preset_of(pair.key, trial, sources=pair.sources, family=pair.family, layers=pair.study.space.layers)
 
 
 def _confirmed(path: Path, key: StudyKey, trial: Trial) -> bool:
@@ -99,17 +112,19 @@ def _confirmed(path: Path, key: StudyKey, trial: Trial) -> bool:
         preset = read_preset(path)
     except PresetError:
         return False
-    same = preset.config == configuration(trial) and preset.model.weights_digest == key.weights_digest
+    same = preset.config == trial.config and preset.model.weights_digest == key.weights_digest
     return same and any(measured.split == HELD_OUT for measured in preset.measured)
 
 
 def table(pair: Pair) -> Table:
     """The front beside the landmarks, by rising FLOPs; the preset's row is marked."""
     members = front(pair.trials)
-    landmarks = [t for t in pair.trials if t.complete and t.origin not in ("sampler", "transfer") and t not in members]
+    landmarks = [
+        t for t in pair.trials if t.complete and t.origin not in ("sampler", "warm_start") and t not in members
+    ]
     preset = chosen(pair.trials, pair.study.goals)
     n = max((t.n for t in pair.trials), default=0)
-    title = f"{pair.key.model} / {pair.key.benchmark} ({n} validation questions, 95 % intervals)"
+    title = f"{pair.key.model} / {pair.key.questions} ({n} validation questions, 95 % intervals)"
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms"):
         shown.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
@@ -122,14 +137,14 @@ def table(pair: Pair) -> Table:
 
 def _cells(trial: Trial) -> list[str]:
     interval = f"[{100 * trial.accuracy_low:.1f}, {100 * trial.accuracy_high:.1f}]"
-    shallow, deep = trial.r1 > 0, trial.r2 > 0 and trial.tokens_after_k1 > 0
+    shallow, deep = trial.config.r1 > 0, trial.config.r2 > 0 and trial.tokens_after_k1 > 0
     return [
         f"{100 * trial.flops_ratio:.1f}",
         f"{100 * trial.accuracy:.1f} {interval}",
-        *([str(trial.k1), f"{trial.r1:g}"] if shallow else ["-", "0"]),
-        *([str(trial.k2), f"{trial.r2:g}"] if deep else ["-", "0"]),
-        trial.phi_shallow if shallow else "-",
-        trial.phi_deep if deep else "-",
+        *([str(trial.config.k1), f"{trial.config.r1:g}"] if shallow else ["-", "0"]),
+        *([str(trial.config.k2), f"{trial.config.r2:g}"] if deep else ["-", "0"]),
+        trial.config.phi_shallow if shallow else "-",
+        trial.config.phi_deep if deep else "-",
         f"{trial.latency_ms:.1f}" if trial.latency_ms > 0 else "-",
     ]
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from search.studies.lease_holder import Tenant
 from search.studies.store_writer import Keeper
-from search.studies.study import Candidate, configuration
+from search.studies.study import Candidate
 from search.studies.study_run import Pair, finished_trial, reused_trial, rivals, running_trial
 from search.workers.pool import Job, Outcome, Pool
 from storage import Latency, Store, Trial
@@ -94,7 +94,7 @@ class Driver:
         if not waiting:
             return None
         last = min(waiting, key=lambda pair: pair.progress)
-        warm = [pair for pair in waiting if self._pool.prefers(pair.key.benchmark)]
+        warm = [pair for pair in waiting if self._pool.prefers(pair.key.questions)]
         best = min(warm, key=lambda pair: pair.progress, default=last)
         return best if best.progress <= last.progress + _LEAD else last
 
@@ -121,7 +121,7 @@ class Driver:
         pair.running += 1
         racing = rivals(pair, candidate) if self._race else ()
         self._keeper.begin(pair.study_id, running_trial(candidate))
-        self._pool.submit(Job(pair.key.benchmark, candidate.config, (pair, candidate), racing))
+        self._pool.submit(Job(pair.key.questions, candidate.config, (pair, candidate), racing))
 
     def _collect(self) -> None:
         for outcome in self._pool.finished(timeout=_SHORT if self._asking else _LONG):
@@ -180,7 +180,7 @@ class Quiet:
 
     def time(self, pair: Pair, trial: Trial) -> Trial:
         """The trial with its latency, which is then stored; the trial as it was if that failed."""
-        self._pool.submit(Job(pair.key.benchmark, configuration(trial), None, timed=True))
+        self._pool.submit(Job(pair.key.questions, trial.config, None, timed=True))
         outcomes: list[Outcome] = []
         while self._pool.running:
             outcomes += self._pool.finished(timeout=0.5)
@@ -209,5 +209,5 @@ def untimed(trials: list[Trial]) -> list[Trial]:
         for trial in trials
         if trial.complete
         and not trial.latency_ms > 0
-        and (trial.number in members or trial.origin not in ("sampler", "transfer"))
+        and (trial.number in members or trial.origin not in ("sampler", "warm_start"))
     ]

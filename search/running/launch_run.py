@@ -114,7 +114,7 @@ def _conclude(options: argparse.Namespace, console: Console, pairs: list[Pair], 
         if pair.trials:
             console.print(report.table(pair))
         if pair.exhausted:
-            said = f"{pair.key.benchmark}: no configuration is left that does something new"
+            said = f"{pair.key.questions}: no configuration is left that does something new"
             console.print(f"{said}; ended at {len(pair.trials)} of {pair.budget} trials", highlight=False)
     written = report.write_presets(options.presets, pairs)
     if options.json:

@@ -11,7 +11,7 @@ from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective
 from search.studies.lease_holder import Tenant
-from search.studies.study import Key, PairStudy, configuration
+from search.studies.study import Key, PairStudy
 from search.studies.study_run import Pair
 from storage import Store, StudyKey, Trial
 from storage.pareto import cheapest_within, front
@@ -55,8 +55,9 @@ def _open(
     others: list[tuple[StudyKey, list[Trial]]],
     tenant: Tenant | None,
 ) -> Pair:
-    key = StudyKey(target.name, target.digest, asked.key, SPLIT, asked.n, request.seed, VERSION)
-    study_id = store.study(key)
+    benchmark, _, source = asked.key.partition("@")
+    key = StudyKey(target.name, target.digest, benchmark, SPLIT, asked.n, request.seed, VERSION, source)
+    study_id = store.study(key, target.family, target.shape.layers)
     if tenant is not None:
         tenant.take(study_id, key)
     if asked.record is not None:
@@ -75,7 +76,7 @@ def _open(
         workers=request.workers,
         unfinished=store.running(study_id),
     )
-    return Pair(key, study_id, study, request.budget, stored, asked=asked)
+    return Pair(key, study_id, study, request.budget, stored, asked=asked, family=target.family)
 
 
 def measured(
@@ -85,14 +86,14 @@ def measured(
 
     Latencies of another version of the space stay behind: they were not always measured in quiet.
     """
-    asked = (key.benchmark, key.split, key.n_questions)
+    asked = (key.questions, key.split, key.n_questions)
     return {
-        effective(configuration(trial), image_tokens): (
-            trial.source or _named(other, trial),
+        effective(trial.config, image_tokens): (
+            trial.parent or _named(other, trial),
             trial if other.space == key.space else replace(trial, latency_ms=math.nan),
         )
         for other, trials in others
-        if other != key and (other.benchmark, other.split, other.n_questions) == asked
+        if other != key and (other.questions, other.split, other.n_questions) == asked
         for trial in trials
         if trial.complete
     }
@@ -105,14 +106,14 @@ def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list
     found: list[tuple[PruningConfig, str]] = []
     for other, trials in others:
         members = front(trials)
-        if other.benchmark == key.benchmark or not members:
+        if other.questions == key.questions or not members:
             continue
         step = max(1, len(members) / _TRANSFERS)
         chosen = [members[int(i * step)] for i in range(min(_TRANSFERS, len(members)))]
-        found += [(configuration(trial), _named(other, trial)) for trial in chosen]
+        found += [(trial.config, _named(other, trial)) for trial in chosen]
         dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
         cheapest = cheapest_within(members, dense)
-        best += [(configuration(cheapest), _named(other, cheapest))] if cheapest is not None else []
+        best += [(cheapest.config, _named(other, cheapest))] if cheapest is not None else []
     return list(dict(best + found).items())
 
 

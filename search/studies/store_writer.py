@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from search.errors import StoreLostError
-from storage import DuplicateTrialError, Latency, RunningTrial, StorageError, Store, StoreAwayError, Trial
+from storage import DuplicateTrialError, Latency, RunningTrial, StorageError, Store, StoreUnavailableError, Trial
 
 PATIENCE = 120.0  # seconds
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
@@ -62,7 +62,7 @@ class Keeper:
             try:
                 write(again)
                 break
-            except StoreAwayError as error:
+            except StoreUnavailableError as error:
                 waited = time.monotonic() - began
                 if waited + pause > self._patience:
                     raise StoreLostError(_lost(error, waited)) from error

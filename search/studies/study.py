@@ -45,11 +45,6 @@ class Candidate:
     attempts: int = 0
 
 
-def configuration(trial: Trial | RunningTrial) -> PruningConfig:
-    """What a trial measures."""
-    return PruningConfig(trial.k1, trial.r1, trial.k2, trial.r2, trial.phi_shallow, trial.phi_deep, trial.seed)
-
-
 class PairStudy:
     """Asks for configurations to measure and learns from results.
 
@@ -100,9 +95,9 @@ class PairStudy:
         self._sampler, self._seed = sampler, seed + len(stored)
         self._study = optuna.create_study(directions=self.goals.directions, sampler=self._made(sampler))
         self._queue = [(origin, config, "") for origin, config in landmarks]
-        self._queue += [("transfer", config, source) for config, source in transfers]
+        self._queue += [("warm_start", config, source) for config, source in transfers]
         for trial in sorted(stored, key=lambda t: (t.origin != "dense", t.number)):
-            self._seen[self.key(configuration(trial))] = trial
+            self._seen[self.key(trial.config)] = trial
             self._learn(trial, None)
         taken = {trial.number for trial in stored}
         self._unfinished = [each for each in unfinished if each.number not in taken]
@@ -129,11 +124,11 @@ class PairStudy:
         return candidate or self._draw()
 
     def _again(self, begun: RunningTrial) -> Candidate:
-        config = configuration(begun)
+        config = begun.config
         key = self.key(config)
         self._seen.setdefault(key, None)
         known = self._known.get(key)
-        return Candidate(begun.number, config, begun.origin, None, begun.source, known, begun.attempts)
+        return Candidate(begun.number, config, begun.origin, None, begun.parent, known, begun.attempts)
 
     def _propose(self) -> Candidate | None:
         for _ in range(_TRIES):
@@ -188,7 +183,7 @@ class PairStudy:
     def _learn(self, trial: Trial, told: optuna.Trial | None) -> None:
         if trial.origin == "dense" and trial.complete:
             self._dense = trial
-        if trial.seconds > 0:
+        if trial.seconds > 0 and not trial.reused:
             self._seconds.append(trial.seconds)
         if told is not None:
             self._tell(told, trial)
@@ -207,7 +202,7 @@ class PairStudy:
 
     def _add(self, trial: Trial) -> None:
         """Tells what the sampler did not ask for."""
-        params, values = self.space.params(configuration(trial)), self.goals.values(trial)
+        params, values = self.space.params(trial.config), self.goals.values(trial)
         limits = self.goals.constraints(trial, self._dense) if values else None
         if self.space.holds(params):
             self._study.add_trial(

@@ -34,6 +34,7 @@ class Pair:
     retry: list[Candidate] = field(default_factory=list)
     untimed: list[tuple[Candidate, Trial]] = field(default_factory=list)
     asked: Asked | None = None
+    family: str = ""
     hopeless: str = ""
     _failures: int = 0
 
@@ -43,7 +44,7 @@ class Pair:
         self._failures = self._failures + 1 if trial.failed else 0
         if self._failures >= _FAILURES_IN_A_ROW:
             self.hopeless = (
-                f"{self.key.benchmark}: the last {self._failures} measurements failed, the last one with: "
+                f"{self.key.questions}: the last {self._failures} measurements failed, the last one with: "
                 f"{trial.reason}; what was measured is stored, and the same command goes on from there"
             )
 
@@ -51,7 +52,7 @@ class Pair:
     def sources(self) -> dict[str, QuestionSource]:
         """Where the questions come from, by benchmark, if they are not embedded."""
         record = None if self.asked is None else self.asked.record
-        return {} if record is None else {self.key.benchmark: record}
+        return {} if record is None else {self.key.questions: record}
 
     @property
     def wants(self) -> bool:
@@ -82,24 +83,21 @@ def finished_trial(candidate: Candidate, fields: dict[str, Any] | None, reason: 
 def running_trial(candidate: Candidate) -> RunningTrial:
     """What is noted of a candidate while it runs."""
     return RunningTrial(
-        candidate.number,
-        candidate.origin,
-        **candidate.config.as_dict(),
-        source=candidate.source,
-        attempts=candidate.attempts,
+        candidate.number, candidate.origin, candidate.config, parent=candidate.source, attempts=candidate.attempts
     )
 
 
 def reused_trial(candidate: Candidate) -> Trial:
     """The row of a measurement of the same from another study, which took no time here."""
     assert candidate.known is not None
-    source, trial = candidate.known
+    parent, trial = candidate.known
     return replace(
         trial,
-        **candidate.config.as_dict(),
+        config=candidate.config,
         number=candidate.number,
         origin=candidate.origin,
-        source=source,
+        parent=parent,
+        reused=True,
         seconds=0.0,
         created_at=utc_now(),
     )
@@ -107,7 +105,7 @@ def reused_trial(candidate: Candidate) -> Trial:
 
 def rivals(pair: Pair, candidate: Candidate) -> tuple[Rival, ...]:
     """Front members that the candidate races against; none where it has to be measured to the end."""
-    if candidate.origin not in ("sampler", "transfer") or pair.study.goals.timed:
+    if candidate.origin not in ("sampler", "warm_start") or pair.study.goals.timed:
         return ()
     return tuple(
         Rival(t.number, t.flops, t.paper_flops, t.scores)
@@ -124,8 +122,8 @@ def _row(candidate: Candidate, fields: dict[str, Any]) -> Trial:
     return Trial(
         number=candidate.number,
         origin=candidate.origin,
-        source=candidate.source,
-        **candidate.config.as_dict(),
+        config=candidate.config,
+        parent=candidate.source,
         versions=versions(),
         commit=commit(),
         created_at=utc_now(),

@@ -63,7 +63,7 @@ class Bench:
             race = Race(rivals, spent["flops"], spent["paper_flops"], groups)
         result = evaluator.evaluate(config, race)
         accuracy = result.accuracy
-        stopped = {"state": "stopped", "reason": race.reason} if race is not None and race.reason else {}
+        stopped = {"state": "pruned", "reason": race.reason} if race is not None and race.reason else {}
         return {
             **spent,
             **stopped,

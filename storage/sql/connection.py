@@ -1,4 +1,4 @@
-"""Connections: SQLite in WAL mode and PostgreSQL through psycopg 3, and the words for what goes wrong."""
+"""Connections: SQLite in WAL mode and PostgreSQL through psycopg 3, and one-line messages for their errors."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from storage.errors import SchemaError, StorageError, StoreAwayError, StoreMissingError
+from storage.errors import SchemaError, StorageError, StoreMissingError, StoreUnavailableError
 from storage.sql.schema import CURRENT, stored_version, upgrade
 
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
 _ADVISORY_LOCK = 0x48694D4150  # "HiMAP": one process at a time creates or upgrades a PostgreSQL schema
-_PASSING_SQLITE = ("locked", "is full", "disk I/O", "unable to open")
-_PASSING_POSTGRESQL = ("08", "40", "53", "55P03", "57P", "58030")  # connection, conflict, room, lock, restart
+_TEMPORARY_SQLITE = ("locked", "is full", "disk I/O", "unable to open")
+_TEMPORARY_POSTGRESQL = ("08", "40", "53", "55P03", "57P", "58030")  # connection, conflict, room, lock, restart
 _EXPECTED = "expected sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 def describe(url: URL) -> str:
-    """The store's URL for messages, without its password."""
+    """Return the store's URL for messages, without its password."""
     return url.render_as_string(hide_password=True)
 
 
 def build_engine(url: str, *, readonly: bool) -> tuple[Engine, str]:
-    """An engine for the URL and the URL for messages. Nothing is connected yet; a file's place is checked.
+    """Return an engine for the URL, and the URL for messages. Check where a file lies; connect to nothing yet.
 
-    Raises StorageError for a URL, place or driver that cannot work, StoreMissingError for a readonly store
-    that is not there.
+    Raises:
+        StorageError: a URL, folder or driver that cannot work.
+        StoreMissingError: a readonly store that is not there.
     """
     try:
         parsed = make_url(url)
@@ -51,7 +52,7 @@ def build_engine(url: str, *, readonly: bool) -> tuple[Engine, str]:
 
 @contextmanager
 def transaction(engine: Engine, *, write: bool = False) -> Iterator[Connection]:
-    """A transaction that commits at the end. For writing, SQLite takes its lock at once, not halfway."""
+    """Run a transaction that commits at the end. For writing, SQLite takes its lock at the start, not halfway."""
     with engine.connect() as connection:
         connection = connection.execution_options(himap_write=write)
         with connection.begin():
@@ -77,12 +78,12 @@ def prepare(engine: Engine, location: str, *, readonly: bool) -> None:
 
 
 def failure(location: str, doing: str, error: SQLAlchemyError) -> StorageError:
-    """The error to raise for what the database said: a StoreAwayError where waiting may help."""
-    kind = StoreAwayError if _passing(error) else StorageError
+    """Return the error to raise for an error of the database: a StoreUnavailableError where waiting may help."""
+    kind = StoreUnavailableError if _is_temporary(error) else StorageError
     return kind(one_line(location, doing, error))
 
 
-def _passing(error: SQLAlchemyError) -> bool:
+def _is_temporary(error: SQLAlchemyError) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated:
@@ -90,27 +91,27 @@ def _passing(error: SQLAlchemyError) -> bool:
     if not isinstance(error, OperationalError):
         return False
     if isinstance(error.orig, sqlite3.Error):
-        return any(words in str(error.orig) for words in _PASSING_SQLITE)
+        return any(words in str(error.orig) for words in _TEMPORARY_SQLITE)
     state = getattr(error.orig, "sqlstate", None)  # none: there was no connection
-    return state is None or state.startswith(_PASSING_POSTGRESQL)
+    return state is None or state.startswith(_TEMPORARY_POSTGRESQL)
 
 
 def one_line(location: str, doing: str, error: SQLAlchemyError) -> str:
-    """What the database said, in one line, with what to do about the usual causes."""
+    """Return the database's message in one line, with what to do about the usual causes."""
     original = getattr(error, "orig", None) or error
-    said = " ".join(str(original).split()) or type(original).__name__
+    message = " ".join(str(original).split()) or type(original).__name__
     hint = "check that the store exists and that you may write to it"
-    if "not a database" in said:
+    if "not a database" in message:
         hint = "expected a SQLite file: choose another --storage, or move that file away"
-    elif "locked" in said:
+    elif "locked" in message:
         hint = f"another program held it for more than {BUSY_SECONDS} s: stop that one, or try again"
-    elif "readonly" in said or "read-only" in said:
+    elif "readonly" in message or "read-only" in message:
         hint = "make the file and its folder writable, or choose another --storage"
     elif location.startswith("postgresql"):
         hint = "check that the server runs and that host, port, user and database are right"
-    elif "full" in said:
+    elif "full" in message:
         hint = "free some disk space, then run the same command again"
-    return f"cannot {doing} {location}: {said}; {hint}"
+    return f"cannot {doing} {location}: {message}; {hint}"
 
 
 def _check_version(version: int, location: str, *, readonly: bool) -> None:
@@ -176,7 +177,7 @@ def _postgresql(url: URL, *, readonly: bool) -> Engine:
 
 
 def _switch_to_wal(engine: Engine) -> None:
-    """Set WAL mode, which lasts in the file. The switch does not wait for other openers by itself."""
+    """Set WAL mode, which stays in the file. The switch does not wait for other connections by itself."""
     deadline = time.monotonic() + BUSY_SECONDS
     path = engine.url.database or ""
     while True:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench import coverage
+from himap import PruningConfig
 from objectives.statistics.estimates import Interval
 from storage import StudyKey, Trial, open_store
 
@@ -55,17 +56,14 @@ def test_tables_come_from_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[
                     i,
                     "complete",
                     "sampler" if i else "dense",
-                    1,
-                    0,
-                    2,
-                    0,
+                    PruningConfig(1, 0, 2, 0),
                     flops=float(table.flops[i]),
                     accuracy=float(np.mean(scores)),
                     n=60,
                     scores=scores,
                 ),
             )
-        store.add(study, Trial(20, "failed", "sampler", 1, 0, 2, 0, reason="no"))
+        store.add(study, Trial(20, "failed", "sampler", PruningConfig(1, 0, 2, 0), reason="no"))
     (read,) = coverage.stored(url)
     assert read.scores.tolist() == table.scores.tolist()
     assert read.name == "m/pope"

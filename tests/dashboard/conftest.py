@@ -33,6 +33,9 @@ def nasty_store(database: str) -> str:
     text = "<img src=x onerror=alert(1)> ![a](http://x/y.png) **b** [l](javascript:alert(1)) :red[r] $x$ | `c`"
     with open_store(database) as store:
         key = StudyKey(f"m{text}", text, f"b{text}", text, 5, 0, text)
-        bad = [replace(t, device=text, commit=text, phi_shallow=text, versions={text: text}) for t in searched(8)]
+        bad = [
+            replace(t, config=replace(t.config, phi_shallow=text), device=text, commit=text, versions={text: text})
+            for t in searched(8)
+        ]
         fill(store, key, [*bad, failed(99, text)])
     return database

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from himap import PruningConfig
 from storage import Confirmation, Store, StudyKey, Trial
 
 LAYERS, TOKENS, TEXT, WIDTH, QUESTIONS = 12, 144.0, 38.5, 192, 500
@@ -47,13 +48,7 @@ def measured(number: int, origin: str, k1: int, r1: float, k2: int, r2: float, s
         number,
         "complete",
         origin,
-        k1,
-        r1,
-        k2,
-        r2,
-        shallow,
-        deep,
-        0,  # type: ignore[arg-type]  # origins are names
+        PruningConfig(k1, r1, k2, r2, shallow, deep, 0),
         image_tokens=TOKENS,
         tokens_after_k1=first,
         tokens_after_k2=second,
@@ -91,20 +86,22 @@ def stopped(number: int, rival: int = 2, asked: int = 96) -> Trial:
     trial = measured(number, "sampler", 2, 88.0, 5, 60.0, "random", "last_token")
     reason = f"less accurate than trial {rival}, which costs no more, after {asked} of {QUESTIONS} questions"
     scores = (*trial.scores[:asked], *[math.nan] * (QUESTIONS - asked))
-    return replace(trial, state="stopped", reason=reason, n=asked, scores=scores)
+    return replace(trial, state="pruned", reason=reason, n=asked, scores=scores)
 
 
 def confirmation(trial: Trial, dense: Trial) -> Confirmation:
     """A held-out measurement of a trial, a little below its estimate."""
     accuracy, difference = trial.accuracy - 0.004, trial.accuracy - dense.accuracy - 0.004
     return Confirmation(
-        trial.k1,
-        trial.r1,
-        trial.k2,
-        trial.r2,
-        trial.phi_shallow,
-        trial.phi_deep,
-        trial.seed,
+        config=PruningConfig(
+            trial.config.k1,
+            trial.config.r1,
+            trial.config.k2,
+            trial.config.r2,
+            trial.config.phi_shallow,
+            trial.config.phi_deep,
+            trial.config.seed,
+        ),
         n_questions=2000,
         n=2000,
         accuracy=accuracy,
@@ -126,7 +123,7 @@ def confirmation(trial: Trial, dense: Trial) -> Confirmation:
 
 def failed(number: int, reason: str = "out of memory at layer 3") -> Trial:
     """A trial that failed."""
-    return Trial(number, "failed", "sampler", 2, 50.0, 8, 75.0, reason=reason, created_at=START)
+    return Trial(number, "failed", "sampler", PruningConfig(2, 50.0, 8, 75.0), reason=reason, created_at=START)
 
 
 def searched(count: int, seed: int = 0) -> list[Trial]:

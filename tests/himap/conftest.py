@@ -1,4 +1,4 @@
-"""One model of each family for all tests here; every test must leave it as it was."""
+"""One model of each family for all tests of himap; every test must restore it."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def qwen() -> Subject:
 
 @pytest.fixture(scope="session")
 def families() -> Callable[[str], Subject]:
-    """The families beside LLaVA-1.5 and Qwen2.5-VL, each built when it is first asked for."""
+    """The families beside LLaVA-1.5 and Qwen2.5-VL, each built on first use."""
     return cache(tiny_families.subject)
 
 
 @pytest.fixture(params=["llava", "qwen", *tiny_families.FAMILIES])
-def member(request: pytest.FixtureRequest, families: Callable[[str], Subject]) -> Subject:
+def family_subject(request: pytest.FixtureRequest, families: Callable[[str], Subject]) -> Subject:
     """One model of each family that can be pruned."""
     if request.param in tiny_families.FAMILIES:
         return families(request.param)
-    found: Subject = request.getfixturevalue(request.param)
-    return found
+    value: Subject = request.getfixturevalue(request.param)
+    return value
 
 
 @pytest.fixture(params=["llava", "qwen"])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    found: Subject = request.getfixturevalue(request.param)
-    return found
+    value: Subject = request.getfixturevalue(request.param)
+    return value

@@ -1,6 +1,6 @@
-"""Every criterion's definition, written plainly: one row, eager, float64, loops, tokens really gone.
+"""The naive definition of every criterion: one row, eager attention, float64, loops, dropped tokens removed.
 
-Independent of the engine: nothing of himap but the configuration is used here.
+It is independent of the engine, and uses only the configuration of himap.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from tests.himap.tiny_models import IMAGE_ID
 
 @dataclass(frozen=True)
 class Layer:
-    """What one layer showed: attention (heads, n, n), keys and values (kv_heads, n, d), hidden states (n, c)
-    behind it; and of the n tokens the image's, the text's, and those after the image.
+    """The tensors of one layer on n tokens, and the indices of its image tokens, text tokens and instruction.
+
+    Attention is `(heads, n, n)`, keys and values `(kv_heads, n, d)`, hidden states after the layer `(n, c)`.
     """
 
     attention: Tensor
@@ -30,9 +31,9 @@ class Layer:
     hidden: Tensor
     image: list[int]
     text: list[int]
-    after: list[int]
+    instruction: list[int]
     cells: dict[int, tuple[int, int]]
-    draw: dict[int, int]
+    hashes: dict[int, int]
 
     @property
     def mean(self) -> Tensor:
@@ -43,70 +44,70 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float((a * b).sum() / math.sqrt(float((a * a).sum()) * float((b * b).sum())))
 
 
-def instruction(at: Layer, v: int) -> float:
-    return sum(float(at.mean[i, v]) for i in at.after)
+def instruction(layer: Layer, v: int) -> float:
+    return sum(float(layer.mean[i, v]) for i in layer.instruction)
 
 
-def last_token(at: Layer, v: int) -> float:
-    return float(at.mean[-1, v])
+def last_token(layer: Layer, v: int) -> float:
+    return float(layer.mean[-1, v])
 
 
-def all_text(at: Layer, v: int) -> float:
-    return sum(float(at.mean[i, v]) for i in at.text) / len(at.text)
+def all_text(layer: Layer, v: int) -> float:
+    return sum(float(layer.mean[i, v]) for i in layer.text) / len(layer.text)
 
 
-def max_head(at: Layer, v: int) -> float:
-    return max(sum(float(head[i, v]) for i in at.after) for head in at.attention)
+def max_head(layer: Layer, v: int) -> float:
+    return max(sum(float(head[i, v]) for i in layer.instruction) for head in layer.attention)
 
 
-def intra_column(at: Layer, v: int) -> float:
-    return sum(float(at.mean[i, v]) for i in at.image)
+def intra_column(layer: Layer, v: int) -> float:
+    return sum(float(layer.mean[i, v]) for i in layer.image)
 
 
-def intra_row(at: Layer, v: int) -> float:
-    return sum(float(at.mean[v, j]) for j in at.image)
+def intra_row(layer: Layer, v: int) -> float:
+    return sum(float(layer.mean[v, j]) for j in layer.image)
 
 
-def intra_column_mean(at: Layer, v: int) -> float:
-    seeing = [i for i in at.image if i >= v]
-    return sum(float(at.mean[i, v]) for i in seeing) / len(seeing)
+def intra_column_mean(layer: Layer, v: int) -> float:
+    attending = [i for i in layer.image if i >= v]
+    return sum(float(layer.mean[i, v]) for i in attending) / len(attending)
 
 
-def value_norm(at: Layer, v: int) -> float:
-    group = len(at.attention) // len(at.values)
+def value_norm(layer: Layer, v: int) -> float:
+    group = len(layer.attention) // len(layer.values)
     heads = [
-        sum(float(head[i, v]) for i in at.after) * float(at.values[h // group, v].abs().sum())
-        for h, head in enumerate(at.attention)
+        sum(float(head[i, v]) for i in layer.instruction) * float(layer.values[h // group, v].abs().sum())
+        for h, head in enumerate(layer.attention)
     ]
     return sum(heads) / len(heads)
 
 
-def key_norm(at: Layer, v: int) -> float:
-    return -sum(math.sqrt(float((head[v] ** 2).sum())) for head in at.keys) / len(at.keys)
+def key_norm(layer: Layer, v: int) -> float:
+    return -sum(math.sqrt(float((head[v] ** 2).sum())) for head in layer.keys) / len(layer.keys)
 
 
-def duplication(at: Layer, v: int) -> float:
-    size = {i: math.sqrt(float((at.keys[:, i] ** 2).sum())) for i in at.image}
-    pivots = sorted(at.image, key=lambda i: (-size[i], i))[:4]
+def duplication(layer: Layer, v: int) -> float:
+    size = {i: math.sqrt(float((layer.keys[:, i] ** 2).sum())) for i in layer.image}
+    pivots = sorted(layer.image, key=lambda i: (-size[i], i))[:4]
     if v in pivots:
         return 9.0 - pivots.index(v)
-    return -max(cosine(at.hidden[v], at.hidden[p]) for p in pivots)
+    return -max(cosine(layer.hidden[v], layer.hidden[p]) for p in pivots)
 
 
-def uniform(at: Layer, v: int) -> float:
+def uniform(layer: Layer, v: int) -> float:
     bayer = torch.zeros(1, 1, dtype=torch.long)
-    while len(bayer) < 16:  # the recursion of Bayer's matrix; no test image is larger
+    while len(bayer) < 16:  # Bayer's recursion; no test image is larger
         bayer = torch.cat([torch.cat([4 * bayer, 4 * bayer + 2], 1), torch.cat([4 * bayer + 3, 4 * bayer + 1], 1)])
-    return -float(bayer[at.cells[v]])
+    return -float(bayer[layer.cells[v]])
 
 
-def downsample(at: Layer, v: int) -> float:
-    row, column = (int(f"{number:04b}"[::-1], 2) for number in at.cells[v])
+def downsample(layer: Layer, v: int) -> float:
+    row, column = (int(f"{number:04b}"[::-1], 2) for number in layer.cells[v])
     return -(1000.0 * max(row, column) + 10 * min(row, column) + (row > column))
 
 
-def random(at: Layer, v: int) -> float:
-    return float(at.draw[v])
+def random(layer: Layer, v: int) -> float:
+    return float(layer.hashes[v])
 
 
 SCORES = {
@@ -129,37 +130,37 @@ SCORES = {
 }
 
 
-def diversity(at: Layer, keep: int) -> list[int]:
+def diversity(layer: Layer, keep: int) -> list[int]:
     def distance(a: int, b: int) -> float:
-        return 1 - cosine(at.hidden[a], at.hidden[b])
+        return 1 - cosine(layer.hidden[a], layer.hidden[b])
 
-    taken: list[int] = []
-    while len(taken) < keep:
-        left = [v for v in at.image if v not in taken]
-        nearest = {v: min(distance(v, u) for u in (taken or at.image) if u != v) for v in left}
-        taken.append(max(left, key=lambda v: (nearest[v], -v)))
-    return taken
+    selected: list[int] = []
+    while len(selected) < keep:
+        candidates = [v for v in layer.image if v not in selected]
+        nearest = {v: min(distance(v, u) for u in (selected or layer.image) if u != v) for v in candidates}
+        selected.append(max(candidates, key=lambda v: (nearest[v], -v)))
+    return selected
 
 
-def best(criterion: str, at: Layer, keep: int) -> list[int]:
-    """The image tokens that stay; equal scores keep the earlier one."""
+def kept_by(criterion: str, layer: Layer, keep: int) -> list[int]:
+    """Return the image tokens that stay; ties keep the earlier token."""
     if criterion == "diversity":
-        return sorted(diversity(at, keep))
-    score = {v: SCORES[criterion](at, v) for v in at.image}
-    return sorted(sorted(at.image, key=lambda v: (-score[v], v))[:keep])
+        return sorted(diversity(layer, keep))
+    score = {v: SCORES[criterion](layer, v) for v in layer.image}
+    return sorted(sorted(layer.image, key=lambda v: (-score[v], v))[:keep])
 
 
 MASK = (1 << 64) - 1
 
 
 def mix(x: int) -> int:
-    """splitmix64's finalizer."""
+    """Apply splitmix64's finalizer."""
     x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & MASK
     x = ((x ^ x >> 27) * 0x94D049BB133111EB) & MASK
     return x ^ x >> 31
 
 
-def draws(ids: list[int], seed: int) -> dict[int, int]:
+def random_hashes(ids: list[int], seed: int) -> dict[int, int]:
     golden = 0x9E3779B97F4A7C15
     row = sum(mix(token + mix(i * golden & MASK) & MASK) for i, token in enumerate(ids)) & MASK
     start = mix(row + 2 * seed + 1 & MASK)
@@ -183,20 +184,20 @@ class Naive:
 
     @torch.no_grad()
     def _embedded(self, prompt: dict[str, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """What goes into the first layer: hidden states, and cos and sin of the rotary embedding."""
-        seen: dict[str, Any] = {}
+        """Return the first layer's hidden states, and cos and sin of the rotary embedding."""
+        inputs: dict[str, Any] = {}
 
         def hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            seen["hidden"], seen["rope"] = args[0], kwargs["position_embeddings"]
+            inputs["hidden"], inputs["rope"] = args[0], kwargs["position_embeddings"]
 
         handle = self.decoder.layers[0].register_forward_pre_hook(hook, with_kwargs=True)
         self.model(**{k: v.double() if v.is_floating_point() else v for k, v in prompt.items()})
         handle.remove()
-        return seen["hidden"], seen["rope"]
+        return inputs["hidden"], inputs["rope"]
 
     @torch.no_grad()
     def kept(self, prompt: dict[str, Tensor], config: PruningConfig) -> list[list[int]]:
-        """The image tokens left after k1 and after k2, as slots of the one row."""
+        """Return the image tokens left after k1 and after k2, as slots of the row."""
         ids: list[int] = prompt["input_ids"][0].tolist()
         hidden, (cos, sin) = self._embedded(prompt)
         present = list(range(len(ids)))
@@ -204,12 +205,12 @@ class Naive:
         cuts = {config.k1: (config.r1, config.phi_shallow), config.k2: (config.r2, config.phi_deep)}
         for number in range(config.k2):
             layer = self.decoder.layers[number]
-            hidden, at = self._run(layer, number, hidden, (cos, sin), present, prompt, config.seed)
+            hidden, tensors = self._run(layer, number, hidden, (cos, sin), present, prompt, config.seed)
             if number + 1 in cuts:
                 percent, criterion = cuts[number + 1]
-                stay = best(criterion, at, len(at.image) - math.floor(len(at.image) * percent / 100))
-                gone = set(at.image) - set(stay)
-                index = [i for i in range(len(present)) if i not in gone]
+                stay = kept_by(criterion, tensors, len(tensors.image) - math.floor(len(tensors.image) * percent / 100))
+                dropped = set(tensors.image) - set(stay)
+                index = [i for i in range(len(present)) if i not in dropped]
                 result.append([present[i] for i in stay])
                 present = [present[i] for i in index]
                 hidden, cos, sin = hidden[:, index], cos[:, index], sin[:, index]
@@ -225,10 +226,10 @@ class Naive:
         prompt: dict[str, Tensor],
         seed: int,
     ) -> tuple[Tensor, Layer]:
-        seen: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
 
         def hook(module: Any, args: Any, output: Any) -> None:
-            seen["attention"] = output[1][0]
+            weights["attention"] = output[1][0]
 
         n = len(present)
         mask = torch.full((n, n), -torch.inf, dtype=torch.float64).triu(1)[None, None]
@@ -239,15 +240,15 @@ class Naive:
         stored = cache.layers[number]
         ids: list[int] = prompt["input_ids"][0].tolist()
         image = [i for i, slot in enumerate(present) if ids[slot] == IMAGE_ID]
-        grid, draw = cells(ids, prompt), draws(ids, seed)
+        grid, hashes = cells(ids, prompt), random_hashes(ids, seed)
         return hidden, Layer(
-            attention=seen["attention"],
+            attention=weights["attention"],
             keys=stored.keys[0],
             values=stored.values[0],
             hidden=hidden[0],
             image=image,
             text=[i for i in range(n) if i not in image],
-            after=[i for i in range(n) if i > max(image)],
+            instruction=[i for i in range(n) if i > max(image)],
             cells={i: grid[present[i]] for i in image},
-            draw={i: draw[present[i]] for i in image},
+            hashes={i: hashes[present[i]] for i in image},
         )

@@ -1,8 +1,7 @@
-"""The method written plainly, to compare the engine with: nothing dropped, no cache, one row, eager
-attention.
+"""The plain reference of the method: no token is dropped, no cache, one row, eager attention.
 
-Every decoder layer runs over the full length; from layer K on, a mask hides the columns of the dropped
-tokens. The rankings are read off full eager attention matrices by loops over the paper's sums.
+Every decoder layer runs over the full length. From layer K on, a mask hides the columns of the dropped tokens.
+The rankings are loops over the paper's sums on full attention matrices.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ def _scores(criterion: str, attention: Tensor, image: list[int], text_after: lis
 
 
 class Reference:
-    """One prompt on one model.
+    """The reference of one prompt on one model.
 
     Args:
         prompt: one row without padding.
-        kept: image positions left after k1 and k2, for criteria that cannot be recomputed here (random).
+        kept: image positions left after k1 and k2, for criteria that are not computed here (random).
     """
 
     def __init__(
@@ -40,18 +39,17 @@ class Reference:
         self.image = [i for i, token in enumerate(ids) if token == IMAGE_ID]
         self.text_after = [i for i in range(len(ids)) if self.image and i > self.image[-1]]
         self.kept: dict[int, list[int]] = dict(zip((config.k1, config.k2), kept, strict=False))
-        self.seen = self._merged(prompt)
-        self.embeds, self.positions = self.seen["embeds"], self.seen["positions"]
+        self.embeds, self.positions, self.features = self._decoder_inputs(prompt)
 
-    def _merged(self, prompt: dict[str, Tensor]) -> dict[str, Any]:
-        """What the dense model feeds its decoder, and the positions that its rotary embedding gets."""
-        seen: dict[str, Any] = {}
+    def _decoder_inputs(self, prompt: dict[str, Tensor]) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the decoder's embeddings, its rotary positions, and the features of DeepStack."""
+        inputs: dict[str, Any] = {}
 
         def decoder_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            seen.update(embeds=kwargs["inputs_embeds"], features=kwargs.get("deepstack_visual_embeds") or [])
+            inputs.update(embeds=kwargs["inputs_embeds"], features=kwargs.get("deepstack_visual_embeds") or [])
 
         def rotary_hook(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
-            seen["positions"] = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
+            inputs["positions"] = kwargs["position_ids"] if "position_ids" in kwargs else args[1]
 
         handles = [
             self.decoder.register_forward_pre_hook(decoder_hook, with_kwargs=True),
@@ -61,23 +59,23 @@ class Reference:
             self.model(**prompt)
         for handle in handles:
             handle.remove()
-        return seen
+        return inputs["embeds"], inputs["positions"], inputs["features"]
 
-    def _may_see(self, length: int, layer: int) -> Tensor:
-        """(length, length) of the dense model: who may look at whom, by the family's own rule."""
+    def _allowed(self, length: int, layer: int) -> Tensor:
+        """Return the mask `(length, length)` of the dense model, by the rule of its family."""
         family, config = type(self.model).__name__, self.decoder.config
-        see = torch.ones(length, length, dtype=torch.bool).tril()
+        allowed = torch.ones(length, length, dtype=torch.bool).tril()
         if family.startswith("PaliGemma"):
-            see[: len(self.ids), : len(self.ids)] = True
+            allowed[: len(self.ids), : len(self.ids)] = True
         if family.startswith("Gemma3"):
             for i in self.image:
                 for j in self.image:
-                    see[i, j] |= self._same_image(i, j)
+                    allowed[i, j] |= self._same_image(i, j)
         kinds = getattr(config, "layer_types", None) or ["sliding_attention"] * len(self.decoder.layers)
         window = getattr(config, "sliding_window", None)
         if window and kinds[layer] == "sliding_attention":
-            see = see.triu(1 - window)
-        return see
+            allowed = allowed.triu(1 - window)
+        return allowed
 
     def _same_image(self, i: int, j: int) -> bool:
         low, high = min(i, j), max(i, j)
@@ -99,7 +97,7 @@ class Reference:
         return gone
 
     def _rank(self, layer: int, attention: Tensor) -> None:
-        """After layer K-1: choose what layer K keeps."""
+        """Choose the tokens that layer K keeps, after layer K-1."""
         config = self.config
         shallow = (config.k1, config.r1, config.phi_shallow)
         for k, percent, criterion in (shallow, (config.k2, config.r2, config.phi_deep)):
@@ -111,12 +109,12 @@ class Reference:
                 continue
             scores = _scores(criterion, attention.double(), present, self.text_after)
             dropped = int(len(present) * percent / 100 + 1e-9)
-            best = sorted(present, key=lambda v: (-scores[v], v))
-            self.kept[k] = sorted(best[: len(present) - dropped])
+            ranking = sorted(present, key=lambda v: (-scores[v], v))
+            self.kept[k] = sorted(ranking[: len(present) - dropped])
 
     @torch.no_grad()
     def logits(self, new_ids: list[int]) -> Tensor:
-        """(slots, vocabulary) after the prompt and some new tokens, dropped tokens' rows included."""
+        """Return logits `(slots, vocabulary)` of the prompt and new tokens, rows of dropped tokens included."""
         extra = torch.tensor([new_ids], dtype=torch.long)
         hidden = torch.cat([self.embeds, self.model.get_input_embeddings()(extra)], dim=1)
         steps = torch.arange(1, len(new_ids) + 1)
@@ -126,36 +124,36 @@ class Reference:
         positions = torch.cat([self.positions, after], dim=-1)
         length = hidden.shape[1]
         before, self.decoder.config._attn_implementation = self.decoder.config._attn_implementation, "eager"
-        seen: dict[str, Tensor] = {}
+        weights: dict[str, Tensor] = {}
         try:
             for index, layer in enumerate(self.decoder.layers):
-                allowed = self._may_see(length, index)
+                allowed = self._allowed(length, index)
                 for column in self._hidden_columns(index):
                     allowed[:, column] = False
                     allowed[column, column] = True
                 mask = torch.zeros(length, length).masked_fill(~allowed, torch.finfo(torch.float32).min)
 
-                def keep(module: Any, args: Any, output: Any) -> None:
-                    seen["attention"] = output[1]
+                def record(module: Any, args: Any, output: Any) -> None:
+                    weights["attention"] = output[1]
 
-                handle = layer.self_attn.register_forward_hook(keep)
+                handle = layer.self_attn.register_forward_hook(record)
                 rope = self._rope(hidden, positions, index)
                 hidden = layer(hidden, attention_mask=mask[None, None], position_embeddings=rope)
                 handle.remove()
-                for number, token in enumerate(self.image if index < len(self.seen["features"]) else ()):
-                    hidden[0, token] += self.seen["features"][index][number]
+                for number, token in enumerate(self.image if index < len(self.features) else ()):
+                    hidden[0, token] += self.features[index][number]
                 if not new_ids:
-                    self._rank(index, seen["attention"][0].mean(0))
+                    self._rank(index, weights["attention"][0].mean(0))
         finally:
             self.decoder.config._attn_implementation = before
         logits: Tensor = self.model.lm_head(self.decoder.norm(hidden))[0]
         return logits
 
     def generate(self, steps: int) -> tuple[list[int], list[Tensor]]:
-        """Greedy, without a cache: the new tokens, and the logits that chose each."""
+        """Return greedy new tokens and the logits of each, computed without a cache."""
         ids: list[int] = []
-        chosen: list[Tensor] = []
+        logits: list[Tensor] = []
         for _ in range(steps):
-            chosen.append(self.logits(ids)[-1])
-            ids.append(int(chosen[-1].argmax()))
-        return ids, chosen
+            logits.append(self.logits(ids)[-1])
+            ids.append(int(logits[-1].argmax()))
+        return ids, logits

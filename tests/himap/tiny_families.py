@@ -10,13 +10,13 @@ import transformers as tf
 
 from tests.himap.tiny_models import IMAGE_ID, LAYERS, PAD_ID, VOCABULARY, Prompt, Subject, qwen_prompt, sharpened, words
 
-SIZES = ((1, 4, 6), (2, 2, 9), (3, 7, 3))  # seed, text before and after
+SIZES = ((1, 4, 6), (2, 2, 9), (3, 7, 3))  # seed, number of text tokens before and after the image
 GRIDS = ((4, 6), (3, 3), (5, 4))
 WINDOW = 16
 
 
-def decoder(model_type: str = "llama", **more: Any) -> dict[str, Any]:
-    """The facts of a small text decoder."""
+def decoder(model_type: str = "llama", **options: Any) -> dict[str, Any]:
+    """Return the configuration of a small text decoder."""
     return {
         "model_type": model_type,
         "vocab_size": VOCABULARY,
@@ -31,11 +31,11 @@ def decoder(model_type: str = "llama", **more: Any) -> dict[str, Any]:
         "pad_token_id": PAD_ID,
         "bos_token_id": 1,
         "eos_token_id": 2,
-        **more,
+        **options,
     }
 
 
-def _vision(kind: str, **more: Any) -> dict[str, Any]:
+def _vision(kind: str, **options: Any) -> dict[str, Any]:
     return {
         "model_type": kind,
         "hidden_size": 32,
@@ -45,13 +45,13 @@ def _vision(kind: str, **more: Any) -> dict[str, Any]:
         "image_size": 16,
         "patch_size": 4,
         "initializer_range": 0.3,
-        **more,
+        **options,
     }
 
 
-def _qwen_vision(**more: Any) -> dict[str, Any]:
+def _qwen_vision(**options: Any) -> dict[str, Any]:
     size = {"depth": 2, "num_heads": 2, "patch_size": 4, "spatial_merge_size": 2, "temporal_patch_size": 1}
-    return {**size, "initializer_range": 0.3, **more}
+    return {**size, "initializer_range": 0.3, **options}
 
 
 _ROPE = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2]}
@@ -65,7 +65,7 @@ def _built(model: type, config: Any, attention: str) -> Any:
 
 
 def llava_with(text: dict[str, Any], attention: str = "sdpa") -> Any:
-    """LLaVA-1.5 with another decoder."""
+    """Return LLaVA-1.5 with another decoder."""
     vision = _vision("clip_vision_model", projection_dim=32)
     config = tf.LlavaConfig(vision_config=vision, text_config=text, image_token_index=IMAGE_ID)
     return _built(tf.LlavaForConditionalGeneration, config, attention)
@@ -104,7 +104,7 @@ def qwen2_vl(attention: str = "sdpa") -> Any:
 
 
 def qwen3_vl(attention: str = "sdpa") -> Any:
-    """Three DeepStack features, so that they reach across cuts at layers 1 and 2."""
+    """Return a Qwen3-VL with three DeepStack features, which layers after a cut at 1 or 2 receive too."""
     vision = _qwen_vision(
         depth=4,
         hidden_size=32,
@@ -143,7 +143,7 @@ def smolvlm(attention: str = "sdpa") -> Any:
 
 
 def gemma3(attention: str = "sdpa") -> Any:
-    """Windowed and full layers alternate; the window is shorter than the prompts."""
+    """Return a Gemma 3 with windowed and full layers, whose window is shorter than the prompts."""
     kinds = ["sliding_attention", "full_attention", "sliding_attention", "sliding_attention"]
     text = decoder(
         "gemma3_text",
@@ -172,7 +172,7 @@ def paligemma(attention: str = "sdpa") -> Any:
 
 
 def image_prompt(seed: int, before: int, after: int, tokens: int, pixels: tuple[int, ...]) -> Prompt:
-    """One row: text, one image of so many tokens, text."""
+    """Return one row of text, one image of a number of tokens, and text."""
     generator = torch.Generator().manual_seed(seed)
     ids = words(generator, before) + [IMAGE_ID] * tokens + words(generator, after)
     return {
@@ -183,7 +183,7 @@ def image_prompt(seed: int, before: int, after: int, tokens: int, pixels: tuple[
 
 
 def _anyres(model: Any) -> list[Prompt]:
-    """Images of three shapes; how many tokens each has is asked of the model."""
+    """Return prompts with images of three shapes, whose token counts the model gives."""
     prompts = []
     for (seed, before, after), size in zip(SIZES, ((20, 30), (16, 16), (31, 17)), strict=True):
         pixels = torch.randn(1, 5, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
@@ -201,10 +201,10 @@ def _grids(model: Any) -> list[Prompt]:
 
 def _fixed(pixels: tuple[int, ...], token_types: Callable[[Prompt], torch.Tensor] | None = None) -> Any:
     def prompts(model: Any) -> list[Prompt]:
-        made = [image_prompt(*size, 16, pixels) for size in SIZES]
+        rows = [image_prompt(*size, 16, pixels) for size in SIZES]
         if token_types is not None:
-            made = [{**prompt, "token_type_ids": token_types(prompt)} for prompt in made]
-        return made
+            rows = [{**prompt, "token_type_ids": token_types(prompt)} for prompt in rows]
+        return rows
 
     return prompts
 
@@ -223,7 +223,7 @@ FAMILIES: dict[str, tuple[Callable[..., Any], Callable[[Any], list[Prompt]]]] = 
 
 
 def subject(name: str) -> Subject:
-    """A family's model with three prompts of different lengths."""
+    """Return a family's model with three prompts of different lengths."""
     build, prompts = FAMILIES[name]
     model = build()
     return Subject(model, prompts(model), build)

@@ -26,7 +26,7 @@ Prompt = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Subject:
-    """A model and three prompts of different lengths; Qwen's also differ in image tokens."""
+    """A model, three prompts of different lengths, and the function that builds the model."""
 
     model: Any
     prompts: list[Prompt]
@@ -42,7 +42,7 @@ class Subject:
 
 
 def sharpened(model: Any) -> Any:
-    """Random weights attend almost evenly; larger ones make rankings that a small error cannot reorder."""
+    """Return a model with larger attention weights, so that a small error cannot reorder a ranking."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "q_proj.weight" in name or "k_proj.weight" in name:
@@ -127,7 +127,7 @@ def words(generator: torch.Generator, length: int) -> list[int]:
 
 
 def llava_prompt(seed: int, before: int = 4, after: int = 6) -> dict[str, Tensor]:
-    """One row: `before` text tokens, an image, `after` text tokens."""
+    """Return one row of `before` text tokens, an image, and `after` text tokens."""
     generator = torch.Generator().manual_seed(seed)
     ids = words(generator, before) + [IMAGE_ID] * LLAVA_IMAGE_TOKENS + words(generator, after)
     return {
@@ -138,7 +138,7 @@ def llava_prompt(seed: int, before: int = 4, after: int = 6) -> dict[str, Tensor
 
 
 def qwen_prompt(seed: int, before: int = 4, after: int = 6, grid: tuple[int, int] = (4, 6)) -> dict[str, Tensor]:
-    """One row; `grid` is the image's height and width in image tokens."""
+    """Return one row; `grid` is the height and width of the image in tokens."""
     generator = torch.Generator().manual_seed(seed)
     height, width = grid
     ids = [*words(generator, before), 92, *[IMAGE_ID] * (height * width), 93, *words(generator, after)]
@@ -152,7 +152,7 @@ def qwen_prompt(seed: int, before: int = 4, after: int = 6, grid: tuple[int, int
 
 
 def padded_batch(prompts: list[dict[str, Tensor]], side: str = "left") -> dict[str, Tensor]:
-    """Rows of different lengths as one batch."""
+    """Return rows of different lengths as one batch."""
     width = max(prompt["input_ids"].shape[1] for prompt in prompts)
     batch: dict[str, list[Tensor]] = {}
     for prompt in prompts:

@@ -43,10 +43,9 @@ def made_up(config: PruningConfig) -> dict[str, Any]:
 
 def trial(number: int, config: PruningConfig, origin: Any = "sampler", **fields: Any) -> Trial:
     """A trial of `config`: complete as `made_up`, but for `fields`; failed when a reason is given."""
-    settings = config.as_dict()
-    if "reason" in fields and fields.get("state") != "stopped":
-        return Trial(number, "failed", origin, **settings, reason=fields["reason"])
-    known = {"number": number, "state": "complete", "origin": origin, **settings, **made_up(config)}
+    if "reason" in fields and fields.get("state") != "pruned":
+        return Trial(number, "failed", origin, config, reason=fields["reason"])
+    known = {"number": number, "state": "complete", "origin": origin, "config": config, **made_up(config)}
     return Trial(**{**known, **fields})
 
 

@@ -108,7 +108,9 @@ def test_the_json_and_the_preset_say_what_the_rows_say(first_run: tuple[Path, st
     assert (pair["model"], pair["benchmark"], pair["trials"], pair["failed"]) == ("tiny", "pope", 6, 0)
     assert [m["flops"] for m in pair["front"]] == [t.flops for t in front(trials)]
     config = himap.load_preset(first_run[0] / "presets" / "tiny-pope.yaml")
-    assert (config.k1, config.r1, config.k2, config.r2) in {(t.k1, t.r1, t.k2, t.r2) for t in front(trials)}
+    assert (config.k1, config.r1, config.k2, config.r2) in {
+        (t.config.k1, t.config.r1, t.config.k2, t.config.r2) for t in front(trials)
+    }
 
 
 def test_the_same_command_again_does_nothing(tiny: Path, folder: Path) -> None:
@@ -159,7 +161,9 @@ def test_interrupted_and_killed_it_goes_on_to_exactly_the_budget(tiny: Path, fol
     trials = stored(folder)
     assert [t.number for t in trials] == list(range(24))
     assert {t.number: t for t in timeless(killed)}.items() <= {t.number: t for t in timeless(trials)}.items()
-    configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
+    configs = [
+        (t.config.k1, t.config.r1, t.config.k2, t.config.r2, t.config.phi_shallow, t.config.phi_deep) for t in trials
+    ]
     assert len(set(configs)) == 24
 
 

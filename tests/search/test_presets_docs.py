@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 import himap
+from himap import PruningConfig
 from search import export, verify
 from storage import StudyKey, Trial
 from storage.presets import write_preset
@@ -22,9 +23,11 @@ def test_the_file_shown_is_a_preset(tmp_path: Path) -> None:
     (tmp_path / "shown.yaml").write_text(shown)
     preset = himap.read_preset(tmp_path / "shown.yaml")
     assert preset.config == himap.PruningConfig.paper()
-    assert preset.promise.confirmed
+    assert preset.certificate.confirmed
     key = StudyKey("m", "d", "pope", "validation", 20, 0, "s")
-    path = write_preset(tmp_path / "a.yaml", key, Trial(0, "complete", "dense", 1, 0, 2, 0, n=20, accuracy=1))
+    path = write_preset(
+        tmp_path / "a.yaml", key, Trial(0, "complete", "dense", PruningConfig(1, 0, 2, 0), n=20, accuracy=1)
+    )
     written = yaml.safe_load(path.read_text())
     for section, values in yaml.safe_load(shown).items():
         if section == "measured":
@@ -37,7 +40,7 @@ def test_the_example_runs(tiny: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (96, 96), "red").save("photo.jpg")
     key = StudyKey("llava-7b", "d", "pope", "validation", 20, 0, "s")
-    trial = Trial(1, "complete", "sampler", 2, 50, 8, 75, n=20, accuracy=0.5)
+    trial = Trial(1, "complete", "sampler", PruningConfig(2, 50, 8, 75), n=20, accuracy=0.5)
     write_preset("presets/llava-7b-pope.yaml", key, trial)
     example = TEXT.split("```python\n")[1].split("```")[0]
     ran: dict[str, object] = {}

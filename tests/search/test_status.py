@@ -19,7 +19,7 @@ from storage.records import utc_now
 from tests.search.reporting.test_report import DENSE, FAILED, at
 from tests.search.search_helpers import KEY, ROOT
 
-STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
+STOPPED = at(3, 0.2, 0.1, state="pruned", reason="less accurate than trial 1")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def url(tmp_path: Path) -> str:
 def test_every_study_is_counted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--storage", url, "--json"]) == 0
     pope, empty = json.loads(capsys.readouterr().out)["studies"]
-    states = ("trials", "complete", "stopped", "failed")
+    states = ("trials", "complete", "pruned", "failed")
     assert [pope[name] for name in states] == [5, 3, 1, 1]
     assert pope["front"] == 3
     assert pope["hypervolume"] == pytest.approx(0.525)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from himap import PruningConfig
 from storage.records import StudyKey, Trial
 from storage.store import Store, open_store
 
@@ -63,13 +64,7 @@ def make_trial() -> Callable[..., Trial]:
             "number": number,
             "state": "complete",
             "origin": "sampler",
-            "k1": 2,
-            "r1": 50.0,
-            "k2": 8,
-            "r2": 75.0,
-            "phi_shallow": "last_token",
-            "phi_deep": "instruction",
-            "seed": 2**40 + number,
+            "config": PruningConfig(2, 50.0, 8, 75.0, "last_token", "instruction", 2**40 + int(number)),
             "image_tokens": 144.5,
             "tokens_after_k1": 72.25,
             "tokens_after_k2": 18.0,

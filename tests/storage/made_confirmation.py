@@ -5,14 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from himap import PruningConfig
+
 FULL: dict[str, Any] = {
-    "k1": 2,
-    "r1": 50.5,
-    "k2": 8,
-    "r2": 75.0,
-    "phi_shallow": "last_token",
-    "phi_deep": "instruction",
-    "seed": 2**40,
+    "config": PruningConfig(2, 50.5, 8, 75.0, "last_token", "instruction", 2**40),
     "n_questions": 500,
     "n": 499,
     "accuracy": 0.861,
@@ -24,8 +20,6 @@ FULL: dict[str, Any] = {
     "difference_high": 0.002,
     "trial": 17,
     "split": "test",
-    "family": "LlavaForConditionalGeneration",
-    "layers": 12,
     "image_tokens": 144.5,
     "tokens_after_k1": 72.25,
     "tokens_after_k2": 18.0,

@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from himap import PruningConfig
 from storage import Confirmation, RecordError, StorageError, Store, StudyKey
 from tests.storage.made_confirmation import FULL
 
 BARE = (
-    "k1",
-    "r1",
-    "k2",
-    "r2",
-    "phi_shallow",
-    "phi_deep",
-    "seed",
+    "config",
     "n_questions",
     "n",
     "accuracy",
@@ -41,7 +36,7 @@ def test_every_field_comes_back_as_it_was_put_in(store: Store, key: StudyKey) ->
     store.confirm(study, full)
     assert store.version_stamp(study) != before
     assert store.confirmations(study) == [full]
-    assert full.configuration == (2, 50.5, 8, 75.0, "last_token", "instruction", 2**40)
+    assert full.config.canonical() == PruningConfig(2, 50.5, 8, 75, "last_token", "instruction")
 
 
 def test_what_was_not_measured_is_nan_again(store: Store, key: StudyKey) -> None:
@@ -54,7 +49,10 @@ def test_what_was_not_measured_is_nan_again(store: Store, key: StudyKey) -> None
 
 def test_a_second_one_of_the_same_takes_its_place(store: Store, key: StudyKey) -> None:
     study, full = store.study(key), Confirmation(**FULL)
-    cheaper, fewer = replace(full, r1=90.0, flops=1e9), replace(full, n_questions=100, flops=8e9)
+    cheaper, fewer = (
+        replace(full, config=replace(full.config, r1=90.0), flops=1e9),
+        replace(full, n_questions=100, flops=8e9),
+    )
     elsewhere = replace(full, split="validation")
     for each in (full, cheaper, fewer, elsewhere, replace(full, device="another")):
         store.confirm(study, each)
@@ -65,8 +63,8 @@ def test_a_second_one_of_the_same_takes_its_place(store: Store, key: StudyKey) -
 
 def test_numbers_of_numpy_are_stored_as_plain_ones(store: Store, key: StudyKey) -> None:
     study = store.study(key)
-    store.confirm(study, Confirmation(**{**FULL, "k1": np.int64(3), "accuracy": np.float64(0.861)}))
-    assert store.confirmations(study)[0].k1 == 3
+    store.confirm(study, Confirmation(**{**FULL, "n": np.int64(499), "accuracy": np.float64(0.861)}))
+    assert store.confirmations(study) == [Confirmation(**FULL)]
 
 
 @pytest.mark.parametrize(
@@ -94,10 +92,10 @@ def test_errors_are_one_line(store: Store, key: StudyKey) -> None:
 @pytest.mark.parametrize(
     ("low", "loss", "verdict"),
     [
-        (-0.009, 0.01, "confirmed within 1 point"),
-        (-0.009, 0.02, "confirmed within 2 points"),
-        (-0.0049, 0.005, "confirmed within 0.5 points"),
-        (-0.01, 0.01, "not confirmed: -0.4 points against dense, 95 % interval -1.0 to +0.2, n = 499"),
+        (-0.009, 0.01, "certified within 1 point"),
+        (-0.009, 0.02, "certified within 2 points"),
+        (-0.0049, 0.005, "certified within 0.5 points"),
+        (-0.01, 0.01, "not certified: -0.4 points against dense, 95 % interval -1.0 to +0.2, n = 499"),
     ],
 )
 def test_the_verdict_asks_for_the_whole_interval(low: float, loss: float, verdict: str) -> None:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from himap import PruningConfig
+from storage import Trial
 from storage.pareto import best_at_half, hypervolume
-from tests.search.reporting.test_report import DENSE, FAILED, at
+
+
+def at(number: int, ratio: float, accuracy: float) -> Trial:
+    config = PruningConfig(2, 30 + number, 8, 75)
+    return Trial(number, "complete", "sampler", config, accuracy=accuracy, flops=1e9 * ratio, flops_ratio=ratio)
+
+
+FAILED = Trial(9, "failed", "sampler", PruningConfig.paper(), reason="out of memory")
+DENSE = at(0, 1.0, 0.81)
 
 
 def test_the_hypervolume_by_hand() -> None:

@@ -8,7 +8,7 @@ from himap import PruningConfig
 from search.certifying.joint import Candidate, best, candidates
 from search.errors import UsageError
 from storage import Trial
-from storage.pareto import front, knee, pick
+from storage.pareto import front, knee, operating_points
 from tests.search.search_helpers import trial
 
 
@@ -23,7 +23,7 @@ FRONT = [at(1, 0.1, 0.60), at(2, 0.2, 0.882), at(3, 0.4, 0.893), at(4, 0.5, 0.89
 
 
 def places(trials: list[Trial]) -> dict[str, int]:
-    return {place.slug: found.number for place, found in pick(front(trials), DENSE)}
+    return {place.slug: found.number for place, found in operating_points(front(trials), DENSE)}
 
 
 def test_each_place_has_its_member() -> None:

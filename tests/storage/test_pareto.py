@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from himap import PruningConfig
 from storage.pareto import front
 from storage.records import Trial
 
@@ -30,7 +31,7 @@ def test_of_equal_points_the_first_measured_stays(make_trial: MakeTrial) -> None
 
 def test_failed_and_unmeasured_trials_take_no_part(make_trial: MakeTrial) -> None:
     trials = points(make_trial, (math.nan, 0.9), (math.inf, 1.0), (1, 0.5))
-    trials.append(Trial(9, "failed", "sampler", 1, 0, 2, 0, flops=0.0, accuracy=1.0, reason="killed"))
+    trials.append(Trial(9, "failed", "sampler", PruningConfig(1, 0, 2, 0), flops=0.0, accuracy=1.0, reason="killed"))
     assert [trial.number for trial in front(trials)] == [2]
     assert front([]) == []
     assert front(trials[3:]) == []

@@ -7,25 +7,38 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 
-from storage import presets
+from himap import PruningConfig
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
-from storage.presets import Promise, preset_document, preset_filename, preset_yaml, write_preset
+from storage.pareto import KNEE, OperatingPoint
+from storage.presets import HeldOut, preset_filename, preset_of
 from storage.records import QuestionSource, StudyKey, Trial
 from tests.storage.made_confirmation import FULL
 
 MakeTrial = Callable[..., Trial]
+TWO_POINTS = replace(KNEE, margin=0.02)
+JOINT = OperatingPoint("joint", "joint")
+
+
+def preset_text(key: StudyKey, trial: Trial, *args: Any, **more: Any) -> str:
+    return preset_of(key, trial, *args, **more).yaml()
+
+
+def document_of(key: StudyKey, trial: Trial, *args: Any, **more: Any) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(preset_text(key, trial, *args, **more))
+    return document
 
 
 def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
-    document = preset_document(key, make_trial(17))
+    document = document_of(key, make_trial(17))
     assert document == {
-        "schema": 2,
+        "schema": 1,
         "kind": "himap-preset",
         "configuration": {
             "k1": 2,
@@ -37,12 +50,12 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
             "seed": 2**40 + 17,
         },
         "model": {"name": "qwenvl-mini", "family": None, "layers": None, "weights_digest": "0123456789abcdef"},
-        "promise": {
-            "place": "member of the front",
-            "within_points": 1.0,
-            "confirmed": False,
-            "verdict": "not confirmed: validation estimate, not confirmed on held-out data; "
-            "python -m search.export --model qwenvl-mini --benchmark pope confirms it",
+        "certificate": {
+            "operating_point": "member of the front",
+            "margin_points": 1.0,
+            "certified": False,
+            "verdict": "not certified: an estimate on validation questions, not certified on held-out ones; "
+            "python -m search.export --model qwenvl-mini --benchmark pope certifies it",
         },
         "measured": [
             {
@@ -82,26 +95,33 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
 def test_questions_that_are_not_embedded_are_named_with_the_command_that_confirms(
     key: StudyKey, make_trial: MakeTrial
 ) -> None:
-    own = replace(key, benchmark="mine-anls@12345678")
-    sources = {own.benchmark: QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls")}
-    document = preset_document(own, make_trial(17), sources=sources)
+    own = replace(key, benchmark="mine-anls", source="12345678")
+    sources = {own.questions: QuestionSource("mine.jsonl", data="mine.jsonl", metric="anls")}
+    document = document_of(own, make_trial(17), sources=sources)
     assert document["measured"][0]["questions"] == "--data mine.jsonl --metric anls"
-    command = "python -m search.export --model qwenvl-mini --data mine.jsonl --metric anls confirms it"
-    assert document["promise"]["verdict"].endswith(command)
-    promise = Promise("knee of the front", 0.02, {own.benchmark: Confirmation(**FULL)})
-    document = preset_document(own, make_trial(17), promise, sources)
+    assert (document["measured"][0]["benchmark"], document["measured"][0]["source"]) == ("mine-anls", "12345678")
+    command = "python -m search.export --model qwenvl-mini --data mine.jsonl --metric anls certifies it"
+    assert document["certificate"]["verdict"].endswith(command)
+    held_out = HeldOut(TWO_POINTS, {own.questions: Confirmation(**FULL)})
+    document = document_of(own, make_trial(17), held_out, sources)
     assert document["measured"][0]["questions"] == "--data mine.jsonl --metric anls"
 
 
 def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTrial) -> None:
-    held_out = Confirmation(**{**FULL, "commit": "fff", "device": "a gpu"})
-    promise = Promise("knee of the front", 0.02, {"pope": held_out})
-    document = preset_document(key, make_trial(17, accuracy_high=1.0, accuracy=0.99), promise)
-    assert document["promise"] == {
-        "place": "knee of the front",
-        "within_points": 2.0,
-        "confirmed": True,
-        "verdict": "confirmed within 2 points",
+    confirmation = Confirmation(**{**FULL, "commit": "fff", "device": "a gpu"})
+    held_out = HeldOut(TWO_POINTS, {"pope": confirmation})
+    document = document_of(
+        key,
+        make_trial(17, accuracy_high=1.0, accuracy=0.99),
+        held_out,
+        family="LlavaForConditionalGeneration",
+        layers=12,
+    )
+    assert document["certificate"] == {
+        "operating_point": "knee of the front",
+        "margin_points": 2.0,
+        "certified": True,
+        "verdict": "certified within 2 points",
     }
     (measured,) = document["measured"]
     assert measured == {"benchmark": "pope", **{name: FULL[name] for name in measured if name != "benchmark"}}
@@ -114,67 +134,65 @@ def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTr
 def test_a_promise_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
     good = Confirmation(**FULL)
     bad = Confirmation(**{**FULL, "difference": -0.03, "difference_low": -0.05, "difference_high": -0.01})
-    assert Promise("joint", 0.01, {"pope": good}).verdict == "confirmed within 1 point"
-    both = Promise("joint", 0.01, {"pope": good, "mme": good})
-    assert (both.confirmed, both.verdict) == (True, "confirmed within 1 point on each of 2 benchmarks")
-    broken = Promise("joint", 0.01, {"pope": good, "mme": bad})
-    assert not broken.confirmed
-    assert broken.verdict == ("not confirmed: on mme -3.0 points against dense, 95 % interval -5.0 to -1.0, n = 499")
+    assert HeldOut(JOINT, {"pope": good}).verdict == "certified within 1 point"
+    both = HeldOut(JOINT, {"pope": good, "mme": good})
+    assert (both.certified, both.verdict) == (True, "certified within 1 point on each of 2 benchmarks")
+    broken = HeldOut(JOINT, {"pope": good, "mme": bad})
+    assert not broken.certified
+    assert broken.verdict == ("not certified: on mme -3.0 points against dense, 95 % interval -5.0 to -1.0, n = 499")
 
 
 def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTrial) -> None:
     odd = "cpu: #1 \n !!python/object/apply:os.system ['x'] 'quoted' ✂"
     trial = make_trial(17, device=odd, flops=7.6e12, latency_ms=1e-7, versions={"torch": "2.10"})
-    text = preset_yaml(replace(key, model="Qwen/Qwen2.5-VL: 7B", seed=7), trial)
+    text = preset_text(replace(key, seed=7, model="Qwen/Qwen2.5-VL: 7B"), trial)
     document = yaml.safe_load(text)
-    assert document == preset_document(replace(key, model="Qwen/Qwen2.5-VL: 7B", seed=7), trial)
+    assert document == document_of(replace(key, seed=7, model="Qwen/Qwen2.5-VL: 7B"), trial)
     assert document["provenance"]["device"] == odd
     assert document["provenance"]["versions"] == {"torch": "2.10"}
     assert text.startswith("# ")
-    assert list(document) == ["schema", "kind", "configuration", "model", "promise", "measured", "provenance"]
+    assert list(document) == ["schema", "kind", "configuration", "model", "certificate", "measured", "provenance"]
 
 
 def test_numbers_of_numpy_are_plain_and_what_was_not_measured_is_null(key: StudyKey, make_trial: MakeTrial) -> None:
-    trial = make_trial(1, k1=np.int64(3), r1=np.float32(25), latency_ms=math.nan)
-    document = yaml.safe_load(preset_yaml(key, trial))
-    assert document["configuration"]["k1"] == 3
-    assert type(document["configuration"]["k1"]) is int
-    assert document["configuration"]["r1"] == 25.0
+    trial = make_trial(1, flops=np.float32(25), n=np.int64(500), latency_ms=math.nan)
+    document = yaml.safe_load(preset_text(key, trial))
+    assert document["measured"][0]["n"] == 500
+    assert document["measured"][0]["flops"] == 25.0
     assert document["measured"][0]["latency_ms"] is None
 
 
-def test_a_failed_trial_is_no_preset(key: StudyKey, tmp_path: Path) -> None:
-    failed = Trial(4, "failed", "sampler", 2, 50, 8, 75, reason="out of memory")
-    with pytest.raises(RecordError, match=r"trial 4 .* failed \(out of memory\); choose a completed trial"):
-        write_preset(tmp_path / "x.yaml", key, failed)
-    assert list(tmp_path.iterdir()) == []
+def test_a_failed_trial_is_no_preset(key: StudyKey) -> None:
+    failed = Trial(4, "failed", "sampler", PruningConfig(2, 50, 8, 75), reason="out of memory")
+    with pytest.raises(RecordError, match=r"trial 4 .* is failed \(out of memory\); choose a completed trial"):
+        preset_of(key, failed)
 
 
-def test_file_names_cannot_leave_their_folder(key: StudyKey, make_trial: MakeTrial) -> None:
-    assert preset_filename(key) == "qwenvl-mini-pope.yaml"
-    assert preset_filename(key, make_trial(17)) == "qwenvl-mini-pope-trial-17.yaml"
-    assert preset_filename(key, place="within-0.5") == "qwenvl-mini-pope-within-0.5.yaml"
-    assert preset_filename(replace(key, model="../../etc/passwd", benchmark="a b\n")) == "etc-passwd-a-b.yaml"
-    assert preset_filename(replace(key, model="..", benchmark="//")) == "preset.yaml"
+def test_file_names_cannot_leave_their_folder() -> None:
+    assert preset_filename("qwenvl-mini", "pope") == "qwenvl-mini-pope.yaml"
+    assert preset_filename("qwenvl-mini", "pope", "within-0.5") == "qwenvl-mini-pope-within-0.5.yaml"
+    assert preset_filename("qwenvl-mini", "mine-anls@1234") == "qwenvl-mini-mine-anls-1234.yaml"
+    assert preset_filename("../../etc/passwd", "a b\n") == "etc-passwd-a-b.yaml"
+    assert preset_filename("..", "//") == "preset.yaml"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(
     key: StudyKey, make_trial: MakeTrial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = write_preset(tmp_path / "presets" / "a.yaml", key, make_trial(1))
+    path = preset_of(key, make_trial(1)).write(tmp_path / "presets" / "a.yaml")
     first = path.read_text(encoding="utf-8")
-    assert first == preset_yaml(key, make_trial(1))
+    assert first == preset_text(key, make_trial(1))
     assert path.stat().st_mode & 0o777 == 0o644
 
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(presets.os, "fsync", full)
-        write_preset(path, key, make_trial(2))
+        patch.setattr("himap.files.os.fsync", full)
+        preset_of(key, make_trial(2)).write(path)
     assert path.read_text(encoding="utf-8") == first
     with path.open(encoding="utf-8") as reader:  # whoever has the old file open still reads all of it
-        write_preset(path, key, make_trial(3))
+        preset_of(key, make_trial(3)).write(path)
         assert reader.read() == first
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["provenance"]["trial"] == 3
     assert os.listdir(path.parent) == ["a.yaml"]

@@ -11,6 +11,7 @@ from datetime import timedelta, timezone
 import numpy as np
 import pytest
 
+from himap import PruningConfig
 from storage import (
     DuplicateTrialError,
     Latency,
@@ -32,7 +33,7 @@ def test_a_trial_comes_back_exactly_as_it_went_in(store: Store, key: StudyKey, m
     assert all(
         getattr(trial, field.name) not in (None, "")
         for field in fields(Trial)
-        if field.name not in ("reason", "source")
+        if field.name not in ("reason", "parent", "reused")
     )
     study = store.study(key)
     store.add(study, trial)
@@ -43,7 +44,7 @@ def test_a_trial_comes_back_exactly_as_it_went_in(store: Store, key: StudyKey, m
 def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(store: Store, key: StudyKey) -> None:
     study = store.study(key)
     reason = "out of memory\nat layer 3 <b>\x00\ud800</b> ✂"
-    store.add(study, Trial(0, "failed", "sampler", 2, 50, 8, 75, reason=reason))
+    store.add(study, Trial(0, "failed", "sampler", PruningConfig(2, 50, 8, 75), reason=reason))
     (trial,) = store.trials(study)
     assert trial.state == "failed"
     assert trial.reason == "out of memory\nat layer 3 <b>\ufffd?</b> ✂"
@@ -70,21 +71,21 @@ def test_numbers_of_numpy_and_odd_floats_are_stored_as_numbers(
 ) -> None:
     trial = make_trial(
         np.int64(4),
-        k1=np.int32(3),
+        n=np.int32(3),
         accuracy=np.float32(0.5),
         latency_high_ms=math.inf,
         metrics={"f1": np.float64(0.25), "cider": math.nan},
         scores=tuple(np.array([0.5, 1.0])),
     )
-    study = store.study(replace(key, n_questions=np.int64(7), seed=np.int64(9)))
+    study = store.study(replace(key, seed=np.int64(9), n_questions=np.int64(7)))
     store.add(study, trial)
     (back,) = store.trials(study)
-    assert (back.number, back.k1, back.accuracy, back.latency_high_ms) == (4, 3, 0.5, math.inf)
-    assert type(back.k1) is int
+    assert (back.number, back.n, back.accuracy, back.latency_high_ms) == (4, 3, 0.5, math.inf)
+    assert type(back.n) is int
     assert back.metrics["f1"] == 0.25
     assert math.isnan(back.metrics["cider"])
     assert back.scores == (0.5, 1.0)
-    assert store.study(replace(key, n_questions=7, seed=9)) == study
+    assert store.study(replace(key, seed=9, n_questions=7)) == study
 
 
 def test_times_of_other_zones_come_back_in_utc(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
@@ -98,9 +99,12 @@ def test_times_of_other_zones_come_back_in_utc(store: Store, key: StudyKey, make
 
 
 def test_a_study_is_made_once_and_every_part_of_its_key_counts(store: Store, key: StudyKey) -> None:
-    others = [replace(key, **{field.name: getattr(key, field.name) * 2 or 1}) for field in fields(StudyKey)]
+    others = [
+        replace(key, **{field.name: getattr(key, field.name) * 2 or ("x" if field.name == "source" else 1)})
+        for field in fields(StudyKey)
+    ]
     ids = [store.study(one) for one in [key, *others]]
-    assert len(set(ids)) == len(ids) == 8
+    assert len(set(ids)) == len(ids) == 9
     assert [store.study(one) for one in [key, *others]] == ids
     assert {summary.key for summary in store.studies()} == {key, *others}
 
@@ -123,7 +127,7 @@ def test_an_unknown_study_is_refused_and_nothing_is_written(store: Store, make_t
     assert store.studies() == []
 
 
-@pytest.mark.parametrize("change", [{"k1": 2.5}, {"device": 3}, {"metrics": {"f1": "high"}}])
+@pytest.mark.parametrize("change", [{"n": 2.5}, {"device": 3}, {"metrics": {"f1": "high"}}])
 def test_values_of_the_wrong_type_are_refused(
     store: Store, key: StudyKey, make_trial: MakeTrial, change: dict[str, object]
 ) -> None:
@@ -138,11 +142,11 @@ def test_studies_counts_and_times(store: Store, key: StudyKey, make_trial: MakeT
     study = store.study(key)
     for number in range(3):
         store.add(study, make_trial(number))
-    store.add(study, Trial(3, "failed", "random", 2, 50, 8, 75, reason="hung"))
-    store.add(study, make_trial(4, state="stopped", reason="worse than trial 1", source="trial 9"))
+    store.add(study, Trial(3, "failed", "random", PruningConfig(2, 50, 8, 75), reason="hung"))
+    store.add(study, make_trial(4, state="pruned", reason="worse than trial 1", parent="trial 9"))
     first, second = store.studies()
     assert (first.id, first.trials, first.failed, first.complete) == (empty, 0, 0, 0)
-    assert (second.id, second.trials, second.failed, second.stopped) == (study, 5, 1, 1)
+    assert (second.id, second.trials, second.failed, second.pruned) == (study, 5, 1, 1)
     assert second.complete == 3
     assert second.key == key
     assert first.created_at == first.updated_at
@@ -196,16 +200,16 @@ def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFacto
     from sqlalchemy import insert
 
     from storage.sql.connection import transaction
-    from storage.sql.rows import trial_values
-    from storage.sql.schema import TrialRow
+    from storage.sql.rows import row_values
+    from storage.sql.schema import TRIALS
 
     folder = tmp_path_factory.mktemp("large")
     with open_store(f"sqlite:///{folder / 'himap.db'}") as store:
         study = store.study(key)
-        values = trial_values(Trial(0, "complete", "sampler", 2, 50, 8, 75, accuracy=0.5))
+        values = row_values(Trial(0, "complete", "sampler", PruningConfig(2, 50, 8, 75), accuracy=0.5), "trial")
         rows = [{**values, "study_id": study, "number": number} for number in range(10_000)]
         with transaction(store._engine, write=True) as connection:  # one by one would test the disk
-            connection.execute(insert(TrialRow), rows)
+            connection.execute(insert(TRIALS), rows)
         started = time.process_time()
         trials = store.trials(study, scores=False)
         seconds = time.process_time() - started
@@ -243,11 +247,13 @@ def test_many_trials_are_stored_at_once_or_not_at_all(store: Store, key: StudyKe
 def test_where_questions_come_from_is_kept_with_the_study(store: Store, key: StudyKey) -> None:
     study = store.study(key)
     assert store.questions(study) is None
-    first = QuestionSource("a.jsonl", "--data a.jsonl --metric anls", ((2, "lacks 'id'"), (9, "not\x00 JSON")))
+    first = QuestionSource(
+        "a.jsonl", data="a.jsonl", metric="anls", skip_bad=True, skipped=((2, "lacks 'id'"), (9, "not\x00 JSON"))
+    )
     store.set_questions(study, first)
     kept = store.questions(study)
     assert kept == replace(first, skipped=((2, "lacks 'id'"), (9, "not\ufffd JSON")))
-    moved = QuestionSource("b.jsonl", "--data b.jsonl --metric anls")
+    moved = QuestionSource("b.jsonl", data="b.jsonl", metric="anls")
     store.set_questions(study, moved)
     stamp = store.version_stamp(study)
     store.set_questions(study, moved)

@@ -19,10 +19,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 COMMON = """
 import sys
+from himap import PruningConfig
 from storage import DuplicateTrialError, StudyKey, Trial, open_store
 key = StudyKey("m", "d", "pope", "validation", 2, 0, "s")
 def trial(number):
-    return Trial(number, "complete", "sampler", 2, 50, 8, 75, accuracy=0.5, scores=(0.0, 1.0))
+    return Trial(number, "complete", "sampler", PruningConfig(2, 50, 8, 75), accuracy=0.5, scores=(0.0, 1.0))
 """
 
 WRITER = (

@@ -13,12 +13,13 @@ import torch
 
 from bench.chaos.__main__ import KILLED, passed, planned, run
 from bench.chaos.check import lost
+from himap import PruningConfig
 from minis import checkpoint
 from minis.recipe.architecture import build_model
 from minis.recipe.text import build_tokenizer
 from storage import Trial
 
-TRIAL = Trial(0, "complete", "sampler", 2, 50, 8, 75, accuracy=0.5, scores=(0.0, float("nan"), 1.0))
+TRIAL = Trial(0, "complete", "sampler", PruningConfig(2, 50, 8, 75), accuracy=0.5, scores=(0.0, float("nan"), 1.0))
 
 
 def test_a_plan_spreads_all_kills_and_restarts_and_is_the_same_for_a_seed() -> None:

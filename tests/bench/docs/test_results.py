@@ -10,14 +10,15 @@ import pytest
 from bench.dashboard import store
 from bench.docs import pages, results
 from bench.paper.ablation import markdown
+from himap import PruningConfig
 from storage import Confirmation, StudyKey, Trial
-from storage.pareto import KNEE, WITHINS
-from storage.presets import Promise, write_preset
+from storage.pareto import KNEE, WITHIN_MARGINS
+from storage.presets import HeldOut, preset_of
 
 KEY = StudyKey("qwenvl", "0" * 64, "pope", "validation", 120, 0, "two-cuts-2")
-SETTINGS = (1, 50.0, 8, 75.0, "instruction", "intra_column", 0)
+CONFIG = PruningConfig(1, 50, 8, 75)
 MEASURED = Confirmation(
-    *SETTINGS,
+    config=CONFIG,
     n_questions=500,
     n=500,
     accuracy=0.996,
@@ -27,8 +28,6 @@ MEASURED = Confirmation(
     difference=-0.002,
     difference_low=-0.012,
     difference_high=0.007,
-    family="Qwen",
-    layers=12,
     flops=2e9,
     flops_ratio=0.21,
     device="a CPU",
@@ -37,16 +36,16 @@ MEASURED = Confirmation(
 
 
 def presets(folder: Path) -> Path:
-    trial = Trial(7, "complete", "sampler", *SETTINGS[:6], accuracy=1.0, flops=2e9, flops_ratio=0.21, n=120)
-    for place in (WITHINS[1], WITHINS[2], KNEE):
-        promise = Promise(place.name, place.within, {"pope": MEASURED})
-        write_preset(folder / f"{place.slug}.yaml", KEY, trial, promise, {})
+    trial = Trial(7, "complete", "sampler", CONFIG, accuracy=1.0, flops=2e9, flops_ratio=0.21, n=120)
+    for point in (WITHIN_MARGINS[1], WITHIN_MARGINS[2], KNEE):
+        preset = preset_of(KEY, trial, HeldOut(point, {"pope": MEASURED}))
+        (folder / f"{point.slug}.yaml").write_text(preset.yaml())
     return folder
 
 
 def test_presets_have_their_intervals(tmp_path: Path) -> None:
     table = results.certified_table(presets(tmp_path))
-    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not confirmed |" in table
+    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not certified |" in table
     assert "Of all 3 presets 1 are certified. Measured: n = 500 test questions; a CPU; commit abc." in table
 
 

@@ -11,6 +11,7 @@ import pytest
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import COSTS, build_view
 from dashboard.wording import tables, words
+from himap import PruningConfig
 from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
 from tests.dashboard.generated_store import failed, measured, searched, study_key
@@ -96,7 +97,7 @@ def test_details_tell_configuration_n_interval_latency_and_device() -> None:
 
 
 def test_details_of_what_was_not_measured() -> None:
-    bare = Trial(0, "complete", "sampler", 1, 0, 2, 0, accuracy=0.5)
+    bare = Trial(0, "complete", "sampler", PruningConfig(1, 0, 2, 0), accuracy=0.5)
     told = dict(words.details(bare))
     assert told["Accuracy"] == "50.0 %, n = 0"
     assert told["Latency"] == "not measured: the search times its front"

@@ -103,7 +103,7 @@ def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> No
 
 def test_stored_text_is_never_a_tag(view: View) -> None:
     text = '<img src=x onerror="alert(1)"> <a href="javascript:x">y</a>'
-    bad = replace(view.complete[0], device=text, phi_shallow=text, r1=50.0)
+    bad = replace(view.complete[0], config=replace(view.complete[0].config, phi_shallow=text, r1=50.0), device=text)
     written = front_figure(build_view(study_key(), [bad])).to_json()
     assert "<img" not in json.dumps(json.loads(written))
     assert "<a" not in json.dumps(json.loads(written))

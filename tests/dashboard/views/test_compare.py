@@ -28,7 +28,7 @@ def test_a_borrowed_setting_is_looked_up_and_never_guessed() -> None:
     setting = suggested(lender)
     assert setting is not None
     assert transfer.borrowed(setting, borrower) is None
-    same = replace(setting, number=70, origin="transfer", accuracy=0.5)
+    same = replace(setting, number=70, origin="warm_start", accuracy=0.5)
     measured = build_view(study_key("b"), [*searched(20, 1), same])
     cell = transfer.borrowed(setting, measured)
     assert cell is not None
@@ -74,7 +74,7 @@ def test_a_filter_keeps_landmarks_and_has_a_front_of_its_own() -> None:
     assert some.failed == view.failed
     for trial in some.complete:
         if trial not in view.landmarks:
-            assert "last_token" in (trial.phi_shallow, trial.phi_deep)
+            assert "last_token" in (trial.config.phi_shallow, trial.config.phi_deep)
     assert {trial.number for trial in some.front} <= {trial.number for trial in some.complete}
     assert len(narrowed(view, Filter(least_n=501)).complete) == len(view.landmarks)
     assert len(narrowed(view, Filter(devices=frozenset({"else"}))).complete) == len(view.landmarks)

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dashboard.analysis.depth import Depth, decoder_depth
 from PIL import Image
 
 from dashboard.access import commands
-from dashboard.analysis.depth import Depth, decoder_depth
 from dashboard.analysis.paired import compare, mcnemar
 from dashboard.analysis.study_view import build_view
 from dashboard.figures.trial import survivors, tokens_figure
@@ -31,7 +31,7 @@ def test_the_depth_follows_from_the_paper_flops() -> None:
     assert not decoder_depth(trials[:2]).known
     assert decoder_depth([]) == Depth(2, False)
     odd = [replace(t, paper_flops=t.paper_flops * (1 + 0.1 * (t.number % 3))) for t in trials]
-    assert decoder_depth(odd) == Depth(max(t.k2 for t in trials) + 1, False)
+    assert decoder_depth(odd) == Depth(max(t.config.k2 for t in trials) + 1, False)
     told = replace(confirmation(trials[2], trials[0]), layers=28)
     assert decoder_depth(trials, [told]) == Depth(28, True)
 
@@ -97,7 +97,7 @@ def test_confirmations_belong_to_equal_configurations() -> None:
     told = replace(confirmation(trials[2], trials[0]), trial=None)
     view = build_view(study_key(), trials, confirmations=[told])
     assert view.confirmed == {2: told}
-    elsewhere = replace(told, r1=51.0)
+    elsewhere = replace(told, config=replace(told.config, r1=51.0))
     assert build_view(study_key(), trials, confirmations=[elsewhere]).confirmed == {}
 
 

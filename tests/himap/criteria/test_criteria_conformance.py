@@ -1,4 +1,4 @@
-"""Every criterion of the package passes the suite that the package ships, and the suite can fail."""
+"""Every criterion of the package passes the conformance suite, and the suite can fail."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from himap import criteria
-from himap.criteria.base import Criterion, Need, Observed
+from himap.criteria.base import Criterion, CriterionInputs, Need
 from himap.errors import ConfigError, HimapError
-from himap.testing import CriterionConformance, made_prompts, observe
-from himap.tokens import Rows, TokenSet
+from himap.testing import CriterionConformance, make_inputs, make_prompts
+from himap.tokens import QueryRows, TokenSet
 
-ORDERED = {"random"}  # its scores depend on a token's place by definition
+ORDERED = {"random"}  # its scores depend on a token's index by definition
 
 for _name in criteria.names():
     _attributes = {"criterion": type(criteria.create(_name, 0)), "ordered": _name in ORDERED}
@@ -23,67 +23,67 @@ for _name in criteria.names():
 
 
 class Instruction(Criterion):
-    rows: Rows = "instruction"
+    rows: QueryRows = "instruction"
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.sum(1)
-
-
-class ByTheBatch(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) * (1 - 2 * (tokens.role[:1] == 0).float())
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.sum(1)
 
 
-class LaterFirst(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) + 1e-4 * tokens.rank
+class DependsOnBatch(Instruction):
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) * (1 - 2 * (tokens.role[:1] == 0).float())
 
 
-class Forgetful(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) + torch.rand(tokens.role.shape)
+class PrefersLater(Instruction):
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) + 1e-4 * tokens.prompt_index
 
 
-class Writing(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.attention.mul_(2).sum(1)
+class Nondeterministic(Instruction):
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) + torch.rand(tokens.role.shape)
 
 
-class Reading(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) / seen.attention.max().item()
+class ChangesInput(Instruction):
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.attention.mul_(2).sum(1)
+
+
+class ReadsValue(Instruction):
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) / inputs.attention.max().item()
 
 
 class NotANumber(Instruction):
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return super().score(tokens, seen) * torch.nan
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return super().score(tokens, inputs) * torch.nan
 
 
 @pytest.mark.parametrize(
     ("broken", "test"),
     [
-        (ByTheBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
-        (LaterFirst, "test_ties_keep_the_earlier_token"),
-        (Forgetful, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
-        (Forgetful, "test_tokens_in_another_order_get_the_same_verdict"),
-        (Writing, "test_the_same_input_gives_the_same_scores_and_stays_as_it_was"),
-        (Reading, "test_scoring_asks_the_device_for_nothing"),
+        (DependsOnBatch, "test_a_row_keeps_in_a_padded_batch_what_it_keeps_alone"),
+        (PrefersLater, "test_ties_keep_the_earlier_token"),
+        (Nondeterministic, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (Nondeterministic, "test_permuted_tokens_are_ranked_alike"),
+        (ChangesInput, "test_scores_are_deterministic_and_inputs_stay_unchanged"),
+        (ReadsValue, "test_scoring_reads_no_value_from_the_device"),
         (NotANumber, "test_scores_are_finite_float32_one_a_slot"),
     ],
 )
-def test_the_suite_finds_what_is_broken(broken: type[Criterion], test: str) -> None:
+def test_the_suite_rejects_broken_criteria(broken: type[Criterion], test: str) -> None:
     def suite(criterion: type[Criterion]) -> CriterionConformance:
-        made = CriterionConformance()
-        made.criterion = criterion  # type: ignore[misc]  # one suite for each class, without declaring it
-        return made
+        conformance = CriterionConformance()
+        conformance.criterion = criterion  # type: ignore[misc]  # a class variable, set for one suite
+        return conformance
 
     getattr(suite(Instruction), test)()
     with pytest.raises((AssertionError, RuntimeError)):
         getattr(suite(broken), test)()
 
 
-def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(criteria, "_REGISTRY", dict(criteria._REGISTRY))
+def test_a_registered_criterion_is_created_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(criteria, "_registry", dict(criteria._registry))
     criteria.register("mine", Instruction)
     criteria.register("mine", Instruction)
     assert "mine" in criteria.names() and isinstance(criteria.create("mine", 0), Instruction)
@@ -94,17 +94,17 @@ def test_a_criterion_from_outside_is_known_by_its_name(monkeypatch: pytest.Monke
 class KeyReader(Criterion):
     needs: frozenset[Need] = frozenset({"hidden"})
 
-    def score(self, tokens: TokenSet, seen: Observed) -> Tensor:
-        return seen.keys.sum((1, 3))
+    def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
+        return inputs.keys.sum((1, 3))
 
 
-def test_what_was_not_declared_is_not_shown() -> None:
-    tokens, seen = observe(KeyReader, ["svvi"], [1])
-    with pytest.raises(HimapError, match=r"read 'keys' but was given hidden; name it"):
-        KeyReader().score(tokens, seen)
+def test_reading_an_undeclared_input_raises() -> None:
+    tokens, inputs = make_inputs(KeyReader, ["svvi"], [1])
+    with pytest.raises(HimapError, match=r"got a read of 'keys'; expected hidden; add it"):
+        KeyReader().score(tokens, inputs)
 
 
-def test_every_docstring_says_what_the_criterion_needs() -> None:
+def test_every_docstring_names_the_inputs_that_the_criterion_declares() -> None:
     for name in criteria.names():
         criterion = criteria.create(name, 0)
         needs = (criterion.__doc__ or "").split("Needs ")[-1].split(".")[0]
@@ -115,5 +115,5 @@ def test_every_docstring_says_what_the_criterion_needs() -> None:
             assert (need in needs) == (need in criterion.needs), (name, need)
 
 
-def test_made_prompts_have_the_roles_that_their_letters_say() -> None:
-    assert made_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]
+def test_make_prompts_gives_the_roles_of_its_letters() -> None:
+    assert make_prompts(".svvi").role.tolist() == [[0, 1, 2, 2, 3]]

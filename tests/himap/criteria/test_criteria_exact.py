@@ -1,4 +1,4 @@
-"""What every criterion keeps equals its definition, computed naively in float64, at both depths."""
+"""The tokens that each criterion keeps equal its naive definition in float64, at both depths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def naive(subject: Subject, naives: dict[int, Naive]) -> Naive:
 
 
 def kept(subject: Subject, prompt: Prompt, config: PruningConfig) -> list[list[int]]:
-    """Per row, the image tokens that reach the last layer, as slots of the row without its padding."""
+    """Return per row the image tokens that reach the last layer, as slots of the row without its padding."""
     with torch.no_grad(), himap.prune(subject.model, config) as pruning:
         subject.model(**prompt)
     rows = []
@@ -33,7 +33,7 @@ def kept(subject: Subject, prompt: Prompt, config: PruningConfig) -> list[list[i
     return rows
 
 
-def test_every_criterion_has_a_naive_twin() -> None:
+def test_every_criterion_has_a_naive_definition() -> None:
     assert {*SCORES, "diversity"} == set(criteria.names())
 
 
@@ -52,9 +52,9 @@ def test_kept_sets_equal_the_definition_at_both_depths(subject: Subject, naive: 
 
 
 @pytest.mark.parametrize("family", tiny_families.FAMILIES)
-def test_every_criterion_keeps_alone_and_in_a_batch_the_same_in_every_family(family: str) -> None:
+def test_every_criterion_keeps_the_same_tokens_alone_and_in_a_batch_in_every_family(family: str) -> None:
     subject = tiny_families.subject(family)
-    # Their keys pass an RMSNorm, untrained here: all norms are equal up to rounding, which is no ranking.
+    # Their keys pass an untrained RMSNorm, so all norms are equal up to rounding and give no ranking.
     equal_keys = {"key_norm", "duplication"} if family in ("qwen3_vl", "gemma3") else set()
     for name in sorted({*criteria.names()} - equal_keys):
         config = PruningConfig(2, 40, 4, 55, name, name, seed=3)

@@ -1,4 +1,4 @@
-"""Calls that would silently mean something else while a model is pruned raise, with the reason."""
+"""Calls that would silently mean something else on a pruned model raise an error with the reason."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ CONFIG = PruningConfig(2, 50, 4, 75)
 )
 @pytest.mark.parametrize("where", ["keyword", "config", "model"])
 def test_options_of_generate(llava: Subject, option: str, value: Any, message: str, where: str) -> None:
-    model, given = llava.model, {"max_new_tokens": 2, option: value}
+    model, values = llava.model, {"max_new_tokens": 2, option: value}
     own = model.generation_config
-    options: dict[str, Any] = given if where == "keyword" else {}
+    options: dict[str, Any] = values if where == "keyword" else {}
     if where == "config":
-        options = {"generation_config": GenerationConfig(**given, return_dict_in_generate=True)}
+        options = {"generation_config": GenerationConfig(**values, return_dict_in_generate=True)}
     if where == "model":
-        model.generation_config = GenerationConfig(**given, return_dict_in_generate=True)
+        model.generation_config = GenerationConfig(**values, return_dict_in_generate=True)
     try:
         with himap.prune(model, CONFIG), pytest.raises(InputError, match=message):
             model.generate(**llava.prompts[0], **options)
@@ -41,7 +41,7 @@ def test_options_of_generate(llava: Subject, option: str, value: Any, message: s
         model.generation_config = own
 
 
-def test_a_static_cache_is_named_whatever_generate_makes_of_the_mask(subject: Subject) -> None:
+def test_a_static_cache_is_refused_before_its_4d_mask(subject: Subject) -> None:
     prompt = subject.prompts[0]
     mask = torch.ones_like(prompt["input_ids"])
     with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="a static cache has one length"):
@@ -77,12 +77,12 @@ def test_a_prompt_that_ends_with_an_image(subject: Subject) -> None:
     prompt = {
         key: value[:, :end] if value.shape[-1] == ids.shape[1] else value for key, value in subject.prompts[0].items()
     }
-    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text behind it"):
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="put text after it"):
         subject.model(**prompt)
 
 
-def test_a_cache_that_was_rolled_back(subject: Subject) -> None:
-    """Exact within the tokens since the prompt; not into the prompt, nor of some layers only."""
+def test_a_cropped_cache(subject: Subject) -> None:
+    """A crop may remove tokens after the prompt; one into the prompt or of one layer is refused."""
     model, chunk = subject.model, {"input_ids": torch.tensor([[5, 17, 33]])}
     with himap.prune(model, CONFIG), torch.no_grad():
         cache = model(**subject.prompts[0], use_cache=True).past_key_values
@@ -128,11 +128,11 @@ def test_gradient_checkpointing_and_compiled_models(llava: Subject) -> None:
 
 
 @pytest.mark.parametrize("name", ["gemma3", "paligemma"])
-def test_prompts_that_look_ahead_need_their_token_types(families: Any, name: str) -> None:
-    found = families(name)
-    prompt = {key: value for key, value in found.prompts[0].items() if key != "token_type_ids"}
-    with himap.prune(found.model, CONFIG), pytest.raises(InputError, match="pass them, as its processor"):
-        found.model(**prompt)
+def test_bidirectional_prompts_need_their_token_types(families: Any, name: str) -> None:
+    subject = families(name)
+    prompt = {key: value for key, value in subject.prompts[0].items() if key != "token_type_ids"}
+    with himap.prune(subject.model, CONFIG), pytest.raises(InputError, match="pass them, as its processor"):
+        subject.model(**prompt)
 
 
 def test_capped_attention_logits(families: Any) -> None:
@@ -158,22 +158,22 @@ def test_contexts_of_one_model_do_not_nest(llava: Subject, outer: PruningConfig,
     assert pruning.kept == [inner.kept(16)]
 
 
-def test_embeddings_are_told_from_placeholders_or_refused(subject: Subject) -> None:
-    """Placeholders in the embeddings are found as the model finds them; merged embeddings need the ids."""
+def test_image_tokens_are_found_by_placeholder_embeddings(subject: Subject) -> None:
+    """Embeddings without the image features hold the placeholders; merged embeddings need the ids."""
     model, prompt = subject.model, subject.prompts[0]
     embeds = model.get_input_embeddings()(prompt["input_ids"]).detach()
     rest = {key: value for key, value in prompt.items() if key not in ("input_ids", "mm_token_type_ids")}
     positions = {"position_ids": torch.arange(embeds.shape[1])[None]}
     with himap.prune(model, CONFIG) as pruning, torch.no_grad():
         expected = model(**prompt, **positions).logits
-        got = model(inputs_embeds=embeds, **rest, **positions).logits
+        logits = model(inputs_embeds=embeds, **rest, **positions).logits
         assert pruning.kept == [CONFIG.kept(n) for n in pruning.image_tokens]
-        assert torch.equal(got, expected)
+        assert torch.equal(logits, expected)
         with pytest.raises(InputError, match="inputs_embeds came without input_ids"):
             model(inputs_embeds=embeds)
 
 
-def test_padding_of_a_row_without_text_behind_its_image_is_no_text(llava: Subject) -> None:
+def test_padding_after_an_image_is_no_text(llava: Subject) -> None:
     batch = tiny_models.padded_batch([tiny_models.llava_prompt(1, 4, 0), llava.prompts[1]], "right")
     with himap.prune(llava.model, CONFIG), pytest.raises(InputError, match="ends with an image token"):
         llava.model(**batch)

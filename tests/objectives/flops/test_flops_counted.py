@@ -63,7 +63,7 @@ def marked(monkeypatch: pytest.MonkeyPatch) -> None:
     """The prompt comes as embeddings; where its image tokens are is said here."""
     image = torch.zeros(1, IMAGE + TEXT, dtype=torch.bool)
     image[:, SYSTEM : SYSTEM + IMAGE] = True
-    monkeypatch.setattr(families.base.Family, "image_mask", lambda self, inputs: image)
+    monkeypatch.setattr(families.family.Family, "image_mask", lambda self, inputs: image)
 
 
 @pytest.mark.usefixtures("marked")

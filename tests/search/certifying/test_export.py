@@ -104,7 +104,7 @@ def test_an_export_confirms_each_winner_once_and_writes_its_places(
         "dense_latency_ms",
     ):
         assert getattr(numbers, name) == pytest.approx(getattr(found, name), abs=1e-6)
-    assert preset.promise.verdict == found.verdict(0.01)
+    assert preset.certificate.verdict == found.verdict(0.01)
     assert preset.provenance.trial == 3
     assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from himap import PruningConfig
 from objectives.statistics.estimates import Interval
 from search.certifying.selection import Screened, likely, screened, screened_places
 from storage import Confirmation, Trial
-from storage.pareto import NOT_WORSE, WITHINS
+from storage.pareto import NOT_WORSE, WITHIN_MARGINS
 from tests.search.search_helpers import trial
 
 
@@ -77,13 +77,7 @@ def confirmation(scores: tuple[float, ...]) -> Confirmation:
     asked = [score for score in scores if not math.isnan(score)]
     mean = sum(asked) / len(asked)
     return Confirmation(
-        2,
-        50,
-        8,
-        75,
-        "instruction",
-        "random",
-        0,
+        config=PruningConfig(2, 50, 8, 75, "instruction", "random", 0),
         n_questions=len(scores),
         n=len(asked),
         accuracy=mean,
@@ -103,10 +97,10 @@ def test_what_the_search_asked_before_does_not_count() -> None:
     assert (lucky.difference.mean, lucky.ended) == (-0.5, True)
     assert lucky.difference.low < -0.5 < lucky.difference.high
     given_up = screened(DENSE, confirmation((1.0,) * 39 + (math.nan,)), dense, 20)
-    assert not given_up.ended and not any(given_up.likely(place) for place in (*WITHINS, NOT_WORSE))
+    assert not given_up.ended and not any(given_up.likely(place) for place in (*WITHIN_MARGINS, NOT_WORSE))
     same = screened(DENSE, dense, dense, 20)
     assert same.difference == Interval(0.0, 0.0, 0.0)
-    assert all(same.surely(place) for place in (*WITHINS, NOT_WORSE))
+    assert all(same.surely(place) for place in (*WITHIN_MARGINS, NOT_WORSE))
 
 
 @pytest.mark.parametrize("mean", [-0.001, 0.0])

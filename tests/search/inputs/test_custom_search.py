@@ -113,7 +113,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     assert f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
     assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
-    assert asked in preset.promise.verdict
+    assert asked in preset.certificate.verdict
     (pair,) = json.loads((tmp_path / "o.json").read_text())["pairs"]
     assert pair["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
 

@@ -95,7 +95,9 @@ def test_killed_and_restored_it_goes_on_to_its_budget(tiny: Path, tmp_path: Path
     assert [trial.number for trial in trials] == list(range(20))
     assert trials[: len(before)] == before
     assert not [trial.reason for trial in trials if trial.failed]
-    configs = [(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep) for t in trials]
+    configs = [
+        (t.config.k1, t.config.r1, t.config.k2, t.config.r2, t.config.phi_shallow, t.config.phi_deep) for t in trials
+    ]
     assert len(set(configs)) == 20
 
 

@@ -20,7 +20,7 @@ from tests.search.reporting.test_report import DENSE, FAILED, at
 from tests.search.search_helpers import KEY
 
 BEGAN = datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC)
-STOPPED = at(3, 0.2, 0.1, state="stopped", reason="less accurate than trial 1")
+STOPPED = at(3, 0.2, 0.1, state="pruned", reason="less accurate than trial 1")
 FRONT = [at(1, 0.25, 0.5, metrics={"f1": 0.75}), at(2, 0.5, 0.8)]
 OTHERS = [DENSE, *FRONT, STOPPED, replace(FAILED, number=4)]
 TRIALS = [replace(t, created_at=BEGAN + timedelta(minutes=t.number)) for t in OTHERS]

@@ -17,7 +17,7 @@ from search.sampling.space import SearchSpace
 from search.studies.study import PairStudy
 from search.studies.study_run import Pair
 from storage import Confirmation, Trial
-from storage.presets import Promise, write_preset
+from storage.presets import write_preset
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 FRONT_FIELDS = {
@@ -95,7 +95,7 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
         "benchmark": "pope",
         "trials": 5,
         "failed": 1,
-        "stopped": 0,
+        "pruned": 0,
         "reused": 0,
         "seconds": 2.0,
         "hypervolume": pytest.approx(0.525),
@@ -116,7 +116,7 @@ def test_presets_load_and_a_pair_without_results_has_none(tmp_path: Path) -> Non
 def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
     winner = at(1, 0.3, 0.805)
     (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
-    assert not himap.read_preset(path).promise.confirmed
+    assert not himap.read_preset(path).certificate.confirmed
     held_out = Confirmation(
         *PruningConfig(2, 31, 8, 75).as_dict().values(),
         n_questions=500,

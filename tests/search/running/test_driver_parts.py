@@ -77,13 +77,13 @@ def test_a_stopped_measurement_is_stored_as_an_estimate_and_stays_off_the_front(
     def answer(job: Job) -> Outcome:
         outcome = measured(job)
         if job.rivals:
-            stopped = {"state": "stopped", "reason": "less accurate than trial 0", "n": 8, "flops": 1.0}
+            stopped = {"state": "pruned", "reason": "less accurate than trial 0", "n": 8, "flops": 1.0}
             outcome = Outcome(job, {**outcome.fields, **stopped})  # type: ignore[dict-item]
         return outcome
 
     pair = open_pair(store, 9)
     run(store, pair, answer)
-    stopped = [t for t in store.trials(pair.study_id) if t.state == "stopped"]
+    stopped = [t for t in store.trials(pair.study_id) if t.state == "pruned"]
     assert len(stopped) == 7  # the landmarks run to the end
     assert all((t.n, t.reason) == (8, "less accurate than trial 0") for t in stopped)
 
@@ -101,8 +101,8 @@ def test_what_another_study_measured_is_stored_with_its_source_and_not_measured(
     run(store, pair, answer)
     assert PruningConfig.paper() not in handed
     paper = store.trials(pair.study_id)[1]
-    assert (paper.origin, paper.source, paper.seconds) == ("paper", "study b, trial 17", 0)
-    assert (paper.r2, paper.accuracy, paper.scores) == (75, there.accuracy, (1.0, 0.0))
+    assert (paper.origin, paper.parent, paper.seconds) == ("paper", "study b, trial 17", 0)
+    assert (paper.config.r2, paper.accuracy, paper.scores) == (75, there.accuracy, (1.0, 0.0))
     assert [t.number for t in store.trials(pair.study_id)] == list(range(4))
 
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
-from search.studies.study import configuration
 from storage import Trial
 from tests.search.search_helpers import launch, stored
 
@@ -40,14 +39,14 @@ def test_the_same_seed_and_one_worker_give_the_same_trials(tiny: Path, tmp_path:
     other = searched(tmp_path / "other", tiny, *options, "--seed", "1")
     moment = first[0].created_at
     assert [replace(trial, created_at=moment) for trial in again] == first
-    assert [configuration(trial) for trial in other] != [configuration(trial) for trial in first]
+    assert [trial.config for trial in other] != [trial.config for trial in first]
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a second worker needs a second core")
 def test_more_workers_give_the_same_measurements(tiny: Path, tmp_path: Path) -> None:
     def by_configuration(trials: list[Trial]) -> dict[PruningConfig, Trial]:
         moment = trials[0].created_at
-        return {configuration(trial): replace(trial, number=0, created_at=moment) for trial in trials}
+        return {trial.config: replace(trial, number=0, created_at=moment) for trial in trials}
 
     options = ("--sampler", "random", "--budget", "16", "--no-race")
     one = by_configuration(searched(tmp_path / "one", tiny, *options, "--workers", "1"))

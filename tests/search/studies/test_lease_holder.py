@@ -19,7 +19,7 @@ from search.errors import StudyTakenError
 from search.running.driver import Driver
 from search.sampling.space import SearchSpace
 from search.studies.lease_holder import Tenant, birth, gone
-from search.studies.study import PairStudy, configuration
+from search.studies.study import PairStudy
 from search.studies.study_run import Pair
 from search.workers.pool import Job, Outcome
 from storage import Lease, LeaseLostError, Store, open_store
@@ -151,6 +151,6 @@ def test_what_a_killed_driver_had_handed_out_comes_first_with_its_number(store: 
         tenant.take(again.study_id, KEY)
         pool = ScriptedPool(answer)
         Driver(store, pool, [again], lambda *_: None, tenant=tenant).run()
-    assert handed[:2] == [(configuration(each), each.number) for each in left]
+    assert handed[:2] == [(each.config, each.number) for each in left]
     assert [t.number for t in store.trials(again.study_id)] == list(range(12))
     assert store.running(again.study_id) == []

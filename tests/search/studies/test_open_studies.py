@@ -15,7 +15,7 @@ MORE = PruningConfig(2, 90, 8, 90)
 
 
 def test_a_measurement_of_the_same_questions_is_known_by_what_it_does() -> None:
-    seed, old = replace(KEY, seed=1), replace(KEY, seed=2, space="two-cuts-1")
+    seed, old = (replace(KEY, seed=1), replace(KEY, seed=2, space="two-cuts-1"))
     others = [
         (seed, [trial(4, PAPER), trial(5, MORE, reason="out of memory")]),
         (old, [trial(6, MORE)]),
@@ -47,7 +47,10 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     dense = trial(40, PruningConfig.dense(), "dense", accuracy=0.65, accuracy_low=0.5, accuracy_high=0.8)
     first, *rest = transfers(KEY, [(mme, [*trials, dense])])
     cheapest = min((t for t in trials if t.accuracy >= 0.64), key=lambda t: t.flops)
-    assert first == (PruningConfig(cheapest.k1, cheapest.r1, 8, 50), f"study {mme.name}, trial {cheapest.number}")
+    assert first == (
+        PruningConfig(cheapest.config.k1, cheapest.config.r1, 8, 50),
+        f"study {mme.name}, trial {cheapest.number}",
+    )
     assert first not in rest
     assert transfers(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
     assert transfers(KEY, [(mme, [])]) == []

@@ -22,7 +22,7 @@ from search.studies.store_writer import Keeper
 from search.studies.study import PairStudy
 from search.studies.study_run import Pair
 from search.workers.pool import Job, Outcome
-from storage import DuplicateTrialError, Store, StoreAwayError, open_store
+from storage import DuplicateTrialError, Store, StoreUnavailableError, open_store
 from storage.sql import connection as engine_module
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, ScriptedPool, made_up, trial
 
@@ -155,7 +155,7 @@ def test_an_answer_that_got_lost_after_the_commit_is_no_second_trial(
         calls.append(1)
         add(*arguments)
         if len(calls) == 1:
-            raise StoreAwayError("the connection broke")
+            raise StoreUnavailableError("the connection broke")
 
     monkeypatch.setattr(store, "add", cut)
     Keeper(store).add(study_id, mine)
@@ -171,4 +171,4 @@ def test_what_waiting_does_not_mend_is_not_waited_for(store: Store, tmp_path: Pa
         connection.execute("DROP TABLE himap_trials")
     with pytest.raises(Exception, match="no such table") as caught:
         Keeper(store).add(study_id, trial(0, PruningConfig.dense()))
-    assert not isinstance(caught.value, StoreAwayError | StoreLostError)
+    assert not isinstance(caught.value, StoreUnavailableError | StoreLostError)

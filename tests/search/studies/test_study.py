@@ -42,7 +42,12 @@ def step(pair: PairStudy, **fields: Any) -> Trial:
 
 
 def keys(trials: list[Trial]) -> list[Any]:
-    configs = [PruningConfig(t.k1, t.r1, t.k2, t.r2, t.phi_shallow, t.phi_deep, t.seed) for t in trials]
+    configs = [
+        PruningConfig(
+            t.config.k1, t.config.r1, t.config.k2, t.config.r2, t.config.phi_shallow, t.config.phi_deep, t.config.seed
+        )
+        for t in trials
+    ]
     return [effective(config, IMAGE_TOKENS) for config in configs]
 
 
@@ -134,7 +139,7 @@ def test_a_stopped_trial_reaches_the_sampler_as_an_estimate() -> None:
     pair = study()
     for _ in range(3):
         step(pair)
-    stopped = step(pair, state="stopped", reason="worse than trial 1", accuracy=0.25, n=8)
+    stopped = step(pair, state="pruned", reason="worse than trial 1", accuracy=0.25, n=8)
     (last,) = pair._study.get_trials(deepcopy=False)[3:]
     assert (last.state.name, last.values) == ("COMPLETE", [0.25, stopped.flops_ratio])
 
@@ -142,10 +147,10 @@ def test_a_stopped_trial_reaches_the_sampler_as_an_estimate() -> None:
 def test_controls_are_measured_and_not_searched() -> None:
     control = PruningConfig(2, 50, 8, 75, "random", "uniform")
     pair = PairStudy(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
-    assert step(pair).phi_deep == "uniform"
+    assert step(pair).config.phi_deep == "uniform"
     assert pair._study.get_trials() == []
     searched = [step(pair) for _ in range(40)]
-    assert not {t.phi_shallow for t in searched} & {"random", "uniform", "downsample"}
+    assert not {t.config.phi_shallow for t in searched} & {"random", "uniform", "downsample"}
 
 
 def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
@@ -200,7 +205,7 @@ def test_transfers_come_after_the_landmarks_with_where_they_are_from() -> None:
         transfers=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
     )
     candidates = [asked(pair) for _ in range(5)]
-    assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "transfer", "sampler"]
+    assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "warm_start", "sampler"]
     assert (candidates[3].config, candidates[3].source) == (moved, "study a, trial 2")
 
 

@@ -10,6 +10,7 @@ from threading import Barrier
 
 import pytest
 
+from himap import PruningConfig
 from storage import Latency, Lease, LeaseLostError, RunningTrial, StorageError, Store, StudyKey, Trial
 from storage.store import open_store
 
@@ -17,13 +18,7 @@ ME, YOU = Lease("me", "here", 11, "boot ns 1"), Lease("you", "there", 22, "boot 
 TRIAL = RunningTrial(
     3,
     "sampler",
-    2,
-    50.5,
-    8,
-    75.0,
-    "instruction",
-    "intra_column",
-    2**40,
+    PruningConfig(2, 50.5, 8, 75.0, "instruction", "intra_column", 2**40),
     "study b, trial 1",
     1,
     datetime(2026, 3, 4, 5, 6, 7, 89, tzinfo=UTC),
@@ -64,7 +59,7 @@ def test_renewing_lengthens_it_and_finds_out_that_it_is_lost(store: Store, study
     with pytest.raises(LeaseLostError, match=r"taken over by process 11 on here.*stored before counts"):
         store.renew(study, "you", 60)
     store.release("me")
-    with pytest.raises(LeaseLostError, match="was given up"):
+    with pytest.raises(LeaseLostError, match="was released"):
         store.renew(study, "me", 60)
 
 

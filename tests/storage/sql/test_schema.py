@@ -1,19 +1,15 @@
-"""Versions of the schema: new stores, old ones, newer ones, and one that a release wrote."""
+"""Versions of the schema: new stores, older ones, newer ones."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from storage import QuestionSource, SchemaError, StudyKey, Trial, open_store
+from storage import SchemaError, StudyKey, Trial, open_store
 from storage.sql import connection as engine_module
 from storage.sql import schema
-
-OLD = Path(__file__).parent / "old_stores"
 
 
 def set_version(url: str, version: int) -> None:
@@ -75,38 +71,3 @@ def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyP
 
 def test_every_version_above_the_first_has_a_migration() -> None:
     assert sorted(schema.MIGRATIONS) == list(range(2, schema.CURRENT + 1))
-
-
-@pytest.mark.parametrize("dump", sorted(OLD.glob("*.sql")), ids=lambda path: path.stem)
-def test_stores_written_by_releases_still_open(dump: Path, tmp_path: Path) -> None:
-    file = tmp_path / "himap.db"
-    connection = sqlite3.connect(file)
-    connection.executescript(dump.read_text(encoding="utf-8"))
-    connection.close()
-    with open_store(f"sqlite:///{file}") as store, open_store(f"sqlite:///{tmp_path / 'new.db'}") as new:
-        (summary,) = store.studies()
-        assert summary.key == StudyKey("qwenvl-mini", "0123456789abcdef", "pope", "validation", 500, 0, "himap-1")
-        dense, failed = store.trials(summary.id)
-        assert (dense.origin, dense.accuracy, dense.scores) == ("dense", 0.861, (0.0, 1.0, 0.3, 1 / 3))
-        assert (failed.state, failed.reason, failed.metrics) == ("failed", "out of memory", {})
-        assert len(store.confirmations(summary.id)) == (dump.stem >= "v3")
-        assert [(r.number, r.k1, r.attempts) for r in store.running(summary.id)] == (
-            [(2, 3, 1)] if dump.stem >= "v5" else []
-        )
-        lease = store.lease(summary.id)
-        assert (lease.pid if lease else None) == (4242 if dump.stem >= "v5" else None)
-        asked = QuestionSource("mine.jsonl", "--data mine.jsonl --metric anls", ((3, "lacks 'answer'"),))
-        assert store.questions(summary.id) == (asked if dump.stem >= "v4" else None)
-        columns = [
-            {
-                (table, column["name"], str(column["type"]), column["nullable"])
-                for table in inspect(one._engine).get_table_names()
-                for column in inspect(one._engine).get_columns(table)
-            }
-            for one in (store, new)
-        ]
-        assert columns[0] == columns[1]
-
-
-def test_there_is_an_old_store_of_every_version() -> None:
-    assert {path.stem for path in OLD.glob("*.sql")} >= {f"v{n}" for n in range(1, schema.CURRENT + 1)}
