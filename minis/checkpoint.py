@@ -10,13 +10,12 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 
 from minis.recipe.architecture import LLAVA_PATCH, QWEN_TOKEN, special_ids
 from minis.recipe.vision import MEAN, STD, image_processor
-
-FOLDER = Path(__file__).parent / "checkpoints"
+from objectives.evaluation.known_models import MINIS
 
 
 def path(name: str) -> Path:
     """Return the folder of the shipped mini `name`."""
-    return FOLDER / name
+    return MINIS / name
 
 
 def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:

@@ -1,4 +1,11 @@
-"""What can go wrong when a configuration is measured."""
+"""Everything that objectives raises, as one tree.
+
+ObjectiveError
+├── UnknownBenchmarkError  no benchmark has this name
+├── ModelLoadError         a model that is unknown, or weights that cannot be loaded
+└── DataError              a file of questions, answers or images that cannot be used
+    └── BadRowsError       rows of a user's file of questions, each with its problem (data.custom)
+"""
 
 
 class ObjectiveError(Exception):
@@ -10,7 +17,7 @@ class UnknownBenchmarkError(ObjectiveError):
 
 
 class ModelLoadError(ObjectiveError):
-    """The weights cannot be loaded from where they were said to be."""
+    """No such model is known, or its weights cannot be loaded."""
 
 
 class DataError(ObjectiveError):

@@ -1,4 +1,4 @@
-"""Reads JSON and JSON lines of unknown quality: every fault becomes a DataError that names the file."""
+"""Read JSON and JSON lines of unknown quality: every fault becomes a DataError that names the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from objectives.errors import DataError
 
 
 def read_text(path: Path) -> str:
-    """The UTF-8 text of a file that is there, is one, and is not empty; a byte-order mark is dropped."""
+    """Read a UTF-8 text file without its byte-order mark; raise DataError where it is none, or empty."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -24,7 +24,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """A JSON value; raises ValueError for everything else, deep nesting and huge numbers included."""
+    """Parse a JSON value; raise ValueError for everything else, deep nesting and huge numbers included."""
     try:
         return json.loads(text)
     except RecursionError:
@@ -32,7 +32,7 @@ def parse(text: str) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file."""
+    """Read the value of a JSON file; raise DataError as `read_text`, or where it is not JSON."""
     try:
         return parse(read_text(path))
     except ValueError as error:
@@ -40,7 +40,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Objects, one a line, or all in one JSON list."""
+    """Read objects, one per line or all in one JSON list; raise DataError as `read_json`, or for other values."""
     text = read_text(path)
     if text.lstrip().startswith("["):
         rows = read_json(path)
@@ -59,20 +59,20 @@ def _row(path: Path, number: int, line: str) -> Any:
 
 
 def find(path: Path, names: Iterable[str], what: str) -> Path:
-    """`path` if it is a file, else the first of `names` in that folder or one below it."""
+    """Return `path` if it is a file, else the first of `names` in that folder or one below it, or raise DataError."""
     if path.is_file():
         return path
     names = list(names)
     for name in names:
-        for found in (path / name, *sorted(path.glob(f"*/{name}"))):
-            if found.is_file():
-                return found
-    there = "that folder" if path.is_dir() else "there is no such folder"
-    raise DataError(f"found no {what} in {path} ({there}); expected {' or '.join(names)}")
+        for candidate in (path / name, *sorted(path.glob(f"*/{name}"))):
+            if candidate.is_file():
+                return candidate
+    note = "that folder" if path.is_dir() else "there is no such folder"
+    raise DataError(f"found no {what} in {path} ({note}); expected {' or '.join(names)}")
 
 
 def field(row: Mapping[str, Any], name: str, path: Path | str) -> Any:
-    """`row[name]`, or a DataError that lists what there is instead."""
+    """Return `row[name]`, or raise a DataError that lists the fields of the row."""
     if name not in row:
         has = ", ".join(sorted(map(str, row))[:12])
         raise DataError(f"{path}: a record lacks {name!r}; it has {has or 'nothing'}")

@@ -1,4 +1,4 @@
-"""Which code and versions a number came from."""
+"""The commit and the package versions behind a measurement."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ _PACKAGES = ("himap-search", "torch", "transformers", "optuna", "ray")
 
 @lru_cache
 def versions() -> dict[str, str]:
-    """Versions of the packages that a measurement depends on, those that are installed."""
-    found = {}
+    """Return the versions of the packages that a measurement depends on, of those that are installed."""
+    installed = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 @lru_cache
 def commit() -> str:
-    """The commit of the code that runs, with "+changes" when the tree differs; "" outside a checkout."""
+    """Return the commit of the running code, with "+changes" where the tree differs; "" outside a checkout."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return ""

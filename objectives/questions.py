@@ -1,10 +1,10 @@
-"""Some questions of a study with their images, as JSON, for programs that show them.
+"""Print some questions of a study with their images as JSON, for programs that show them.
 
 python -m objectives.questions --benchmark pope --split validation --questions 120 --numbers 3 17
 python -m objectives.questions --data mine.jsonl --metric anls --questions 80 --numbers 3
 
-Loads no model library. Prints a list with one object a number: number, id, text, choices, answers, images
-(PNGs in base64).
+Prints a list with one object for each number: number, id, text, choices, answers, images (PNGs in base64).
+Loads no model library.
 """
 
 from __future__ import annotations
@@ -19,39 +19,40 @@ from typing import Any
 
 from objectives.benchmarks import Question, benchmark
 from objectives.data.images import load_image
-from objectives.data.options import add_source_options, source_of
 from objectives.data.source import QuestionSet, load_questions
-from objectives.errors import DataError, UnknownBenchmarkError
+from objectives.errors import DataError
+from objectives.options import add_source_options, command_parser, run_command, source_of
 from objectives.scenes import SPLITS
 
 
 def add_study_options(parser: argparse.ArgumentParser) -> None:
-    """What names the questions of a study, for `study_questions`."""
+    """Add the options that `study_questions` reads."""
     parser.add_argument("--benchmark", default="", help="unless the questions are your own (--data)")
     add_source_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="validation")
-    parser.add_argument("--questions", type=int, required=True, help="how many the study asks")
-    parser.add_argument("--key", default="", help="what the study calls its questions; others are refused")
+    parser.add_argument("--questions", type=int, required=True, help="number of questions of the study")
+    parser.add_argument("--key", default="", help="the key of the study's questions; others are refused")
 
 
 def study_questions(options: argparse.Namespace) -> QuestionSet:
-    """The questions that `add_study_options` name.
+    """Load the questions that the options of `add_study_options` name.
 
     Raises:
-        DataError: they cannot be loaded, or are no longer those of the study.
+        DataError: they cannot be loaded, or their key is not the one of the study.
         UnknownBenchmarkError: no benchmark has this name.
     """
     name = benchmark(options.benchmark).name if options.benchmark else ""
-    found = load_questions(source_of(options, name), options.split, options.questions)
-    if options.key and found.key != options.key:
+    question_set = load_questions(source_of(options, name), options.split, options.questions)
+    if options.key and question_set.key != options.key:
         raise DataError(
-            f"the study asked {options.key}, but {found.origin} holds {found.key} now; put the files back as they were"
+            f"the study asked {options.key}, but {question_set.origin} holds {question_set.key} now; "
+            "put the files back as they were"
         )
-    return found
+    return question_set
 
 
-def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, Any]]:
-    """Those questions as plain values; numbers count from 0, unknown ones are left out."""
+def question_records(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, Any]]:
+    """Return the questions with these numbers as plain values; numbers start at 0, unknown ones are left out."""
     return [
         {
             "number": number,
@@ -59,33 +60,32 @@ def told(questions: list[Question], numbers: Iterable[int]) -> list[dict[str, An
             "text": questions[number].text,
             "choices": list(questions[number].choices),
             "answers": list(questions[number].answers),
-            "images": [encoded(image) for image in questions[number].images],
+            "images": [png_base64(image) for image in questions[number].images],
         }
         for number in numbers
         if 0 <= number < len(questions)
     ]
 
 
-def encoded(key: str) -> str:
-    """The image of a question as PNG in base64."""
+def png_base64(key: str) -> str:
+    """Return the image of a question as a PNG in base64."""
     file = io.BytesIO()
     load_image(key).save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the questions asked for; 2 and one line where they are not to be had."""
-    parser = argparse.ArgumentParser(prog="python -m objectives.questions", description="Questions as JSON.")
+    """Run the command; return 0, or 2 for questions that cannot be loaded."""
+    parser = command_parser("objectives.questions", __doc__)
     add_study_options(parser)
     parser.add_argument("--numbers", type=int, nargs="+", required=True, help="which of them, from 0")
     options = parser.parse_args(arguments)
-    try:
-        found = study_questions(options)
-    except (DataError, UnknownBenchmarkError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    json.dump(told(found.questions, options.numbers), sys.stdout)
-    return 0
+
+    def run() -> int:
+        json.dump(question_records(study_questions(options).questions, options.numbers), sys.stdout)
+        return 0
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

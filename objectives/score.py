@@ -1,4 +1,4 @@
-"""Scores answers that were made elsewhere by a benchmark's official rules.
+"""Score answers that were made elsewhere by a benchmark's official rules.
 
     python -m objectives.score --benchmark mme --answers answers.jsonl --truth eval_tool/truth --json
 
@@ -13,79 +13,81 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
-from objectives.errors import DataError, ObjectiveError
+from objectives.data.source import official_questions
+from objectives.errors import DataError
+from objectives.options import add_json_option, command_parser, run_command
 from objectives.statistics.estimates import interval
-from objectives.submissions.answers import Given, read_answers
+from objectives.submissions.answers import Answer, read_answers
 from objectives.submissions.matching import match
 
-_BY_CATEGORY = ("pope", "mme")  # their tools score category by category; one without answers is left out
-_NEEDS_ALL = ("pope",)  # whose rule reads an empty answer as yes
+_BY_CATEGORY = ("pope", "mme")  # their tools score by category and skip one without answers
+_NEEDS_ALL = ("pope",)  # its rule reads an empty answer as yes
 
 
 @dataclass(frozen=True)
 class Score:
-    """A benchmark's official figures over `n` questions, of which `unanswered` counted as wrong; `unmatched`
-    answers were to none of them. `low` and `high` bound the accuracy at 95 %."""
+    """A benchmark's official figures over `n` questions, with the 95 % interval of the accuracy.
+
+    `unanswered` of the questions count as wrong; `unmatched` answers belong to none of them.
+    """
 
     benchmark: str
     metrics: dict[str, float]
+    n: int
     low: float
     high: float
-    n: int
     unanswered: int
     unmatched: int
     notes: list[str] = field(default_factory=list)
 
 
 def score(chosen: PublishedBenchmark, answers: Path, truth: Path | None) -> Score:
-    """Scores the answers in a file.
+    """Score the answers in a file or a folder.
+
+    Args:
+        truth: the benchmark's official files; None where the answers carry the truth.
 
     Raises:
-        DataError: a file cannot be used, or the answers are not to these questions.
+        DataError: a file cannot be used, or the answers belong to other questions.
     """
-    given = read_answers(answers, chosen.name)
-    questions = _carried(chosen, given, answers) if truth is None else _read(chosen, truth)
-    found = match(chosen, questions, given)
-    matched = sum(answer is not None for answer in found)
+    submitted = read_answers(answers, chosen.name)
+    questions = _carried(chosen, submitted, answers) if truth is None else _read(chosen, truth)
+    matches = match(chosen, questions, submitted)
+    matched = sum(text is not None for text in matches)
     if chosen.name in _BY_CATEGORY:
-        answered = {q.category for q, answer in zip(questions, found, strict=True) if answer is not None}
-        kept = [(q, a) for q, a in zip(questions, found, strict=True) if q.category in answered]
-        questions, found = [q for q, _ in kept], [a for _, a in kept]
-    missing = sum(answer is None for answer in found)
+        answered = {q.category for q, text in zip(questions, matches, strict=True) if text is not None}
+        kept = [(q, text) for q, text in zip(questions, matches, strict=True) if q.category in answered]
+        questions, matches = [q for q, _ in kept], [text for _, text in kept]
+    missing = sum(text is None for text in matches)
     if missing and chosen.name in _NEEDS_ALL:
-        raise DataError(f"{answers} answers {matched} of {len(found)} questions; {chosen.title} needs all")
-    texts = [answer or "" for answer in found]
+        raise DataError(f"{answers} answers {matched} of {len(matches)} questions; {chosen.title} needs all")
+    texts = [text or "" for text in matches]
     bounds = interval(chosen.scores(questions, texts), graded=chosen.graded)
     notes = [f"tokens by {tokenizer_in_use()}"] if chosen.graded else []
-    unmatched = max(0, len(given) - matched)
+    unmatched = max(0, len(submitted) - matched)
     return Score(
-        chosen.name, chosen.metrics(questions, texts), bounds.low, bounds.high, len(texts), missing, unmatched, notes
+        chosen.name, chosen.metrics(questions, texts), len(texts), bounds.low, bounds.high, missing, unmatched, notes
     )
 
 
 def _read(chosen: PublishedBenchmark, truth: Path) -> list[Question]:
     if not truth.exists():
         raise DataError(f"there is no {truth}; expected {chosen.title}'s official files")
-    try:
-        questions = chosen.official(truth)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(f"{truth} is not in the form of {chosen.title}'s official files ({reason})") from error
+    questions = official_questions(chosen, truth)
     if not questions:
         raise DataError(f"{truth} holds no questions")
     return questions
 
 
-def _carried(chosen: PublishedBenchmark, given: Sequence[Given], path: Path) -> list[Question]:
-    """The questions that the answers bring along, in their order."""
-    rows = [each.document for each in given if each.document is not None]
-    if len(rows) < len(given):
+def _carried(chosen: PublishedBenchmark, submitted: Sequence[Answer], path: Path) -> list[Question]:
+    """Return the questions that the answers carry, in their order."""
+    rows = [answer.document for answer in submitted if answer.document is not None]
+    if len(rows) < len(submitted):
         raise DataError(f"{path} does not carry the truth; name {chosen.title}'s official files with --truth")
     try:
         return [chosen.row(row, i) for i, row in enumerate(rows)]
@@ -93,52 +95,32 @@ def _carried(chosen: PublishedBenchmark, given: Sequence[Given], path: Path) -> 
         raise DataError(f"{path} does not carry the whole truth ({error}); name it with --truth") from error
 
 
-def report(found: Score) -> dict[str, Any]:
-    """The score as JSON."""
-    return {
-        "benchmark": found.benchmark,
-        "metrics": found.metrics,
-        "n": found.n,
-        "low": found.low,
-        "high": found.high,
-        "unanswered": found.unanswered,
-        "unmatched": found.unmatched,
-        "notes": found.notes,
-    }
-
-
 def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.score",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("objectives.score", __doc__)
     made.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
     made.add_argument("--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)")
     made.add_argument("--truth", type=Path, metavar="PATH", help="the official file or folder")
-    made.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    add_json_option(made)
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be scored."""
+    """Run the command; return 0, or 2 for what cannot be scored."""
     options = parser().parse_args(arguments)
-    try:
-        found = score(benchmark(options.benchmark), options.answers, options.truth)
-    except (ObjectiveError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    if found.unanswered:
-        sys.stderr.write(f"note: {found.unanswered} of {found.n} questions have no answer and count as wrong\n")
-    if found.unmatched:
-        sys.stderr.write(f"note: {found.unmatched} answers are to none of the questions\n")
+    return run_command(lambda: _run(options))
+
+
+def _run(options: argparse.Namespace) -> int:
+    result = score(benchmark(options.benchmark), options.answers, options.truth)
+    if result.unanswered:
+        sys.stderr.write(f"note: {result.unanswered} of {result.n} questions have no answer and count as wrong\n")
+    if result.unmatched:
+        sys.stderr.write(f"note: {result.unmatched} answers belong to none of the questions\n")
     if options.json:
-        sys.stdout.write(json.dumps(report(found), indent=2) + "\n")
+        sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
     else:
-        lines = [f"{name:24} {value:.4f}" for name, value in found.metrics.items()]
-        sys.stdout.write("\n".join([*lines, f"{'questions':24} {found.n}", *found.notes]) + "\n")
+        lines = [f"{name:24} {value:.4f}" for name, value in result.metrics.items()]
+        sys.stdout.write("\n".join([*lines, f"{'questions':24} {result.n}", *result.notes]) + "\n")
     return 0
 
 

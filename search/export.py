@@ -28,7 +28,7 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import add_source_options
+from objectives.options import add_source_options
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import BENCHMARKS
-from objectives.data.options import add_source_options
+from objectives.options import add_source_options
 
 
 def parser() -> argparse.ArgumentParser:

@@ -23,10 +23,10 @@ from himap.families import find
 from objectives.benchmarks import Question
 from objectives.data.images import load_image
 from objectives.errors import DataError, ModelLoadError, UnknownBenchmarkError
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
-from objectives.questions import add_study_options, study_questions, told
+from objectives.questions import add_study_options, question_records, study_questions
 from search.errors import UsageError
-from search.inputs.models import resolve
 
 
 @torch.inference_mode()
@@ -97,13 +97,13 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     target = resolve(options.model, options.weights)
     if options.digest and target.digest != options.digest:
         raise UsageError(
-            f"the study measured weights {options.digest[:12]}, but {target.source} holds "
+            f"the study measured weights {options.digest[:12]}, but {target.weights} holds "
             f"{target.digest[:12]}; name the study's weights with --weights"
         )
     question = questions[options.question]
-    loaded = load(target.source)
+    loaded = load(target.weights)
     found = survivors(loaded, chosen.prompt(question), question, config, chosen.max_new_tokens)
-    return {**found, **told(questions, [options.question])[0]}
+    return {**found, **question_records(questions, [options.question])[0]}
 
 
 if __name__ == "__main__":

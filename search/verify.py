@@ -18,7 +18,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from objectives.data.options import add_source_options
+from objectives.options import add_source_options
 
 
 def parser() -> argparse.ArgumentParser:

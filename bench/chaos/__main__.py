@@ -27,7 +27,7 @@ from bench.chaos.launch import SearchProcess, kill_one, wait_for
 from bench.measuring import provenance
 from bench.postgres import PostgresServer
 from objectives.benchmarks import BENCHMARKS
-from search.inputs.models import resolve
+from objectives.evaluation.checkpoints import resolve
 from storage import Trial
 
 KILLED = ("driver", "worker", "raylet")
@@ -144,7 +144,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     plans = planned(options.kills, options.restarts, options.studies, options.budget, random.Random(options.seed))
     studies = []
     with tempfile.TemporaryDirectory() as name:
-        runner = calm_runner(resolve(options.model, "auto").source, options.questions)
+        runner = calm_runner(resolve(options.model, "auto").weights, options.questions)
         with PostgresServer(Path(name, "postgresql")) as server:
             for plan in plans:
                 study = run_study(plan, options, server, Path(name))

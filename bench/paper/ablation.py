@@ -23,9 +23,10 @@ from minis.tables import markdown as table
 from minis.tables import percent
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.known_models import KNOWN
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flops import DecoderShape
-from objectives.flow.__main__ import MINIS, source_of
 from objectives.statistics.estimates import paired_difference
 
 DENSE = "no pruning"
@@ -104,7 +105,7 @@ def markdown(document: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Print or write the table; exit code 2 with one line on stderr for what cannot be measured."""
     parser = command.parser("bench.paper.ablation", __doc__)
-    parser.add_argument("--model", required=True, help=f"{', '.join(MINIS)} (their minis), or a folder")
+    parser.add_argument("--model", required=True, help=f"{', '.join(KNOWN)} (their minis), or a folder")
     parser.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
     parser.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
     for name, kind, value in (("k1", int, 2), ("r1", float, 50), ("k2", int, 8), ("r2", float, 75)):
@@ -119,7 +120,8 @@ def main(arguments: list[str] | None = None) -> int:
         full = PruningConfig(options.k1, options.r1, options.k2, options.r2)
         for name in options.benchmark:
             benchmark(name)
-        document = ablation(load(source_of(options.model)[0]), options.benchmark, options.n, full)
+        target = resolve(options.model, "mini" if options.model in KNOWN else "auto")
+        document = ablation(load(target.weights), options.benchmark, options.n, full)
         document = {"model": options.model, **document}
         command.show(document if options.json else markdown(document))
         if options.json:

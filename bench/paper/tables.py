@@ -26,6 +26,7 @@ from minis.tables import markdown, percent
 from objectives.benchmarks import BENCHMARKS, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.latency import device_name, measure
 from objectives.evaluation.models import load
@@ -35,7 +36,6 @@ from objectives.flops.shapes import FULL_SIZE
 from objectives.provenance import commit
 from objectives.statistics.estimates import paired_difference
 from search.errors import UsageError
-from search.inputs.models import Target, resolve
 from search.reporting.report import chosen
 from storage import StorageError, open_store
 
@@ -101,7 +101,7 @@ class ModelRows:
 
     def __init__(self, target: Target, n: int) -> None:
         self.target, self._n = target, n
-        self._loaded = load(target.source)
+        self._loaded = load(target.weights)
         self._shape = DecoderShape.from_config(self._loaded.model.config)
         self._head = {"model": target.name, "weights": target.kind}
 

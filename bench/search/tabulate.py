@@ -34,11 +34,12 @@ from bench.measuring import provenance, timed
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
-from search.inputs.models import resolve
+from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace, choices, effective
 from search.studies.study import Landmark
 from search.workers.trial_runner import costs
@@ -183,15 +184,15 @@ def _score(configs: list[PruningConfig]) -> list[tuple[float, ...]]:
 def make(model: str, name: str, n: int, limit: int | None, workers: int) -> ScoreTable:
     """Evaluate the grid, or only `limit` of its configurations drawn at random."""
     target = resolve(model, "auto")
-    worker = _Worker(target.source, name, n)
+    worker = _Worker(target.weights, name, n)
     image, text = worker.evaluator.tokens()
-    configs = grid(SearchSpace(target.shape.layers, **STEPS), target.landmarks, image)
+    configs = grid(SearchSpace(target.shape.layers, **STEPS), baselines(target), image)
     if limit is not None:
         configs = [configs[i] for i in sorted(_drawn(len(configs), limit))]
     groups = [list(g) for _, g in itertools.groupby(configs, key=lambda c: (c.k1, c.r1, c.phi_shallow))]
     start = time.perf_counter()
     with ProcessPoolExecutor(
-        workers, get_context("spawn"), initializer=_start, initargs=(target.source, name, n)
+        workers, get_context("spawn"), initializer=_start, initargs=(target.weights, name, n)
     ) as processes:
         scores = [row for rows in processes.map(_score, groups) for row in rows]
     spent = [costs(target.shape, image, text, config) for config in configs]
@@ -204,7 +205,7 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Scor
         "n": len(worker.questions),
         "layers": target.shape.layers,
         "steps": STEPS,
-        "baselines": [(origin, config.as_dict()) for origin, config in target.landmarks],
+        "baselines": [(origin, config.as_dict()) for origin, config in baselines(target)],
         "image_tokens": sorted(set(image)),
         "chunks": worker.evaluator.chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
@@ -230,7 +231,7 @@ def with_costs(table: ScoreTable) -> ScoreTable:
             f"got weights {target.digest[:8]} of {target.name}; expected {meta['weights_digest'][:8]}, "
             "the table's; make it anew without --costs"
         )
-    worker = _Worker(target.source, meta["benchmark"], meta["n"])
+    worker = _Worker(target.weights, meta["benchmark"], meta["n"])
     fitted = fit(worker, table.configs, target.shape, *worker.evaluator.tokens())
     return replace(table, meta=meta | fitted | {"costs_measured": provenance(worker.loaded.device)})
 

@@ -120,7 +120,7 @@ def _ask(module: str, arguments: list[str]) -> Any:
         raise OutsideError(f"python -m {module} gave no answer within {SECONDS} s; try again") from None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
-        said = lines[-1] if lines else f"exit code {done.returncode}"
+        said = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
         hint = "; install torch to run the model" if "No module named 'torch'" in said else ""
         raise OutsideError(f"python -m {module} failed: {said}{hint}")
     try:

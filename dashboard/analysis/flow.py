@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-KIND, SCHEMA = "himap-flow", 1
+from objectives.flow.results import KIND, SCHEMA
+
 LARGEST = 200_000_000
 
 

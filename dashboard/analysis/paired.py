@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-_DRAWS = 4000
+from objectives.statistics import estimates
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,6 @@ def compare(scores: Sequence[float], others: Sequence[float]) -> Paired | None:
     order = np.argsort(change, kind="stable")
     lost = tuple(int(asked[i]) for i in order if change[i] < 0)
     won = tuple(int(asked[i]) for i in order[::-1] if change[i] > 0)
-    counts = np.random.default_rng(0).multinomial(len(change), [1 / len(change)] * len(change), size=_DRAWS)
-    low, high = np.quantile(counts @ change / len(change), [0.025, 0.975])
-    binary = set(np.concatenate([ours[asked], theirs[asked]]).tolist()) <= {0.0, 1.0}
-    p = mcnemar(len(won), len(lost)) if binary else None
-    return Paired(len(asked), lost, won, float(change.mean()), float(low), float(high), p)
-
-
-def mcnemar(won: int, lost: int) -> float:
-    """Exact two-sided p: could two equally good configurations differ so on these questions?"""
-    total, few = won + lost, min(won, lost)
-    tail = sum(math.comb(total, i) for i in range(few + 1)) / 2**total
-    return min(1.0, 2 * tail)
+    found = estimates.compare(ours[asked].tolist(), theirs[asked].tolist())
+    span = found.difference
+    return Paired(len(asked), lost, won, span.mean, span.low, span.high, found.p)

@@ -10,7 +10,7 @@ from objectives.benchmarks.textvqa import TextVQA
 from objectives.benchmarks.vqav2 import VQAv2
 from objectives.errors import UnknownBenchmarkError
 
-# The six that "all" means and that the minis are trained on; further ones are asked for by name.
+# The six that "all" means and that the minis are trained on; further ones must be named.
 _SIX: tuple[PublishedBenchmark, ...] = (VQAv2(), TextVQA(), POPE(), MME(), ScienceQA(), AOKVQA())
 _FURTHER: tuple[PublishedBenchmark, ...] = (AOKVQADirect(), Nocaps(), Flickr30k())
 BENCHMARKS: dict[str, PublishedBenchmark] = {b.name: b for b in _SIX}
@@ -18,7 +18,7 @@ EVERY_BENCHMARK: dict[str, PublishedBenchmark] = {b.name: b for b in (*_SIX, *_F
 
 
 def benchmark(name: str) -> PublishedBenchmark:
-    """The benchmark called `name`; raises UnknownBenchmarkError, which lists the names."""
+    """Return the benchmark called `name`; raise UnknownBenchmarkError, which lists the names."""
     try:
         return EVERY_BENCHMARK[name]
     except KeyError:

@@ -1,7 +1,7 @@
 """A-OKVQA: questions that need knowledge beyond the image, here a rule stated in the question.
 
 Source: Schwenk et al., A-OKVQA (ECCV 2022), `evaluation/eval_predictions.py` of allenai/aokvqa. Two settings:
-multiple choice (exact choice) and direct answer (min(1, annotators who said it / 3), nobody left out).
+multiple choice (exact choice) and direct answer (min(1, matching annotators / 3), nobody left out).
 Official files: aokvqa_v1p0_val.json and COCO's val2017 images.
 """
 
@@ -25,8 +25,10 @@ CODE_WORDS = ("stop", "wait", "turn", "slow", "run", "jump")
 
 
 class AOKVQA(PublishedBenchmark):
-    """Embedded: a code word for a kind is stated, and the color of what it means is asked for. The wrong
-    options are the colors of other things in the scene, where it has enough, so that only the rule tells.
+    """The multiple-choice setting.
+
+    An embedded question states a code word for a kind and asks for the color of the thing with that code word. The
+    wrong options are the colors of other things in the scene, where it has enough, so that only the rule helps.
     """
 
     name = "aokvqa"
@@ -37,7 +39,7 @@ class AOKVQA(PublishedBenchmark):
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         things = by_kind(scene)
-        asked = []
+        questions = []
         for ordinal, i in enumerate(rng.permutation(len(things))[:2]):
             kind, thing = things[i]
             code = CODE_WORDS[rng.integers(len(CODE_WORDS))]
@@ -45,11 +47,11 @@ class AOKVQA(PublishedBenchmark):
             wrong = [color for color in dict.fromkeys(colors) if color != thing.color]
             options, letter = choices(rng, thing.color, wrong[:2], 3)
             text = f"{code} means {kind}. What color is the {code}?"
-            asked.append(question(scene, ordinal, text, letter, choices=options))
-        return asked
+            questions.append(question(scene, ordinal, text, letter, choices=options))
+        return questions
 
     def score(self, question: Question, answer: str) -> float:
-        """One for the right choice, given by its letter or, as in the official predictions, in its words."""
+        """Return 1 for the right choice, by its letter or, as in the official predictions, by its words."""
         if answer in question.choices:
             return float(chr(65 + question.choices.index(answer)) == question.answers[0])
         return float(read_letter(question, answer) == question.answers[0])
@@ -64,7 +66,7 @@ class AOKVQA(PublishedBenchmark):
 
 
 class AOKVQADirect(PublishedBenchmark):
-    """The direct-answer setting; without the questions that the benchmark marks as too difficult for it."""
+    """The direct-answer setting, without the questions that the benchmark marks as too difficult for it."""
 
     name = "aokvqa-direct"
     title = "A-OKVQA, direct answer"
@@ -73,14 +75,14 @@ class AOKVQADirect(PublishedBenchmark):
     image_folders = AOKVQA.image_folders
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
-        told = [(q, q.choices[ord(q.answers[0]) - 65]) for q in AOKVQA().ask(scene, rng)]
-        return [replace(q, answers=(answer,) * 10, choices=()) for q, answer in told]
+        solved = [(q, q.choices[ord(q.answers[0]) - 65]) for q in AOKVQA().ask(scene, rng)]
+        return [replace(q, answers=(answer,) * 10, choices=()) for q, answer in solved]
 
     def score(self, question: Question, answer: str) -> float:
         return min(1.0, question.answers.count(answer) / 3)
 
     def submitted(self, answer: str) -> str:
-        """Annotators wrote in lower case without a final period; a model may not."""
+        """Write the answer as annotators did: in lower case, without a final period."""
         return answer.strip().rstrip(".").lower()
 
     def official(self, path: Path) -> list[Question]:
@@ -88,7 +90,7 @@ class AOKVQADirect(PublishedBenchmark):
         return [self.row(row, i) for i, row in enumerate(rows) if not row.get("difficult_direct_answer")]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        """The hub writes the list of answers as one string."""
+        """Return the question of a record; the hub writes the list of answers as one string."""
         answers = field(row, "direct_answers", self.title)
         return replace(_unanswered(row), answers=tuple(literal_eval(answers) if isinstance(answers, str) else answers))
 

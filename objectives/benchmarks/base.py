@@ -1,5 +1,4 @@
-"""What a benchmark is: a prompt and a scorer, and where its questions come from. One subclass, one file, one
-registry entry."""
+"""The contract of a benchmark: a prompt and a scorer, and for published ones the sources of their questions."""
 
 from __future__ import annotations
 
@@ -20,11 +19,11 @@ OPTION_LETTER = "Answer with the option's letter from the given choices directly
 
 @dataclass(frozen=True)
 class Question:
-    """One question about one image.
+    """One question about an image, or several.
 
-    `answers` holds what annotators said (one string, or ten for VQA); `choices` the options of a multiple
-    choice, in order; `image` the key of the image ("" for a question without one) and `more_images` the keys
-    of those that follow it; questions that belong together share `group`.
+    `image` is the key of the first image ("" without one), `more_images` are those of the others. `answers` are those
+    of the annotators (one, or ten for VQA), `choices` the options of a multiple choice. Subsets are balanced by
+    `category`; questions that belong together share `group`.
     """
 
     id: str
@@ -38,14 +37,15 @@ class Question:
 
     @property
     def images(self) -> tuple[str, ...]:
+        """The keys of all images."""
         return (self.image, *self.more_images) if self.image else self.more_images
 
 
 class Benchmark(ABC):
-    """A prompt and a metric; stateless, so one instance serves everybody.
+    """A prompt and a metric. Stateless, so that one instance serves everybody.
 
-    `max_new_tokens` bounds an answer; `graded` says that scores are no right-or-wrong and not bounded like
-    it, so that intervals must come from the scores themselves.
+    `suffix` ends every prompt, `max_new_tokens` bounds an answer. `graded` metrics (CIDEr, ANLS) have a variance that
+    right-or-wrong scores do not bound, so that intervals must come from the scores themselves.
     """
 
     name: str
@@ -56,27 +56,27 @@ class Benchmark(ABC):
 
     @abstractmethod
     def score(self, question: Question, answer: str) -> float:
-        """Credit in [0, 1] for one answer (text without the prompt)."""
+        """Return the credit in [0, 1] for one answer, the text behind the prompt."""
 
     def scores(self, questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
-        """All scores, in order; corpus statistics, where a metric has them, are those of `questions`."""
+        """Return all scores in order; a metric with corpus statistics takes them from `questions`."""
         return [self.score(q, a) for q, a in zip(questions, answers, strict=True)]
 
     def submitted(self, answer: str) -> str:
-        """What is scored of a model's raw answer, where evaluations send it in another form."""
+        """Return the form of a model's raw answer that evaluations submit for scoring."""
         return answer
 
     def prompt(self, question: Question) -> str:
-        """The user turn's text, as LLaVA-1.5 words it for this benchmark; the image comes before it."""
+        """Return the text of the user turn behind the image, worded as LLaVA-1.5 does for this benchmark."""
         options = "".join(f"{chr(65 + i)}. {choice}\n" for i, choice in enumerate(question.choices))
         return f"{question.text}\n{options}{self.suffix}"
 
     def target(self, question: Question) -> str:
-        """The answer a model is trained to give."""
+        """Return the answer that a model is trained to give."""
         return question.answers[0]
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """The benchmark's official figures over a set of answers; always has `accuracy`, the mean score."""
+        """Return the benchmark's official figures by name; `accuracy`, the mean score, is always among them."""
         scores = self.scores(questions, answers)
         return {"accuracy": float(np.mean(scores)) if scores else float("nan")}
 
@@ -91,10 +91,10 @@ class Hub:
 
 
 class PublishedBenchmark(Benchmark):
-    """A benchmark of the literature, with three sources of the same kind of questions.
+    """A benchmark of the literature, with three sources of questions: embedded scenes, official files, the hub.
 
-    `hub` is its usual dataset; `image_folders` are where its official images lie below a data root;
-    `full_answer_tokens` bounds an answer in the sub-word tokens of a full-size model.
+    Official images are in one of `image_folders` below a data root. `full_answer_tokens` bounds an answer in the
+    sub-word tokens of a full-size model.
     """
 
     hub: Hub
@@ -103,24 +103,24 @@ class PublishedBenchmark(Benchmark):
 
     @abstractmethod
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
-        """Questions about a generated scene, those of one group side by side; may be empty."""
+        """Return questions about a generated scene, if any, those of one group side by side."""
 
     @abstractmethod
     def official(self, path: Path) -> list[Question]:
-        """The questions in the benchmark's official files: a folder, or its annotation file alone.
+        """Read the questions in the benchmark's official files: a folder, or its annotation file alone.
 
         A question's `image` is the image's name below one of `image_folders`.
 
         Raises:
-            DataError: not there, or not in the official form.
+            DataError: no such files, or not in the official form.
         """
 
     @abstractmethod
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        """The question in record `index` of the hub's dataset; `image` is left "" for the loader to fill."""
+        """Return the question in record `index` of the hub's dataset; the loader fills an empty `image`."""
 
     def at_full_size(self) -> Self:
-        """The same benchmark with room for answers in sub-word tokens."""
+        """Return the same benchmark with room for answers in sub-word tokens."""
         same = copy.copy(self)
         same.max_new_tokens = self.full_answer_tokens
         return same
@@ -136,6 +136,6 @@ def question(
     category: str = "",
     group: str = "",
 ) -> Question:
-    """A question about `scene`; `ordinal` tells apart those of the same benchmark and scene."""
+    """Return a question about `scene`; `ordinal` counts those of the same benchmark and scene."""
     answers = (answer,) if isinstance(answer, str) else answer
     return Question(f"{scene.key}-{ordinal}", scene.key, text, answers, choices, category, group)

@@ -1,7 +1,7 @@
-"""Captions: describe the image in one sentence; CIDEr-D against several references. Nocaps and Flickr30k.
+"""Captions: nocaps and Flickr30k. Describe the image in one sentence; CIDEr-D against several references.
 
 Sources: Agrawal et al., nocaps (ICCV 2019); Young et al., From image descriptions to visual denotations (TACL
-2014), in Karpathy's test split; CIDEr-D as in the COCO caption code. Embedded: the scene in raster order.
+2014), in Karpathy's test split; CIDEr-D as in the COCO caption code. An embedded caption lists the scene's things.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ HIGHEST = 10.0  # what CIDEr-D gives a caption that equals all its references
 
 
 def description(scene: Scene) -> str:
-    """Everything in raster order: "small red star, yellow sign bus, ..."."""
+    """List all things in raster order: "small red star, yellow sign bus, ..."."""
     named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
     return ", ".join(" ".join(filter(None, words)) for words in named)
 
 
 @lru_cache(maxsize=8)
 def _scorer(references: tuple[tuple[str, ...], ...]) -> CiderD:
-    """Kept between configurations: the references of a set of questions stay the same."""
+    """Return a scorer, cached because the references of a question set stay the same for all configurations."""
     tokens = iter(tokenize([text for texts in references for text in texts]))
     return CiderD([[next(tokens) for _ in texts] for texts in references])
 
 
 def cider(questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
-    """CIDEr-D of every answer, 0 to 10, with the n-grams' rarity taken from the references of `questions`."""
+    """Return CIDEr-D of every answer, 0 to 10, with document frequencies from the references of `questions`."""
     return _scorer(tuple(q.answers for q in questions)).scores(tokenize(answers))
 
 
 class Captions(PublishedBenchmark):
-    """Scores are CIDEr-D / 10, so that they lie in [0, 1]; `metrics` has the figure of the literature too."""
+    """A caption benchmark. Scores are CIDEr-D / 10, in [0, 1]; `metrics` has the figure of the literature too."""
 
     suffix = PROMPT
     max_new_tokens = 64
@@ -57,20 +57,20 @@ class Captions(PublishedBenchmark):
         return self.suffix
 
     def score(self, question: Question, answer: str) -> float:
-        """Of one question alone, whose n-grams are all equally rare, always 0; see `scores`."""
+        """Return 0: n-grams of a single question are all equally rare. See `scores`."""
         return self.scores([question], [answer])[0]
 
     def scores(self, questions: Sequence[Question], answers: Sequence[str]) -> list[float]:
         return [value / HIGHEST for value in cider(questions, answers)]
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """`cider` as the literature prints it, times 100 (nocaps 78.8)."""
-        found = super().metrics(questions, answers)
-        return found | {"cider": 100 * HIGHEST * found["accuracy"]}
+        """Add `cider` as the literature prints it, times 100 (nocaps 78.8)."""
+        figures = super().metrics(questions, answers)
+        return figures | {"cider": 100 * HIGHEST * figures["accuracy"]}
 
 
 class Nocaps(Captions):
-    """Official files: the validation set's captions in COCO's form, and its images."""
+    """The nocaps benchmark. Official files: the captions of its validation set in COCO's form, and its images."""
 
     name = "nocaps"
     title = "nocaps"
@@ -86,7 +86,7 @@ class Nocaps(Captions):
 
 
 class Flickr30k(Captions):
-    """Official files: Karpathy's dataset_flickr30k.json (its test split of 1,000), and the images."""
+    """Flickr30k. Official files: Karpathy's dataset_flickr30k.json (its test split of 1,000), and the images."""
 
     name = "flickr30k"
     title = "Flickr30k"
@@ -110,19 +110,19 @@ class Flickr30k(Captions):
 
 
 def coco_captions(path: Path) -> list[Question]:
-    """Images and their captions from a file in COCO's form."""
+    """Read images and their captions from a file in COCO's form."""
     value = read_json(path)
     texts: dict[Any, list[str]] = {}
     for note in field(value, "annotations", path):
         texts.setdefault(field(note, "image_id", path), []).append(field(note, "caption", path))
     images = value.get("images") or [{"id": number} for number in texts]
-    found = [
+    questions = [
         Question(
             str(i["id"]), i.get("file_name", f"{i['id']}.jpg"), "", tuple(texts[i["id"]]), category=i.get("domain", "")
         )
         for i in images
         if i["id"] in texts
     ]
-    if not found:
+    if not questions:
         raise DataError(f"{path} has captions, but none of an image that it lists")
-    return found
+    return questions

@@ -1,4 +1,4 @@
-"""The metrics for a user's own questions, by name."""
+"""The benchmark of a user's own questions, and its metrics by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Benchmark, Question
 from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
@@ -21,7 +23,7 @@ _NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)
 
 @dataclass(frozen=True)
 class Metric:
-    """How answers are asked for and scored; `score` is None for CIDEr, which needs all answers at once."""
+    """The last line of prompts and the scorer of answers; `score` is None for CIDEr, which needs all answers."""
 
     score: Score | None
     suffix: str = SHORT_ANSWER
@@ -30,7 +32,7 @@ class Metric:
 
 
 def metric(name: str) -> Metric:
-    """The metric called `name`; "number" may carry a relative tolerance, as in "number=0.01".
+    """Return the metric called `name`; "number" may carry a relative tolerance, as in "number=0.01".
 
     Raises:
         DataError: no such metric.
@@ -50,77 +52,68 @@ def metric(name: str) -> Metric:
 
 
 def metric_name(given: str) -> str:
-    """The one name of a metric that may be written in several ways: "VQA" is vqa_accuracy."""
+    """Return the one name of a metric that users may write in several ways: "VQA" is vqa_accuracy."""
     name = given.lower().replace("-", "_")
     return _SHORT.get(name, name)
 
 
 def exact(question: Question, answer: str) -> float:
-    """1 if the answer is one of those given, apart from case, outer spaces and a final period."""
+    """Return 1 if the answer is among the true ones, apart from case, outer spaces and a final period."""
     return float(_simple(answer) in map(_simple, question.answers))
 
 
 def vqa(question: Question, answer: str) -> float:
-    """VQA accuracy of ten annotators as TextVQA computes it; of fewer min(1, matches / 3), of one equality.
-    All sides go through the EvalAI processor."""
+    """Return the VQA accuracy, with all texts in the form of the EvalAI processor.
+
+    With ten annotators it is TextVQA's; with fewer min(1, matches / 3); with one it is equality.
+    """
     if len(question.answers) == 10:
         return textvqa_accuracy(answer, question.answers)
-    matches = sum(evalai(each) == evalai(answer) for each in question.answers)
+    matches = sum(evalai(truth) == evalai(answer) for truth in question.answers)
     return min(1.0, matches / min(3, len(question.answers)))
 
 
 def yes_no(question: Question, answer: str) -> float:
-    """1 if the first "yes" or "no" among the answer's words is the truth."""
-    found = re.search(r"\b(yes|no)\b", answer.lower())
-    return float(found is not None and found[1] == _simple(question.answers[0]))
+    """Return 1 if the first "yes" or "no" among the answer's words is the truth."""
+    word = re.search(r"\b(yes|no)\b", answer.lower())
+    return float(word is not None and word[1] == _simple(question.answers[0]))
 
 
 def choice(question: Question, answer: str) -> float:
-    """1 for the right option, by its letter ("B", "B.", "(B) ...", "the answer is B") or in its words."""
+    """Return 1 for the right option, by its letter ("B", "B.", "(B) ...", "the answer is B") or by its words."""
     right = ord(question.answers[0]) - 65
     words = _simple(answer)
     options = [_simple(option) for option in question.choices]
     if words in options:
         return float(options.index(words) == right)
     last = chr(64 + len(options))
-    found = re.match(rf"\s*\(?([A-{last}a-{last.lower()}])(?:[).:,\s]|$)", answer)
-    found = found or re.search(rf"answer is:?\s*\(?([A-{last}])\b", answer)
-    return float(found is not None and ord(found[1].upper()) - 65 == right)
+    letter = re.match(rf"\s*\(?([A-{last}a-{last.lower()}])(?:[).:,\s]|$)", answer)
+    letter = letter or re.search(rf"answer is:?\s*\(?([A-{last}])\b", answer)
+    return float(letter is not None and ord(letter[1].upper()) - 65 == right)
 
 
 def number(question: Question, answer: str, tolerance: float = TOLERANCE) -> float:
-    """1 if the first number in the answer lies within the relative tolerance of the truth."""
-    said = parse_number(answer)
-    truths = [value for each in question.answers if (value := parse_number(each)) is not None]
-    return float(said is not None and any(abs(said - true) <= tolerance * abs(true) for true in truths))
+    """Return 1 if the first number in the answer lies within the relative tolerance of the truth."""
+    value = parse_number(answer)
+    truths = [true for text in question.answers if (true := parse_number(text)) is not None]
+    return float(value is not None and any(abs(value - true) <= tolerance * abs(true) for true in truths))
 
 
 def parse_number(text: str) -> float | None:
-    """The first number in a text: "about 1,200 km" is 1200; None where there is none."""
-    found = _NUMBER.search(text.lower())
-    value = float(found[0].replace(",", "")) if found else None
+    """Return the first number in a text: "about 1,200 km" is 1200; None where there is none."""
+    digits = _NUMBER.search(text.lower())
+    value = float(digits[0].replace(",", "")) if digits else None
     return value if value is None or math.isfinite(value) else None
 
 
 def anls(question: Question, answer: str) -> float:
-    """Average normalized Levenshtein similarity: the best over the given answers, 0 below one half.
+    """Return the normalized Levenshtein similarity to the closest of the given answers; 0 below one half.
 
-    Source: Biten et al., Scene Text Visual Question Answering (ICCV 2019).
+    Source: ANLS of Biten et al., Scene Text Visual Question Answering (ICCV 2019).
     """
-    best = max(similarity(answer.strip().lower(), each.strip().lower()) for each in question.answers)
-    return best if best >= _ANLS_LEAST else 0.0
-
-
-def similarity(one: str, other: str) -> float:
-    """1 - Levenshtein distance / length of the longer; 1 for two empty strings."""
-    if not one or not other:
-        return float(one == other)
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return 1 - row[-1] / max(len(one), len(other))
+    one = answer.strip().lower()
+    truths = (truth.strip().lower() for truth in question.answers)
+    return max(Levenshtein.normalized_similarity(one, truth, score_cutoff=_ANLS_LEAST) for truth in truths)
 
 
 def _simple(text: str) -> str:
@@ -139,7 +132,7 @@ METRICS: dict[str, Metric] = {
 
 
 class OwnBenchmark(Benchmark):
-    """A user's own questions under one metric; `name` tells the file and the metric."""
+    """A user's own questions under one metric; `name` names the file and the metric."""
 
     def __init__(self, name: str, title: str, measured: Metric) -> None:
         self.name, self.title = name, title
@@ -161,5 +154,5 @@ class OwnBenchmark(Benchmark):
         return super().scores(questions, answers)
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        found = super().metrics(questions, answers)
-        return found | ({"cider": 100 * HIGHEST * found["accuracy"]} if self._score is None else {})
+        figures = super().metrics(questions, answers)
+        return figures | ({"cider": 100 * HIGHEST * figures["accuracy"]} if self._score is None else {})

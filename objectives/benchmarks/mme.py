@@ -28,6 +28,8 @@ _YES_OR_NO = "Please answer yes or no."
 
 
 class MME(PublishedBenchmark):
+    """Pairs of yes/no questions on one image."""
+
     name = "mme"
     title = "MME"
     hub = Hub("lmms-lab/MME", "test")
@@ -47,33 +49,35 @@ class MME(PublishedBenchmark):
         return float(read_mme(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """Both accuracies over everything; each category's points (of 200), and their sums over perception
-        (of 2000) and cognition (of 800), as far as the categories are there."""
+        """Return both accuracies over all questions, and the points of the categories that are there.
+
+        A category has up to 200 points; their sums are `perception` (up to 2000) and `cognition` (up to 800).
+        """
         images: dict[tuple[str, str], list[float]] = defaultdict(list)
         for q, s in zip(questions, self.scores(questions, answers), strict=True):
             images[q.category, q.group].append(s)
-        found = dict(zip(("accuracy", "accuracy_plus"), _accuracies(images.values()), strict=True))
+        figures = dict(zip(("accuracy", "accuracy_plus"), _accuracies(images.values()), strict=True))
         for part, categories in (("perception", PERCEPTION), ("cognition", COGNITION)):
             points = {
                 name: 100 * sum(_accuracies([pair for (c, _), pair in images.items() if c == name]))
                 for name in categories
                 if any(c == name for c, _ in images)
             }
-            found |= points | ({part: sum(points.values())} if points else {})
-        return found
+            figures |= points | ({part: sum(points.values())} if points else {})
+        return figures
 
     def official(self, path: Path) -> list[Question]:
-        """From one text file a category, or from the release, where each image has a text file of its own."""
+        """Read one text file per category, or the release, where each image has a text file of its own."""
         if path.is_file():
             return list(self._category(path))
         files = [path / f"{name}.txt" for name in (*PERCEPTION, *COGNITION)]
         files = [file for file in files if file.is_file()]
         if files:
             return [q for file in files for q in self._category(file)]
-        asked = [q for name in (*PERCEPTION, *COGNITION) for q in self._released(path, name)]
-        if not asked:
+        questions = [q for name in (*PERCEPTION, *COGNITION) for q in self._released(path, name)]
+        if not questions:
             raise DataError(f"found no MME questions in {path}; expected existence.txt, or existence/, and so on")
-        return asked
+        return questions
 
     def _category(self, path: Path) -> Iterator[Question]:
         for i, line in enumerate(read_text(path).splitlines(), 1):
@@ -99,15 +103,15 @@ class MME(PublishedBenchmark):
 
 
 def _official(category: str, image: str, text: str, answer: str, ordinal: int) -> Question:
-    """LLaVA-1.5 asks without "Please answer yes or no."; the suffix stands for it."""
+    """Return a question without "Please answer yes or no.", as LLaVA-1.5 words it; the suffix replaces it."""
     text = " ".join(text.replace(_YES_OR_NO, "").split())
     place = f"{category}/{image}" if category else image
-    said = (answer.strip().lower(),)
-    return Question(f"{place}-{ordinal}", place, text, said, category=category, group=place)
+    truth = (answer.strip().lower(),)
+    return Question(f"{place}-{ordinal}", place, text, truth, category=category, group=place)
 
 
 def _accuracies(images: Iterable[list[float]]) -> tuple[float, float]:
-    """Over questions, and over images with all their questions right."""
+    """Return the share of right questions, and that of images with all their questions right."""
     pairs = list(images)
     return float(np.mean([s for pair in pairs for s in pair])), float(np.mean([min(pair) for pair in pairs]))
 

@@ -23,6 +23,8 @@ _STRATEGIES = ("random", "popular", "adversarial")
 
 
 class POPE(PublishedBenchmark):
+    """Pairs of a question for a present object and one for an absent object."""
+
     name = "pope"
     title = "POPE"
     hub = Hub("lmms-lab/POPE", "test")
@@ -44,20 +46,20 @@ class POPE(PublishedBenchmark):
         return float(read_pope(answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """Over all questions, and by strategy ("f1_popular") where there are several."""
-        said = np.array([read_pope(a) == "yes" for a in answers])
+        """Return the figures over all questions, and by strategy ("f1_popular") where there are several."""
+        yes = np.array([read_pope(a) == "yes" for a in answers])
         true = np.array([q.answers[0] == "yes" for q in questions])
-        found = _figures(said, true)
-        asked = np.array([q.category for q in questions])
-        strategies = sorted(set(asked.tolist()))
+        figures = _figures(yes, true)
+        categories = np.array([q.category for q in questions])
+        strategies = sorted(set(categories.tolist()))
         for strategy in strategies if len(strategies) > 1 else ():
-            part = asked == strategy
-            by_strategy = _figures(said[part], true[part])
-            found |= {f"{name}_{strategy}": value for name, value in by_strategy.items()}
-        return found
+            part = categories == strategy
+            by_strategy = _figures(yes[part], true[part])
+            figures |= {f"{name}_{strategy}": value for name, value in by_strategy.items()}
+        return figures
 
     def official(self, path: Path) -> list[Question]:
-        """All three strategies of a folder, as far as they are there, or the one of a file."""
+        """Read the strategies that are in a folder, or the one in a file."""
         if path.is_file():
             return self._strategy(path, next((s for s in _STRATEGIES if s in path.stem), ""))
         files = {s: name for s in _STRATEGIES for name in path.rglob(f"*pope_{s}.json")}
@@ -69,8 +71,10 @@ class POPE(PublishedBenchmark):
         return [self.row({"category": strategy, **row}, i) for i, row in enumerate(read_rows(path))]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        """Official labels call them text and label, the hub question and answer. Questions alternate between
-        one present and one absent object, so two in a row are a pair."""
+        """Return the question of a record; two in a row are a pair, of a present and an absent object.
+
+        Official labels have the fields text and label, the hub question and answer.
+        """
         answer = str(row["label"] if "label" in row else field(row, "answer", self.title)).strip().lower()
         text = str(row["text"] if "text" in row else field(row, "question", self.title))
         name = row["image"] if isinstance(row.get("image"), str) else f"{row.get('image_source', '')}.jpg"
@@ -79,22 +83,22 @@ class POPE(PublishedBenchmark):
         return Question(f"{category}-{number}", name, text, (answer,), category=category, group=group)
 
 
-def _figures(said: np.ndarray, true: np.ndarray) -> dict[str, float]:
-    """From what was said and what is true: (questions,) booleans, True for yes."""
-    hits = float((said & true).sum())
-    precision = hits / max(1.0, float(said.sum()))
+def _figures(yes: np.ndarray, true: np.ndarray) -> dict[str, float]:
+    """Return POPE's figures for answers and labels: (questions,) booleans, True for yes."""
+    hits = float((yes & true).sum())
+    precision = hits / max(1.0, float(yes.sum()))
     recall = hits / max(1.0, float(true.sum()))
     return {
-        "accuracy": float((said == true).mean()),
+        "accuracy": float((yes == true).mean()),
         "precision": precision,
         "recall": recall,
         "f1": 2 * precision * recall / (precision + recall) if hits else 0.0,
-        "yes_ratio": float(said.mean()),
+        "yes_ratio": float(yes.mean()),
     }
 
 
 def _absent(rng: np.random.Generator, strategy: str, present: list[str], absent: list[str]) -> str:
-    """An absent kind: any, the most frequent in general, or the companion of one that is there."""
+    """Draw an absent kind: any, the most frequent one, or the companion of a present kind."""
     if strategy == "adversarial":
         tempting = [k for k in absent if any(COMPANION.get(p) == k or COMPANION.get(k) == p for p in present)]
         if tempting:

@@ -2,7 +2,7 @@
 
 Source: Lu et al., Learn to Explain (NeurIPS 2022); answer parsing as in LLaVA's evaluation, which extends the
 benchmark's own "The answer is X." Official files: problems.json, pid_splits.json and the images of its test
-split. Questions without an image are scored too; a model here is asked those that have one.
+split. Answers to questions without an image are scored too; a model here gets only those with an image.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from objectives.scenes.refer import by_color, by_kind, choices
 
 
 class ScienceQA(PublishedBenchmark):
+    """Multiple choice by letter."""
+
     name = "scienceqa"
     title = "ScienceQA"
     hub = Hub("lmms-lab/ScienceQA", "test", "ScienceQA-IMG")
@@ -31,26 +33,26 @@ class ScienceQA(PublishedBenchmark):
         pool: list[tuple[str, str, tuple[str, ...]]]
         pool = [(f"What color is the {n}?", t.color, COLORS) for n, t in by_kind(scene)]
         pool += [(f"What is the {n}?", t.kind, KINDS) for n, t in by_color(scene)]
-        asked = []
+        questions = []
         for ordinal, i in enumerate(rng.permutation(len(pool))[:2]):
             text, answer, others = pool[i]
             options, letter = choices(rng, answer, others, 4)
-            asked.append(question(scene, ordinal, text, letter, choices=options))
-        return asked
+            questions.append(question(scene, ordinal, text, letter, choices=options))
+        return questions
 
     def score(self, question: Question, answer: str) -> float:
         return float(read_letter(question, answer) == question.answers[0])
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """Over all questions, and where some lack an image also over those that have one."""
-        found = super().metrics(questions, answers)
+        """Return the accuracy over all questions and, where some lack an image, over those that have one."""
+        figures = super().metrics(questions, answers)
         seen = [(q, a) for q, a in zip(questions, answers, strict=True) if q.image]
         if 0 < len(seen) < len(questions):
-            found["accuracy_image"] = super().metrics(*zip(*seen, strict=True))["accuracy"]
-        return found
+            figures["accuracy_image"] = super().metrics(*zip(*seen, strict=True))["accuracy"]
+        return figures
 
     def official(self, path: Path) -> list[Question]:
-        """The test split where pid_splits.json is there or the problems name it, else all problems."""
+        """Read the test split, if pid_splits.json or the problems name it, else all problems."""
         file = find(path, ["problems.json"], "ScienceQA problems")
         problems = read_json(file)
         splits = file.with_name("pid_splits.json")

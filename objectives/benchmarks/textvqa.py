@@ -1,7 +1,7 @@
 """TextVQA: read the word or letter that a question points at; VQA accuracy over ten annotators.
 
 Source: Singh et al., Towards VQA Models That Can Read (CVPR 2019). Official files: TextVQA 0.5.1 validation.
-With Rosetta's OCR tokens beside them, prompts carry these as LLaVA-1.5's do.
+With Rosetta's OCR tokens beside them, prompts carry the tokens as LLaVA-1.5's do.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _OCR = "TextVQA_Rosetta_OCR_v0.2_val.json"
 
 
 class TextVQA(PublishedBenchmark):
+    """Words and letters in the image."""
+
     name = "textvqa"
     title = "TextVQA"
     hub = Hub("lmms-lab/textvqa", "validation")
@@ -49,7 +51,7 @@ class TextVQA(PublishedBenchmark):
         return [self.row({"ocr_tokens": ocr.get(row.get("image_id"), []), **row}, i) for i, row in enumerate(rows)]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        """Annotations and the hub's records have the same fields."""
+        """Return the question of an annotation or of a hub record, which have the same fields."""
         answers = tuple(field(row, "answers", self.title))
         tokens = ", ".join(row.get("ocr_tokens") or [])
         text = f"{row['question']}\nReference OCR token: {tokens}" if tokens else row["question"]

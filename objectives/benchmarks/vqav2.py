@@ -23,6 +23,8 @@ _ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 
 
 class VQAv2(PublishedBenchmark):
+    """Open questions with ten annotators."""
+
     name = "vqav2"
     title = "VQAv2"
     hub = Hub("lmms-lab/VQAv2", "validation")
@@ -56,16 +58,16 @@ class VQAv2(PublishedBenchmark):
         return vqa_accuracy(answer, question.answers)
 
     def submitted(self, answer: str) -> str:
-        """LLaVA sends its raw answers ("Yes") to VQAv2's server through the EvalAI processor."""
+        """Apply the EvalAI processor, as LLaVA does to its answers before it submits them to VQAv2's server."""
         return evalai(answer)
 
     def metrics(self, questions: Sequence[Question], answers: Sequence[str]) -> dict[str, float]:
-        """`accuracy` of the answers as they are, and of what LLaVA's conversion makes of them."""
+        """Return the accuracy of the answers as they are, and after LLaVA's conversion (`accuracy_evalai`)."""
         converted = self.scores(questions, [evalai(answer) for answer in answers])
         return super().metrics(questions, answers) | {"accuracy_evalai": float(np.mean(converted))}
 
     def official(self, path: Path) -> list[Question]:
-        """Annotations alone are enough to score answers; the texts come from the questions file."""
+        """Read the annotations, which alone are enough to score answers, and the texts from the questions file."""
         annotations = find(path, [_ANNOTATIONS], "VQAv2 annotations")
         beside = annotations.with_name(_QUESTIONS)
         texts = {}
@@ -76,15 +78,15 @@ class VQAv2(PublishedBenchmark):
         return [self.row({"question": texts.get(row.get("question_id"), ""), **row}, i) for i, row in enumerate(rows)]
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        """Annotations and the hub's records have the same fields."""
-        answers = tuple(each["answer"] for each in field(row, "answers", self.title))
+        """Return the question of an annotation or of a hub record, which have the same fields."""
+        answers = tuple(note["answer"] for note in field(row, "answers", self.title))
         image = f"COCO_val2014_{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
         category = str(row.get("answer_type", ""))
         return Question(str(row["question_id"]), image, row["question"], answers, category=category)
 
 
 def _pick(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> tuple[str, str]:
-    """A pair drawn with equal chance for every answer, so that no answer is a safe guess."""
+    """Draw a pair with equal probability for every answer, so that no answer is a safe guess."""
     answers = sorted({answer for _, answer in pairs})
     wanted = answers[rng.integers(len(answers))]
     same = [pair for pair in pairs if pair[1] == wanted]
@@ -92,7 +94,7 @@ def _pick(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> tuple[str, 
 
 
 def _annotators(rng: np.random.Generator, answer: str, slips: list[str]) -> tuple[str, ...]:
-    """Ten answers of which up to three slip, as people do."""
+    """Return ten answers, of which up to three are wrong."""
     wrong = rng.integers(0, 4)
-    given = [answer] * (10 - wrong) + [slips[i] for i in rng.integers(0, len(slips), wrong)]
-    return tuple(given[i] for i in rng.permutation(10))
+    answers = [answer] * (10 - wrong) + [slips[i] for i in rng.integers(0, len(slips), wrong)]
+    return tuple(answers[i] for i in rng.permutation(10))

@@ -1,1 +1,1 @@
-"""Where questions come from: scenes, a benchmark's official files, the hub, or the user's own file."""
+"""Sources of questions: embedded scenes, a benchmark's official files, the hub, or the user's own file."""

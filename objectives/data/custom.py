@@ -1,9 +1,9 @@
-"""The user's own questions: one JSON object a line, checked row by row, all that is wrong told at once.
+"""Read the user's own questions: one JSON object per line, checked row by row, with all errors reported together.
 
     {"id": "1", "image": "cat.png", "question": "What is it?", "answer": "cat"}
 
-`image` is a path below the data root, or a list of paths; `answers` may stand for `answer`; `choices` are the
-options of a multiple choice; `category`, if there, is what subsets are balanced by.
+`image` is a path below the data root, or a list of paths; `answers` may replace `answer`; `choices` are the
+options of a multiple choice; subsets are balanced by `category`, which is optional.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_CHOICES = 26
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line that cannot be used, and why."""
+    """A line that cannot be used, and the reason."""
 
     line: int
     problem: str
@@ -38,50 +38,52 @@ class BadRowsError(DataError):
         self.bad = bad
         if len(bad) == 1:
             only = f"line {bad[0].line} of {path} cannot be used ({bad[0].problem})"
-            super().__init__(f"{only}; mend it, or go on without it by --on-bad skip")
+            super().__init__(f"{only}; correct it, or leave it out with --on-bad skip")
             return
-        shown = "".join(f"\n  line {each.line}: {each.problem}" for each in bad[:SHOWN])
+        shown = "".join(f"\n  line {row.line}: {row.problem}" for row in bad[:SHOWN])
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        said = f"{len(bad)} of {rows} rows of {path} cannot be used"
-        super().__init__(f"{said}; mend them, or go on without them by --on-bad skip:{shown}{more}")
+        message = f"{len(bad)} of {rows} rows of {path} cannot be used"
+        super().__init__(f"{message}; correct them, or leave them out with --on-bad skip:{shown}{more}")
 
 
 def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Question], list[BadRow]]:
-    """The questions of a file in order, and the rows that cannot be used.
+    """Return the questions of a file in order, and the rows that cannot be used.
 
-    Paths of images count from `root`, by default the file's folder, and must stay below it.
+    Args:
+        metric: decides which answers a row may have.
+        root: the folder of relative image paths, by default the file's; no image may lie outside of it.
 
     Raises:
-        DataError: the file cannot be read, or holds no rows.
+        DataError: the file cannot be read, or has no rows.
     """
     root = (root or path.parent).resolve()
     if not root.is_dir():
-        raise DataError(f"there is no folder {root}; expected the one that image paths count from")
+        raise DataError(f"there is no folder {root}; expected the one of relative image paths")
     try:
         lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
     reader = _Reader(metric_name(metric).partition("=")[0], root)
-    found: list[Question] = []
+    questions: list[Question] = []
     bad: list[BadRow] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
-            found.append(reader.question(line))
+            questions.append(reader.question(line))
         except _Refused as refused:
             bad.append(BadRow(number, str(refused)))
-    if not found and not bad:
+    if not questions and not bad:
         raise DataError(f"{path} is empty; expected one JSON object a line")
-    return found, bad
+    return questions, bad
 
 
 class _Refused(Exception):
-    """Why a row cannot be used."""
+    """The reason why a row cannot be used."""
 
 
 class _Reader:
-    """Turns lines into questions; knows the ids and the images that were there before."""
+    """Turns lines into questions; remembers the ids and the images of former lines."""
 
     def __init__(self, metric: str, root: Path) -> None:
         self._metric, self._root = metric, root
@@ -121,16 +123,16 @@ class _Reader:
         return str(path)
 
     def _fit(self, answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
-        """The answers in the form that the metric compares; refused if it cannot compare them."""
+        """Return the answers in the form that the metric compares, or refuse those that it cannot compare."""
         if self._metric == "multiple_choice":
             return (_letter(answers, choices),)
         if choices and not set(answers) <= set(choices):
             raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
         if self._metric == "yes_no":
-            said = tuple(answer.strip().lower() for answer in answers)
-            if len(set(said)) != 1 or said[0] not in ("yes", "no"):
+            words = tuple(answer.strip().lower() for answer in answers)
+            if len(set(words)) != 1 or words[0] not in ("yes", "no"):
                 raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
-            return said[:1]
+            return words[:1]
         if self._metric == "number" and any(parse_number(answer) is None for answer in answers):
             raise _Refused(f"got answer {answers[0]!r}; expected a number")
         return answers
@@ -149,7 +151,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 
 def _string(row: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
-    """The text of a field, which must be there and not be empty."""
+    """Return the text of a field, which must exist and not be empty."""
     if name not in row:
         raise _Refused(f"lacks {name!r}")
     return _text(row[name], name, numbers=numbers)
@@ -175,7 +177,7 @@ def _list(row: Mapping[str, Any], name: str, *, numbers: bool) -> list[str]:
         raise _Refused(f"{name!r} is {_kind(row[name])}; expected a list")
     if not row[name]:
         raise _Refused(f"{name!r} is empty")
-    return [_text(each, name, numbers=numbers) for each in row[name]]
+    return [_text(value, name, numbers=numbers) for value in row[name]]
 
 
 def _paths(row: Mapping[str, Any]) -> list[str]:
@@ -202,7 +204,7 @@ def _choices(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _letter(answers: tuple[str, ...], choices: tuple[str, ...]) -> str:
-    """The letter of the right option, given by its words or by its letter."""
+    """Return the letter of the right option, given by its words or by its letter."""
     if not choices:
         raise _Refused("lacks 'choices', which a multiple choice needs")
     if len(answers) != 1:

@@ -1,4 +1,4 @@
-"""The embedded source of questions: generated scenes, rendered on demand, in disjoint splits."""
+"""Questions about embedded scenes, which are generated and rendered on demand, in disjoint splits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from objectives.scenes import Scene, make_scene, render
 
 
 def scene_questions(benchmark: PublishedBenchmark, scene: Scene) -> list[Question]:
-    """What `benchmark` asks about `scene`: the same on every machine."""
+    """Return the questions of `benchmark` about `scene`, the same on every machine."""
     return benchmark.ask(scene, np.random.default_rng([zlib.crc32(benchmark.name.encode()), scene.seed]))
 
 
 def embedded_questions(benchmark: PublishedBenchmark, split: str, n: int) -> list[Question]:
-    """The first `n` questions of a split; a larger subset begins with the smaller one.
+    """Return the first `n` questions of a split; a larger subset begins with the smaller one.
 
-    One fewer where a pair (POPE, MME) would be cut in two, but never less than one pair.
+    It is one question fewer where a pair (POPE, MME) would be cut in two, but never less than one pair.
     """
-    asks = (scene_questions(benchmark, make_scene(split, index)) for index in count())
-    return whole_groups(chain.from_iterable(asks), n)
+    by_scene = (scene_questions(benchmark, make_scene(split, index)) for index in count())
+    return whole_groups(chain.from_iterable(by_scene), n)
 
 
 @lru_cache(maxsize=4096)
 def embedded_image(key: str) -> Image.Image:
-    """The image that a question's `image` names ("validation-17")."""
+    """Render the scene that a question's `image` names ("validation-17")."""
     split, _, index = key.rpartition("-")
     return render(make_scene(split, int(index)))

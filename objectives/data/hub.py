@@ -1,4 +1,4 @@
-"""A benchmark's usual dataset on the Hugging Face hub, through the optional `datasets` package."""
+"""Load a benchmark's usual dataset from the Hugging Face hub, with the optional package `datasets`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from objectives.errors import DataError
 
 @lru_cache(maxsize=2)
 def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
-    """All questions of the dataset; `image` names the record until `keep_images` has fetched it.
+    """Load all questions of the dataset; `image` names a record until `keep_images` has fetched it.
 
     Raises:
         DataError: `datasets` is not installed, the hub cannot be reached, or the records have another form.
@@ -22,17 +22,17 @@ def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
     rows = _dataset(chosen.hub)
     texts = rows.remove_columns([name for name in ("image", "decoded_image") if name in rows.column_names])
     try:
-        asked = [(i, chosen.row(row, i)) for i, row in enumerate(texts)]
+        questions = [chosen.row(row, i) for i, row in enumerate(texts)]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{chosen.hub.id} has records of another form ({error})") from error
-    return [replace(question, image=question.image or f"hub-{i}") for i, question in asked]
+    return [replace(question, image=question.image or f"hub-{i}") for i, question in enumerate(questions)]
 
 
 def keep_images(chosen: PublishedBenchmark, questions: list[Question]) -> list[Question]:
-    """The questions with their images as files in the cache; only these images are read."""
+    """Write the images of these questions into the cache, and return the questions with their paths."""
     rows = _dataset(chosen.hub)
-    where = {question.id: i for i, question in enumerate(hub_questions(chosen))}
-    return [replace(question, image=_file(chosen.hub, rows, where[question.id])) for question in questions]
+    record = {question.id: i for i, question in enumerate(hub_questions(chosen))}
+    return [replace(question, image=_file(chosen.hub, rows, record[question.id])) for question in questions]
 
 
 def _file(hub: Hub, rows: Any, index: int) -> str:

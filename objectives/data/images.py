@@ -1,4 +1,4 @@
-"""The images that questions name: embedded scenes by key, files by absolute path. Decoded once, and kept."""
+"""Load the images that questions name: embedded scenes by key, files by absolute path."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from PIL import Image
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
 
-MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones are taken for bombs
+MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones may be decompression bombs
 _KEPT = 256
 
 
 def load_image(key: str) -> Image.Image:
-    """The image of a question's key, in RGB.
+    """Return the image with this key, in RGB; files are decoded once and cached.
 
     Raises:
-        DataError: no such file, no image, truncated or too large.
+        DataError: no such file, not an image, or one that is truncated or too large.
     """
     return _from_file(key) if Path(key).is_absolute() else embedded_image(key)
 
 
 def image_size(key: str) -> tuple[int, int]:
-    """Width and height in pixels; of a file only the header is read."""
+    """Return width and height in pixels; of a file only the header is read."""
     if not Path(key).is_absolute():
         return embedded_image(key).size
     with _opened(Path(key)) as image:
@@ -33,7 +33,7 @@ def image_size(key: str) -> tuple[int, int]:
 
 
 def check_image(path: Path) -> None:
-    """Decodes the whole image and forgets it; raises DataError for what `load_image` cannot give."""
+    """Decode the whole image without caching it; raise DataError as `load_image`."""
     _decoded(path)
 
 
@@ -51,7 +51,7 @@ def _decoded(path: Path) -> Image.Image:
 
 
 def _opened(path: Path) -> Image.Image:
-    """The file's header; nothing is decoded before its size is known."""
+    """Open the file and check the size that its header states, before anything is decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

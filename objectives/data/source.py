@@ -1,4 +1,4 @@
-"""One door to questions of every source: embedded scenes, official files, the hub, or the user's own file."""
+"""Load questions from every source: embedded scenes, official files, the hub, or the user's own file."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
 
 @dataclass(frozen=True)
 class Source:
-    """Where questions come from; can be sent to another process.
+    """Where questions come from: embedded scenes, official files, the hub, or the user's own file.
 
-    A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub`
-    its usual dataset on the hub. `data` is the user's own file, scored by `metric`; its image paths count
-    from `data_root`. With `skip_bad`, rows that cannot be used are left out and recorded.
+    A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub` its usual
+    dataset on the hub. `data` is the user's own file, scored by `metric`, with image paths relative to `data_root`.
+    `skip_bad` leaves out rows that cannot be used. Raises DataError for fields that contradict each other.
     """
 
     benchmark: str = ""
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def options(self) -> str:
-        """What a command line takes to ask for this source."""
+        """The options of a command line that mean this source."""
         named: tuple[tuple[str, str | Path | None], ...] = (
             ("--benchmark", self.benchmark),
             ("--data", self.data),
@@ -69,44 +69,60 @@ class Source:
 class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
-    `key` names the source for a store: the benchmark's name for embedded scenes, else with a digest of the
-    contents. `origin` is the same for people. `skipped` are the rows that were left out. `sizes` says how
-    many questions each split has in all; embedded scenes have no end.
+    `name` is that of the benchmark, or of the user's file and its metric; `origin` names the source for people.
+    `digest` changes with any question or image of the source and is "" for embedded scenes. `skipped` are rows that
+    were left out; `sizes` counts all questions of each split, except for embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
     questions: list[Question]
-    key: str
+    name: str
     origin: str
+    digest: str = ""
     skipped: tuple[BadRow, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def embedded(self) -> bool:
+        """Whether the questions are about embedded scenes."""
+        return not self.digest
+
+    @property
+    def key(self) -> str:
+        """Names the questions in a store: "pope", or with a digest "mine-anls@1a2b3c4d"."""
+        return f"{self.name}@{self.digest}" if self.digest else self.name
+
 
 def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
-    """The first `n` questions (None: all there are) of "validation", "test" or, from files, "all".
+    """Load the first `n` questions of a split.
+
+    Args:
+        split: "validation", "test" or, except for embedded scenes, "all".
+        n: how many; None for all, except for embedded scenes.
 
     Raises:
-        DataError: the data cannot be used; UnknownBenchmarkError: no benchmark has this name.
+        DataError: the data cannot be used.
+        UnknownBenchmarkError: no benchmark has this name.
     """
     if source.data is not None:
-        found = _own(source, source.data, split, n)
+        question_set = _own(source, source.data, split, n)
     elif source.embedded:
         return _embedded(benchmark(source.benchmark), split, n)
     elif source.data_root is not None:
-        found = _official(benchmark(source.benchmark), source.data_root, split, n)
+        question_set = _official(benchmark(source.benchmark), source.data_root, split, n)
     else:
-        found = _from_hub(benchmark(source.benchmark), split, n)
-    if not found.questions:
+        question_set = _from_hub(benchmark(source.benchmark), split, n)
+    if not question_set.questions:
         raise DataError(
-            f"{found.origin}: none of its {sum(found.sizes.values())} questions is in the {split} split, to "
-            "which images belong by a hash of their names; expected more data, or split all"
+            f"{question_set.origin}: none of its {sum(question_set.sizes.values())} questions is in the {split} "
+            "split, to which images belong by a hash of their names; expected more data, or split all"
         )
-    return found
+    return question_set
 
 
 def _embedded(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
     if n is None or split == "all":
-        raise DataError("embedded scenes have no end; expected a number of questions of validation or test")
+        raise DataError("embedded scenes have no end; expected a number of validation or test questions")
     return QuestionSet(chosen, embedded_questions(chosen, split, n), chosen.name, "embedded scenes")
 
 
@@ -117,16 +133,15 @@ def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
         raise BadRowsError(path, bad, len(bad) + len(questions))
     portable = _by_contents(questions)
     where = dict(zip((q.id for q in questions), questions, strict=True))
-    name = metric_name(source.metric)
-    key = f"{_UNFIT.sub('-', path.stem)}-{name}@{_digest(portable)}"
-    own = OwnBenchmark(key, f"{path.stem} ({name})", measured)
-    asked = [where[q.id] for q in subset(portable, split, n)]
-    return QuestionSet(own, asked, key, str(path), tuple(bad), _sizes(portable))
+    kind = metric_name(source.metric)
+    name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
+    own = OwnBenchmark(name, f"{path.stem} ({kind})", measured)
+    questions = [where[q.id] for q in subset(portable, split, n)]
+    return QuestionSet(own, questions, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
 
 
 def _by_contents(questions: list[Question]) -> list[Question]:
-    """The questions with digests of images for names: the same wherever files lie, and an image that lies
-    there twice is one."""
+    """Name images by digests of their files, so that neither folders nor copies of an image make a difference."""
     images = {image for q in questions for image in q.images}
     seen = {image: hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images}
     return [
@@ -138,33 +153,36 @@ def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
     folder = root / chosen.name if (root / chosen.name).is_dir() else root
-    try:
-        everything = chosen.official(folder)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-        raise DataError(f"{folder} is not in the form of {chosen.title}'s official files ({reason})") from error
-    asked = [q for q in everything if q.image]
-    placed = [_placed(chosen, folder, question) for question in subset(asked, split, n)]
+    usable = [q for q in official_questions(chosen, folder) if q.image]
+    placed = [_placed(chosen, folder, question) for question in subset(usable, split, n)]
     missing = [question.image for question in placed if not Path(question.image).is_file()]
     if missing:
         some = ", ".join(missing[:_MISSING_SHOWN])
         raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    key = f"{chosen.name}@{_digest(asked)}"
-    return QuestionSet(chosen.at_full_size(), placed, key, str(folder), sizes=_sizes(asked))
+    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(usable), (), _sizes(usable))
+
+
+def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]:
+    """Read the benchmark's official files; raise DataError where they have another form."""
+    try:
+        return chosen.official(path)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+        raise DataError(f"{path} is not in the form of {chosen.title}'s official files ({reason})") from error
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
-    """The question with the absolute path of its image."""
+    """Return the question with the absolute path of its image."""
     places = [root / folder / question.image for folder in (*chosen.image_folders, "")]
-    found = next((path for path in places if path.is_file()), places[0])
-    return replace(question, image=str(found.resolve()))
+    path = next((path for path in places if path.is_file()), places[0])
+    return replace(question, image=str(path.resolve()))
 
 
 def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
-    everything = hub_questions(chosen)
-    asked = keep_images(chosen, subset(everything, split, n))
-    key, where = f"{chosen.name}@{_digest(everything)}", f"{chosen.hub.id} on the hub"
-    return QuestionSet(chosen.at_full_size(), asked, key, where, sizes=_sizes(everything))
+    every = hub_questions(chosen)
+    questions = keep_images(chosen, subset(every, split, n))
+    origin = f"{chosen.hub.id} on the hub"
+    return QuestionSet(chosen.at_full_size(), questions, chosen.name, origin, _digest(every), (), _sizes(every))
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:
@@ -173,9 +191,9 @@ def _sizes(questions: list[Question]) -> dict[str, int]:
 
 
 def _digest(questions: list[Question]) -> str:
-    """Eight letters that change with anything that a question holds."""
+    """Return eight letters that change with any field of any question."""
     digest = hashlib.sha256()
     for q in questions:
-        told = (q.id, q.images, q.text, q.answers, q.choices, q.category, q.group)
-        digest.update(repr(told).encode("utf-8", "backslashreplace"))
+        fields = (q.id, q.images, q.text, q.answers, q.choices, q.category, q.group)
+        digest.update(repr(fields).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:8]

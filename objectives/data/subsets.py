@@ -1,4 +1,4 @@
-"""Validation and test subsets of questions: the same everywhere, nested, with groups in one piece."""
+"""Validation and test subsets of questions: the same on every machine, nested, with groups in one piece."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ SPLITS = ("validation", "test")
 
 
 def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:
-    """The first `n` questions, or fewer where the next group of neighbors does not fit whole; but never
-    less than the first group."""
+    """Return the first `n` questions without the group that would be cut in two, but at least the first group."""
     if n < 1:
         raise ValueError(f"got a subset of {n} questions; expected at least 1")
     taken: list[Question] = []
@@ -29,14 +28,15 @@ def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:
 
 
 def splits_of(questions: Sequence[Question]) -> list[str]:
-    """ "validation" or "test" of each, by a hash of what `shared_images` names, so that an image is in one of
-    them only."""
+    """Return the split of each question, by a hash of its shared image, so that no image is in two splits."""
     return [SPLITS[_hash("split", name) % 2] for name in shared_images(questions)]
 
 
 def shared_images(questions: Sequence[Question]) -> list[str]:
-    """For each question an image that stands for all that it shares with others: the least of its images and
-    of those that questions join to them; its group or id where it has none."""
+    """Return a name for each question, the same for all that share an image, directly or through others.
+
+    It is the least of their images; the question's group or id where it has none.
+    """
     least: dict[str, str] = {}
 
     def root(image: str) -> str:
@@ -51,10 +51,10 @@ def shared_images(questions: Sequence[Question]) -> list[str]:
 
 
 def ordered(questions: Sequence[Question]) -> list[Question]:
-    """All questions in an order of which every beginning is a fair subset.
+    """Order the questions so that the first n of them are balanced by category, for every n.
 
-    Groups stay together. Within a category they are ordered by a hash of the question's id; categories are
-    then interleaved in proportion to their sizes.
+    Groups stay together. A hash of the question's id orders the groups of a category; the categories are then
+    interleaved in proportion to their sizes.
     """
     units: dict[str, list[Question]] = defaultdict(list)
     for question in questions:
@@ -71,7 +71,7 @@ def ordered(questions: Sequence[Question]) -> list[Question]:
 
 
 def subset(questions: Sequence[Question], split: str, n: int | None) -> list[Question]:
-    """The first `n` questions (None: all) of "validation", "test" or "all"."""
+    """Return the first `n` questions (None: all) of "validation", "test" or "all"."""
     placed = zip(questions, splits_of(questions), strict=True)
     chosen = ordered([question for question, its in placed if split in ("all", its)])
     return chosen if n is None or not chosen else whole_groups(chosen, n)

@@ -1,7 +1,4 @@
-"""What a configuration earns: answers to a benchmark's questions under pruning, scored one by one.
-
-python -m objectives.accuracy --model FOLDER --data questions.jsonl --metric exact_match
-"""
+"""Answer a benchmark's questions under pruning, and score the answers one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import bisect
 import itertools
 import math
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,9 +29,11 @@ Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results in question order. Token counts are per question: image tokens, left after k1, left after k2,
-    and text tokens of the prompt. Where the evaluation was stopped, a question that was not asked has no
-    answer and the score NaN, and there are no metrics. `graded` says that scores are not right-or-wrong."""
+    """Results in question order; token counts are those of each question's prompt.
+
+    `after_k1` and `after_k2` count the image tokens left after each cut. An evaluation that was stopped has no metrics;
+    its open questions have the answer "" and the score NaN. `graded` is that of the benchmark.
+    """
 
     answers: tuple[str, ...]
     scores: tuple[float, ...]
@@ -47,21 +45,20 @@ class Evaluation:
     graded: bool = False
 
     @property
-    def asked(self) -> int:
-        """How many questions were asked."""
+    def answered(self) -> int:
+        """How many questions were answered."""
         return sum(not math.isnan(score) for score in self.scores)
 
     @property
     def accuracy(self) -> Interval:
-        """Mean score of the questions asked with its 95 % interval: Wilson's, or the bootstrap's where they
-        are graded."""
+        """Mean score of the answered questions with its 95 % interval, see `statistics.estimates.interval`."""
         scores = [score for score in self.scores if not math.isnan(score)]
         return interval(scores, graded=self.graded)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """Prepared inputs of some questions, their image features and what the counts need."""
+    """Prepared inputs of some questions, with their image features and token counts."""
 
     order: list[int]
     inputs: dict[str, torch.Tensor]
@@ -70,16 +67,22 @@ class _Batch:
     text_tokens: list[int]
 
     def arguments(self) -> dict[str, Any]:
-        """As `generate` takes them; the vision tower has run already, if the model lets it."""
+        """Return the arguments of `generate`, with image features in place of pixels where the model takes them."""
         return {**self.inputs, **as_arguments(self.features)}
 
 
 class Evaluator:
-    """A model with a fixed list of questions; image features are computed once and kept.
+    """A model with a fixed list of questions; image features are computed once.
 
-    Questions are asked in one fixed shuffled order, those of a group side by side, chunk by chunk, and
-    batched by prompt length within a chunk; every answer is what the model gives to the question alone.
-    Layers in front of the first cut run once per batch where `prefixes` keeps them.
+    Questions come in one fixed shuffled order, those of a group side by side, chunk by chunk, in batches by prompt
+    length within a chunk. Every answer equals the model's answer to the question alone.
+
+    Args:
+        prefixes: cache of the layers in front of the first cut, which then run once per batch.
+
+    Raises:
+        ValueError: no questions.
+        DataError: a question without an image.
     """
 
     def __init__(
@@ -92,7 +95,7 @@ class Evaluator:
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
-        check_askable(self.questions)
+        check_questions(self.questions)
         self._features = Features(loaded.model)
         self._prompts: dict[int, _Batch] = {}
         self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
@@ -100,20 +103,20 @@ class Evaluator:
 
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
-        asked = {i: self.questions[i] for i in chunk}
+        questions = {i: self.questions[i] for i in chunk}
         shapes = {
-            i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in asked.items()
+            i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in questions.items()
         }
         order = sorted(chunk, key=lambda i: shapes[i])
         return [self._batch(part) for part in parts(order, batch_size)]
 
     def _batch(self, order: list[int]) -> _Batch:
-        asked = [self.questions[i] for i in order]
-        images = [[load_image(image) for image in q.images] for q in asked]
-        inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in asked], images)
+        questions = [self.questions[i] for i in order]
+        images = [[load_image(image) for image in q.images] for q in questions]
+        inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in questions], images)
         inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
         is_image = inputs["input_ids"] == self.loaded.model.config.image_token_id
-        rest, features = self._features.instead_of_pixels([image for q in asked for image in q.images], inputs)
+        rest, features = self._features.instead_of_pixels([image for q in questions for image in q.images], inputs)
         return _Batch(
             order,
             rest,
@@ -124,41 +127,41 @@ class Evaluator:
 
     @torch.inference_mode()
     def evaluate(self, config: PruningConfig, stop: Stop | None = None) -> Evaluation:
-        """Answers all questions under `config`, greedily, and scores them.
+        """Answer all questions under `config` with greedy decoding, and score the answers.
 
         Args:
-            stop: asked between chunks with the questions so far, in the order asked, and their scores;
-                whether to leave it at that.
+            stop: called between chunks with the answered questions in their order and their scores; returns
+                whether to stop.
         """
         answers: dict[int, str] = {}
-        asked: list[int] = []
+        answered: list[int] = []
         model = self.loaded.model
         with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
             for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
-                if asked and stop is not None and stop(asked, self._scores(asked, answers)):
+                if answered and stop is not None and stop(answered, self._scores(answered, answers)):
                     break
-                for each, batch in enumerate(batches):
-                    begin((self._own, number, each))
+                for place, batch in enumerate(batches):
+                    begin((self._own, number, place))
                     answers.update(zip(batch.order, self._answer(batch), strict=True))
-                asked += chunk
-        return self._result(config, asked, answers)
+                answered += chunk
+        return self._result(config, answered, answers)
 
-    def _scores(self, asked: Sequence[int], answers: dict[int, str]) -> list[float]:
-        submitted = [self.benchmark.submitted(answers[i]) for i in asked]
-        return self.benchmark.scores([self.questions[i] for i in asked], submitted)
+    def _scores(self, answered: Sequence[int], answers: dict[int, str]) -> list[float]:
+        submitted = [self.benchmark.submitted(answers[i]) for i in answered]
+        return self.benchmark.scores([self.questions[i] for i in answered], submitted)
 
-    def _result(self, config: PruningConfig, asked: Sequence[int], answers: dict[int, str]) -> Evaluation:
+    def _result(self, config: PruningConfig, answered: Sequence[int], answers: dict[int, str]) -> Evaluation:
         order = range(len(self.questions))
-        ended = sorted(asked) == list(order)
-        scores = dict(zip(sorted(asked), self._scores(sorted(asked), answers), strict=True))
-        said = tuple(answers.get(i, "") for i in order)
-        submitted = [self.benchmark.submitted(answer) for answer in said]
+        complete = sorted(answered) == list(order)
+        scores = dict(zip(sorted(answered), self._scores(sorted(answered), answers), strict=True))
+        texts = tuple(answers.get(i, "") for i in order)
+        submitted = [self.benchmark.submitted(text) for text in texts]
         image, text = self.tokens()
         after = [config.kept(tokens) for tokens in image]
         return Evaluation(
-            said,
+            texts,
             tuple(scores.get(i, math.nan) for i in order),
-            self.benchmark.metrics(self.questions, submitted) if ended else {},
+            self.benchmark.metrics(self.questions, submitted) if complete else {},
             image,
             tuple(k1 for k1, _ in after),
             tuple(k2 for _, k2 in after),
@@ -167,7 +170,7 @@ class Evaluator:
         )
 
     def tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Image tokens and text tokens of each question's prompt."""
+        """Return the image tokens and the text tokens of each question's prompt."""
         counts = {
             i: pair
             for batches in self._batches
@@ -186,26 +189,28 @@ class Evaluator:
         return [text.strip() for text in texts]
 
     def prompt(self, i: int) -> dict[str, object]:
-        """Inputs of question `i` alone, features included, as `generate` takes them; prepared once."""
+        """Return the arguments of `generate` for question `i` alone, image features included; prepared once."""
         if i not in self._prompts:
             self._prompts[i] = self._batch([i])
         return self._prompts[i].arguments()
 
 
-def check_askable(questions: Sequence[Question]) -> None:
-    """Raises ValueError where there are none, DataError where one has no image."""
+def check_questions(questions: Sequence[Question]) -> None:
+    """Raise ValueError where there are no questions, DataError where one has no image."""
     if not questions:
         raise ValueError("got no questions; an evaluation needs at least one")
     if blind := [q for q in questions if not q.images]:
         raise DataError(
-            f"question {blind[0].id!r} has no image, and so {len(blind)} of {len(questions)}; "
-            "expected at least one for each question"
+            f"{len(blind)} of {len(questions)} questions have no image, the first is {blind[0].id!r}; "
+            "expected at least one image for each question"
         )
 
 
 def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
-    """All questions' places, shuffled the same way each time, in chunks of about `size`. What is shuffled are
-    groups, which are in one chunk and keep their own order."""
+    """Return the numbers of all questions, shuffled by a fixed seed, in chunks of about `size`.
+
+    Groups are shuffled, not questions: each is in one chunk and keeps its own order.
+    """
     groups: dict[str | int, list[int]] = {}
     for i, question in enumerate(questions):
         groups.setdefault(question.group or i, []).append(i)
@@ -220,20 +225,10 @@ def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
 
 
 def parts(items: Sequence[int], size: int) -> list[list[int]]:
-    """`items` in order, in as few parts of at most `size` as can be, as equal as can be."""
+    """Cut `items` into the fewest parts of at most `size`, of almost equal sizes."""
     return [list(items[low:high]) for low, high in itertools.pairwise(_bounds(len(items), size))]
 
 
 def _bounds(n: int, size: int) -> list[int]:
     count = math.ceil(n / size)
     return [n * i // count for i in range(count + 1)]
-
-
-def _command() -> int:
-    from objectives.accuracy import main  # which needs this module whole
-
-    return main()
-
-
-if __name__ == "__main__":
-    sys.exit(_command())

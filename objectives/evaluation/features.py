@@ -1,4 +1,4 @@
-"""Image features: computed once per image and handed to the model in place of pixels, where it takes them."""
+"""Compute image features once per image and pass them to the model in place of pixels, where it takes them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _FAMILIES = ("LlavaForConditionalGeneration", "Qwen2VLForConditionalGeneration",
 
 
 def takes_features(model: Any) -> bool:
-    """Whether features can stand for pixels: one tensor an image, and nothing else of the vision tower.
+    """Return whether features can replace pixels: one tensor per image, and nothing else of the vision tower.
 
-    So it is with LLaVA-1.5, Qwen2-VL and Qwen2.5-VL where transformers knows `mm_encoder_outputs`. Every
-    other model is given the pixels with each prompt: the same answers, but its vision tower runs each time.
+    LLaVA-1.5, Qwen2-VL and Qwen2.5-VL take them where transformers knows `mm_encoder_outputs`. Every other model
+    gets the pixels with each prompt: its answers are the same, but its vision tower runs each time.
     """
     known = "mm_encoder_outputs" in inspect.signature(model.forward).parameters
     return known and type(model).__name__ in _FAMILIES
 
 
 class Features:
-    """What a model's vision tower and projector made of the images that it was shown so far."""
+    """Cache of the features that a model's vision tower and projector compute of images."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -35,25 +35,25 @@ class Features:
     def instead_of_pixels(
         self, images: Sequence[str], inputs: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Inputs without pixels, and features for `as_arguments`; pixels and none if the model needs pixels.
+        """Return inputs without pixels, and features for `as_arguments`; pixels and no features if it takes none.
 
         Args:
-            images: names of the images in the order of the prompts; of those with the same name one is seen.
+            images: names of the images in the order of the prompts; images with one name are computed once.
             inputs: of the model's forward, on its device.
         """
         if not self._takes:
             pixels = inputs["pixel_values"].to(self._model.dtype)
             return {**inputs, "pixel_values": pixels}, ()
         if new := {name: place for place, name in enumerate(images) if name not in self._kept}:
-            self._kept.update(zip(new, self._seen(list(new.values()), inputs), strict=True))
+            self._kept.update(zip(new, self._computed(list(new.values()), inputs), strict=True))
         rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
         return rest, tuple(self._kept[name] for name in images)
 
-    def _seen(self, places: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def _computed(self, places: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
         pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
         if grids is None:
             vision: dict[str, Any] = {"pixel_values": pixels[places]}
-        else:  # patches of all images in one list
+        else:  # the patches of all images are one list
             patches = pixels.split(grids.prod(1).tolist())
             vision = {"pixel_values": torch.cat([patches[place] for place in places]), "image_grid_thw": grids[places]}
         config = self._model.config
@@ -65,6 +65,6 @@ class Features:
 
 
 def as_arguments(features: tuple[Tensor, ...]) -> dict[str, Any]:
-    """Features as forward and `generate` take them from a vision tower that has already run."""
+    """Return features as the argument by which forward and `generate` take them."""
     output: Any = features
     return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}} if features else {}

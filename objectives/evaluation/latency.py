@@ -1,4 +1,4 @@
-"""How long a configuration takes on this device."""
+"""Measure how long a configuration takes on this device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from objectives.evaluation.evaluator import Evaluator
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds for one answer at batch 1: median and quartiles over `n` timed answers."""
+    """Milliseconds per prompt at batch size 1: median and quartiles over `n` timed prompts."""
 
     median: float
     low: float
@@ -27,7 +27,7 @@ class Latency:
 
 @torch.inference_mode()
 def measure(evaluator: Evaluator, config: PruningConfig, repeats: int = 5) -> Latency:
-    """Times the first new token of single prompts (prefill with kept image features), after one warm-up.
+    """Time the first new token of single prompts (prefill with cached image features), after one warm-up.
 
     On CUDA the device is synchronized around each timing.
     """
@@ -46,7 +46,7 @@ def measure(evaluator: Evaluator, config: PruningConfig, repeats: int = 5) -> La
 
 
 def device_name(device: torch.device) -> str:
-    """What a latency was measured on: the GPU's name, or the CPU's with the threads used."""
+    """Return the name of the GPU, or that of the CPU with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{_cpu_name()}, {torch.get_num_threads()} thread(s)"

@@ -1,4 +1,4 @@
-"""One loading path for every checkpoint: embedded minis, local folders and hub ids alike."""
+"""Load checkpoints: one path for embedded minis, local folders and hub ids."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,21 @@ from objectives.benchmarks import Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
-_WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # what `ImageOnly` stands for
+_WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to answer, with what prepares its inputs.
-
-    `digest` identifies the weights (SHA-256 of the weight files); `source` is where they came from.
-    """
+    """A model ready to answer, the processor of its inputs, and where both come from: a folder or a hub id."""
 
     model: Any
     processor: Any
-    source: str
-    digest: str
+    weights: str
+
+    @property
+    def digest(self) -> str:
+        """The digest of the weights; the first access reads the weight files, see `weights_digest`."""
+        return weights_digest(self.weights)
 
     @property
     def device(self) -> torch.device:
@@ -42,7 +44,7 @@ class LoadedModel:
         return device
 
     def inputs(self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> dict[str, torch.Tensor]:
-        """Left-padded model inputs for one user turn each: its images, at least one, then its text."""
+        """Return left-padded model inputs, one user turn per prompt: its images, at least one, then its text."""
         rows = [list(row) for row in images]
         turns = [user_turn(prompt, len(row)) for prompt, row in zip(prompts, rows, strict=True)]
         texts = [self.processor.apply_chat_template([turn], add_generation_prompt=True) for turn in turns]
@@ -51,53 +53,51 @@ class LoadedModel:
 
 
 def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
-    """What a user says, as chat templates take it: images, then text."""
+    """Return a user turn as chat templates take it: images, then text."""
     return {"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}
 
 
-def load(source: str | Path, device: str | None = None) -> LoadedModel:
-    """The checkpoint in a folder or with a hub id, for inference, with SDPA attention.
-
-    On a CPU in float32 and on a GPU in bfloat16. `device` defaults to the GPU where there is one.
+def load(weights: str | Path, device: str | None = None) -> LoadedModel:
+    """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
 
     Raises:
-        ModelLoadError: nothing there, or not an image-text-to-text checkpoint.
+        ModelLoadError: no checkpoint there, or not an image-text-to-text one.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
-        model: Any = AutoModelForImageTextToText.from_pretrained(source, dtype=dtype, attn_implementation="sdpa")
-        processor = load_processor(source)
+        model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=dtype, attn_implementation="sdpa")
+        processor = load_processor(weights)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelLoadError(
-            f"cannot load a vision-language model from {str(source)!r} ({_first_line(error)}); "
+            f"cannot load a vision-language model from {str(weights)!r} ({_first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"
         ) from error
-    return LoadedModel(model.to(device).eval(), processor, str(source), weights_digest(source))
+    return LoadedModel(model.to(device).eval(), processor, str(weights))
 
 
-def load_processor(source: str | Path) -> Any:
-    """The checkpoint's processor; without torchvision, one that leaves video out."""
+def load_processor(weights: str | Path) -> Any:
+    """Load the checkpoint's processor; without torchvision, one without video."""
     if import_utils.is_torchvision_available():
-        return _left_padded(AutoProcessor.from_pretrained(source))
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    image_processor = AutoImageProcessor.from_pretrained(source, backend="pil")
-    model_type = AutoConfig.from_pretrained(source).model_type
+        return _left_padded(AutoProcessor.from_pretrained(weights))
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    image_processor = AutoImageProcessor.from_pretrained(weights, backend="pil")
+    model_type = AutoConfig.from_pretrained(weights).model_type
     full = getattr(processing_utils.transformers_module, PROCESSOR_MAPPING_NAMES[model_type])
-    return _left_padded(_without_video(full, source, image_processor, tokenizer))
+    return _left_padded(_without_video(full, weights, image_processor, tokenizer))
 
 
-def _without_video(full: Any, source: str | Path, image_processor: Any, tokenizer: Any) -> Any:
-    """An instance of `full`, whose constructor takes no video processor where it could have taken one."""
-    settings, _ = full.get_processor_dict(source)
+def _without_video(full: Any, weights: str | Path, image_processor: Any, tokenizer: Any) -> Any:
+    """Return an instance of `full`, or of a subclass whose constructor takes no video processor."""
+    settings, _ = full.get_processor_dict(weights)
     accepted = inspect.signature(full.__init__).parameters
-    kept = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
-    kept.setdefault("chat_template", tokenizer.chat_template)
+    arguments = {key: value for key, value in settings.items() if key in accepted and not isinstance(value, dict)}
+    arguments.setdefault("chat_template", tokenizer.chat_template)
     if "video_processor" not in accepted:
-        return full(image_processor=image_processor, tokenizer=tokenizer, **kept)
+        return full(image_processor=image_processor, tokenizer=tokenizer, **arguments)
     if full.__name__ not in _WITHOUT_VIDEO:
         raise ModelLoadError(
-            f"the {full.__name__} of {str(source)!r} needs torchvision, which is not installed; "
+            f"the {full.__name__} of {str(weights)!r} needs torchvision, which is not installed; "
             "install it: pip install torchvision"
         )
 
@@ -112,7 +112,7 @@ def _without_video(full: Any, source: str | Path, image_processor: Any, tokenize
             bare = processing_utils.ProcessorMixin.__init__
             bare(self, image_processor, tokenizer, chat_template=chat_template)
 
-    return ImageOnly(image_processor, tokenizer, kept["chat_template"])
+    return ImageOnly(image_processor, tokenizer, arguments["chat_template"])
 
 
 def _left_padded(processor: Any) -> Any:
@@ -120,14 +120,23 @@ def _left_padded(processor: Any) -> Any:
     return processor
 
 
-def weights_digest(source: str | Path) -> str:
-    """SHA-256 over the names and contents of a folder's weight files; for a hub id, over its commit."""
-    folder = Path(source)
+def weights_digest(weights: str | Path) -> str:
+    """Return the SHA-256 of the names and contents of a folder's weight files; for a hub id, of its commit.
+
+    A process reads files once, as long as their sizes and modification times stay the same.
+    """
+    folder = Path(weights)
     if not folder.is_dir():
-        config = AutoConfig.from_pretrained(source)
-        return hashlib.sha256(f"{source}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
+        config = AutoConfig.from_pretrained(weights)
+        return hashlib.sha256(f"{weights}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
+    paths = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"])
+    return _files_digest(tuple((path, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths))
+
+
+@lru_cache(maxsize=16)
+def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"]):
+    for path, _, _ in files:
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -135,10 +144,10 @@ def weights_digest(source: str | Path) -> str:
     return digest.hexdigest()
 
 
-def image_token_counts(source: str | Path, questions: Sequence[Question]) -> list[int]:
-    """How many image tokens the checkpoint makes of each question's images; loads no weights."""
-    processor = load_processor(source)
-    token_id = AutoConfig.from_pretrained(source).image_token_id
+def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> list[int]:
+    """Return how many image tokens each question's images become; loads no weights."""
+    processor = load_processor(weights)
+    token_id = AutoConfig.from_pretrained(weights).image_token_id
     counts: dict[tuple[tuple[int, int], ...], int] = {}
     sizes = [tuple(map(image_size, question.images)) for question in questions]
     for question, size in zip(questions, sizes, strict=True):

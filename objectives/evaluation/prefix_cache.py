@@ -1,21 +1,21 @@
-"""Decoder layers that run the same under many configurations run once per batch of questions.
+"""Reuse the outputs of decoder layers that are the same under many configurations.
 
-Below its first cut, a configuration does nothing: the layers in front of K1 give the same hidden states, keys
-and values whatever the criteria and percentages. They are kept, and a later prompt is handed them in place of
-a forward pass, bit for bit what the layers would give, since they are what the layers gave. The query of the
-layer in front of the cut is kept too, so that its scores are still computed for the criterion at hand. With
-`cut_bytes` the layers between both cuts are kept as well, for configurations whose first cut is the same.
+The layers in front of a configuration's first cut give the same hidden states, keys and values whatever the criteria
+and percentages. They run once per batch of questions; later configurations take the recorded tensors in place of a
+forward pass, so that results are equal to the last bit. The record holds the query too, so that a criterion can still
+compute its scores. With `cut_bytes`, the layers between both cuts are recorded as well, for configurations with the
+same first cut.
 """
 
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from himap import PruningConfig, families
@@ -27,8 +27,7 @@ Key = tuple[Hashable, ...]
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What a decoder layer made of a batch of prompts: its output and, as its attention saw them, query, key
-    and value with the scale of their products."""
+    """The output of a decoder layer for a batch of prompts, with the query, key, value and scaling of its attention."""
 
     output: Tensor
     query: Tensor
@@ -42,77 +41,62 @@ class LayerRecord:
         return sum(t.nbytes for t in (self.output, self.query, self.key, self.value))
 
 
-class Kept:
-    """Records within a budget of bytes; the one that was not used for longest goes first."""
+Records = LRUCache[Key, LayerRecord]
 
-    def __init__(self, budget: int) -> None:
-        self.budget, self.used = budget, 0
-        self._records: OrderedDict[Key, LayerRecord] = OrderedDict()
 
-    def get(self, key: Key) -> LayerRecord | None:
-        """The record, which now counts as used."""
-        if key in self._records:
-            self._records.move_to_end(key)
-        return self._records.get(key)
-
-    def put(self, key: Key, record: LayerRecord) -> None:
-        """Keep a record, if it fits at all."""
-        if record.nbytes > self.budget:
-            return
-        self._records[key] = record
-        self.used += record.nbytes
-        while self.used > self.budget:
-            self.used -= self._records.popitem(last=False)[1].nbytes
+def lru_cache(budget: int) -> Records:
+    """Return a cache of at most `budget` bytes that drops the least recently used record first."""
+    return LRUCache(budget, getsizeof=lambda record: record.nbytes)
 
 
 class PrefixCache:
-    """Kept layers of all batches that a process evaluates.
+    """Recorded layers of all batches that a process evaluates.
 
     Args:
-        full_bytes: budget for layers in front of the first cut; 0 keeps none.
+        full_bytes: budget for layers in front of the first cut; 0 turns them off.
         cut_bytes: budget for layers between both cuts.
     """
 
     def __init__(self, full_bytes: int, cut_bytes: int = 0) -> None:
-        self._full, self._cut = Kept(full_bytes), Kept(cut_bytes)
-        self.reused = 0  # layers that did not have to run
+        self._full, self._cut = lru_cache(full_bytes), lru_cache(cut_bytes)
+        self.reused = 0  # how many layers did not have to run
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes that is in use."""
-        return self._full.used + self._cut.used
+        """Used memory in bytes."""
+        return int(self._full.currsize + self._cut.currsize)
 
     @contextmanager
     def reusing(self, model: nn.Module, config: PruningConfig) -> Iterator[Callable[[Key | None], None]]:
-        """Layers in front of the last cut are taken from here inside; go inside of `himap.prune`.
+        """Reuse the layers in front of the last cut inside the context, which must be inside of `himap.prune`.
 
         Yields:
-            A function that says which batch comes next; the same key must mean the same prompts. After None
-            every layer runs.
+            A function that announces the next batch by its key; the same key must mean the same prompts. After
+            None every layer runs.
         """
         layers = families.find(model).layers
         reuse = _Reuse(self)
         with ExitStack() as undo:
-            for index, kept, cut in self._parts(config):
-                wrapped = functools.partial(reuse.layer, index, kept, cut, layers[index].forward)
+            for index, records, cut in self._parts(config):
+                wrapped = functools.partial(reuse.layer, index, records, cut, layers[index].forward)
                 undo.enter_context(_forward_set(layers[index], wrapped))
             yield reuse.begin
 
-    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Kept, Key]]:
-        """Layers that can be kept, where, and what tells them apart beside the batch."""
+    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Records, Key]]:
+        """Yield the layers that can be reused, each with its cache and its part of the key beside the batch."""
         if not config.cuts:
             return
         first, last = config.cuts[0], config.cuts[-1]
-        if self._full.budget:
+        if self._full.maxsize:
             yield from ((index, self._full, ()) for index in range(first.layer))
-        if self._cut.budget:
+        if self._cut.maxsize:
             same = (first.layer, first.percent, first.criterion, config.seed)
             yield from ((index, self._cut, same) for index in range(first.layer, last.layer))
 
 
 @contextmanager
 def _forward_set(layer: Any, forward: Callable[..., Tensor]) -> Iterator[None]:
-    """The layer runs `forward` inside; its own attribute, if it had one, comes back."""
+    """Replace the layer's forward inside the context; an attribute of its own is restored."""
     own = vars(layer).get("forward")
     layer.forward = forward
     try:
@@ -124,7 +108,7 @@ def _forward_set(layer: Any, forward: Callable[..., Tensor]) -> Iterator[None]:
 
 
 class _Reuse:
-    """The layers of one model while they are reused."""
+    """The forward passes of one model's layers while they are reused."""
 
     def __init__(self, cache: PrefixCache) -> None:
         self._cache = cache
@@ -134,18 +118,18 @@ class _Reuse:
         self._batch = batch
 
     def layer(
-        self, index: int, kept: Kept, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
+        self, index: int, records: Records, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
     ) -> Tensor:
-        """A decoder layer's forward: for a prompt from the record, or live and then recorded."""
+        """Return a layer's output: recorded for a prompt that was there before, else computed and then recorded."""
         cache = kv_cache(kwargs)
         if self._batch is None or cache is None or cache.get_seq_length(index):
             return forward(*args, **kwargs)
         key = (*self._batch, *cut, index)
-        record = kept.get(key)
+        record = records.get(key)
         if record is None:
             output, record = _recorded(forward, args, kwargs)
-            if record is not None:
-                kept.put(key, record)
+            if record is not None and record.nbytes <= records.maxsize:
+                records[key] = record
             return output
         cache.update(record.key, record.value, index)
         if OBSERVER in kwargs:
@@ -157,7 +141,7 @@ class _Reuse:
 def _recorded(
     forward: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Tensor, LayerRecord | None]:
-    """Run a layer; None if its attention does not show what it sees."""
+    """Run a layer and record it; None if its attention calls no observer."""
     seen: list[tuple[Tensor, Tensor, Tensor, float]] = []
     observer = kwargs.get(OBSERVER)
 

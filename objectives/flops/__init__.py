@@ -1,4 +1,4 @@
-"""What a prompt costs in the decoder, by the paper's count and by the true one. See docs/flops.md.
+"""The cost of a prompt in the decoder, by the paper's count and by the true one. See docs/flops.md.
 
 python -m objectives.flops --help
 """
@@ -14,9 +14,7 @@ from himap.config import PruningConfig
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """A decoder's sizes: channels, FFN channels, layers, query heads, key-value heads, channels per head, and
-    rows of the language model head (0 leaves the head out).
-    """
+    """The sizes of a decoder; `intermediate` are the channels of its FFN, a vocabulary of 0 leaves its head out."""
 
     hidden: int
     intermediate: int
@@ -28,7 +26,7 @@ class DecoderShape:
 
     @classmethod
     def from_config(cls, config: Any) -> DecoderShape:
-        """From a transformers configuration, of the decoder itself or with a nested `text_config`."""
+        """Read the sizes from a transformers configuration, of the decoder itself or with a nested `text_config`."""
         text = getattr(config, "text_config", None) or config
         heads = text.num_attention_heads
         return cls(
@@ -43,14 +41,14 @@ class DecoderShape:
 
 
 def _depths(shape: DecoderShape, n_image: int, config: PruningConfig) -> list[tuple[int, int]]:
-    """(layers, image tokens) of the three parts of the decoder."""
+    """Return (layers, image tokens) of the three parts of the decoder."""
     k1, k2 = min(config.k1, shape.layers), min(config.k2, shape.layers)
     after_k1, after_k2 = config.kept(n_image)
     return [(k1, n_image), (k2 - k1, after_k1), (shape.layers - k2, after_k2)]
 
 
 def paper_flops(shape: DecoderShape, n_image: int, config: PruningConfig) -> float:
-    """The paper's Eq. 10, in multiply-adds: 4nd² + 2n²d + 2ndm per layer.
+    """Return the cost by the paper's Eq. 10, in multiply-adds: 4nd² + 2n²d + 2ndm per layer.
 
     It counts image tokens only and an FFN of two matrices, so it compares with the literature, not with a
     clock.
@@ -61,9 +59,9 @@ def paper_flops(shape: DecoderShape, n_image: int, config: PruningConfig) -> flo
 
 
 def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig) -> float:
-    """True FLOPs of one prompt's prefill as `generate` runs it; one multiply-add is 2 FLOPs.
+    """Return the true FLOPs of one prompt's prefill as `generate` runs it; one multiply-add is 2 FLOPs.
 
-    Counts what the matrix multiplications do over image and text tokens: q, k, v and o projections with
+    Counted are the matrix multiplications over image and text tokens: q, k, v and o projections with
     grouped key-value heads, the full (not halved) attention products, a gated FFN of three matrices, and the
     language model head at the last position. Norms, rotary embedding, softmax, the vision tower and the few
     scoring rows are left out.
@@ -73,17 +71,17 @@ def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig)
 
 
 def token_flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1) -> float:
-    """True FLOPs of one generated token: a forward pass over it alone, on the cache of the pruned prompt.
+    """Return the true FLOPs of one generated token: a forward pass over it alone, on the cache of the pruned prompt.
 
-    Counts the same as `flops`. The first new token comes out of the prefill itself; `token` = 1 is the pass
-    that reads it and gives the second one. Each layer attends to what its own cache holds.
+    Counted is the same as in `flops`. The prefill itself gives the first new token; pass `token` = 1 reads it and gives
+    the second. Each layer attends to what its own cache holds.
     """
     parts = [(layers, n + n_text + token) for layers, n in _depths(shape, n_image, config)]
     return float(sum(layers * _layer_flops(shape, 1, keys) for layers, keys in parts) + _head_flops(shape))
 
 
 def _layer_flops(shape: DecoderShape, tokens: int, keys: int) -> int:
-    """One decoder layer over `tokens` that attend to `keys`."""
+    """Return the FLOPs of one decoder layer over `tokens` that attend to `keys`."""
     query_width, key_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     projections = 2 * tokens * shape.hidden * (2 * query_width + 2 * key_width)
     attention = 4 * tokens * keys * query_width
@@ -91,14 +89,14 @@ def _layer_flops(shape: DecoderShape, tokens: int, keys: int) -> int:
 
 
 def _head_flops(shape: DecoderShape) -> int:
-    """The language model head at one position."""
+    """Return the FLOPs of the language model head at one position."""
     return 2 * shape.hidden * shape.vocabulary
 
 
 def flops_ratio(
     shape: DecoderShape, image_tokens: Sequence[int], text_tokens: Sequence[int], config: PruningConfig
 ) -> float:
-    """True prefill FLOPs of some prompts as a part of their dense cost; one entry a prompt in both lists."""
+    """Return the true prefill FLOPs of some prompts as a share of their dense FLOPs; one entry per prompt."""
     prompts = list(zip(image_tokens, text_tokens, strict=True))
     own = sum(flops(shape, image, text, config) for image, text in prompts)
     return own / sum(flops(shape, image, text, PruningConfig.dense()) for image, text in prompts)

@@ -1,4 +1,4 @@
-"""What a pruning setting costs in a model's decoder, beside the dense model. Nothing is downloaded or run.
+"""Count what a pruning setting costs in a model's decoder, beside the dense model. Nothing is downloaded or run.
 
   python -m objectives.flops --model llava-7b --k1 2 --r1 50 --k2 8 --r2 75 --json
 
@@ -18,31 +18,19 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from himap import ConfigError, PruningConfig
 from objectives.flops import DecoderShape, flops, paper_flops, token_flops
 from objectives.flops.shapes import FULL_SIZE
+from objectives.options import add_json_option, command_parser, run_command
 
 _PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6))
 PAPER_TEXT = 170  # 35 system and about 135 instruction tokens, the paper's prompts
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors are one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (--help explains)\n")
-
-
 def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = _Parser(
-        prog="python -m objectives.flops",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    made = command_parser("objectives.flops", __doc__)
     made.add_argument("--model", required=True, help=f"{', '.join(FULL_SIZE)}, or a checkpoint's folder")
     for name, kind, value, what in (
         ("k1", int, 2, "layer of the shallow cut"),
@@ -59,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"text tokens of the prompt (default {PAPER_TEXT}, the paper's)",
     )
     made.add_argument("--image", type=int, metavar="N", help="image tokens (default: the model's)")
-    made.add_argument("--json", action="store_true", help="print JSON")
+    add_json_option(made)
     return made
 
 
@@ -67,30 +55,30 @@ def parser() -> argparse.ArgumentParser:
 class _Model:
     shape: DecoderShape
     image_tokens: int
-    source: str
+    checkpoint: str
     paper_shape: DecoderShape
     paper_image_tokens: int
 
 
 def _model(name: str, image: int | None) -> _Model:
-    """Sizes by name or from a folder; `image` overrides the number of image tokens."""
+    """Return sizes by name or from a folder; `image` overrides the number of image tokens."""
     if known := FULL_SIZE.get(name):
-        shape, n, source = known.shape, known.image_tokens, known.source
+        shape, n, checkpoint = known.shape, known.image_tokens, known.checkpoint
         paper_shape, paper_n = known.paper or (shape, n)
     elif Path(name).is_dir():
         shape, n = _read(Path(name))
-        paper_shape, paper_n, source = shape, n, name
+        paper_shape, paper_n, checkpoint = shape, n, name
     else:
-        raise ConfigError(f"unknown model {name!r}: expected {', '.join(FULL_SIZE)}, or a folder")
+        raise ConfigError(f"unknown model {name!r}; expected {', '.join(FULL_SIZE)}, or a folder")
     n, paper_n = (n, paper_n) if image is None else (image, image)
     if n < 1:
-        raise ConfigError(f"the number of image tokens must be at least 1, got {n}; say --image N")
-    return _Model(shape, n, source, paper_shape, paper_n)
+        raise ConfigError(f"got {n} image tokens; expected at least 1; name their number with --image N")
+    return _Model(shape, n, checkpoint, paper_shape, paper_n)
 
 
 def _read(folder: Path) -> tuple[DecoderShape, int]:
-    """A checkpoint's decoder, and its image tokens if they are always as many, else 0."""
-    from transformers import AutoConfig
+    """Return the shape of a checkpoint's decoder, and its number of image tokens if it is fixed, else 0."""
+    from transformers import AutoConfig  # slow to import; names need it not
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
@@ -103,7 +91,7 @@ def _read(folder: Path) -> tuple[DecoderShape, int]:
 def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
     config = PruningConfig(options.k1, options.r1, options.k2, options.r2)
     if options.text < 0:
-        raise ConfigError(f"the number of text tokens must be at least 0, got {options.text}")
+        raise ConfigError(f"got {options.text} text tokens; expected at least 0")
     for cut in config.cuts:
         if cut.layer >= layers:
             raise ConfigError(f"a cut at layer {cut.layer} must be below the model's {layers} layers")
@@ -111,7 +99,7 @@ def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
 
 
 def costs(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that is printed; FLOPs by the true count and by the paper's, pruned and dense."""
+    """Return the document that --json prints: FLOPs by the true count and by the paper's, pruned and dense."""
     model = _model(options.model, options.image)
     config, dense = _settings(options, model.shape.layers), PruningConfig.dense()
     prompt = model.shape, model.image_tokens, options.text
@@ -123,7 +111,7 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "model": options.model,
-        "source": model.source,
+        "source": model.checkpoint,
         "k1": config.k1,
         "r1": config.r1,
         "k2": config.k2,
@@ -142,11 +130,12 @@ def costs(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def table(found: dict[str, Any]) -> str:
+def table(document: dict[str, Any]) -> str:
+    """Return the document as lines of text."""
     lines = [
-        f"{found['model']} ({found['source']}): {found['image_tokens']} image tokens, "
-        f"{found['tokens_after_k1']} after layer {found['k1']}, {found['tokens_after_k2']} after layer "
-        f"{found['k2']}; {found['text_tokens']} text tokens",
+        f"{document['model']} ({document['source']}): {document['image_tokens']} image tokens, "
+        f"{document['tokens_after_k1']} after layer {document['k1']}, {document['tokens_after_k2']} after layer "
+        f"{document['k2']}; {document['text_tokens']} text tokens",
         f"{'':40}{'dense':>12}{'pruned':>12}{'ratio':>9}",
     ]
     for name, label, unit in (
@@ -154,28 +143,28 @@ def table(found: dict[str, Any]) -> str:
         ("flops_per_generated_token", "flops, generated token", "FLOPs"),
         ("paper_flops", "paper_flops", "multiply-adds"),
     ):
-        cost = found[name]
+        cost = document[name]
         prefix, scale = next(((p, s) for p, s in _PREFIXES if cost["dense"] >= s), _PREFIXES[-1])
         head = f"{label} ({prefix} {unit})"
         lines.append(f"{head:40}{cost['dense'] / scale:12.3f}{cost['pruned'] / scale:12.3f}{cost['ratio']:9.1%}")
-    if found["paper_intermediate"] != found["intermediate"]:
+    if document["paper_intermediate"] != document["intermediate"]:
         lines.append(
-            f"paper_flops as the paper has it: {found['paper_image_tokens']} image tokens, "
-            f"m = {found['paper_intermediate']}"
+            f"paper_flops as the paper has it: {document['paper_image_tokens']} image tokens, "
+            f"m = {document['paper_intermediate']}"
         )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 2, with one line, for what cannot be counted."""
-    made = parser()
-    options = made.parse_args(arguments)
-    try:
-        found = costs(options)
-    except ConfigError as error:
-        made.error(str(error))
-    sys.stdout.write((json.dumps(found, indent=2) if options.json else table(found)) + "\n")
-    return 0
+    """Run the command; return 0, or 2 for what cannot be counted."""
+    options = parser().parse_args(arguments)
+
+    def run() -> int:
+        document = costs(options)
+        sys.stdout.write((json.dumps(document, indent=2) if options.json else table(document)) + "\n")
+        return 0
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

@@ -13,16 +13,16 @@ class FullSize:
 
     Attributes:
         shape: of its decoder.
-        image_tokens: of one image, what kind of image `image` says.
-        image: see there.
-        source: the checkpoint whose config.json states the sizes.
-        paper: the shape and the image tokens that give the paper's table, where they are not the model's.
+        image_tokens: of one image.
+        image: the kind of that image.
+        checkpoint: the checkpoint whose config.json states the sizes.
+        paper: the shape and the image tokens behind the paper's table, where they differ from the model's.
     """
 
     shape: DecoderShape
     image_tokens: int
     image: str
-    source: str
+    checkpoint: str
     paper: tuple[DecoderShape, int] | None = None
 
 

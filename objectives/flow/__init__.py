@@ -1,1 +1,1 @@
-"""Measure which tokens pass information to which, layer by layer."""
+"""Measure the information flow between image and text tokens, layer by layer."""

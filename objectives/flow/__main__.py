@@ -1,9 +1,9 @@
-"""Where visual information flows in a model on a benchmark: saliency by layer, and what blocking a flow does.
+"""Measure where visual information flows in a model: saliency by layer, and the effect of blocking a flow.
 
   python -m objectives.flow --model qwenvl --benchmark scienceqa --n 200
 
-For every benchmark it stores a JSON file (docs/flow.md says what is in it), draws it as PNG and SVG and
-prints a table. Stopped, the same command goes on where it was.
+For every benchmark it stores a JSON file (docs/flow.md describes it), draws it as PNG and SVG and prints a table.
+You can stop it at any time; run the same command again to resume.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import Source, load_questions
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flow import figures, results
@@ -29,25 +29,16 @@ from objectives.flow.measure import Measurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
+from objectives.options import add_json_option, add_model_options, command_parser, run_command
 from objectives.provenance import commit, versions
 
-SPLIT = "validation"  # the search's; the test split stays unseen by whatever the flow suggests
+SPLIT = "validation"  # as in a search, so that suggestions from the flow never see the test split
 PAPER = ("scienceqa", "aokvqa", "nocaps", "flickr30k")
-MINIS = {"qwenvl": "qwenvl-mini", "llava-7b": "llava-mini", "llava-13b": "llava-mini"}
-_CHECKPOINTS = Path(__file__).resolve().parents[2] / "minis" / "checkpoints"
 
 
 def parser() -> argparse.ArgumentParser:
-    summary_, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m objectives.flow",
-        description=summary_,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument(
-        "--model", required=True, help=f"{', '.join(MINIS)} (their embedded minis), or a checkpoint's folder or hub id"
-    )
+    made = command_parser("objectives.flow", __doc__)
+    add_model_options(made)
     made.add_argument(
         "--benchmark",
         nargs="+",
@@ -58,33 +49,28 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
     made.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
     made.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
-    made.add_argument("--json", action="store_true", help="print the stored summaries instead of tables")
+    add_json_option(made)
     return made
 
 
-def source_of(model: str) -> tuple[str, str]:
-    """Where a model's weights are, and of what kind they are."""
-    if model in MINIS:
-        return str(_CHECKPOINTS / MINIS[model]), "embedded mini"
-    return model, "given weights"
-
-
-def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, out: Path) -> dict[str, Any]:
-    """The flow of one pair: measured as far as it is not stored, stored and drawn; returns the document."""
-    asked = load_questions(source, SPLIT, n)
+def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Path) -> dict[str, Any]:
+    """Measure what is not stored yet of one model on one benchmark, store and draw it; return the document."""
+    question_set = load_questions(source, SPLIT, n)
     key = {
-        "model": name,
+        "model": target.name,
         "weights_digest": loaded.digest,
-        "benchmark": asked.key,
+        "benchmark": question_set.key,
         "split": SPLIT,
-        "n": len(asked.questions),
+        "n": len(question_set.questions),
     }
     path, document = results.start(out, key)
     if document["complete"]:
         return document
-    prompts = Prompts(loaded, asked.benchmark, asked.questions)
+    prompts = Prompts(loaded, question_set.benchmark, question_set.questions)
     measured = Measurement(prompts, document["record"])
-    with tqdm(total=measured.total, initial=measured.done, desc=f"{name} {asked.key}", disable=None) as bar:
+    with tqdm(
+        total=measured.total, initial=measured.done, desc=f"{target.name} {question_set.key}", disable=None
+    ) as bar:
 
         def save() -> None:
             results.write(path, document)
@@ -93,9 +79,9 @@ def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, o
         measured.run(save)
     document |= {
         "complete": True,
-        "title": asked.benchmark.title,
-        "weights": kind,
-        "questions": asked.origin,
+        "title": question_set.benchmark.title,
+        "weights": target.kind,
+        "questions": question_set.origin,
         "device": device_name(loaded.device),
         "commit": commit(),
         "versions": versions(),
@@ -108,21 +94,21 @@ def measure(loaded: LoadedModel, name: str, kind: str, source: Source, n: int, o
 
 
 def table(document: dict[str, Any]) -> str:
-    """The summary as lines of text."""
-    found, key = document["summary"], document["key"]
+    """Return the summary as lines of text."""
+    summary_, key = document["summary"], document["key"]
     lines = [
         f"{key['model']} / {key['benchmark']}: {key['n']} {key['split']} questions of "
         f"{document['questions']}, {document['weights']} {key['weights_digest'][:8]}, {document['device']}",
         f"{'layer':>5}{'S_sys':>10}{'S_img':>10}{'S_ins':>10}{'S_vv':>10}{'S_vt':>10}"
         f"   same answer with vt, vv, random blocked   D [95 %]",
     ]
-    layers = [row for row in found["disruption"] if row["where"] == "layer"]
-    for layer in range(found["layers"]):
-        sums = [found["saliency"][name][layer]["mean"] for name in found["saliency"]]
+    layers = [row for row in summary_["disruption"] if row["where"] == "layer"]
+    for layer in range(summary_["layers"]):
+        sums = [summary_["saliency"][name][layer]["mean"] for name in summary_["saliency"]]
         same = [row["consistency"]["mean"] for row in layers if row["layers"] == [layer]]
         shown = "".join(f"{value:10.2e}" for value in sums)
-        lines.append(f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(found, layer)}")
-    for row in found["disruption"]:
+        lines.append(f"{layer:5}{shown}   {'  '.join(f'{100 * v:5.1f}' for v in same):39}{_ratio(summary_, layer)}")
+    for row in summary_["disruption"]:
         if row["where"] != "layer":
             which = row["where"] if row["where"] == "all" else f"{row['where']} {len(row['layers'])}"
             cells = ", ".join(
@@ -130,7 +116,7 @@ def table(document: dict[str, Any]) -> str:
                 for what, name in (("same answer", "consistency"), ("top-5", "jaccard"), ("accuracy", "accuracy"))
             )
             lines.append(f"{row['flow']:15} blocked in {which:8} {cells}")
-    lines += [f"{row['verdict']:10} {row['claim']}{_evidence(row)}" for row in found["hypotheses"]]
+    lines += [f"{row['verdict']:10} {row['claim']}{_evidence(row)}" for row in summary_["hypotheses"]]
     where = ranges(document)
     lines.append(f"suggested: K1 from {where.k1[0]} to {where.k1[1]}, K2 from {where.k2[0]} to {where.k2[1]}")
     for config in suggest(document):
@@ -138,47 +124,43 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _ratio(found: dict[str, Any], layer: int) -> str:
-    each = found["bias_ratio"][layer]
-    return f"{each['mean']:+.2f} [{each['low']:+.2f}, {each['high']:+.2f}]" if each else "no effect"
+def _ratio(summary_: dict[str, Any], layer: int) -> str:
+    ratio = summary_["bias_ratio"][layer]
+    return f"{ratio['mean']:+.2f} [{ratio['low']:+.2f}, {ratio['high']:+.2f}]" if ratio else "no effect"
 
 
-def _percent(each: dict[str, float]) -> str:
-    return f"{100 * each['mean']:.1f} [{100 * each['low']:.1f}, {100 * each['high']:.1f}]"
+def _percent(rate: dict[str, float]) -> str:
+    return f"{100 * rate['mean']:.1f} [{100 * rate['low']:.1f}, {100 * rate['high']:.1f}]"
 
 
 def _evidence(row: dict[str, Any]) -> str:
     where = f" (layers {row['layers'][0]} to {row['layers'][1]})" if row["layers"] else ""
     if "difference" in row:
-        each = row["difference"]
-        return f"{where}: difference {each['mean']:+.2e} [{each['low']:+.2e}, {each['high']:+.2e}]"
+        value = row["difference"]
+        return f"{where}: difference {value['mean']:+.2e} [{value['low']:+.2e}, {value['high']:+.2e}]"
     return f"{where}: {row['agreeing']} of {row['of']} layers clearly so, {row['disagreeing']} clearly not"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be measured."""
+    """Run the command; return 0, or 2 for what cannot be measured, or 130 when stopped."""
     options = parser().parse_args(arguments)
-    try:
-        if options.n < 2:
-            raise ObjectiveError(f"got --n {options.n}; intervals need at least 2 questions")
-        figures.check_matplotlib()
-        source, kind = source_of(options.model)
-        if kind == "embedded mini":
-            torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
-        loaded = load(source)
-        name = Path(options.model).name if Path(options.model).exists() else options.model
-        documents = []
-        for benchmark in options.benchmark:
-            asked = Source(benchmark, data_root=options.data_root)
-            documents.append(measure(loaded, name, kind, asked, options.n, options.out))
-            if not options.json:
-                sys.stdout.write(table(documents[-1]) + "\n")
-    except (ObjectiveError, HimapError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        return 130
+    return run_command(lambda: _run(options), stopped="stopped; run the same command again to resume")
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.n < 2:
+        raise ObjectiveError(f"got --n {options.n}; expected at least 2 questions, which intervals need")
+    figures.check_matplotlib()
+    target = resolve(options.model, options.weights)
+    if target.kind == "embedded mini":
+        torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
+    loaded = load(target.weights)
+    documents = []
+    for benchmark in options.benchmark:
+        source = Source(benchmark, data_root=options.data_root)
+        documents.append(measure(loaded, target, source, options.n, options.out))
+        if not options.json:
+            sys.stdout.write(table(documents[-1]) + "\n")
     if options.json:
         shown = [{name: value for name, value in d.items() if name != "record"} for d in documents]
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")

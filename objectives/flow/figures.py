@@ -1,4 +1,4 @@
-"""The paper's figures from a stored flow, as PNG and SVG; needs matplotlib. No torch."""
+"""Draw the paper's figures from a stored flow, as PNG and SVG, with matplotlib and without torch."""
 
 from __future__ import annotations
 
@@ -19,30 +19,38 @@ _COLORS = {
     "visual_textual": "#c9472f",
     "random": "#888888",
 }
-_SAYS = {"system": "S_sys", "image": "S_img", "instruction": "S_ins", "intra_visual": "S_vv", "visual_textual": "S_vt"}
+_SYMBOLS = {
+    "system": "S_sys",
+    "image": "S_img",
+    "instruction": "S_ins",
+    "intra_visual": "S_vv",
+    "visual_textual": "S_vt",
+}
 _BLOCKED = {"visual_textual": "visual-textual", "intra_visual": "intra-visual", "random": "random rows"}
 
 
 def check_matplotlib() -> None:
-    """Raises ObjectiveError where the figures cannot be drawn, so that nobody measures for hours first."""
+    """Raise ObjectiveError where matplotlib is missing, so that nobody measures for hours first."""
     if find_spec("matplotlib") is None:
-        raise ObjectiveError("figures need matplotlib, which is not installed; pip install 'himap-search[dev]'")
+        raise ObjectiveError(
+            "figures need matplotlib, which is not installed; install it: pip install 'himap-search[dev]'"
+        )
 
 
 def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
-    """Four panels of a complete flow into `stem`.png and `stem`.svg; returns their paths."""
-    import matplotlib.pyplot as plt
+    """Draw a complete flow in four panels into `stem`.png and `stem`.svg, and return their paths."""
+    import matplotlib.pyplot as plt  # optional
 
-    found, key = document["summary"], document["key"]
+    summary, key = document["summary"], document["key"]
     figure, panels = plt.subplots(2, 2, figsize=(10, 6.6), layout="constrained")
-    _lines(panels[0, 0], found["saliency"], ("system", "image", "instruction"), _SAYS)
+    _lines(panels[0, 0], summary["saliency"], ("system", "image", "instruction"), _SYMBOLS)
     panels[0, 0].set(title="Flow out of each modality", ylabel="saliency per token", yscale="log")
-    _lines(panels[0, 1], found["saliency"], ("intra_visual", "visual_textual"), _SAYS)
+    _lines(panels[0, 1], summary["saliency"], ("intra_visual", "visual_textual"), _SYMBOLS)
     panels[0, 1].set(title="Among image tokens, image to text", ylabel="saliency per image token")
-    _consistency(panels[1, 0], found)
-    _bias(panels[1, 1], found["bias_ratio"])
+    _consistency(panels[1, 0], summary)
+    _bias(panels[1, 1], summary["bias_ratio"])
     for panel in panels.flat:
-        panel.set(xlabel="layer", xlim=(-0.3, found["layers"] - 0.7))
+        panel.set(xlabel="layer", xlim=(-0.3, summary["layers"] - 0.7))
         panel.grid(alpha=0.3)
     figure.suptitle(f"{key['model']} / {key['benchmark']} ({document['weights']}), n = {key['n']}")
     figure.supxlabel(
@@ -60,7 +68,7 @@ def draw(document: Mapping[str, Any], stem: Path) -> list[Path]:
 def _lines(
     panel: Any, values: Mapping[str, Sequence[Mapping[str, float]]], names: Sequence[str], labels: Mapping[str, str]
 ) -> None:
-    """One line a name, with its interval as a band."""
+    """Draw one line per name, with its interval as a band."""
     for name in names:
         rows = values[name]
         mean, low, high = (np.array([row[part] for row in rows]) for part in ("mean", "low", "high"))
@@ -70,16 +78,16 @@ def _lines(
     panel.legend(fontsize=8)
 
 
-def _consistency(panel: Any, found: Mapping[str, Any]) -> None:
-    """By layer as lines; of the first and the last layers together as marks at the edges."""
+def _consistency(panel: Any, summary: Mapping[str, Any]) -> None:
+    """Draw single layers as lines, and the first and the last layers together as marks at the edges."""
     by_layer = {
-        flow: [row["consistency"] for row in found["disruption"] if (row["where"], row["flow"]) == ("layer", flow)]
+        flow: [row["consistency"] for row in summary["disruption"] if (row["where"], row["flow"]) == ("layer", flow)]
         for flow in _BLOCKED
     }
     _lines(panel, by_layer, tuple(_BLOCKED), _BLOCKED)
-    k, last = found["ends"], found["layers"] - 1
+    k, last = summary["ends"], summary["layers"] - 1
     for where, x, mark in (("first", (k - 1) / 2, "<"), ("last", last - (k - 1) / 2, ">")):
-        for row in found["disruption"]:
+        for row in summary["disruption"]:
             if row["where"] == where:
                 color = _COLORS[row["flow"]]
                 panel.plot(x, row["consistency"]["mean"], mark, color=color, ms=9, mec="black", mew=0.5)
@@ -87,9 +95,9 @@ def _consistency(panel: Any, found: Mapping[str, Any]) -> None:
 
 
 def _bias(panel: Any, ratio: Sequence[Mapping[str, float] | None]) -> None:
-    known = [(layer, each) for layer, each in enumerate(ratio) if each is not None]
-    mean = np.array([each["mean"] for _, each in known])
-    spans = [mean - [each["low"] for _, each in known], [each["high"] for _, each in known] - mean]
+    known = [(layer, value) for layer, value in enumerate(ratio) if value is not None]
+    mean = np.array([value["mean"] for _, value in known])
+    spans = [mean - [value["low"] for _, value in known], [value["high"] for _, value in known] - mean]
     panel.errorbar([layer for layer, _ in known], mean, yerr=spans, color="#2f8f4e", marker="o", ms=3, lw=1.4)
     panel.axhline(0, color="black", lw=0.8)
     panel.set(title="Bias ratio D (above 0: intra-visual)", ylabel="log(E_vv / E_vt)")

@@ -1,4 +1,4 @@
-"""Saliency and disruption of one model on one benchmark, question by question; can be taken up again."""
+"""Measure saliency and disruption of one model on one benchmark, question by question; can be resumed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ATTENTION_BYTES = 64 << 20  # of one matrix a layer; the backward pass holds ab
 
 @dataclass(frozen=True)
 class Setting:
-    """One disruption: which flow, and where: in one layer, in the first or the last k, or in every layer."""
+    """One disruption: the blocked flow, and the place: one layer, the first or the last k layers, or all."""
 
     flow: Flow
     where: str
@@ -34,56 +34,55 @@ class Setting:
         return f"{self.flow}, {place}"
 
 
-def ends(layers: int) -> int:
-    """How many layers "the first" and "the last" are: the paper's 5 of 32, as a part of the depth."""
+def end_layers(layers: int) -> int:
+    """Return how many layers are "the first" and "the last": the paper's 5 of 32, as a share of the depth."""
     return max(1, min(5, round(5 * layers / 32)))
 
 
 def settings(layers: int) -> list[Setting]:
-    """The paper's experiments on a model of so many layers."""
-    k, every = ends(layers), tuple(range(layers))
+    """Return the paper's experiments for a model of this depth."""
+    k, every = end_layers(layers), tuple(range(layers))
     places = [("first", every[:k]), ("last", every[-k:]), ("all", every)]
     places += [("layer", (layer,)) for layer in every]
     return [Setting(flow, where, chosen) for where, chosen in places for flow in FLOWS]
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a model says to every question: its answer, and its next-token distribution (n, vocabulary)."""
+class Outputs:
+    """A model's answer to every question, and the distribution of its first token, (questions, vocabulary)."""
 
     answers: list[str]
     probabilities: Tensor
 
     @property
     def top(self) -> list[set[int]]:
-        """The likeliest next tokens."""
+        """The five most probable first tokens of each answer."""
         return [set(row) for row in self.probabilities.topk(_TOP, 1).indices.tolist()]
 
 
 @torch.no_grad()
-def said(prompts: Prompts) -> Said:
-    """Greedy answers to all questions, and the distribution of each one's first token."""
+def outputs(prompts: Prompts) -> Outputs:
+    """Answer all questions with greedy decoding."""
     answers = [""] * len(prompts.questions)
-    found: dict[int, Tensor] = {}
+    first_tokens: dict[int, Tensor] = {}
     model, tokenizer = prompts.loaded.model, prompts.loaded.processor.tokenizer
     for batch in prompts.batches:
-        made = model.generate(
+        generated = model.generate(
             **batch.inputs(),
             max_new_tokens=prompts.benchmark.max_new_tokens,
             do_sample=False,
             output_logits=True,
             return_dict_in_generate=True,
         )
-        texts = tokenizer.batch_decode(made.sequences[:, batch.slots :], skip_special_tokens=True)
-        first = made.logits[0].double().softmax(-1).float().cpu()
+        texts = tokenizer.batch_decode(generated.sequences[:, batch.slots :], skip_special_tokens=True)
+        first = generated.logits[0].double().softmax(-1).float().cpu()
         for row, i in enumerate(batch.order):
-            answers[i], found[i] = texts[row].strip(), first[row]
-    return Said(answers, torch.stack([found[i] for i in range(len(answers))]))
+            answers[i], first_tokens[i] = texts[row].strip(), first[row]
+    return Outputs(answers, torch.stack([first_tokens[i] for i in range(len(answers))]))
 
 
-def compared(prompts: Prompts, plain: Said, disturbed: Said) -> dict[str, list[float]]:
-    """Per question: same answer (0 or 1), Jaccard index of the top-5 next tokens, total variation distance
-    of the next-token distributions, and the benchmark's score."""
+def compare_outputs(prompts: Prompts, plain: Outputs, disturbed: Outputs) -> dict[str, list[float]]:
+    """Compare disturbed with plain outputs, question by question; docs/flow.md defines the measures."""
     submitted = [prompts.benchmark.submitted(answer) for answer in disturbed.answers]
     return {
         "consistency": [float(a == b) for a, b in zip(plain.answers, disturbed.answers, strict=True)],
@@ -94,10 +93,11 @@ def compared(prompts: Prompts, plain: Said, disturbed: Said) -> dict[str, list[f
 
 
 class Measurement:
-    """Everything about one pair, step by step.
+    """The measurement of one model on one benchmark, in steps.
 
-    `record` holds what is measured so far, as plain lists: "saliency" by question number, "disruption" by
-    setting; a record from before is gone on with.
+    Args:
+        record: what is measured so far, as plain lists: "saliency" by question number, "disruption" by setting. It
+            is extended in place.
     """
 
     def __init__(self, prompts: Prompts, record: dict[str, Any]) -> None:
@@ -110,45 +110,44 @@ class Measurement:
 
     @property
     def total(self) -> int:
-        """Steps in all, a question's saliency or one disruption each."""
+        """Number of steps: the saliency of one question, or one disruption each."""
         return len(self._prompts.questions) + len(self._settings)
 
     @property
     def done(self) -> int:
+        """Number of steps in the record."""
         return len(self.record["saliency"]) + len(self.record["disruption"])
 
     def run(self, save: Callable[[], None]) -> None:
-        """Measure what is missing; `save` is called whenever the record has grown."""
+        """Measure what is missing in the record; call `save` whenever it has grown."""
         for batch in self._prompts.smaller(self._most):
             if any(str(i) not in self.record["saliency"] for i in batch.order):
                 self.record["saliency"].update(self._saliency(batch))
                 save()
-        missing = [each for each in self._settings if each.key not in self.record["disruption"]]
+        missing = [setting for setting in self._settings if setting.key not in self.record["disruption"]]
         if not missing and "plain" in self.record:
             return
-        plain = said(self._prompts)
-        self.record["plain"] = compared(self._prompts, plain, plain)
+        plain = outputs(self._prompts)
+        self.record["plain"] = compare_outputs(self._prompts, plain, plain)
         for setting in missing:
             with disrupt(self._prompts.loaded.model, Block(setting.flow, setting.layers)):
-                disturbed = said(self._prompts)
+                disturbed = outputs(self._prompts)
             self.record["disruption"][setting.key] = {
                 "flow": setting.flow,
                 "where": setting.where,
                 "layers": list(setting.layers),
-                **compared(self._prompts, plain, disturbed),
+                **compare_outputs(self._prompts, plain, disturbed),
             }
             save()
 
     def _saliency(self, batch: Batch) -> dict[str, dict[str, list[float]]]:
         inputs, targets = self._prompts.answered(batch)
-        found = saliency(self._prompts.loaded.model, inputs, targets)
-        return {
-            str(i): {name: getattr(found, name)[row].tolist() for name in SUMS} for row, i in enumerate(batch.order)
-        }
+        sums = saliency(self._prompts.loaded.model, inputs, targets)
+        return {str(i): {name: getattr(sums, name)[row].tolist() for name in SUMS} for row, i in enumerate(batch.order)}
 
 
 def _fitting(prompts: Prompts) -> int:
-    """How many prompts' attention matrices of one layer may be held at once."""
+    """Return how many prompts' attention matrices of one layer fit into memory at once."""
     heads = find(prompts.loaded.model).decoder.config.num_attention_heads
     slots = max(batch.slots for batch in prompts.batches)
     return max(1, min(16, _ATTENTION_BYTES // (4 * heads * slots * slots)))

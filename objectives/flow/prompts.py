@@ -1,4 +1,4 @@
-"""Prompts of a benchmark's questions, with and without their answers, ready for a model."""
+"""Prepare prompts of a benchmark's questions for a model, with and without their answers."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ from objectives.evaluation.features import Features, as_arguments
 from objectives.evaluation.models import LoadedModel, user_turn
 
 IGNORED = -100
-_PROMPTS, _TOKENS = 24, 16_384  # a batch has at most so many
+_PROMPTS, _TOKENS = 24, 16_384  # limits of a batch
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some questions' prompts, left-padded; `order` are the questions' numbers."""
+    """The left-padded prompts of some questions; `order` holds their numbers."""
 
     order: list[int]
     tensors: dict[str, Tensor]
     features: tuple[Tensor, ...]
 
     def inputs(self) -> dict[str, Any]:
-        """As forward and `generate` take them; the vision tower has run already, if the model lets it."""
+        """Return the arguments of forward and `generate`, with image features where the model takes them."""
         return {**self.tensors, **as_arguments(self.features)}
 
     @property
     def slots(self) -> int:
+        """Length of the padded prompts."""
         return self.tensors["input_ids"].shape[1]
 
 
 class Prompts:
-    """A list of questions for one model; image features are computed once and kept.
+    """A list of questions for one model; image features are computed once.
 
     Raises:
         DataError: a question without an image or with several, or without an answer.
@@ -59,7 +60,7 @@ class Prompts:
         self.batches = self._in_batches(order, max(1, min(_PROMPTS, _TOKENS // longest)))
 
     def smaller(self, most: int) -> list[Batch]:
-        """The same prompts in batches of at most `most`."""
+        """Return the same prompts in batches of at most `most`."""
         return self._in_batches([i for batch in self.batches for i in batch.order], most)
 
     def _in_batches(self, order: list[int], most: int) -> list[Batch]:
@@ -67,18 +68,18 @@ class Prompts:
 
     @torch.no_grad()
     def _batch(self, order: list[int]) -> Batch:
-        asked = [self.questions[i] for i in order]
-        images = [[load_image(question.image)] for question in asked]
-        inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in asked], images)
-        there = {name: value.to(self.loaded.device) for name, value in inputs.items()}
-        return Batch(order, *self._features.instead_of_pixels([q.image for q in asked], there))
+        questions = [self.questions[i] for i in order]
+        images = [[load_image(question.image)] for question in questions]
+        inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in questions], images)
+        inputs = {name: value.to(self.loaded.device) for name, value in inputs.items()}
+        return Batch(order, *self._features.instead_of_pixels([q.image for q in questions], inputs))
 
     def answered(self, batch: Batch) -> tuple[dict[str, Any], Tensor]:
-        """The prompts with their true answers behind them, and what should follow each slot.
+        """Append the true answers to the prompts.
 
         Returns:
-            inputs: of the forward; the last token of an answer need not be fed.
-            targets: (batch, slots) token ids, -100 where no loss is taken.
+            inputs: arguments of forward, without the last token of each answer.
+            targets: (batch, slots) ids of the token after each slot, -100 where no loss is taken.
         """
         answers = [self.answer_ids(self.questions[i]) for i in batch.order]
         fed = max(map(len, answers)) - 1
@@ -100,10 +101,10 @@ class Prompts:
         return {**batch.inputs(), **tensors}, targets
 
     def answer_ids(self, question: Question) -> list[int]:
-        """The tokens of the true answer, as they follow the prompt in the model's own chat form.
+        """Return the tokens of the true answer, as they follow the prompt in the model's own chat format.
 
         Raises:
-            DataError: the tokenizer makes nothing of the answer.
+            DataError: the answer has no tokens.
         """
         processor, answer = self.loaded.processor, self.benchmark.target(question)
         user = user_turn(self.benchmark.prompt(question))

@@ -1,31 +1,30 @@
-"""The stored flow of a model-benchmark pair: one self-describing JSON file, see docs/flow.md. No torch."""
+"""Store the flow of one model on one benchmark: a self-describing JSON file, see docs/flow.md. No torch."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from himap.files import write_atomically
 from objectives.errors import DataError
 
 KIND, SCHEMA = "himap-flow", 1
 
 
 def file_name(key: Mapping[str, Any]) -> str:
-    """`MODEL-BENCHMARK-nN-WEIGHTS.json`: other weights or another n never overwrite a result."""
+    """Return `MODEL-BENCHMARK-nN-WEIGHTS.json`: other weights or another n never overwrite a result."""
     parts = [key["model"], key["benchmark"], f"n{key['n']}", key["weights_digest"][:8]]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(map(str, parts))) + ".json"
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A stored flow, whole or as far as it got; its "summary" is there once it is complete.
+    """Read a stored flow, complete or not; a complete one has a "summary".
 
     Raises:
-        DataError: not there, or not a flow of this schema.
+        DataError: no such file, or not a flow of this schema.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -37,31 +36,23 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def start(folder: Path, key: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
-    """The file of a pair and what it holds so far; `key` names the pair and must be the stored one.
+    """Return the file of a flow and its document so far; a new document where there is no file.
+
+    Args:
+        key: model, weights, benchmark, split and n of the flow.
 
     Raises:
-        DataError: the file there holds something else.
+        DataError: the file belongs to another flow.
     """
     path = folder / file_name(key)
     if not path.exists():
         return path, {"kind": KIND, "schema": SCHEMA, "key": dict(key), "complete": False, "record": {}}
     document = read(path)
     if document["key"] != dict(key):
-        raise DataError(f"{path} holds the flow of {document['key']}; move it away, or choose another --out")
+        raise DataError(f"got the flow of {document['key']} in {path}; move it away, or choose another --out")
     return path, document
 
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write the file as a whole: a reader sees the old one or the new one."""
+    write_atomically(path, json.dumps(document))

@@ -1,4 +1,4 @@
-"""From a measured flow to the configurations that a search should try early. No torch."""
+"""Suggest the configurations that a search should try early, from a measured flow. No torch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 
 from himap import PruningConfig
 
-ENDED = 0.95  # the part of the visual-textual flow behind which it counts as over
+ENDED = 0.95  # the share of the visual-textual flow after which it counts as over
 _HALF = 0.5
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where cuts should be cheap, both ends included: layers in front of which to cut.
+    """The layers in front of which cuts should lose little, as ranges that include both ends.
 
-    `k1`: from where half of the visual-textual flow has passed to where 95 % has. `k2`: from where the bias
-    ratio turns to intra-visual flow for good, or, if it never does, from where 95 % of that flow has passed,
-    to the last layer. `turn` is the first of those layers, None if the ratio never turns.
+    `k1`: from the layer by which half of the visual-textual flow has passed to the one by which 95 % has. `k2`: to the
+    last layer, from `turn`, from which on the bias ratio stays above 0, else (None) from where 95 % of the intra-visual
+    flow has passed.
     """
 
     k1: tuple[int, int]
@@ -26,8 +26,8 @@ class Ranges:
     turn: int | None
 
 
-def passed(flow: Sequence[float], part: float) -> int:
-    """How many layers, from the first, carry `part` of the sum of a flow."""
+def layers_until(flow: Sequence[float], part: float) -> int:
+    """Return how many layers, from the first one, carry the share `part` of a flow."""
     total, sum_ = sum(flow), 0.0
     for layer, value in enumerate(flow):
         sum_ += value
@@ -36,38 +36,38 @@ def passed(flow: Sequence[float], part: float) -> int:
     return len(flow)
 
 
-def turning(ratio: Sequence[Mapping[str, float] | None]) -> int | None:
-    """The layer from which on every known bias ratio is above 0; None if the last known one is not."""
+def turning_layer(ratio: Sequence[Mapping[str, float] | None]) -> int | None:
+    """Return the layer from which on every known bias ratio is above 0; None if the last known one is not."""
     turn = None
     for layer in reversed(range(len(ratio))):
-        each = ratio[layer]
-        if each is not None and each["mean"] <= 0:
+        value = ratio[layer]
+        if value is not None and value["mean"] <= 0:
             break
-        if each is not None:
+        if value is not None:
             turn = layer
     return turn
 
 
 def ranges(flow: Mapping[str, Any]) -> Ranges:
-    """Ranges for K1 and K2, from a stored flow that is complete.
+    """Return ranges for K1 and K2 from a complete stored flow.
 
     Raises:
         ValueError: the flow has no summary yet.
     """
-    found = flow.get("summary")
-    if found is None:
-        raise ValueError("got a flow that is not complete; measure it to its end first")
-    layers = found["layers"]
-    text, visual = ([each["mean"] for each in found["saliency"][name]] for name in ("visual_textual", "intra_visual"))
-    low, high = (min(passed(text, part), layers - 2) for part in (_HALF, ENDED))
-    turn = turning(found["bias_ratio"])
-    first = passed(visual, ENDED) if turn is None else turn
+    summary = flow.get("summary")
+    if summary is None:
+        raise ValueError("got a flow that is not complete; run the same command of objectives.flow again")
+    layers = summary["layers"]
+    text, visual = ([row["mean"] for row in summary["saliency"][name]] for name in ("visual_textual", "intra_visual"))
+    low, high = (min(layers_until(text, part), layers - 2) for part in (_HALF, ENDED))
+    turn = turning_layer(summary["bias_ratio"])
+    first = layers_until(visual, ENDED) if turn is None else turn
     first = min(max(first, low + 1), layers - 1)
     return Ranges((low, high), (first, layers - 1), turn)
 
 
 def suggest(flow: Mapping[str, Any]) -> list[PruningConfig]:
-    """At most six configurations at the ends of `ranges`, mild and hard, by the paper's criteria.
+    """Return at most six configurations at the ends of `ranges`, mild and hard, with the paper's criteria.
 
     The last one drops nearly every image token where visual-textual flow has ended.
 

@@ -1,4 +1,4 @@
-"""What the measured flow says: means with intervals over questions, and the paper's hypotheses. No torch."""
+"""Summarize a measured flow: means with intervals over questions, and the paper's hypotheses. No torch."""
 
 from __future__ import annotations
 
@@ -8,55 +8,50 @@ from typing import Any
 import numpy as np
 
 from objectives.statistics.estimates import wilson
+from objectives.statistics.resampling import Resampling, percentiles
 
-_DRAWS = 10_000
 _NOISE = 1e-6  # a mean shift of probability below this is rounding, and has no logarithm worth plotting
-_SAFE = 0.93  # what the paper's answers keep when a flow is blocked in its last layers
+_SAFE = 0.93  # share of the paper's answers that stay when a flow is blocked in the last layers
 
 Numbers = np.ndarray
 Estimate = dict[str, float]
 
 
-class Resampling:
-    """Percentile bootstrap over questions; every statistic sees the same draws, so that pairs stay pairs."""
+class Estimates:
+    """Means and ratios with their 95 % bootstrap intervals; all see the same draws of `n` questions."""
 
     def __init__(self, n: int) -> None:
-        counts = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=_DRAWS)
-        self._weights = counts / n
-
-    def draws(self, values: Numbers) -> Numbers:
-        """Means of (n, ...) values: (draws, ...)."""
-        flat = values.reshape(len(values), -1).astype(np.float64)
-        return (self._weights @ flat).reshape(-1, *values.shape[1:])
+        self._draws = Resampling(n).draws
 
     def means(self, values: Numbers) -> list[Estimate]:
-        """Mean and 95 % interval of each column of (n, m) values."""
-        low, high = np.quantile(self.draws(values), [0.025, 0.975], axis=0)
-        return [_estimate(*each) for each in zip(values.mean(0), low, high, strict=True)]
+        """Return the estimate of each column of (n, m) values."""
+        low, high = percentiles(self._draws(values))
+        return [_estimate(*bounds) for bounds in zip(values.mean(0), low, high, strict=True)]
 
     def mean(self, values: Numbers) -> Estimate:
-        """Mean and 95 % interval of (n,) values."""
+        """Return the estimate of (n,) values."""
         return self.means(values[:, None])[0]
 
     def rate(self, values: Numbers) -> Estimate:
-        """Mean and 95 % interval of (n,) values in [0, 1]: Wilson's if they are right or wrong, since where
-        all are alike the bootstrap knows no doubt."""
+        """Return the estimate of (n,) values in [0, 1].
+
+        Right-or-wrong values take Wilson's interval: the bootstrap has no width where all are alike.
+        """
         if not set(values.tolist()) <= {0.0, 1.0}:
             return self.mean(values)
         span = wilson(float(values.mean()), len(values))
         return _estimate(span.mean, span.low, span.high)
 
     def log_ratios(self, above: Numbers, below: Numbers) -> list[Estimate | None]:
-        """log(mean above / mean below) of each column, with its interval; None where one is nothing."""
-        found: list[Estimate | None] = []
+        """Return log(mean above / mean below) of each column; None where one of the means is almost 0."""
+        ratios: list[Estimate | None] = []
         for a, b in zip(above.T, below.T, strict=True):
             if min(a.mean(), b.mean()) < _NOISE:
-                found.append(None)
+                ratios.append(None)
                 continue
-            drawn = np.log(np.maximum(self.draws(a), _NOISE) / np.maximum(self.draws(b), _NOISE))
-            low, high = np.quantile(drawn, [0.025, 0.975])
-            found.append(_estimate(np.log(a.mean() / b.mean()), low, high))
-        return found
+            drawn = np.log(np.maximum(self._draws(a), _NOISE) / np.maximum(self._draws(b), _NOISE))
+            ratios.append(_estimate(np.log(a.mean() / b.mean()), *percentiles(drawn)))
+        return ratios
 
 
 def _estimate(mean: float, low: float, high: float) -> Estimate:
@@ -64,45 +59,48 @@ def _estimate(mean: float, low: float, high: float) -> Estimate:
 
 
 def summary(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The summary of a whole record (see `flow_measure.Measurement`); docs/flow.md lists its fields."""
+    """Return the summary of a complete record of `flow.measure.Measurement`; docs/flow.md lists its fields."""
     questions = [record["saliency"][str(i)] for i in range(len(record["saliency"]))]
-    sums = {name: np.array([each[name] for each in questions]) for name in questions[0]}
+    sums = {name: np.array([question[name] for question in questions]) for name in questions[0]}
     blocks = list(record["disruption"].values())
     plain = np.array(record["plain"]["score"])
-    draw = Resampling(len(questions))
-    rows = [_row(block, plain, draw) for block in blocks]
+    estimates = Estimates(len(questions))
+    rows = [_row(block, plain, estimates) for block in blocks]
     shifts = {
         flow: np.array([b["shift"] for b in blocks if b["where"] == "layer" and b["flow"] == flow]).T
         for flow in ("visual_textual", "intra_visual", "random")
     }
-    found = {
+    result = {
         "layers": next(iter(sums.values())).shape[1],
         "ends": max(len(block["layers"]) for block in blocks if block["where"] == "first"),
-        "accuracy": draw.rate(plain),
-        "saliency": {name: draw.means(values) for name, values in sums.items()},
+        "accuracy": estimates.rate(plain),
+        "saliency": {name: estimates.means(values) for name, values in sums.items()},
         "disruption": rows,
-        "effect": {flow: draw.means(values) for flow, values in shifts.items()},
-        "bias_ratio": draw.log_ratios(shifts["intra_visual"], shifts["visual_textual"]),
+        "effect": {flow: estimates.means(values) for flow, values in shifts.items()},
+        "bias_ratio": estimates.log_ratios(shifts["intra_visual"], shifts["visual_textual"]),
     }
-    return found | {"hypotheses": _hypotheses(sums, blocks, found["bias_ratio"], draw)}
+    return result | {"hypotheses": _hypotheses(sums, blocks, result["bias_ratio"], estimates)}
 
 
-def _row(block: Mapping[str, Any], plain: Numbers, draw: Resampling) -> dict[str, Any]:
+def _row(block: Mapping[str, Any], plain: Numbers, estimates: Estimates) -> dict[str, Any]:
     values = {name: np.array(block[name]) for name in ("consistency", "jaccard", "shift", "score")}
-    found: dict[str, Any] = {name: block[name] for name in ("flow", "where", "layers")}
-    found |= {"consistency": draw.rate(values["consistency"]), "accuracy": draw.rate(values["score"])}
-    found |= {name: draw.mean(values[name]) for name in ("jaccard", "shift")}
-    return found | {"change": draw.mean(values["score"] - plain)}
+    row: dict[str, Any] = {name: block[name] for name in ("flow", "where", "layers")}
+    row |= {"consistency": estimates.rate(values["consistency"]), "accuracy": estimates.rate(values["score"])}
+    row |= {name: estimates.mean(values[name]) for name in ("jaccard", "shift")}
+    return row | {"change": estimates.mean(values["score"] - plain)}
 
 
 def _span(layers: int, first: float, last: float) -> slice:
-    """The layers that stand where the paper's `first` to `last` of 32 do; at least one."""
+    """Return the layers at the relative depth of the paper's `first` to `last` of 32; at least one."""
     start = min(layers - 1, round(first * layers / 32))
     return slice(start, max(start + 1, round(last * layers / 32)))
 
 
 def _hypotheses(
-    sums: Mapping[str, Numbers], blocks: Sequence[Mapping[str, Any]], ratio: Sequence[Estimate | None], draw: Resampling
+    sums: Mapping[str, Numbers],
+    blocks: Sequence[Mapping[str, Any]],
+    ratio: Sequence[Estimate | None],
+    estimates: Estimates,
 ) -> list[dict[str, Any]]:
     layers = sums["image"].shape[1]
     text, visual = sums["visual_textual"], sums["intra_visual"]
@@ -111,28 +109,28 @@ def _hypotheses(
     kept = [answers[flow, "last"] for flow in ("visual_textual", "intra_visual", "random")]
     least = min(kept, key=lambda values: float(values.mean()))
     first = {flow: answers[flow, "first"] for flow in ("visual_textual", "intra_visual", "random")}
-    found = [
-        ("S_vt is above S_vv in the first layers", early, draw.mean((text - visual)[:, early].mean(1))),
-        ("S_vv is above S_vt in the middle layers", middle, draw.mean((visual - text)[:, middle].mean(1))),
+    claims = [
+        ("S_vt is above S_vv in the first layers", early, estimates.mean((text - visual)[:, early].mean(1))),
+        ("S_vv is above S_vt in the middle layers", middle, estimates.mean((visual - text)[:, middle].mean(1))),
         (
             "blocking visual-textual flow in the first layers changes more answers than intra-visual flow",
             None,
-            draw.mean(first["intra_visual"] - first["visual_textual"]),
+            estimates.mean(first["intra_visual"] - first["visual_textual"]),
         ),
         (
             "blocking visual-textual flow in the first layers changes more answers than random rows",
             None,
-            draw.mean(first["random"] - first["visual_textual"]),
+            estimates.mean(first["random"] - first["visual_textual"]),
         ),
         (
             f"whatever is blocked in the last layers, at least {_SAFE:.0%} of the answers stay",
             None,
-            {part: value - _SAFE for part, value in draw.rate(least).items()},
+            {part: value - _SAFE for part, value in estimates.rate(least).items()},
         ),
     ]
-    rows = [_judged(claim, span, estimate) for claim, span, estimate in found]
-    deep = [(layer, each) for layer, each in enumerate(ratio) if each and layer >= layers // 2]
-    shallow = [(layer, each) for layer, each in enumerate(ratio) if each and layer in range(layers)[early]]
+    rows = [_judged(claim, span, estimate) for claim, span, estimate in claims]
+    deep = [(layer, value) for layer, value in enumerate(ratio) if value and layer >= layers // 2]
+    shallow = [(layer, value) for layer, value in enumerate(ratio) if value and layer in range(layers)[early]]
     for claim, chosen, sign in (
         ("D_l is below 0 in the first layers", shallow, -1),
         ("D_l is above 0 in the deeper half", deep, 1),
@@ -142,15 +140,15 @@ def _hypotheses(
 
 
 def _judged(claim: str, span: slice | None, estimate: Estimate) -> dict[str, Any]:
-    """The estimate is of a difference that is positive if the paper's claim holds."""
+    """Judge a claim by the estimate of a difference that is positive where the claim holds."""
     verdict = "agrees" if estimate["low"] > 0 else "disagrees" if estimate["high"] < 0 else "undecided"
     layers = [span.start, span.stop - 1] if span else None
     return {"claim": claim, "layers": layers, "difference": estimate, "verdict": verdict}
 
 
 def _judged_ratio(claim: str, chosen: Sequence[tuple[int, Estimate]], sign: int) -> dict[str, Any]:
-    """Agrees if every layer's interval is on the claimed side, disagrees if none touches it."""
-    ratios = [(sign * each["low"], sign * each["high"]) for _, each in chosen]
+    """Judge a claim about bias ratios: it holds if every layer's interval is on the claimed side."""
+    ratios = [(sign * value["low"], sign * value["high"]) for _, value in chosen]
     right = sum(min(pair) > 0 for pair in ratios)
     wrong = sum(max(pair) < 0 for pair in ratios)
     verdict = "undecided"

@@ -1,4 +1,4 @@
-"""Generated scenes: the embedded source of images and facts for the benchmarks. A scene is a seed."""
+"""Generated scenes: images and facts for the embedded questions of the benchmarks."""
 
 from objectives.scenes.render import place, render
 from objectives.scenes.scene import COLORS, KINDS, LETTERS, SHAPES, SPLITS, WORDS, Scene, Thing, make_scene

@@ -1,4 +1,4 @@
-"""Draws a scene: colored shapes, letters and worded signs on a textured background."""
+"""Draw a scene: colored shapes, letters and signs with words on a textured background."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _RGB = {
     "cyan": (60, 210, 220),
     "white": (245, 245, 245),
 }
-_SCALE = 3  # drawn three times as large, then reduced: smooth edges without a graphics library
+_SCALE = 3  # drawn three times as large, then reduced, for smooth edges
 
 
 def place(scene: Scene) -> np.ndarray:
-    """Where each thing lies, in pixels: (things, 4) with center x, center y, half width, half height."""
+    """Return the place of each thing in pixels: (things, 4) with center x, center y, half width, half height."""
     rng = np.random.default_rng([scene.seed, 1])
     places = np.empty((len(scene.things), 4))
     for place_, thing in zip(places, scene.things, strict=True):
@@ -37,7 +37,7 @@ def place(scene: Scene) -> np.ndarray:
 
 
 def render(scene: Scene) -> Image.Image:
-    """The scene as an RGB image of `rows * 24` by `columns * 24` pixels."""
+    """Return the scene as an RGB image of `rows * 24` by `columns * 24` pixels."""
     rng = np.random.default_rng(scene.seed)
     canvas = _background(rng, scene.rows * CELL, scene.columns * CELL)
     draw = ImageDraw.Draw(canvas)
@@ -54,7 +54,7 @@ def _background(rng: np.random.Generator, height: int, width: int) -> Image.Imag
     noisy = np.clip(np.asarray(image, dtype=np.float64) + grain, 0, 255).astype(np.uint8)
     canvas = Image.fromarray(noisy).resize((width * _SCALE, height * _SCALE), Image.Resampling.NEAREST)
     draw = ImageDraw.Draw(canvas)
-    for _ in range(rng.integers(4, 10)):  # distractors: grey strokes that mean nothing
+    for _ in range(rng.integers(4, 10)):  # distractors: gray strokes without meaning
         start = rng.uniform(0, 1, 2) * (width, height) * _SCALE
         end = start + rng.uniform(-40, 40, 2)
         draw.line([*start.tolist(), *end.tolist()], fill=(int(rng.integers(40, 170)),) * 3, width=3)

@@ -1,4 +1,4 @@
-"""What is in a scene: things on a grid of cells, drawn from a seed, in exactly one split."""
+"""The contents of a scene: things on a grid of cells, drawn from a seed, in exactly one split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BUCKETS = {"validation": (0, 1), "test": (2, 3), "train": tuple(range(4, 16))}
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: what it is, its color, its size, and its cell (row and column, from 0)."""
+    """One object: its kind, color and size, and its cell (row and column, from 0)."""
 
     kind: str
     color: str
@@ -40,7 +40,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """Things in raster order on a grid of `rows` x `columns` cells; `seed` draws jitter and texture."""
+    """Things in raster order on a grid of `rows` x `columns` cells; `seed` determines jitter and texture."""
 
     split: str
     index: int
@@ -54,17 +54,19 @@ class Scene:
         return f"{self.split}-{self.index}"
 
     def count(self, *, kind: str | None = None, color: str | None = None) -> int:
+        """Return the number of things with this kind and color."""
         return len(self.having(kind=kind, color=color))
 
     def having(self, *, kind: str | None = None, color: str | None = None) -> list[Thing]:
+        """Return the things with this kind and color; None fits all."""
         return [t for t in self.things if kind in (None, t.kind) and color in (None, t.color)]
 
 
 def make_scene(split: str, index: int) -> Scene:
-    """Scene `index` of `split`, the same on every machine.
+    """Return scene `index` of `split`, the same on every machine.
 
-    Drawn again until the hash of its contents falls into the split's buckets, so that the contents of a
-    test scene can appear in no other split, whatever the seeds.
+    Scenes are drawn until the hash of the contents falls into the split's buckets, so that the contents of a test
+    scene appear in no other split, whatever the seeds.
     """
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}; expected one of {', '.join(SPLITS)}")

@@ -1,11 +1,11 @@
-"""95 % intervals that a preset may promise: of an accuracy, and of a paired difference to dense.
+"""95 % intervals for certificates: of an accuracy, and of a paired difference to dense.
 
-Wilson's interval and the bootstrap, which the search shows, hold on average; where scores are near their
-bound or hardly differ from dense's, as those of good presets, they hold less often than they say. These hold
-there too (`python -m bench.coverage`).
+Wilson's interval and the bootstrap cover the truth 95 % of the time on average. They cover it less often where scores
+are near their bound or hardly differ from dense's, as those of good presets. The intervals here keep their coverage
+there (`python -m bench.coverage`).
 
-Questions about one image hang together, so they count as fewer: `groups` names what belongs together, and n
-is divided by how much larger that makes the variance of the mean (Korn and Graubard, 1998).
+Scores of questions about one image are correlated. `groups` names the questions that belong together; n is divided by
+the design effect, the factor by which groups raise the variance of the mean (Korn and Graubard, 1998).
 """
 
 from __future__ import annotations
@@ -13,29 +13,31 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from scipy import optimize, stats
 
 from objectives.statistics.estimates import Interval
 
 _LEVEL = 0.95
-# Counts come in whole numbers, so an interval of nominal 95 % can hold 93 % of the time (n = 500, 4 lost);
-# at this nominal level it holds at least 95 % for 100 to 1,000 questions of which 0.4 to 10 % changed.
-_Z = float(stats.norm.ppf((1 + 0.965) / 2))
+# Counts are whole numbers, so the coverage of a nominal 95 % can be 93 % (n = 500, 4 lost). At this nominal level it
+# is at least 95 % for 100 to 1,000 questions of which 0.4 to 10 % changed.
+_Z = 2.1083583991691075  # the (1 + 0.965) / 2 quantile of the normal distribution
 
 Groups = Sequence[Hashable] | None
 
 
 def accuracy_interval(scores: Sequence[float], groups: Groups = None, *, graded: bool = False) -> Interval:
-    """Clopper and Pearson's interval of a mean of scores in [0, 1]; Student's where scores are `graded`
-    without such bounds (CIDEr).
+    """Return Clopper and Pearson's interval of a mean of scores in [0, 1].
 
     Credits between 0 and 1 count as parts of a right answer: their variance is at most that of right-or-wrong
-    scores of the same mean.
+    scores with the same mean.
+
+    `graded` scores (CIDEr), whose variance has no such bound, take Student's interval.
     """
+    from scipy import stats  # slow to import, and the dashboard imports this package
+
     values = np.asarray(scores, dtype=float)
     if graded:
-        found = _student(values, groups)
-        return Interval(found.mean, max(0.0, found.low), max(found.mean, min(1.0, found.high)))
+        span = _student(values, groups)
+        return Interval(span.mean, max(0.0, span.low), max(span.mean, min(1.0, span.high)))
     mean, n = float(values.mean()), _effective(values, groups)
     right, tail = n * mean, (1 - _LEVEL) / 2
     low = float(stats.beta.ppf(tail, right, n - right + 1)) if right > 0 else 0.0
@@ -46,11 +48,12 @@ def accuracy_interval(scores: Sequence[float], groups: Groups = None, *, graded:
 def difference_interval(
     scores: Sequence[float], others: Sequence[float], groups: Groups = None, *, graded: bool = False
 ) -> Interval:
-    """Tango's score interval of the mean of `scores - others` (Statistics in Medicine 1998); Student's where
-    scores are `graded` without bounds.
+    """Return Tango's score interval of the mean of `scores - others` (Statistics in Medicine 1998).
 
-    A credit that changes by a part counts as that part of a changed answer.
+    A credit that changes by a part counts as that part of a changed answer. `graded` scores take Student's interval.
     """
+    from scipy import optimize
+
     values = np.asarray(scores, dtype=float) - np.asarray(others, dtype=float)
     if graded:
         return _student(values, groups)
@@ -69,7 +72,7 @@ def difference_interval(
 
 
 def _tango(gained: float, lost: float, n: float, delta: float) -> float:
-    """The score statistic of the difference `delta`, with its nuisance at its likeliest."""
+    """Return the score statistic of the difference `delta` at the maximum likelihood of the nuisance parameter."""
     a, c = 2 * n, -lost * delta * (1 - delta)
     b = -gained - lost + (2 * n - gained + lost) * delta
     nuisance = (np.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
@@ -81,19 +84,21 @@ def _tango(gained: float, lost: float, n: float, delta: float) -> float:
 
 
 def _student(values: np.ndarray, groups: Groups) -> Interval:
+    from scipy import stats
+
     mean, spread, degrees = float(values.mean()), *_spread(values, groups)
     half = float(stats.t.ppf((1 + _LEVEL) / 2, degrees)) * spread if degrees else float("inf")
     return Interval(mean, mean - half, mean + half)
 
 
 def _effective(values: np.ndarray, groups: Groups) -> float:
-    """How many independent questions these are worth; at most as many as they are."""
+    """Return the effective number of independent questions, at most their true number."""
     (alone, _), (together, _) = _spread(values, None), _spread(values, groups)
     return len(values) / max(1.0, (together / alone) ** 2) if alone > 0 else float(len(values))
 
 
 def _spread(values: np.ndarray, groups: Groups) -> tuple[float, int]:
-    """Standard error of the mean between groups, and its degrees of freedom."""
+    """Return the standard error of the mean between groups, and its degrees of freedom."""
     n = len(values)
     _, member = np.unique([str(g) for g in groups] if groups is not None else np.arange(n), return_inverse=True)
     sums = np.bincount(member, values - values.mean())

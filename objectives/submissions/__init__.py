@@ -1,1 +1,1 @@
-"""Answers that were made elsewhere: read them and match them to questions."""
+"""Read answers that were made elsewhere, and match them to questions."""

@@ -1,4 +1,4 @@
-"""Answers made elsewhere, in the forms that LLaVA, lmms-eval and the benchmarks' own tools write."""
+"""Read answers in the forms that LLaVA, lmms-eval and the benchmarks' own tools write."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _ENDINGS = (SHORT_ANSWER, OPTION_LETTER, "Please answer yes or no.", "<image>")
 
 
 @dataclass(frozen=True)
-class Given:
-    """One answer and what its record says about the question: ids it may go by, prompt, category, image.
+class Answer:
+    """One answer, with everything in its record that may identify the question.
 
     `document` is the question itself, where the record carries it (lmms-eval's `doc`).
     """
@@ -49,46 +49,46 @@ class Given:
 
 
 def plain(prompt: str) -> str:
-    """The question in a prompt, for comparison: without fixed endings, OCR tokens, case and spacing."""
-    if found := re.search(r"^OCR tokens: .*Question: (.*?) Short answer:", prompt, re.DOTALL):
-        prompt = found[1]
+    """Return the question in a prompt without fixed endings, OCR tokens, case and spacing, for comparison."""
+    if match := re.search(r"^OCR tokens: .*Question: (.*?) Short answer:", prompt, re.DOTALL):
+        prompt = match[1]
     kept = "\n".join(line for line in prompt.split("\n") if not line.startswith("Reference OCR token:"))
     for ending in _ENDINGS:
         kept = kept.replace(ending, " ")
     return " ".join(kept.lower().split())
 
 
-def read_answers(path: Path, benchmark: str) -> list[Given]:
-    """The answers in a file, or in all files of a folder.
+def read_answers(path: Path, benchmark: str) -> list[Answer]:
+    """Read the answers in a file, or in all files of a folder.
 
     Raises:
-        DataError: nothing there, or in no known form.
+        DataError: no such file, no answers in it, or no known form.
     """
     if path.is_dir():
         files = sorted(p for p in path.iterdir() if p.suffix in (".txt", ".json", ".jsonl"))
         if not files:
             raise DataError(f"found no .txt, .json or .jsonl file of answers in {path}")
-        return [given for file in files for given in read_answers(file, benchmark)]
+        return [answer for file in files for answer in read_answers(file, benchmark)]
     if path.suffix == ".txt" and "\t" in (text := read_text(path)):
         return [_tabbed(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line]
-    found = [_given(row, path, i, benchmark) for i, row in enumerate(_records(path), 1)]
-    if not found:
+    answers = [_answer(row, path, i, benchmark) for i, row in enumerate(_records(path), 1)]
+    if not answers:
         raise DataError(f"{path} holds no answers")
-    return found
+    return answers
 
 
-def _tabbed(path: Path, number: int, line: str) -> Given:
-    """A line of the MME tool's results: image, question, truth, answer."""
+def _tabbed(path: Path, number: int, line: str) -> Answer:
+    """Read a line of the MME tool's results: image, question, truth, answer."""
     parts = line.split("\t")
     if len(parts) != 4:
         got = f"got {len(parts)} fields between tabs"
         raise DataError(f"{path} line {number}: {got}; expected image, question, truth and answer")
     truth = {"category": path.stem, "question_id": parts[0], "question": parts[1], "answer": parts[2]}
-    return Given(parts[3], (), parts[1], path.stem, parts[0], truth)
+    return Answer(parts[3], (), parts[1], path.stem, parts[0], truth)
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
-    """The records of a file, whatever they are wrapped in."""
+    """Return the records of a file, whatever they are wrapped in."""
     text = read_text(path).lstrip()
     if not text.startswith("{") or _is_lines(text):
         return read_rows(path)
@@ -99,7 +99,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 
 
 def _is_lines(text: str) -> bool:
-    """Whether the first line is an object by itself."""
+    """Return whether the first line is an object by itself."""
     try:
         return isinstance(parse(text.split("\n", 1)[0]), dict) and "\n" in text.strip()
     except ValueError:
@@ -120,11 +120,11 @@ def _unwrapped(value: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
             {"question_id": number, **(row if isinstance(row, dict) else {"text": row})} for number, row in rows.items()
         ]
     if not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path} holds no answers in a form that is known here (LLaVA, lmms-eval)")
+        raise DataError(f"{path} holds no answers in a known form; expected that of LLaVA or lmms-eval")
     yield from rows
 
 
-def _given(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> Given:
+def _answer(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> Answer:
     document = row["doc"] if isinstance(row.get("doc"), dict) else None
     inner = next((v for v in row.values() if isinstance(v, dict) and "question_id" in v), {})
     about = {**inner, **(document or {}), **{k: v for k, v in row.items() if not isinstance(v, dict)}}
@@ -135,14 +135,14 @@ def _given(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> G
         raise DataError(f"{path} answer {number} has no text; expected one of text, answer, resps; it has {has}")
     category = str(about.get("category", "") or "")
     ids = [str(about[key]) for key in _IDS if about.get(key) is not None]
-    ids += [f"{category}-{each}" for each in ids] if category else []
+    ids += [f"{category}-{name}" for name in ids] if category else []
     prompt = next((about[key] for key in _PROMPTS if key != name and isinstance(about.get(key), str)), "")
     image = about.get("image") or about.get("image_source") or ""
-    return Given(_text(row[name]), tuple(ids), prompt, category, str(image), document)
+    return Answer(_text(row[name]), tuple(ids), prompt, category, str(image), document)
 
 
 def _text(value: Any) -> str:
-    """The answer in lmms-eval's nested lists, or the value itself."""
+    """Return the answer in lmms-eval's nested lists, or the value itself."""
     while isinstance(value, list):
         value = value[0] if value else ""
     return "" if value is None else str(value)

@@ -11,9 +11,9 @@ from transformers.utils import logging
 
 from himap import PruningConfig
 from objectives.data.subsets import shared_images
+from objectives.evaluation.checkpoints import Target
 from objectives.provenance import commit, versions
 from objectives.statistics.intervals import accuracy_interval, difference_interval
-from search.inputs.models import Target
 from search.inputs.questions import Library
 from search.workers.racing import Rival
 from search.workers.trial_runner import Bench
@@ -95,7 +95,7 @@ class Confirmer:
         dense = None if asked.config == DENSE else self.confirm(Asked(asked.study_id, asked.benchmark, DENSE))
         self._on_step(f"{asked.benchmark}: {described(asked.config)}")
         if self._bench is None:
-            self._bench = open_bench(self._target.source, self._split, self._n, self._library)
+            self._bench = open_bench(self._target.weights, self._split, self._n, self._library)
         fields = measured_again(self._bench, asked.benchmark, asked.config, dense, self._floor)
         return Confirmation(config=asked.config, **fields, trial=asked.trial, split=self._split, n_questions=self._n)
 

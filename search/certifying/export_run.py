@@ -13,19 +13,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from himap.errors import HimapError
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import EVERYTHING, source_of, sources
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
+from objectives.options import EVERYTHING, source_of, sources
 from search.certifying.confirmer import Asked, Confirmer, studies_of
 from search.certifying.selection import JOINT, Chooser, Chosen
 from search.errors import SearchError, UsageError
-from search.inputs.models import Target, resolve
-from search.inputs.questions import LEAST, Library
+from search.inputs.limits import LEAST_QUESTIONS, check_number
+from search.inputs.questions import Library
 from storage import Confirmation, SchemaError, StorageError, Store, StudyKey, StudySummary, open_store
 from storage.confirmation import HELD_OUT
 from storage.pareto import OperatingPoint
 from storage.presets import HeldOut, preset_filename, preset_of
-
-_LARGEST = 2**31 - 1  # what a column of the store holds
 
 
 def run(options: argparse.Namespace) -> int:
@@ -45,7 +44,7 @@ def _export(options: argparse.Namespace, console: Console) -> int:
     with open_store(options.storage) as store:
         library, names = _asked_for(options, store, target)
         studies = _studies(store, target, names, console)
-        console.print(f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}", markup=False)
+        console.print(f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}", markup=False)
         chooser = Chooser(store, target, library, lambda line: console.print(line, markup=False))
         if options.joint:
             chosen = [chooser.joint(studies, options.max_flops / 100)]
@@ -58,12 +57,9 @@ def _export(options: argparse.Namespace, console: Console) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if not LEAST <= options.questions <= _LARGEST:
-        raise UsageError(f"got --questions {options.questions}; expected a whole number from {LEAST} to {_LARGEST}")
-    if options.screen and not LEAST <= options.screen <= _LARGEST:
-        raise UsageError(
-            f"got --screen {options.screen}; expected 0 (none) or a whole number from {LEAST} to {_LARGEST}"
-        )
+    check_number("--questions", options.questions, LEAST_QUESTIONS)
+    if options.screen:
+        check_number("--screen", options.screen, LEAST_QUESTIONS, "0 (none) or ")
     if not 0 < options.max_flops <= 100:
         raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
     if options.out.exists() and not options.out.is_dir():

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from objectives.evaluation.checkpoints import Target
 from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import difference_interval
 from search.certifying.confirmer import DENSE, Asked, Confirmer
 from search.certifying.joint import Candidate, best, candidates
-from search.inputs.models import Target
-from search.inputs.questions import LEAST, Library
+from search.inputs.limits import LEAST_QUESTIONS
+from search.inputs.questions import Library
 from storage import Confirmation, Store, StudySummary, Trial
 from storage.confirmation import MARGIN
 from storage.pareto import KNEE, NOT_WORSE, WITHIN_MARGINS, OperatingPoint, front, knee, operating_points
@@ -50,7 +51,7 @@ class Chooser:
         key = study.key
         confirmer = self._confirmer("screening", key.split, key.n_questions + screen, SLACK)
         base = confirmer.confirm(Asked(study.id, key.questions, DENSE, dense.number))
-        if base.n - dense.n < LEAST:
+        if base.n - dense.n < LEAST_QUESTIONS:
             self._say(f"{key.questions}: places by the search's own estimates, for lack of further questions")
             return operating_points(front(trials), dense)
 

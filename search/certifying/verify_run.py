@@ -10,28 +10,27 @@ from himap import Preset, read_preset
 from himap.errors import HimapError
 from himap.presets import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
-from objectives.data.options import source_of
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
+from objectives.options import source_of
 from search.certifying.confirmer import DENSE, measured_again, open_bench
 from search.errors import SearchError, UsageError
-from search.inputs.models import Target, resolve
+from search.inputs.limits import LEAST_QUESTIONS, check_number
 from search.inputs.questions import Asked, Library
 from search.workers.trial_runner import Bench
 from storage import Confirmation
 from storage.confirmation import HELD_OUT, points
-
-_LEAST = 20
 
 
 def run(options: argparse.Namespace) -> int:
     """Return the exit code of a verification; an error that a user can mend becomes one line on stderr."""
     try:
         preset = read_preset(options.preset)
-        if options.questions is not None and options.questions < _LEAST:
-            raise UsageError(f"got --questions {options.questions}; expected {_LEAST} or more")
+        if options.questions is not None:
+            check_number("--questions", options.questions, LEAST_QUESTIONS)
         target = resolve(options.model or preset.model.name, options.weights)
         sys.stdout.write(f"promise    {preset.certificate.verdict}\n")
-        sys.stdout.write(f"weights    {target.kind}: {target.source}, {_weights(preset, target)}\n")
+        sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
         library = _library(preset, options)
         return 0 if all(list(_results(preset, target, options.questions, library))) else 1
     except (HimapError, SearchError, ObjectiveError, OSError) as error:
@@ -82,7 +81,7 @@ def _results(preset: Preset, target: Target, asked: int | None, library: Library
         n = asked or (promised.n if promised.split == HELD_OUT else 500)
         _check_same(promised, library.part(HELD_OUT, n))
         if n not in benches:
-            benches[n] = open_bench(target.source, HELD_OUT, n, library)
+            benches[n] = open_bench(target.weights, HELD_OUT, n, library)
             model = benches[n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         found: Confirmation | None = None

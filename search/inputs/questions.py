@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from objectives.data.source import QuestionSet, Source, load_questions
-from objectives.evaluation.evaluator import check_askable
+from objectives.evaluation.evaluator import check_questions
 from objectives.evaluation.models import image_token_counts
 from search.errors import UsageError
+from search.inputs.limits import LEAST_QUESTIONS
 from storage import QuestionSource
 from storage.confirmation import HELD_OUT
 
-LEAST = 20  # questions, below which a confirmation is refused
 _TOLD = 3  # rows that were left out
 _UNFIT = (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError)  # what image processors raise
 
@@ -58,12 +58,12 @@ class Asked:
             some = "; ".join(f"line {bad.line}: {bad.problem}" for bad in found.skipped[:_TOLD])
             more = f"; and {len(found.skipped) - _TOLD} more" if len(found.skipped) > _TOLD else ""
             said.append(f"left out   {len(found.skipped)} row(s) that cannot be used: {some}{more}")
-        few = self.n < LEAST
+        few = self.n < LEAST_QUESTIONS
         if few:
             said.append(f"NOTE: of {self.n} questions one answer is {100 / self.n:.0f} points of accuracy.")
-        if found.sizes.get(HELD_OUT, 0) < LEAST:
+        if found.sizes.get(HELD_OUT, 0) < LEAST_QUESTIONS:
             also = "also " if few else ""
-            said.append(f"NOTE: {also}too few test questions to confirm presets, which takes {LEAST}.")
+            said.append(f"NOTE: {also}too few test questions to confirm presets, which takes {LEAST_QUESTIONS}.")
         return said
 
 
@@ -83,7 +83,7 @@ def ask(source: Source, split: str, n: int) -> Asked:
         DataError: the data cannot be used.
     """
     found = load_questions(source, split, n)
-    check_askable(found.questions)
+    check_questions(found.questions)
     return Asked(source, found, n if source.embedded else len(found.questions))
 
 
@@ -139,8 +139,8 @@ class Library:
 
 
 def _check_enough(asked: Asked) -> None:
-    if asked.n < LEAST:
+    if asked.n < LEAST_QUESTIONS:
         raise UsageError(
-            f"{asked.found.origin} has {asked.n} test question(s); a confirmation takes at least {LEAST}, of "
+            f"{asked.found.origin} has {asked.n} test question(s); a confirmation takes at least {LEAST_QUESTIONS}, of "
             "images that the search never saw: add rows with further images"
         )

@@ -24,8 +24,9 @@ from ray.tune.search import Searcher
 
 from himap import PruningConfig
 from objectives.data.source import Source
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.known_models import KNOWN
 from search.errors import StudyFailedError, UsageError
-from search.inputs.models import KNOWN, resolve
 from search.inputs.questions import ask
 from search.sampling.problem import Goals
 from search.studies.lease_holder import Tenant
@@ -64,7 +65,7 @@ class Measurement(tune.Trainable):
         plan: Plan = pickle.loads(base64.b64decode(config["plan"]))
         asked = ask(plan.source, SPLIT, plan.questions)
         self._key = asked.key
-        weights = resolve(plan.model, plan.weights).source
+        weights = resolve(plan.model, plan.weights).weights
         self._bench = Bench(weights, SPLIT, plan.questions, plan.prefix_bytes, {asked.key: asked.found})
         self._assignment: Assignment = config["assignment"]
 

@@ -11,8 +11,10 @@ from rich import box
 from rich.table import Table
 
 from himap import Preset, PresetError, read_preset
+from himap.files import write_atomically
+from objectives.evaluation.checkpoints import Target
+from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
-from search.inputs.models import KNOWN, Target
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request
 from search.studies.study_run import Pair
@@ -84,7 +86,7 @@ def _origin(pair: Pair) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, pairs: list[Pair]) -> None:
-    path.write_text(json.dumps(document(pairs), indent=2) + "\n")
+    write_atomically(path, json.dumps(document(pairs), indent=2) + "\n")
 
 
 def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
@@ -157,7 +159,7 @@ def lines(model: str, target: Target, request: Request, pairs: list[Pair], worke
     stored, planned = sum(len(pair.trials) for pair in pairs), request.budget * len(pairs)
     said = [
         f"model      {model}",
-        f"weights    {target.kind}: {target.source}, digest {target.digest[:12]}",
+        f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"pairs      {len(pairs)}: {benchmarks}{each}",
         *(line for asked in request.asked for line in asked.lines()),

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from himap.errors import HimapError
 from objectives.benchmarks import BENCHMARKS
-from objectives.data.options import sources
 from objectives.errors import ObjectiveError
+from objectives.evaluation.checkpoints import Target, resolve
+from objectives.options import sources
 from search.errors import SearchError, StudyFailedError, UsageError
-from search.inputs.models import Target, resolve
+from search.inputs.limits import LEAST_QUESTIONS, check_number
 from search.inputs.questions import ask, options_of
 from search.reporting import report
 from search.reporting import report as announce
@@ -29,7 +30,6 @@ from search.workers.pool import Pool
 from storage import StorageError, Store, open_store
 
 _PIPED_WIDTH = 160
-_LARGEST = 2**31 - 1  # what a column of the store holds
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,11 +62,8 @@ def _search(options: argparse.Namespace, console: Console, cluster: Cluster) -> 
 def _request(options: argparse.Namespace, workers: int) -> Request:
     """The request that the options make; raises an error for what cannot be."""
     chosen = sources(options, BENCHMARKS)
-    for flag, least in (("budget", 1), ("questions", 20), ("seed", 0), ("prefix_mb", 0)):
-        value = getattr(options, flag)
-        if not least <= value <= _LARGEST:
-            named = flag.replace("_", "-")
-            raise UsageError(f"got --{named} {value}; expected a whole number from {least} to {_LARGEST}")
+    for flag, least in (("budget", 1), ("questions", LEAST_QUESTIONS), ("seed", 0), ("prefix-mb", 0)):
+        check_number(f"--{flag}", getattr(options, flag.replace("-", "_")), least)
     objectives = tuple(dict.fromkeys(options.objectives))
     goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
     check_sampler(options.sampler, goals)
@@ -96,7 +93,7 @@ def _run(
     console.print(f"starting {workers} worker(s), each loads the model ...", highlight=False)
     own = {asked.key: asked.found for asked in request.asked if asked.record}
     prefix = options.prefix_mb * 2**20
-    with Pool(workers, target.source, SPLIT, request.questions, prefix, own, cluster) as pool:
+    with Pool(workers, target.weights, SPLIT, request.questions, prefix, own, cluster) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
         driver = Driver(store, pool, pairs, progress.update, options.race, tenant)

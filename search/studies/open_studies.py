@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 
 from himap import PruningConfig
-from search.inputs.models import Target
+from objectives.evaluation.checkpoints import Target
+from search.inputs.baselines import baselines
 from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective
@@ -42,7 +43,7 @@ def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | 
         StudyTakenError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(asked, image_tokens(target.source, asked)) for asked in request.asked]
+    counted = [(asked, image_tokens(target.weights, asked)) for asked in request.asked]
     return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
 
 
@@ -55,8 +56,8 @@ def _open(
     others: list[tuple[StudyKey, list[Trial]]],
     tenant: Tenant | None,
 ) -> Pair:
-    benchmark, _, source = asked.key.partition("@")
-    key = StudyKey(target.name, target.digest, benchmark, SPLIT, asked.n, request.seed, VERSION, source)
+    found, seed = asked.found, request.seed
+    key = StudyKey(target.name, target.digest, found.name, SPLIT, asked.n, seed, VERSION, found.digest)
     study_id = store.study(key, target.family, target.shape.layers)
     if tenant is not None:
         tenant.take(study_id, key)
@@ -65,7 +66,7 @@ def _open(
     stored = store.trials(study_id)
     study = PairStudy(
         SearchSpace(target.shape.layers, request.seed),
-        target.landmarks,
+        baselines(target),
         tokens,
         request.sampler,
         request.seed,

@@ -70,7 +70,7 @@ class Bench:
             "accuracy": accuracy.mean,
             "accuracy_low": accuracy.low,
             "accuracy_high": accuracy.high,
-            "n": result.asked,
+            "n": result.answered,
             "scores": result.scores,
             "metrics": result.metrics,
             "device": latency.device_name(self.loaded.device),

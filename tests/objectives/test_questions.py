@@ -31,7 +31,7 @@ def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(capsys: pytes
 
 def test_an_unknown_benchmark_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert questions.main(["--benchmark", "mine", "--questions", "5", "--numbers", "0"]) == 2
-    assert capsys.readouterr().err.startswith("unknown benchmark 'mine'; expected one of")
+    assert capsys.readouterr().err.startswith("error: unknown benchmark 'mine'; expected one of")
 
 
 def test_no_model_library_is_loaded() -> None:

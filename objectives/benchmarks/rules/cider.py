@@ -1,7 +1,8 @@
-"""CIDEr-D: how well a caption agrees with several references, n-grams weighted by how rare they are.
+"""CIDEr-D: the similarity of a caption to several references, by n-grams with tf-idf weights.
 
-Source: Vedantam, Zitnick, Parikh, CIDEr (CVPR 2015), and the COCO caption evaluation code. Own code because
-pycocoevalcap, the one package that has it, rests since 2020 and brings 100 MB; its scores are the same.
+Source: Vedantam, Zitnick, Parikh, CIDEr (CVPR 2015), and the COCO caption evaluation code. It is own
+code because pycocoevalcap, the one package that has it, has no release since 2020 and brings 100 MB; the scores are
+the same.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ Vector = tuple[list[dict[Gram, float]], list[float], int]
 
 
 class CiderD:
-    """Scores captions against the references that it was made with; what depends on those is kept.
+    """A scorer of captions with precomputed references.
 
-    `references` holds for every image its references, each a string of tokens with spaces between them.
+    Args:
+        references: those of every image, each a string of tokens with spaces between them.
     """
 
     def __init__(self, references: Sequence[Sequence[str]]) -> None:
@@ -32,12 +34,12 @@ class CiderD:
         self._references = [[self._vector(counts) for counts in texts] for texts in counted]
 
     def scores(self, captions: Sequence[str]) -> list[float]:
-        """One score in [0, 10] for each image's caption, in the order of the references."""
+        """Return a score in [0, 10] for the caption of each image, in the order of the references."""
         pairs = zip(captions, self._references, strict=True)
         return [self._score(self._vector(_grams(caption)), texts) for caption, texts in pairs]
 
     def _vector(self, counts: Counter[Gram]) -> Vector:
-        """Weights tf·idf by n-gram length, their norms, and the length, in bigrams as in the original."""
+        """Return tf·idf weights by n-gram length, their norms, and the number of bigrams, the original's length."""
         weights: list[dict[Gram, float]] = [{} for _ in range(_N)]
         for gram, count in counts.items():
             rarity = self._images - math.log(max(1.0, self._frequency[gram]))
@@ -50,7 +52,7 @@ class CiderD:
 
 
 def _similarity(caption: Vector, reference: Vector) -> float:
-    """Mean over n-gram lengths of the clipped cosine, less the further the lengths are apart."""
+    """Return the mean clipped cosine over n-gram lengths, with a Gaussian penalty on the difference of lengths."""
     total = 0.0
     for mine, theirs, my_norm, their_norm in zip(caption[0], reference[0], caption[1], reference[1], strict=True):
         product = sum(min(weight, theirs[gram]) * theirs[gram] for gram, weight in mine.items() if gram in theirs)

@@ -1,7 +1,7 @@
-"""Tokens of captions as the COCO caption code makes them: Penn Treebank words in lower case, no punctuation.
+"""Tokenize captions as the COCO caption code does: Penn Treebank words in lower case, without punctuation.
 
-The original runs Stanford CoreNLP 3.4.1 on Java. It is used where pycocoevalcap and Java are installed; else
-own rules, which give the same tokens on ordinary captions.
+The original runs Stanford CoreNLP 3.4.1 on Java. It is used where pycocoevalcap and Java are installed; elsewhere the
+rules below give the same tokens on ordinary captions.
 """
 
 from __future__ import annotations
@@ -43,23 +43,23 @@ _NOT = re.compile(r"([a-z0-9]+)(n't)")
 
 
 def tokenizer_in_use() -> str:
-    """Which of the two makes the tokens here: "Stanford PTB (Java)" or "built-in PTB"."""
+    """Return the tokenizer of this machine: "Stanford PTB (Java)" or "built-in PTB"."""
     return "Stanford PTB (Java)" if _has_java() else "built-in PTB"
 
 
 def tokenize(captions: Sequence[str]) -> list[str]:
-    """Each caption's tokens with spaces between them."""
+    """Return each caption's tokens with spaces between them."""
     return _by_java(captions) if _has_java() else [built_in(caption) for caption in captions]
 
 
 def built_in(caption: str) -> str:
-    """The tokens of one caption by the rules of this module."""
+    """Return the tokens of one caption by the rules of this module."""
     words: list[str] = []
-    for found in _TOKEN.findall(caption.lower().replace("’", "'")):
-        if split := _NOT.fullmatch(found):
+    for token in _TOKEN.findall(caption.lower().replace("’", "'")):
+        if split := _NOT.fullmatch(token):
             words += split.groups()
-        elif not found.startswith(".."):
-            words += [found.replace(" ", "\u00a0")] if " " in found else _HALVES.get(found, found).split()
+        elif not token.startswith(".."):
+            words += [token.replace(" ", "\u00a0")] if " " in token else _HALVES.get(token, token).split()
     return " ".join(_BRACKETS.get(word, word) for word in words if word not in _DROPPED)
 
 

@@ -1,4 +1,4 @@
-"""How VQA evaluations normalize text before comparing it.
+"""Normalize and compare answers as VQA evaluations do.
 
 Sources: `vqaEval.py` of the VQA evaluation code (GT-Vision-Lab/VQA), and Pythia's `EvalAIAnswerProcessor`,
 which TextVQA's challenge and LLaVA use: the same two steps after lower case and without "," and "?".
@@ -39,19 +39,18 @@ _WITH_APOSTROPHES = """
 
 
 def _contractions() -> dict[str, str]:
-    """Each contraction by its spellings that lack one apostrophe; "somebody'd" is the original's own slip."""
-    found = {"somebody'd": "somebodyd"}
+    """Map spellings that lack one apostrophe to contractions; the entry "somebody'd" is an error of the original."""
+    repaired = {"somebody'd": "somebodyd"}
     for word in _WITH_APOSTROPHES.split():
-        found |= {word[: i.start()] + word[i.end() :]: word for i in re.finditer("'", word)}
-    return found
+        repaired |= {word[: i.start()] + word[i.end() :]: word for i in re.finditer("'", word)}
+    return repaired
 
 
 _CONTRACTIONS = _contractions()
 
 
 def without_punctuation(text: str) -> str:
-    """A mark that touches a space, or any mark beside a number like 1,000, is dropped; others become a space.
-    Periods go unless a digit follows."""
+    """Drop marks beside a space, all marks where a number is like 1,000, and most periods; others become a space."""
     thousands = re.search(r"\d,\d", text) is not None
     cleaned = text
     for mark in _PUNCTUATION:
@@ -61,37 +60,41 @@ def without_punctuation(text: str) -> str:
 
 
 def without_articles(text: str) -> str:
-    """Lower case, digits for number words, no articles, apostrophes put back into contractions."""
+    """Return lower case with digits for number words, without articles, with apostrophes in contractions."""
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
 
 def one_line(text: str) -> str:
+    """Replace line breaks and tabs by spaces."""
     return text.replace("\n", " ").replace("\t", " ").strip()
 
 
 def evalai(text: str) -> str:
-    """The EvalAI answer processor."""
+    """Apply the EvalAI answer processor."""
     lowered = text.lower().replace(",", "").replace("?", "").replace("'s", " 's").strip()
     return without_articles(without_punctuation(one_line(lowered)))
 
 
 def leave_one_out(given: str, annotations: Sequence[str]) -> float:
-    """Mean over annotators left out one at a time of min(1, matches among the others / 3)."""
+    """Return the mean of min(1, matches / 3) over all ways to leave one annotator out."""
     matches = [annotation == given for annotation in annotations]
     total = sum(matches)
     return sum(min(1.0, (total - match) / 3) for match in matches) / len(matches)
 
 
 def vqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
-    """VQAv2's rule. Both sides are normalized only where annotators differ; where all ten agree, the answer
-    must be theirs letter for letter, as in the official code (lmms-eval normalizes there too)."""
-    given, said = one_line(answer), [one_line(annotation) for annotation in annotations]
-    if len(set(said)) > 1:
-        given, *said = (without_articles(without_punctuation(text)) for text in (given, *said))
-    return leave_one_out(given, said)
+    """Return the score by VQAv2's rule.
+
+    Texts are normalized only where annotators differ. Where all ten agree, the answer must equal theirs letter for
+    letter, as in the official code (lmms-eval normalizes there too).
+    """
+    given, truths = one_line(answer), [one_line(annotation) for annotation in annotations]
+    if len(set(truths)) > 1:
+        given, *truths = (without_articles(without_punctuation(text)) for text in (given, *truths))
+    return leave_one_out(given, truths)
 
 
 def textvqa_accuracy(answer: str, annotations: Sequence[str]) -> float:
-    """TextVQA's rule: the EvalAI processor on both sides, whether or not annotators agree."""
+    """Return the score by TextVQA's rule: the EvalAI processor on both sides, whether or not annotators agree."""
     return leave_one_out(evalai(answer), [evalai(annotation) for annotation in annotations])

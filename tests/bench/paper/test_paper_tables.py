@@ -10,7 +10,7 @@ import pytest
 
 from bench.paper import tables
 from himap import PruningConfig
-from search.inputs.models import resolve
+from objectives.evaluation.checkpoints import resolve
 from storage import StudyKey, Trial, open_store
 from storage.presets import preset_of
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from objectives.benchmarks import Question, benchmark
 from objectives.scenes import COLORS, Scene, Thing
+from tests.objectives import published_scores
 from tests.objectives.benchmark_conformance import MANY, Conformance, only, parsed, questions
 
-GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "golden" / "mme"
 MME = benchmark("mme")
-published_answers = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the published answers are not beside this checkout")
-COGNITION = {"commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning"}
 
 
 class TestMME(Conformance):
@@ -101,39 +97,14 @@ def test_a_kind_that_is_there_in_every_color_asks_something_else() -> None:
     assert {pair[0].category for pair in asked} == {"count"}
 
 
-def published() -> dict[str, list[tuple[Question, str]]]:
-    """The published answers by category, each with its official truth."""
-    truth = {}
-    for file in (GOLDEN / "truth").glob("*.txt"):
-        for line in file.read_text().splitlines():
-            image, text, answer = line.split("\t")
-            text = text.replace("Please answer yes or no.", "")
-            truth[file.stem, image, " ".join(text.split())] = answer.lower()
-    found: dict[str, list[tuple[Question, str]]] = defaultdict(list)
-    for i, line in enumerate((GOLDEN / "llava-v1.5-13b.jsonl").open()):
-        row = json.loads(line)
-        path = Path(row["question_id"])
-        text = row["prompt"].replace("Answer the question using a single word or phrase.", "")
-        text = " ".join(text.replace("Please answer yes or no.", "").split())
-        answer = truth[path.parts[0], path.name, text]
-        question = Question(str(i), path.name, text, (answer,), category=path.parts[0], group=path.name)
-        found[path.parts[0]].append((question, row["text"]))
-    return found
-
-
-def total(categories: dict[str, list[tuple[Question, str]]]) -> float:
-    """MME's sum of accuracy and accuracy+, in percent, over categories."""
-    figures = [MME.metrics([q for q, _ in rows], [a for _, a in rows]) for rows in categories.values()]
-    return sum(100 * (each["accuracy"] + each["accuracy_plus"]) for each in figures)
-
-
-@published_answers
-def test_the_published_cognition_score_of_a_published_model() -> None:
-    found = {name: rows for name, rows in published().items() if name in COGNITION}
-    assert total(found) == pytest.approx(295.357, abs=5e-4)
-
-
-@published_answers
-def test_the_published_perception_score_of_a_published_model() -> None:
-    found = {name: rows for name, rows in published().items() if name not in COGNITION}
-    assert total(found) == pytest.approx(1531.319, abs=5e-4)
+def test_the_published_scores_of_a_published_model() -> None:
+    asked = [
+        (Question("", each.image, each.text, (each.label.lower(),), category=category, group=each.image), each.answer)
+        for category in published_scores.MME
+        for each in published_scores.mme(category)
+    ]
+    assert len(asked) == 2374
+    figures = MME.metrics(*map(list, zip(*asked, strict=True)))
+    assert figures["existence"] == pytest.approx(185)
+    assert figures["perception"] == pytest.approx(published_scores.PERCEPTION, abs=5e-4)
+    assert figures["cognition"] == pytest.approx(published_scores.COGNITION, abs=5e-4)

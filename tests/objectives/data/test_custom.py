@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from objectives.benchmarks.custom import METRICS, OwnBenchmark, metric, parse_number, similarity
+from objectives.benchmarks import Question
+from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric, parse_number
 from objectives.data.custom import BadRowsError, read_own
 from objectives.data.images import image_size, load_image
 from objectives.data.source import Source, load_questions
@@ -238,9 +239,13 @@ def test_numbers_in_texts(text: str, value: float | None) -> None:
     assert parse_number(text) == value
 
 
-@pytest.mark.parametrize(("one", "other", "value"), [("", "", 1), ("", "a", 0), ("kitten", "sitting", 4 / 7)])
-def test_similarity(one: str, other: str, value: float) -> None:
-    assert similarity(one, other) == pytest.approx(value)
+@pytest.mark.parametrize(
+    ("one", "other", "value"),
+    [("", "", 1), ("", "a", 0), ("kitten", "sitting", 4 / 7), ("ab", "ac", 0.5), ("abc", "axy", 0), ("ä☃", "Ä☃", 1)],
+)
+def test_anls_is_the_similarity_from_one_half_up(one: str, other: str, value: float) -> None:
+    question = Question("1", "", "", ("zzzzzz", other))
+    assert anls(question, one) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -349,3 +349,11 @@ def test_without_datasets_or_a_network_the_hub_says_so(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match="pip install datasets"):
         load_questions(Source("mme", hub=True), "test", 6)
+
+
+def test_a_digest_tells_other_questions_from_embedded_ones(tmp_path: Path) -> None:
+    make_pope(tmp_path / "pope")
+    scenes = load_questions(Source("pope"), "validation", 2)
+    files = load_questions(Source("pope", data_root=tmp_path), "all", 2)
+    assert (scenes.embedded, scenes.key, scenes.digest) == (True, "pope", "")
+    assert (files.embedded, files.key) == (False, f"pope@{files.digest}") and len(files.digest) == 8

@@ -7,7 +7,7 @@ import pytest
 from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import DataError
-from objectives.evaluation.evaluator import check_askable, chunked, parts
+from objectives.evaluation.evaluator import check_questions, chunked, parts
 
 
 @pytest.mark.parametrize("name", ["pope", "mme"])
@@ -37,6 +37,6 @@ def test_a_group_larger_than_a_chunk_stays_whole() -> None:
 
 def test_questions_without_an_image_are_refused_and_counted() -> None:
     seeing, blind = Question("a", "x", "?", ("a",), more_images=("y",)), Question("b", "", "?", ("a",))
-    check_askable([seeing])
-    with pytest.raises(DataError, match=r"'b' has no image, and so 2 of 3"):
-        check_askable([seeing, blind, blind])
+    check_questions([seeing])
+    with pytest.raises(DataError, match=r"2 of 3 questions have no image, the first is 'b'"):
+        check_questions([seeing, blind, blind])

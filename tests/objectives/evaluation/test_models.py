@@ -10,11 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlavaForConditionalGeneration, Qwen2_5_VLForConditionalGeneration
 
+from himap import PruningConfig
 from minis import checkpoint
 from minis.recipe.architecture import NAMES
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.errors import ModelLoadError
+from objectives.evaluation import latency, models
+from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel, image_token_counts, load, load_processor, weights_digest
 
 CLASSES = {"llava-mini": LlavaForConditionalGeneration, "qwenvl-mini": Qwen2_5_VLForConditionalGeneration}
@@ -60,9 +63,9 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
     asked = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = image_token_counts(mini.source, asked)
+    counts = image_token_counts(mini.weights, asked)
     areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in asked]
-    if mini.source.endswith("llava-mini"):
+    if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
     else:
         assert counts == [area // 64 for area in areas]
@@ -74,7 +77,7 @@ def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     prompts = [benchmark("vqav2").prompt(q) for q in asked]
     inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert image_token_counts(mini.source, asked) == placeholders
+    assert image_token_counts(mini.weights, asked) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
@@ -117,6 +120,35 @@ def test_the_digest_names_the_weights(folders: dict[str, Path], tmp_path: Path) 
     assert weights_digest(same) == weights_digest(folder) == load(same, device="cpu").digest
     assert weights_digest(changed_copy(folder, tmp_path / "changed")) != weights_digest(folder)
     assert weights_digest(folders["qwenvl-mini"]) != weights_digest(folder)
+
+
+def test_what_a_worker_does_reads_no_digest(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of a search loads, evaluates and times; hashing a checkpoint of 15 GB takes longer than a trial."""
+    digests: list[str] = []
+    monkeypatch.setattr(models, "weights_digest", lambda source: digests.append(str(source)))
+    loaded = load(folders["llava-mini"], device="cpu")
+    pope = benchmark("pope")
+    evaluator = Evaluator(loaded, pope, embedded_questions(pope, "validation", 4))
+    evaluator.evaluate(PruningConfig.paper())
+    latency.measure(evaluator, PruningConfig.paper(), repeats=1)
+    assert digests == []
+    assert loaded.digest is None and digests == [str(folders["llava-mini"])]
+
+
+def test_a_process_reads_unchanged_weights_once(
+    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(folders["llava-mini"], tmp_path / "copy")
+    first, opened = weights_digest(copy), Path.open
+
+    def refused(*_: object) -> None:
+        raise AssertionError("a weight file was read again")
+
+    monkeypatch.setattr(Path, "open", refused)
+    assert weights_digest(copy) == weights_digest(str(copy)) == first
+    monkeypatch.setattr(Path, "open", opened)
+    (copy / "config.json").write_text((copy / "config.json").read_text() + " ")
+    assert weights_digest(copy) != first
 
 
 def test_a_path_without_a_checkpoint_is_one_clear_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel
-from objectives.evaluation.prefix_cache import Kept, LayerRecord, PrefixCache
+from objectives.evaluation.prefix_cache import LayerRecord, PrefixCache, lru_cache
 
 CONFIGS = [
     PruningConfig(3, 50, 8, 75),
@@ -81,21 +81,25 @@ def test_the_model_is_left_as_it_was_also_after_an_error(mini: LoadedModel) -> N
     assert not any("forward" in vars(layer) for layer in layers)
 
 
-def record(numbers: int) -> LayerRecord:
-    empty = torch.zeros(0)
-    return LayerRecord(torch.zeros(numbers), empty, empty, empty, 1.0)
-
-
 def test_the_least_recently_used_goes_first_and_the_budget_holds() -> None:
-    kept = Kept(400)  # 100 float32
+    def record(numbers: int) -> LayerRecord:
+        empty = torch.zeros(0)
+        return LayerRecord(torch.zeros(numbers), empty, empty, empty, 1.0)
+
+    kept = lru_cache(400)  # 100 float32
     for name in ("a", "b", "c"):
-        kept.put((name,), record(30))
+        kept[name,] = record(30)
     assert kept.get(("a",)) is not None
-    kept.put(("d",), record(40))
-    assert [name for name in "abcd" if kept.get((name,))] == ["a", "c", "d"]
-    assert kept.used == 400
-    kept.put(("huge",), record(101))
-    assert (kept.get(("huge",)), kept.used) == (None, 400)
+    kept["d",] = record(40)
+    assert [name for name in "abcd" if (name,) in kept] == ["a", "c", "d"]
+    assert kept.currsize == 400
+
+
+def test_layers_larger_than_the_budget_run_each_time(mini: LoadedModel) -> None:
+    cache = PrefixCache(1)
+    each = evaluator(mini, cache)
+    assert each.evaluate(CONFIGS[0]) == each.evaluate(CONFIGS[0])
+    assert (cache.reused, cache.nbytes) == (0, 0)
 
 
 def test_without_a_budget_nothing_is_touched(mini: LoadedModel) -> None:

@@ -26,9 +26,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as stopped:
-        main(list(arguments))
-    assert stopped.value.code == 2
+    assert main(list(arguments)) == 2
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err.count("\n") == 1
     return captured.err
@@ -51,7 +49,7 @@ def test_the_command_of_the_docs_prints_both_counts_as_json() -> None:
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_every_model_has_a_table(capsys: pytest.CaptureFixture[str], name: str) -> None:
     lines = said(capsys, "--model", name, *PAPER_SETTING).splitlines()
-    assert lines[0].startswith(f"{name} ({FULL_SIZE[name].source}): {FULL_SIZE[name].image_tokens} image")
+    assert lines[0].startswith(f"{name} ({FULL_SIZE[name].checkpoint}): {FULL_SIZE[name].image_tokens} image")
     assert [line.split()[-1] for line in lines[1:2]] == ["ratio"]
     assert all(re.search(r"\d+\.\d{3} +\d+\.\d{3} +\d+\.\d%$", line) for line in lines[2:5])
 
@@ -68,22 +66,20 @@ def test_a_folder_is_read_like_a_name(capsys: pytest.CaptureFixture[str], folder
     found = json.loads(said(capsys, "--model", str(folders["llava-mini"]), "--text", "9", "--json"))
     assert found["image_tokens"] == 144 and found["layers"] == 12
     qwen = str(folders["qwenvl-mini"])
-    assert "say --image N" in refused(capsys, "--model", qwen)
+    assert "name their number with --image N" in refused(capsys, "--model", qwen)
     assert json.loads(said(capsys, "--model", qwen, "--image", "64", "--json"))["image_tokens"] == 64
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--model", "gpt"], "unknown model 'gpt': expected llava-7b, llava-13b"),
+        (["--model", "gpt"], "unknown model 'gpt'; expected llava-7b, llava-13b"),
         (["--model", "tests"], "tests holds no configuration of a vision-language model"),
         (["--model", "llava-7b", "--r1", "101"], "r1 must be a percentage from 0 to 100, got 101"),
         (["--model", "llava-7b", "--k1", "8"], "k2 must be greater than k1"),
         (["--model", "llava-7b", "--k2", "32"], "a cut at layer 32 must be below the model's 32 layers"),
-        (["--model", "llava-7b", "--k1", "x"], "argument --k1: invalid int value"),
-        (["--model", "llava-7b", "--text", "-1"], "text tokens must be at least 0, got -1"),
-        (["--model", "llava-7b", "--image", "0"], "image tokens must be at least 1, got 0"),
-        ([], "--model"),
+        (["--model", "llava-7b", "--text", "-1"], "got -1 text tokens; expected at least 0"),
+        (["--model", "llava-7b", "--image", "0"], "got 0 image tokens; expected at least 1"),
     ],
 )
 def test_what_cannot_be_counted_is_said_in_one_line(

@@ -13,10 +13,11 @@ from himap.flow import saliency
 from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.errors import DataError
-from objectives.evaluation.models import LoadedModel
+from objectives.evaluation.known_models import KNOWN
+from objectives.evaluation.models import LoadedModel, weights_digest
 from objectives.flow import __main__ as flow
 from objectives.flow import figures, measure
-from objectives.flow.measure import FLOWS, Measurement, compared, ends, said, settings
+from objectives.flow.measure import FLOWS, Measurement, compare_outputs, end_layers, outputs, settings
 from objectives.flow.prompts import IGNORED, Prompts
 
 NAME = "textvqa"  # prompts of several lengths, images of both sizes
@@ -28,7 +29,7 @@ def prompts_of(mini: LoadedModel, name: str = NAME, n: int = 6) -> Prompts:
 
 def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
-    found = said(prompts)
+    found = outputs(prompts)
     for i, question in enumerate(prompts.questions):
         inputs = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
         with torch.no_grad():
@@ -72,7 +73,7 @@ def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel)
 
 def test_every_layer_and_both_ends_are_disturbed() -> None:
     found = settings(12)
-    assert ends(12) == 2 and ends(32) == 5 and ends(1) == 1 and ends(40) == 5
+    assert end_layers(12) == 2 and end_layers(32) == 5 and end_layers(1) == 1 and end_layers(40) == 5
     assert len(found) == 3 * (12 + 3) == len({each.key for each in found})
     by_place = {each.where: each.layers for each in found if each.where != "layer"}
     assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
@@ -82,11 +83,11 @@ def test_every_layer_and_both_ends_are_disturbed() -> None:
 
 def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
-    plain = said(prompts)
-    same = compared(prompts, plain, plain)
+    plain = outputs(prompts)
+    same = compare_outputs(prompts, plain, plain)
     assert set(same["consistency"]) == set(same["jaccard"]) == {1.0} and max(same["shift"]) == 0
     probabilities = plain.probabilities.flip(1)
-    other = compared(prompts, plain, measure.Said(["?"] * 6, probabilities))
+    other = compare_outputs(prompts, plain, measure.Outputs(["?"] * 6, probabilities))
     assert set(other["consistency"]) == {0.0} and max(other["score"]) == 0
     apart = (plain.probabilities - probabilities).abs().sum(1) / 2
     assert other["shift"] == pytest.approx(apart.tolist())
@@ -148,9 +149,9 @@ def test_the_command_measures_stores_draws_and_prints_once(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--n", "1"], "error: got --n 1; intervals need at least 2 questions"),
+        (["--n", "1"], "error: got --n 1; expected at least 2 questions"),
         (["--benchmark", "vqa"], "error: unknown benchmark 'vqa'; expected one of"),
-        (["--model", "nowhere"], "error: cannot load a vision-language model from 'nowhere'"),
+        (["--model", "nowhere"], "error: unknown model 'nowhere'; expected one of"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(
@@ -169,8 +170,19 @@ def test_missing_matplotlib_is_said_before_anything_is_measured(
     assert "figures need matplotlib" in capsys.readouterr().err
 
 
-def test_the_papers_models_stand_for_their_minis(tmp_path: Path) -> None:
-    for name, mini in flow.MINIS.items():
-        source, kind = flow.source_of(name)
-        assert Path(source).name == mini and kind == "embedded mini" and Path(source).is_dir()
-    assert flow.source_of(str(tmp_path)) == (str(tmp_path), "given weights")
+def test_the_papers_models_take_the_weights_that_are_named(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:9])
+    monkeypatch.setattr(flow, "table", lambda document: "")
+    monkeypatch.setattr(flow, "summary", lambda record: {})
+    monkeypatch.setattr(figures, "draw", lambda document, stem: [])
+    folder = str(folders["qwenvl-mini"])
+    common = ["--model", "llava-7b", "--benchmark", "scienceqa", "--n", "2", "--out", str(tmp_path), "--json"]
+    kinds = []
+    for weights in ("mini", folder):
+        assert flow.main([*common, "--weights", weights]) == 0
+        found = json.loads(capsys.readouterr().out)[0]
+        kinds.append((found["key"]["model"], found["weights"], found["key"]["weights_digest"]))
+    shipped, given = weights_digest(KNOWN["llava-7b"].folder), weights_digest(folder)
+    assert kinds == [("llava-7b", "embedded mini", shipped), ("llava-7b", "full weights", given)]

@@ -15,8 +15,8 @@ import pytest
 
 from objectives.errors import DataError
 from objectives.flow import figures, results
-from objectives.flow.suggest import passed, ranges, suggest, turning
-from objectives.flow.summary import Resampling, summary
+from objectives.flow.suggest import layers_until, ranges, suggest, turning_layer
+from objectives.flow.summary import Estimates, summary
 from tests.objectives import flow_record
 from tests.objectives.flow_record import LAYERS, QUESTIONS
 
@@ -55,7 +55,7 @@ def test_the_bias_ratio_is_the_logarithm_of_the_two_effects(stored: dict[str, An
 def test_pairs_stay_pairs() -> None:
     """What two columns share drops out of their ratio: its interval is narrower than either column's."""
     common = np.random.default_rng(0).uniform(0.1, 1, (50, 1))
-    draw = Resampling(50)
+    draw = Estimates(50)
     ratio = draw.log_ratios(2 * common, common)[0]
     assert ratio is not None and ratio["high"] - ratio["low"] < 1e-6
     each = draw.means(common)[0]
@@ -115,9 +115,9 @@ def test_flow_that_never_turns_or_never_ends_still_fits_the_model() -> None:
 
 
 def test_where_a_flow_has_passed_and_where_a_ratio_turns() -> None:
-    assert [passed([5, 3, 2], part) for part in (0.5, 0.8, 0.81, 1)] == [1, 2, 3, 3]
+    assert [layers_until([5, 3, 2], part) for part in (0.5, 0.8, 0.81, 1)] == [1, 2, 3, 3]
     rows = [{"mean": value} for value in (-1.0, 1.0, -1.0, 1.0, 2.0)]
-    assert turning([*rows, None]) == 3 and turning(rows[:3]) is None and turning([None]) is None
+    assert turning_layer([*rows, None]) == 3 and turning_layer(rows[:3]) is None and turning_layer([None]) is None
     with pytest.raises(ValueError, match="not complete"):
         suggest({"complete": False})
 
@@ -162,8 +162,8 @@ def test_figures_are_drawn_in_both_forms(stored: dict[str, Any], tmp_path: Path)
 
 
 def test_what_is_stored_is_read_without_torch() -> None:
-    modules = ("flow_results", "flow_summary", "flow_suggest", "flow_figures")
-    code = "import sys\n" + "\n".join(f"import objectives.{name}" for name in modules)
+    modules = ("results", "summary", "suggest", "figures")
+    code = "import sys\n" + "\n".join(f"import objectives.flow.{name}" for name in modules)
     code += "\nassert not {'torch', 'transformers'} & set(sys.modules), 'torch was loaded'"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr[-1000:]

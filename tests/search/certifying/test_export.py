@@ -13,9 +13,9 @@ import pytest
 
 import himap
 from himap import PruningConfig
+from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.certifying.confirmer import Asked, Confirmer
-from search.inputs.models import resolve
 from search.sampling.space import VERSION
 from search.workers.trial_runner import Bench
 from storage import Confirmation, StudyKey, Trial, open_store

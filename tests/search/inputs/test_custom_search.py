@@ -15,10 +15,10 @@ import himap
 from himap import PruningConfig
 from objectives.data.source import Source
 from objectives.errors import DataError
+from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.certifying.confirmer import open_bench
 from search.errors import UsageError
-from search.inputs.models import resolve
 from search.inputs.questions import Library, ask, options_of
 from search.launch import main
 from search.running import launch_run
@@ -270,7 +270,7 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
 def test_an_image_that_the_model_cannot_take_is_told_before_it_is_loaded(here: Path) -> None:
     Image.new("RGB", (1, 600)).save("tall.png")
     write([row(i, image="tall.png") if i > 90 else row(i) for i in range(100)])
-    mini = resolve("qwenvl", "mini").source
+    mini = resolve("qwenvl", "mini").weights
     with pytest.raises(UsageError, match=r"cannot take .*tall.png of question '9\d'"):
         for split in ("validation", "test"):
             open_bench(mini, split, 500, Library([own()]))

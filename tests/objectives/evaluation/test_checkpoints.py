@@ -10,21 +10,27 @@ from typing import Any
 import pytest
 import torch
 
-from minis import checkpoint
-from search.errors import UsageError
-from search.inputs import models
-from search.inputs.models import resolve
+from objectives.errors import ModelLoadError
+from objectives.evaluation import checkpoints
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.known_models import Known
+
+
+@pytest.fixture(scope="module")
+def tiny(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small LLaVA checkpoint."""
+    return shutil.copytree(folders["llava-mini"], tmp_path_factory.mktemp("checkpoints") / "tiny")
 
 
 @pytest.fixture
 def embedded(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny checkpoint in place of the embedded minis, and no way to the network."""
-    monkeypatch.setattr(checkpoint, "path", lambda name: tiny)
+    monkeypatch.setattr(Known, "folder", tiny)
 
     def unreachable(*_: Any, **__: Any) -> None:
         raise ConnectionError("no network in tests")
 
-    monkeypatch.setattr(models.HfApi, "model_info", unreachable)
+    monkeypatch.setattr(checkpoints.HfApi, "model_info", unreachable)
     return tiny
 
 
@@ -36,7 +42,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str]
     def lookup(repository: str, name: str) -> str | None:
         return str(tmp_path / name) if name in files else None
 
-    monkeypatch.setattr(models, "try_to_load_from_cache", lookup)
+    monkeypatch.setattr(checkpoints, "try_to_load_from_cache", lookup)
 
 
 INDEX = '{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}'
@@ -44,7 +50,7 @@ INDEX = '{"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}
 
 def test_auto_takes_the_mini_and_says_why(embedded: Path) -> None:
     target = resolve("qwenvl", "auto")
-    assert (target.kind, target.source, target.name) == ("embedded mini", str(embedded), "qwenvl")
+    assert (target.kind, target.weights, target.name) == ("embedded mini", str(embedded), "qwenvl")
     assert "Qwen/Qwen2.5-VL-7B-Instruct is not used because its weights are not on this machine" in target.why
     assert resolve("qwenvl", "mini").digest == target.digest
 
@@ -71,25 +77,13 @@ def test_weights_are_here_only_when_every_file_is(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], here: bool
 ) -> None:
     cache(monkeypatch, tmp_path, files)
-    assert models._cached("any/model") == here
+    assert checkpoints._cached("any/model") == here
 
 
 def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(tiny: Path, tmp_path: Path) -> None:
     target = resolve(str(tiny), "auto")
-    assert (target.name, target.source, target.why) == ("tiny", str(tiny), "")
+    assert (target.name, target.weights, target.why) == ("tiny", str(tiny), "")
     assert target.shape.layers == 12
-    assert [origin for origin, _ in target.landmarks] == [
-        "dense",
-        "fastv",
-        "paper",
-        "paper_long",
-        "random",
-        "uniform",
-        "downsample",
-    ]
-    configs = dict(target.landmarks)
-    assert (configs["paper"].k2, configs["paper_long"].k2) == (8, 11)
-    assert configs["uniform"].kept(144) == configs["paper"].kept(144)
     copy = shutil.copytree(tiny, tmp_path / "tiny")
     assert resolve(str(copy), "auto").digest == target.digest
     with (copy / "model.safetensors").open("r+b") as file:
@@ -100,7 +94,7 @@ def test_a_folder_is_called_by_its_name_and_its_digest_follows_the_weights(tiny:
 
 def test_a_known_name_with_weights_from_elsewhere(tiny: Path) -> None:
     target = resolve("llava-13b", str(tiny))
-    assert (target.name, target.source, target.fastv_k) == ("llava-13b", str(tiny), 3)
+    assert (target.name, target.weights, target.fastv_k) == ("llava-13b", str(tiny), 3)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +110,7 @@ def test_a_known_name_with_weights_from_elsewhere(tiny: Path) -> None:
 )
 def test_what_is_not_there_is_one_line_at_once(embedded: Path, model: str, weights: str, said: str) -> None:
     start = time.monotonic()
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(ModelLoadError) as caught:
         resolve(model, weights)
     assert time.monotonic() - start < 1
     assert said in str(caught.value)
@@ -124,8 +118,8 @@ def test_what_is_not_there_is_one_line_at_once(embedded: Path, model: str, weigh
 
 
 def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no vision-language checkpoint at"):
+    with pytest.raises(ModelLoadError, match="no vision-language checkpoint at"):
         resolve(str(tmp_path), "auto")
     (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
-    with pytest.raises(UsageError, match="holds BertModel; the search needs LlavaForConditionalGeneration or"):
+    with pytest.raises(ModelLoadError, match="holds BertModel; expected LlavaForConditionalGeneration or"):
         resolve(str(tmp_path), "auto")

@@ -1,0 +1,144 @@
+"""Resolve `--model` and `--weights` to weights on this machine: the full checkpoint or the embedded mini."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from huggingface_hub import HfApi, try_to_load_from_cache
+from transformers import AutoConfig, PretrainedConfig
+
+from himap import families
+from objectives.errors import ModelLoadError
+from objectives.evaluation.known_models import KNOWN, Known
+from objectives.evaluation.models import weights_digest
+from objectives.flops import DecoderShape
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model as the user named it, and the weights that stand for it here.
+
+    Attributes:
+        name: the model's name in a store.
+        weights: their folder or hub id.
+        kind: "embedded mini" or "full weights".
+        shape: the sizes of its decoder.
+        fastv_k: K of the FastV baseline.
+        family: the transformers class of the model.
+        why: one sentence that explains an automatic choice; "" where there was none.
+    """
+
+    name: str
+    weights: str
+    kind: str
+    shape: DecoderShape
+    fastv_k: int
+    family: str
+    why: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the weights, see `weights_digest`."""
+        return weights_digest(self.weights)
+
+
+def resolve(model: str, weights: str = "auto") -> Target:
+    """Return the target of `--model MODEL --weights auto|mini|full|PATH|HUB-ID`.
+
+    Raises:
+        ModelLoadError: no such model, or weights that are not here.
+    """
+    known = KNOWN.get(model)
+    if known is None and weights in ("mini", "full"):
+        names = ", ".join(KNOWN)
+        raise ModelLoadError(f"--weights {weights} goes with --model {names}; for {model!r} leave it out")
+    if known is None:
+        return _target(model, _place(model if weights == "auto" else weights), "full weights", 2)
+    mini, full = str(known.folder), known.hub_id
+    if weights == "mini":
+        return _target(model, mini, "embedded mini", 2)
+    if weights == "full":
+        return _target(model, full, "full weights", known.fastv_k)
+    if weights != "auto":
+        return _target(model, _place(weights), "full weights", known.fastv_k)
+    obstacle = _obstacle(known)
+    if obstacle:
+        return _target(model, mini, "embedded mini", 2, f"{full} is not used because {obstacle}")
+    return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU")
+
+
+def _place(weights: str) -> str:
+    """Return `weights` if it is a folder or has the form of a hub id."""
+    if Path(weights).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
+        return weights
+    names = ", ".join(KNOWN)
+    raise ModelLoadError(f"unknown model {weights!r}; expected one of {names}, a checkpoint's folder, or a hub id")
+
+
+def _obstacle(known: Known) -> str:
+    """Return why the full weights cannot be used here, or ""."""
+    if not _cached(known.hub_id):
+        return "its weights are not on this machine"
+    if not torch.cuda.is_available():
+        return "there is no GPU"
+    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    return "" if memory >= known.gigabytes else f"the GPU has {memory:.0f} GB and it needs {known.gigabytes:.0f}"
+
+
+def _cached(hub_id: str) -> bool:
+    """Return whether all weight files are on this machine."""
+
+    def here(name: str) -> str | None:
+        path = try_to_load_from_cache(hub_id, name)
+        return path if isinstance(path, str) else None
+
+    index = here("model.safetensors.index.json")
+    if index is None:
+        return here("model.safetensors") is not None
+    return all(here(name) for name in set(json.loads(Path(index).read_text())["weight_map"].values()))
+
+
+def _check_reachable(hub_id: str) -> None:
+    """Send one request, so that a misspelled or unreachable hub id does not wait for retries."""
+    if isinstance(try_to_load_from_cache(hub_id, "config.json"), str):
+        return
+    try:
+        HfApi().model_info(hub_id, timeout=10)
+    except Exception as error:  # the hub client raises those of its HTTP library too
+        raise _not_there(hub_id, error) from error
+
+
+def _family(weights: str, config: PretrainedConfig) -> str:
+    """Return the transformers class of the checkpoint, one that can be pruned."""
+    classes = config.architectures or ["no model"]
+    family = next((name for name in classes if name in families.supported()), None)
+    if family is None:
+        expected = " or ".join(families.supported())
+        raise ModelLoadError(f"{weights!r} holds {', '.join(classes)}; expected {expected}")
+    return family
+
+
+def _not_there(weights: str, error: Exception) -> ModelLoadError:
+    first = (str(error).strip() or type(error).__name__).splitlines()[0]
+    names = ", ".join(KNOWN)
+    return ModelLoadError(
+        f"no vision-language checkpoint at {weights!r} ({first}); "
+        f"expected one of {names}, a folder, or a hub id that this machine can reach"
+    )
+
+
+def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> Target:
+    if not Path(weights).is_dir() and kind == "full weights":
+        _check_reachable(weights)
+    try:
+        config = AutoConfig.from_pretrained(weights)
+        family = _family(weights, config)
+        shape = DecoderShape.from_config(config)
+    except (OSError, ValueError, AttributeError) as error:
+        raise _not_there(weights, error) from error
+    label = Path(name).name if Path(name).exists() else name
+    return Target(label, weights, kind, shape, fastv_k, family, why)
