@@ -17,7 +17,7 @@ class StudyFailedError(SearchError):
     """A study was given up, since its measurements failed one after the other."""
 
 
-class StudyTakenError(SearchError):
+class StudyLockedError(SearchError):
     """Another process searches the study."""
 
 

@@ -16,7 +16,7 @@ from objectives.provenance import commit, versions
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from search.inputs.questions import Library
 from search.workers.racing import Rival
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, Store, StudyKey, StudySummary
 from storage.confirmation import HELD_OUT
 from storage.records import utc_now
@@ -60,7 +60,7 @@ class Confirmer:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
         self._library, self._floor = library, floor
         self._on_step = on_step
-        self._bench: Bench | None = None
+        self._runner: TrialRunner | None = None
         self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
         for summary in store.studies():
             if summary.key.weights_digest == target.digest:
@@ -94,29 +94,29 @@ class Confirmer:
     def _measured(self, asked: Asked) -> Confirmation:
         dense = None if asked.config == DENSE else self.confirm(Asked(asked.study_id, asked.benchmark, DENSE))
         self._on_step(f"{asked.benchmark}: {described(asked.config)}")
-        if self._bench is None:
-            self._bench = open_bench(self._target.weights, self._split, self._n, self._library)
-        fields = measured_again(self._bench, asked.benchmark, asked.config, dense, self._floor)
+        if self._runner is None:
+            self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
+        fields = measured_again(self._runner, asked.benchmark, asked.config, dense, self._floor)
         return Confirmation(config=asked.config, **fields, trial=asked.trial, split=self._split, n_questions=self._n)
 
 
-def open_bench(source: str, split: str, n_questions: int, library: Library | None = None) -> Bench:
+def open_runner(source: str, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
     """The checkpoint with its questions, loaded without a progress bar of its own."""
     asked = {} if library is None else library.questions(split, n_questions, source)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    return Bench(source, split, n_questions, asked=asked)
+    return TrialRunner(source, split, n_questions, asked=asked)
 
 
 def measured_again(
-    bench: Bench, benchmark: str, config: PruningConfig, dense: Confirmation | None, floor: float | None = None
+    runner: TrialRunner, benchmark: str, config: PruningConfig, dense: Confirmation | None, floor: float | None = None
 ) -> dict[str, Any]:
     """Fields of a `Confirmation`: accuracy and difference to `dense` (None: this is dense), costs, latency of
     both side by side; `floor` as for a `Confirmer`."""
-    fields = bench.measure(benchmark, config, _floors(dense, floor))
+    fields = runner.measure(benchmark, config, _floors(dense, floor))
     for name in ("state", "reason"):
         fields.pop(name, None)
-    evaluator = bench.evaluator(benchmark)
+    evaluator = runner.evaluator(benchmark)
     asked = [i for i, score in enumerate(fields["scores"]) if not math.isnan(score)]
     shared = shared_images(evaluator.questions)
     graded, groups = evaluator.benchmark.graded, [shared[i] for i in asked]
@@ -126,7 +126,7 @@ def measured_again(
     if dense is not None:
         found = difference_interval(scores, [dense.scores[i] for i in asked], groups, graded=graded)
         difference = found.mean, found.low, found.high
-    timed = bench.time(benchmark, config)
+    timed = runner.time(benchmark, config)
     return {
         **fields,
         "accuracy_low": accuracy.low,
@@ -136,7 +136,7 @@ def measured_again(
         "latency_ms": timed["median"],
         "latency_low_ms": timed["low"],
         "latency_high_ms": timed["high"],
-        "dense_latency_ms": timed["median"] if dense is None else bench.time(benchmark, DENSE)["median"],
+        "dense_latency_ms": timed["median"] if dense is None else runner.time(benchmark, DENSE)["median"],
         "commit": commit(),
         "versions": versions(),
         "created_at": utc_now(),

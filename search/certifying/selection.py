@@ -86,7 +86,7 @@ class Chooser:
 
 
 SLACK = max(place.margin for place in WITHIN_MARGINS)  # of accuracy: a larger loss fits no place
-MOST = 16  # configurations of a study that are screened, beside its landmarks
+MOST = 16  # configurations of a study that are screened, beside its baselines
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def likely(trials: Iterable[Trial], dense: Trial, most: int = MOST) -> list[Tria
     parts: dict[int, Trial] = {}
     for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
         parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
-    landmarks = [t for t in able if t.origin not in ("sampler", "warm_start")]
-    chosen = {trial.number: trial for trial in [*parts.values(), *landmarks]}
+    baselines = [t for t in able if t.origin not in ("sampler", "warm_start")]
+    chosen = {trial.number: trial for trial in [*parts.values(), *baselines]}
     return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
 
 

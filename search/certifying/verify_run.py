@@ -13,11 +13,11 @@ from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
-from search.certifying.confirmer import DENSE, measured_again, open_bench
+from search.certifying.confirmer import DENSE, measured_again, open_runner
 from search.errors import SearchError, UsageError
 from search.inputs.limits import LEAST_QUESTIONS, check_number
 from search.inputs.questions import Asked, Library
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Confirmation
 from storage.confirmation import HELD_OUT, points
 
@@ -76,17 +76,17 @@ def _results(preset: Preset, target: Target, asked: int | None, library: Library
     """For each benchmark whether the promise holds, told as it becomes known."""
 
     loss = preset.certificate.margin_points / 100
-    benches: dict[int, Bench] = {}
+    runners: dict[int, TrialRunner] = {}
     for promised in preset.measured:
         n = asked or (promised.n if promised.split == HELD_OUT else 500)
         _check_same(promised, library.part(HELD_OUT, n))
-        if n not in benches:
-            benches[n] = open_bench(target.weights, HELD_OUT, n, library)
-            model = benches[n].loaded.model
+        if n not in runners:
+            runners[n] = open_runner(target.weights, HELD_OUT, n, library)
+            model = runners[n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         found: Confirmation | None = None
         for config in (DENSE, preset.config):
-            fields = measured_again(benches[n], promised.key, config, found)
+            fields = measured_again(runners[n], promised.key, config, found)
             found = Confirmation(config=config, **fields, n_questions=n)
         assert found is not None
         holds = found.certifies(loss)

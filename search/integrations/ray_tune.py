@@ -29,13 +29,13 @@ from objectives.evaluation.known_models import KNOWN
 from search.errors import StudyFailedError, UsageError
 from search.inputs.questions import ask
 from search.sampling.problem import Goals
-from search.studies.lease_holder import Tenant
-from search.studies.open_studies import SPLIT, Request, open_pairs
-from search.studies.store_writer import Keeper
+from search.studies.lease_holder import LeaseHolder
+from search.studies.open_studies import SPLIT, Request, open_runs
+from search.studies.store_writer import StoreWriter
 from search.studies.study import Candidate
-from search.studies.study_run import Pair, finished_trial, reused_trial, rivals, running_trial
+from search.studies.study_run import StudyRun, finished_trial, reused_trial, rivals, running_trial
 from search.workers.racing import Rival
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Trial, open_store
 
 _RETRIES = 2
@@ -66,7 +66,7 @@ class Measurement(tune.Trainable):
         asked = ask(plan.source, SPLIT, plan.questions)
         self._key = asked.key
         weights = resolve(plan.model, plan.weights).weights
-        self._bench = Bench(weights, SPLIT, plan.questions, plan.prefix_bytes, {asked.key: asked.found})
+        self._runner = TrialRunner(weights, SPLIT, plan.questions, plan.prefix_bytes, {asked.key: asked.found})
         self._assignment: Assignment = config["assignment"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -77,7 +77,7 @@ class Measurement(tune.Trainable):
         """One trial. What goes wrong in it is its result, so that it is recorded and not tried again."""
         given = self._assignment
         try:
-            fields = self._bench.measure(self._key, given.config, given.rivals)
+            fields = self._runner.measure(self._key, given.config, given.rivals)
         except Exception as error:
             said = (str(error).strip() or "no message").splitlines()[-1]
             measured = Measured(None, f"{type(error).__name__}: {said}"[:500])
@@ -210,11 +210,11 @@ class OpenStudy:
 
     def __init__(self, plan: Plan, resumed: Collection[int] = ()) -> None:
         self._plan, self._store = plan, open_store(plan.storage)
-        self._tenant = Tenant(self._store).__enter__()
-        self._keeper = Keeper(self._store, self._tenant.owner)
+        self._holder = LeaseHolder(self._store).__enter__()
+        self._writer = StoreWriter(self._store, self._holder.owner)
         asked = ask(plan.source, SPLIT, plan.questions)
         request = Request([asked], plan.budget, plan.questions, plan.sampler, plan.seed, plan.workers, plan.goals)
-        (self._pair,) = open_pairs(self._store, resolve(plan.model, plan.weights), request, self._tenant)
+        (self._pair,) = open_runs(self._store, resolve(plan.model, plan.weights), request, self._holder)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Given] = deque()
         for _ in self._store.running(self._pair.study_id):  # these are asked first
@@ -231,7 +231,7 @@ class OpenStudy:
             return None
         candidate = given[0]
         self._live[candidate.number] = candidate
-        self._keeper.begin(self._pair.study_id, running_trial(candidate))
+        self._writer.begin(self._pair.study_id, running_trial(candidate))
         while len(self._ahead) < self._plan.workers and (following := self._ask()):
             self._ahead.append(following)
         return given
@@ -249,7 +249,7 @@ class OpenStudy:
         self._pair.running -= 1
         self._keep(candidate, finished_trial(candidate, fields, reason))
         if self._pair.done:
-            self._tenant.__exit__()
+            self._holder.__exit__()
             self._store.close()
 
     def _ask(self) -> Given | None:
@@ -266,10 +266,10 @@ class OpenStudy:
         return None
 
     def _keep(self, candidate: Candidate, trial: Trial) -> None:
-        pair: Pair = self._pair
-        self._tenant.check()
-        self._keeper.add(pair.study_id, trial)
+        pair: StudyRun = self._pair
+        self._holder.check()
+        self._writer.add(pair.study_id, trial)
         pair.add(trial)
         pair.study.tell(candidate, trial)
-        if pair.hopeless:
-            raise StudyFailedError(pair.hopeless)
+        if pair.abandoned:
+            raise StudyFailedError(pair.abandoned)

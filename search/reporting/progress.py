@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from search.studies.study_run import Pair
+from search.studies.study_run import StudyRun
 from storage import Trial
 from storage.pareto import best_at_half, front
 
@@ -19,7 +19,7 @@ _LINE_EVERY = 10.0
 class Progress:
     """Use as a context manager and hand `update` to the driver."""
 
-    def __init__(self, console: Console, pairs: list[Pair]) -> None:
+    def __init__(self, console: Console, pairs: list[StudyRun]) -> None:
         self._console, self._pairs = console, pairs
         self._began = self._spoke = time.monotonic()
         self._already = {pair.study_id: len(pair.trials) for pair in pairs}
@@ -36,7 +36,7 @@ class Progress:
         if self._live:
             self._live.__exit__(None, None, None)
 
-    def update(self, pair: Pair, trial: Trial) -> None:
+    def update(self, pair: StudyRun, trial: Trial) -> None:
         """One more trial is stored: a line at the first of each pair, and then every few seconds."""
         if self._live:
             return
@@ -48,7 +48,7 @@ class Progress:
         for each in shown:
             self._console.print(" ".join(f"{name} {cell}" for name, cell in self._row(each)), soft_wrap=True)
 
-    def _row(self, pair: Pair) -> list[tuple[str, str]]:
+    def _row(self, pair: StudyRun) -> list[tuple[str, str]]:
         best = best_at_half(pair.trials)
         return [
             ("pair", f"{pair.key.model}/{pair.key.questions}"),
@@ -67,7 +67,7 @@ class Progress:
             table.add_row(*[cell for _, cell in row])
         return table
 
-    def _left(self, pair: Pair) -> str:
+    def _left(self, pair: StudyRun) -> str:
         fresh = len(pair.trials) - self._already[pair.study_id]
         missing = pair.budget - len(pair.trials)
         elapsed = time.monotonic() - self._began

@@ -17,7 +17,7 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
 from search.sampling.problem import Goals
 from search.studies.open_studies import SPLIT, Request
-from search.studies.study_run import Pair
+from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, front, hypervolume
@@ -49,7 +49,7 @@ def chosen(trials: list[Trial], goals: Goals | None = None) -> Trial | None:
     return cheapest_within(members, dense) or (members[-1] if members else None)
 
 
-def document(pairs: list[Pair]) -> dict[str, Any]:
+def document(pairs: list[StudyRun]) -> dict[str, Any]:
     """The machine-readable result; `seconds` are what evaluators spent on a pair, over all launches."""
     return {
         "pairs": [
@@ -77,7 +77,7 @@ def _front_fields(trial: Trial) -> dict[str, Any]:
     return {name: value for name, value in trial.flat().items() if name in _FRONT_FIELDS}
 
 
-def _origin(pair: Pair) -> dict[str, Any] | None:
+def _origin(pair: StudyRun) -> dict[str, Any] | None:
     """Where questions that are not embedded come from, and how many rows of a file were left out."""
     source = pair.sources.get(pair.key.questions)
     if source is None:
@@ -85,11 +85,11 @@ def _origin(pair: Pair) -> dict[str, Any] | None:
     return {"options": source.options, "n": pair.key.n_questions, "left_out": len(source.skipped)}
 
 
-def write_json(path: Path, pairs: list[Pair]) -> None:
+def write_json(path: Path, pairs: list[StudyRun]) -> None:
     write_atomically(path, json.dumps(document(pairs), indent=2) + "\n")
 
 
-def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
+def write_presets(folder: Path, pairs: list[StudyRun]) -> list[Path]:
     """One preset per pair that found something, as an estimate; returns the paths.
 
     A file that an export has confirmed for the same configuration and weights stays as it is.
@@ -105,7 +105,7 @@ def write_presets(folder: Path, pairs: list[Pair]) -> list[Path]:
     ]
 
 
-def _preset(pair: Pair, trial: Trial) -> Preset:
+def _preset(pair: StudyRun, trial: Trial) -> Preset:
     return preset_of(pair.key, trial, sources=pair.sources, family=pair.family, layers=pair.study.space.layers)
 
 
@@ -118,10 +118,10 @@ def _confirmed(path: Path, key: StudyKey, trial: Trial) -> bool:
     return same and any(measured.split == HELD_OUT for measured in preset.measured)
 
 
-def table(pair: Pair) -> Table:
-    """The front beside the landmarks, by rising FLOPs; the preset's row is marked."""
+def table(pair: StudyRun) -> Table:
+    """The front beside the baselines, by rising FLOPs; the preset's row is marked."""
     members = front(pair.trials)
-    landmarks = [
+    baselines = [
         t for t in pair.trials if t.complete and t.origin not in ("sampler", "warm_start") and t not in members
     ]
     preset = chosen(pair.trials, pair.study.goals)
@@ -130,7 +130,7 @@ def table(pair: Pair) -> Table:
     shown = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms"):
         shown.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
-    for trial in sorted([*members, *landmarks], key=lambda t: (t.flops_ratio, t.accuracy)):
+    for trial in sorted([*members, *baselines], key=lambda t: (t.flops_ratio, t.accuracy)):
         role = "front" if trial in members else ""
         role = f"{role} {trial.origin}".strip() if trial.origin != "sampler" else role
         shown.add_row(f"{role} (preset)" if trial is preset else role, *_cells(trial))
@@ -151,7 +151,7 @@ def _cells(trial: Trial) -> list[str]:
     ]
 
 
-def lines(model: str, target: Target, request: Request, pairs: list[Pair], workers: int, store: Store) -> list[str]:
+def lines(model: str, target: Target, request: Request, pairs: list[StudyRun], workers: int, store: Store) -> list[str]:
     """Model, weights, device, pairs, budget, workers and store, and what to type for the full weights."""
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU (no GPU)"
     benchmarks = ", ".join(asked.key for asked in request.asked)

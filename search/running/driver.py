@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 
-from search.studies.lease_holder import Tenant
-from search.studies.store_writer import Keeper
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
 from search.studies.study import Candidate
-from search.studies.study_run import Pair, finished_trial, reused_trial, rivals, running_trial
+from search.studies.study_run import StudyRun, finished_trial, reused_trial, rivals, running_trial
 from search.workers.pool import Job, Outcome, Pool
 from storage import Latency, Store, Trial
 from storage.pareto import front
@@ -24,8 +24,8 @@ class Driver:
 
     Asks run in a thread of their own, so that results are committed meanwhile; what comes in while a study is
     asked is told to it afterwards. With `race` a configuration is stopped once it surely loses to a front
-    member that costs no more. Latency is measured while nothing else runs: of fronts and landmarks at the
-    end, or, where it is an objective, of every trial in between. With a `tenant`, which holds the pairs'
+    member that costs no more. Latency is measured while nothing else runs: of fronts and baselines at the
+    end, or, where it is an objective, of every trial in between. With a `holder`, which holds the pairs'
     leases, nothing is written once a lease is lost, and what is running is noted in the store.
     """
 
@@ -33,18 +33,18 @@ class Driver:
         self,
         store: Store,
         pool: Pool,
-        pairs: list[Pair],
-        on_trial: Callable[[Pair, Trial], None],
+        pairs: list[StudyRun],
+        on_trial: Callable[[StudyRun, Trial], None],
         race: bool = True,
-        tenant: Tenant | None = None,
+        holder: LeaseHolder | None = None,
     ) -> None:
         self._pool, self._pairs, self._on_trial, self._race = pool, pairs, on_trial, race
-        self._tenant = tenant
-        self._keeper = Keeper(store, tenant.owner if tenant else "")
-        self._quiet = Quiet(self._keeper, pool)
+        self._holder = holder
+        self._writer = StoreWriter(store, holder.owner if holder else "")
+        self._timer = LatencyTimer(self._writer, pool)
         self._asker = ThreadPoolExecutor(1, "ask")
-        self._asking: tuple[Pair, Future[Candidate | None]] | None = None
-        self._untold: list[tuple[Pair, Candidate, Trial]] = []
+        self._asking: tuple[StudyRun, Future[Candidate | None]] | None = None
+        self._pending: list[tuple[StudyRun, Candidate, Trial]] = []
         self.stopping = False
 
     def stop(self) -> None:
@@ -52,17 +52,17 @@ class Driver:
         self.stopping = True
 
     def run(self) -> None:
-        """Returns when every pair has spent its budget or is hopeless, or, after `stop`, when what is running
+        """Returns when every pair has spent its budget or is abandoned, or, after `stop`, when what is running
         is stored.
 
         Raises:
-            StoreLostError: the store stayed away for longer than `keeper.PATIENCE`.
+            StoreLostError: the store stayed away for longer than `writer.PATIENCE`.
             LeaseLostError: another process searches one of the pairs by now.
         """
         try:
             while any(not pair.done for pair in self._pairs):
-                if self._tenant is not None:
-                    self._tenant.check()
+                if self._holder is not None:
+                    self._holder.check()
                 self._fill()
                 if self._pool.running:
                     self._collect()
@@ -70,14 +70,14 @@ class Driver:
                     break
             if not self.stopping:
                 for pair in self._pairs:
-                    self._quiet.finish(pair)
+                    self._timer.finish(pair)
         finally:
             self._asker.shutdown(wait=False, cancel_futures=True)
 
     def _fill(self) -> None:
         while not self.stopping and self._pool.has_room:
             if self._asking is None:
-                pair = None if self._quiet.due(self._pairs) else self._next()
+                pair = None if self._timer.due(self._pairs) else self._next()
                 if pair is None:
                     return
                 if pair.retry:
@@ -87,7 +87,7 @@ class Driver:
             if not self._asked():
                 return
 
-    def _next(self) -> Pair | None:
+    def _next(self) -> StudyRun | None:
         """The pair to serve: the one that is furthest behind, of those that the next worker has caches for
         where none is far behind them."""
         waiting = [pair for pair in self._pairs if pair.wants]
@@ -106,9 +106,9 @@ class Driver:
             return False
         self._asking = None
         candidate = answer.result()
-        for each in self._untold:
+        for each in self._pending:
             each[0].study.tell(*each[1:])
-        self._untold.clear()
+        self._pending.clear()
         if candidate is None:
             pair.exhausted = True
         elif candidate.known is not None:
@@ -117,10 +117,10 @@ class Driver:
             self._hand(pair, candidate)
         return True
 
-    def _hand(self, pair: Pair, candidate: Candidate) -> None:
+    def _hand(self, pair: StudyRun, candidate: Candidate) -> None:
         pair.running += 1
         racing = rivals(pair, candidate) if self._race else ()
-        self._keeper.begin(pair.study_id, running_trial(candidate))
+        self._writer.begin(pair.study_id, running_trial(candidate))
         self._pool.submit(Job(pair.key.questions, candidate.config, (pair, candidate), racing))
 
     def _collect(self) -> None:
@@ -136,9 +136,9 @@ class Driver:
             return
         self._keep(pair, candidate, finished_trial(candidate, outcome.fields, outcome.reason))
 
-    def _keep(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
+    def _keep(self, pair: StudyRun, candidate: Candidate, trial: Trial) -> None:
         """Commits a result, then lets it count."""
-        self._keeper.add(pair.study_id, trial)
+        self._writer.add(pair.study_id, trial)
         pair.add(trial)
         if pair.study.goals.timed and trial.complete and not trial.latency_ms > 0:
             pair.untimed.append((candidate, trial))
@@ -146,9 +146,9 @@ class Driver:
             self._tell(pair, candidate, trial)
         self._on_trial(pair, trial)
 
-    def _tell(self, pair: Pair, candidate: Candidate, trial: Trial) -> None:
+    def _tell(self, pair: StudyRun, candidate: Candidate, trial: Trial) -> None:
         if self._asking is not None and self._asking[0] is pair:
-            self._untold.append((pair, candidate, trial))
+            self._pending.append((pair, candidate, trial))
         else:
             pair.study.tell(candidate, trial)
 
@@ -156,29 +156,29 @@ class Driver:
         """Measures the latencies that studies wait for; False if there are none."""
         waiting = [(pair, pair.untimed.pop(0)) for pair in self._pairs for _ in list(pair.untimed)]
         for pair, (candidate, trial) in waiting:
-            self._tell(pair, candidate, self._quiet.time(pair, trial))
+            self._tell(pair, candidate, self._timer.time(pair, trial))
         return bool(waiting)
 
 
 _AT_ONCE = 8
 
 
-class Quiet:
+class LatencyTimer:
     """Measures latencies on an idle pool and commits them to their trials' rows."""
 
-    def __init__(self, keeper: Keeper, pool: Pool) -> None:
-        self._keeper, self._pool = keeper, pool
+    def __init__(self, writer: StoreWriter, pool: Pool) -> None:
+        self._writer, self._pool = writer, pool
 
-    def due(self, pairs: Iterable[Pair]) -> bool:
+    def due(self, pairs: Iterable[StudyRun]) -> bool:
         """Whether so many results wait for their latency that the workers should come to rest."""
         return sum(len(pair.untimed) for pair in pairs) >= _AT_ONCE
 
-    def finish(self, pair: Pair) -> None:
-        """Times the front and the landmarks, where that was not done."""
+    def finish(self, pair: StudyRun) -> None:
+        """Times the front and the baselines, where that was not done."""
         for trial in untimed(pair.trials):
             self.time(pair, trial)
 
-    def time(self, pair: Pair, trial: Trial) -> Trial:
+    def time(self, pair: StudyRun, trial: Trial) -> Trial:
         """The trial with its latency, which is then stored; the trial as it was if that failed."""
         self._pool.submit(Job(pair.key.questions, trial.config, None, timed=True))
         outcomes: list[Outcome] = []
@@ -188,7 +188,7 @@ class Quiet:
         if not fields:
             return trial
         latency = Latency(**fields)
-        self._keeper.set_latency(pair.study_id, trial.number, latency)
+        self._writer.set_latency(pair.study_id, trial.number, latency)
         timed = replace(
             trial,
             latency_ms=latency.median,
@@ -202,7 +202,7 @@ class Quiet:
 
 
 def untimed(trials: list[Trial]) -> list[Trial]:
-    """Front members and landmarks without a latency."""
+    """Front members and baselines without a latency."""
     members = {trial.number for trial in front(trials)}
     return [
         trial

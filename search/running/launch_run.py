@@ -22,9 +22,9 @@ from search.reporting.progress import Progress, stopper
 from search.running.driver import Driver, untimed
 from search.sampling.problem import Goals
 from search.sampling.samplers import check_sampler
-from search.studies.lease_holder import Tenant
-from search.studies.open_studies import SPLIT, Request, open_pairs
-from search.studies.study_run import Pair
+from search.studies.lease_holder import LeaseHolder
+from search.studies.open_studies import SPLIT, Request, open_runs
+from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from storage import StorageError, Store, open_store
@@ -48,14 +48,14 @@ def _search(options: argparse.Namespace, console: Console, cluster: Cluster) -> 
     workers = cluster.workers(options.workers)
     request = _request(options, workers)
     target = resolve(options.model, options.weights)
-    with open_store(options.storage) as store, Tenant(store) as tenant:
-        pairs = open_pairs(store, target, request, tenant)
+    with open_store(options.storage) as store, LeaseHolder(store) as holder:
+        pairs = open_runs(store, target, request, holder)
         for line in announce.lines(options.model, target, request, pairs, workers, store):
             console.print(line, markup=False, highlight=False)
-        stopped = _run(options, request, console, store, tenant, target, pairs, cluster)
+        stopped = _run(options, request, console, store, holder, target, pairs, cluster)
         _conclude(options, console, pairs, stopped)
-    if hopeless := [pair.hopeless for pair in pairs if pair.hopeless]:
-        raise StudyFailedError("; ".join(hopeless))
+    if abandoned := [pair.abandoned for pair in pairs if pair.abandoned]:
+        raise StudyFailedError("; ".join(abandoned))
     return 130 if stopped else 0
 
 
@@ -80,9 +80,9 @@ def _run(
     request: Request,
     console: Console,
     store: Store,
-    tenant: Tenant,
+    holder: LeaseHolder,
     target: Target,
-    pairs: list[Pair],
+    pairs: list[StudyRun],
     cluster: Cluster,
 ) -> bool:
     """Measures until the budgets are spent; True if the user stopped it before that."""
@@ -96,7 +96,7 @@ def _run(
     with Pool(workers, target.weights, SPLIT, request.questions, prefix, own, cluster) as pool:
         console.print("workers are up, measuring ...")
         progress = Progress(console, pairs)
-        driver = Driver(store, pool, pairs, progress.update, options.race, tenant)
+        driver = Driver(store, pool, pairs, progress.update, options.race, holder)
         before = signal.signal(signal.SIGINT, stopper(driver.stop, console))
         try:
             with progress:
@@ -106,7 +106,7 @@ def _run(
     return driver.stopping and not all(pair.done for pair in pairs)
 
 
-def _conclude(options: argparse.Namespace, console: Console, pairs: list[Pair], stopped: bool) -> None:
+def _conclude(options: argparse.Namespace, console: Console, pairs: list[StudyRun], stopped: bool) -> None:
     for pair in pairs:
         if pair.trials:
             console.print(report.table(pair))

@@ -19,7 +19,7 @@ from scipy.special import ndtr
 from threadpoolctl import ThreadpoolController
 
 from search.sampling.encoding import Axes
-from search.sampling.gaussian_process import Points, Process, Shape, fitted
+from search.sampling.gaussian_process import GaussianProcess, KernelParameters, Points, fitted
 from search.sampling.space import SearchSpace
 
 _STARTUP = 3  # trials, before which proposals are random: as many as a cost has coefficients
@@ -31,7 +31,7 @@ _DRAWN, _NEAR, _BEST, _ROUNDS = 100, 100, 7, 4  # candidates: at random, about t
 
 
 @dataclass(frozen=True)
-class Beside:
+class OutsideResult:
     """A result outside of the space, with what an Optuna trial has of one inside."""
 
     params: dict[str, Any]
@@ -39,7 +39,7 @@ class Beside:
     constraints: dict[str, float]
 
 
-Told = FrozenTrial | Beside
+Observation = FrozenTrial | OutsideResult
 
 
 class EHVISampler(optuna.samplers.BaseSampler):
@@ -61,11 +61,11 @@ class EHVISampler(optuna.samplers.BaseSampler):
         accuracy: int,
         seed: int,
         fresh: Callable[[dict[str, Any]], bool],
-        beside: Sequence[Beside] = (),
+        beside: Sequence[OutsideResult] = (),
     ) -> None:
         self._axes, self._accuracy, self._fresh, self._beside = Axes(space), accuracy, fresh, beside
-        self._chance = np.random.default_rng(seed)
-        self._shape, self._asks = Shape(), 0
+        self._rng = np.random.default_rng(seed)
+        self._shape, self._asks = KernelParameters(), 0
         self._blas = ThreadpoolController()
         self._places: dict[int, np.ndarray] = {}
 
@@ -87,15 +87,15 @@ class EHVISampler(optuna.samplers.BaseSampler):
             return self._asked(study)
 
     def _asked(self, study: optuna.Study) -> dict[str, Any]:
-        told: list[Told] = [*self._beside, *study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
+        told: list[Observation] = [*self._beside, *study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))]
         if len(told) < _STARTUP:
-            return self._axes.params(self._axes.drawn(1, self._chance)[0])
+            return self._axes.params(self._axes.drawn(1, self._rng)[0])
         told = self._some(told)
         places, values = self._places_of(told), np.array([each.values for each in told])
         accuracy, cost = values[:, self._accuracy], values[:, 1 - self._accuracy]
         floor = accuracy[-1] + told[-1].constraints["drop"] if "drop" in told[-1].constraints else 0.0
         points = self._axes.points(places)
-        bills, process = _Bills(points, cost, told), self._process(points, accuracy)
+        costs_model, process = _CostModel(points, cost, told), self._process(points, accuracy)
 
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         waiting = self._places_of([each for each in running if each.params])
@@ -103,15 +103,15 @@ class EHVISampler(optuna.samplers.BaseSampler):
             places = np.concatenate([places, waiting])
             accuracy = np.concatenate([accuracy, process.at(self._axes.points(waiting))[0]])
             points = self._axes.points(places)
-            process = Process(points, accuracy, process.shape)
-        spent, allowed = bills.of(points)
+            process = GaussianProcess(points, accuracy, process.shape)
+        spent, allowed = costs_model.of(points)
         kept = np.flatnonzero(allowed & (accuracy >= floor))
-        front = Steps(spent[kept], accuracy[kept], cost.max(), floor, max(1.0, accuracy.max()))
+        front = FrontSteps(spent[kept], accuracy[kept], cost.max(), floor, max(1.0, accuracy.max()))
         target = self._target(len(told), spent[kept])
 
         def worth(candidates: np.ndarray) -> np.ndarray:
             points = self._axes.points(self._axes.places(candidates))
-            costs, within = bills.of(points)
+            costs, within = costs_model.of(points)
             mean, deviation = process.at(points)
             if target is None:
                 found = front.expected_gain(costs, mean, deviation)
@@ -127,51 +127,51 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._asks += 1
         if told < _EARLY or self._asks % _EVERY or not len(cost):
             return None
-        return float(np.exp(self._chance.uniform(*np.log(np.maximum([cost.min(), cost.max()], _EXACT)))))
+        return float(np.exp(self._rng.uniform(*np.log(np.maximum([cost.min(), cost.max()], _EXACT)))))
 
-    def _some(self, told: list[Told]) -> list[Told]:
+    def _some(self, told: list[Observation]) -> list[Observation]:
         """As many as a process can take: the front and a part of the rest."""
         if len(told) <= _MOST:
             return told
         values = np.array([each.values for each in told])
         front = steps(values[:, 1 - self._accuracy], values[:, self._accuracy])
-        rest = self._chance.permutation(np.setdiff1d(np.arange(len(told)), front))
+        rest = self._rng.permutation(np.setdiff1d(np.arange(len(told)), front))
         return [told[i] for i in np.sort(np.concatenate([front, rest])[:_MOST])]
 
-    def _places_of(self, told: Sequence[Told]) -> np.ndarray:
+    def _places_of(self, told: Sequence[Observation]) -> np.ndarray:
         return np.array([self._place(each) for each in told])
 
-    def _place(self, told: Told) -> np.ndarray:
-        if isinstance(told, Beside):
+    def _place(self, told: Observation) -> np.ndarray:
+        if isinstance(told, OutsideResult):
             return self._axes.place(told.params)
         if told.number not in self._places:
             self._places[told.number] = self._axes.place(told.params)
         return self._places[told.number]
 
-    def _process(self, points: Points, accuracy: np.ndarray) -> Process:
-        process = fitted(points, accuracy, self._shape, self._chance)
+    def _process(self, points: Points, accuracy: np.ndarray) -> GaussianProcess:
+        process = fitted(points, accuracy, self._shape, self._rng)
         self._shape = process.shape
         return process
 
     def _best(self, worth: Callable[[np.ndarray], np.ndarray], members: np.ndarray) -> dict[str, Any]:
         """The fresh configuration that is worth most: among random ones and some about the front, then among
         neighbors of the best."""
-        about = members[self._chance.integers(0, len(members), _NEAR)]
-        found = np.concatenate([self._axes.drawn(_DRAWN, self._chance), self._axes.near(about, self._chance)])
+        about = members[self._rng.integers(0, len(members), _NEAR)]
+        found = np.concatenate([self._axes.drawn(_DRAWN, self._rng), self._axes.near(about, self._rng)])
         worths = worth(found)
         for _ in range(_ROUNDS):
             best = np.argsort(-worths)[:_BEST]
-            more = self._axes.near(np.repeat(found[best], _BEST, 0), self._chance)
+            more = self._axes.near(np.repeat(found[best], _BEST, 0), self._rng)
             found = np.concatenate([found[best], more])
             worths = np.concatenate([worths[best], worth(more)])
         ordered = (self._axes.params(row) for row in found[np.argsort(-worths)])
         return next(filter(self._fresh, ordered), self._axes.params(found[0]))
 
 
-class _Bills:
+class _CostModel:
     """What configurations cost, and whether they keep the limits on costs, as trials have shown."""
 
-    def __init__(self, points: Points, cost: np.ndarray, told: Sequence[Told]) -> None:
+    def __init__(self, points: Points, cost: np.ndarray, told: Sequence[Observation]) -> None:
         names = sorted(told[-1].constraints.keys() - {"drop"})
         excess = [[each.constraints[name] for each in told] for name in names]
         self._prices = np.linalg.lstsq(_basis(points), np.array([cost, *excess]).T, rcond=None)[0]
@@ -195,7 +195,7 @@ def steps(cost: np.ndarray, accuracy: np.ndarray) -> np.ndarray:
     return members
 
 
-class Steps:
+class FrontSteps:
     """The front of measured configurations as a staircase, with the reference point it is measured against.
 
     Args:

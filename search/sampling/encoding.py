@@ -56,16 +56,16 @@ class Axes:
         """Of a row, as a trial has them."""
         return {name: choices[at] for (name, choices), at in zip(self._choices.items(), row, strict=True)}
 
-    def drawn(self, n: int, chance: np.random.Generator) -> np.ndarray:
+    def drawn(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """(n, parameters) rows, uniformly at random."""
-        return chance.integers(0, self._sizes, (n, len(self._sizes)))
+        return rng.integers(0, self._sizes, (n, len(self._sizes)))
 
-    def near(self, rows: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+    def near(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Each row with some parameters changed: numbers by a small step, criteria to any."""
-        steps = np.rint(chance.normal(0, np.maximum(1, _STEP * self._sizes), rows.shape)).astype(int)
+        steps = np.rint(rng.normal(0, np.maximum(1, _STEP * self._sizes), rows.shape)).astype(int)
         moved = np.clip(rows + steps, 0, self._sizes - 1)
-        changed = np.where(self._ordered, moved, self.drawn(len(rows), chance))
-        return np.where(chance.random(rows.shape) < _CHANGED, changed, rows)
+        changed = np.where(self._ordered, moved, self.drawn(len(rows), rng))
+        return np.where(rng.random(rows.shape) < _CHANGED, changed, rows)
 
     def points(self, places: np.ndarray) -> Points:
         """What (N, parameters) configurations leave in each layer, and by which criteria: these matter less

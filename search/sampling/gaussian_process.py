@@ -34,7 +34,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Shape:
+class KernelParameters:
     """Hyperparameters of a process.
 
     Attributes:
@@ -50,10 +50,10 @@ class Shape:
     deep: float = 0.03
     noise: float = 1e-3
 
-    def changed(self, chance: np.random.Generator) -> Shape:
+    def changed(self, rng: np.random.Generator) -> KernelParameters:
         """With another value for one of them."""
-        name = str(chance.choice(list(_CHOICES)))
-        return Shape(**asdict(self) | {name: float(chance.choice(_CHOICES[name]))})
+        name = str(rng.choice(list(_CHOICES)))
+        return KernelParameters(**asdict(self) | {name: float(rng.choice(_CHOICES[name]))})
 
 
 _CHOICES: dict[str, tuple[float, ...]] = {
@@ -65,10 +65,10 @@ _CHOICES: dict[str, tuple[float, ...]] = {
 }
 
 
-class Process:
+class GaussianProcess:
     """A Gaussian process with a constant mean through N points' accuracies."""
 
-    def __init__(self, points: Points, values: np.ndarray, shape: Shape) -> None:
+    def __init__(self, points: Points, values: np.ndarray, shape: KernelParameters) -> None:
         self.shape, self._features = shape, _features(points, shape)
         matrix = _kernel(self._features, self._features)
         matrix[np.diag_indices(len(values))] += shape.noise
@@ -91,7 +91,7 @@ class Process:
         return self._mean + near @ self._weights, np.sqrt(self._variance * left)
 
 
-def _features(points: Points, shape: Shape) -> np.ndarray:
+def _features(points: Points, shape: KernelParameters) -> np.ndarray:
     """(N, layers + criteria) places whose distances the kernel takes."""
     layers = points.shares.shape[1]
     weights = np.exp(-np.arange(layers) / (shape.reach * layers))
@@ -113,11 +113,11 @@ def _kernel(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return found
 
 
-def fitted(points: Points, values: np.ndarray, shape: Shape, chance: np.random.Generator) -> Process:
+def fitted(points: Points, values: np.ndarray, shape: KernelParameters, rng: np.random.Generator) -> GaussianProcess:
     """The likeliest of a process of this shape and some others, each beside the best so far: more of them
     while there are few points, when a process is quickly computed and its shape least known."""
-    best = Process(points, values, shape)
+    best = GaussianProcess(points, values, shape)
     for _ in range(min(_MOST_SHAPES, max(_LEAST_SHAPES, _SHAPES_OF_ONE // len(values)))):
-        other = Process(points, values, best.shape.changed(chance))
+        other = GaussianProcess(points, values, best.shape.changed(rng))
         best = max(best, other, key=lambda process: process.likelihood)
     return best

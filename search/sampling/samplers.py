@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 
 from search.errors import UsageError
-from search.sampling.ehvi import Beside, EHVISampler
+from search.sampling.ehvi import EHVISampler, OutsideResult
 from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
 
@@ -38,7 +38,7 @@ def make_sampler(
     space: SearchSpace,
     goals: Goals,
     fresh: Callable[[dict[str, Any]], bool],
-    beside: Sequence[Beside] = (),
+    beside: Sequence[OutsideResult] = (),
 ) -> optuna.samplers.BaseSampler:
     """The sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from search.errors import StudyTakenError
+from search.errors import StudyLockedError
 from storage import Lease, LeaseLostError, StorageError, Store, StudyKey
 from storage.records import utc_now
 
@@ -18,7 +18,7 @@ EXPIRES = 60.0  # seconds without a sign of life after which others may go on wi
 RENEWED = 10.0
 
 
-class Tenant:
+class LeaseHolder:
     """The leases of this process, as a context manager that gives them back at the end.
 
     A lease is renewed by a thread of its own, however long trials take. One whose process is gone from this
@@ -37,14 +37,14 @@ class Tenant:
         """Takes the study's lease.
 
         Raises:
-            StudyTakenError: another process holds it.
+            StudyLockedError: another process holds it.
         """
         wanted = Lease(self.owner, socket.gethostname(), os.getpid(), birth(os.getpid()))
         held = self._store.lease(study_id)
         dead = held.owner if held is not None and gone(held) else ""
         lease = self._store.take(study_id, wanted, self._expires, dead)
         if lease.owner != self.owner:
-            raise StudyTakenError(_refusal(key, lease))
+            raise StudyLockedError(_refusal(key, lease))
         self._studies.append(study_id)
 
     def check(self) -> None:
@@ -52,7 +52,7 @@ class Tenant:
         if self._lost is not None:
             raise self._lost
 
-    def __enter__(self) -> Tenant:
+    def __enter__(self) -> LeaseHolder:
         self._renewing.start()
         return self
 

@@ -11,14 +11,14 @@ from search.inputs.baselines import baselines
 from search.inputs.questions import Asked, image_tokens
 from search.sampling.problem import Goals
 from search.sampling.space import VERSION, SearchSpace, effective
-from search.studies.lease_holder import Tenant
-from search.studies.study import Key, PairStudy
-from search.studies.study_run import Pair
+from search.studies.lease_holder import LeaseHolder
+from search.studies.study import Key, Study
+from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
 from storage.pareto import cheapest_within, front
 
 SPLIT = "validation"
-_TRANSFERS = 8  # of each other pair's front
+_WARM_STARTS = 8  # of each other pair's front
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class Request:
     goals: Goals = field(default_factory=Goals)
 
 
-def open_pairs(store: Store, target: Target, request: Request, tenant: Tenant | None = None) -> list[Pair]:
+def open_runs(store: Store, target: Target, request: Request, holder: LeaseHolder | None = None) -> list[StudyRun]:
     """A pair per benchmark; what the store already holds of it counts towards the budget.
 
-    A tenant takes each study before it is read, so that nobody else adds to it.
+    A holder takes each study before it is read, so that nobody else adds to it.
 
     Raises:
-        StudyTakenError: another process searches one of them.
+        StudyLockedError: another process searches one of them.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
     counted = [(asked, image_tokens(target.weights, asked)) for asked in request.asked]
-    return [_open(store, target, asked, tokens, request, others, tenant) for asked, tokens in counted]
+    return [_open(store, target, asked, tokens, request, others, holder) for asked, tokens in counted]
 
 
 def _open(
@@ -54,17 +54,17 @@ def _open(
     tokens: list[int],
     request: Request,
     others: list[tuple[StudyKey, list[Trial]]],
-    tenant: Tenant | None,
-) -> Pair:
+    holder: LeaseHolder | None,
+) -> StudyRun:
     found, seed = asked.found, request.seed
     key = StudyKey(target.name, target.digest, found.name, SPLIT, asked.n, seed, VERSION, found.digest)
     study_id = store.study(key, target.family, target.shape.layers)
-    if tenant is not None:
-        tenant.take(study_id, key)
+    if holder is not None:
+        holder.take(study_id, key)
     if asked.record is not None:
         store.set_questions(study_id, asked.record)
     stored = store.trials(study_id)
-    study = PairStudy(
+    study = Study(
         SearchSpace(target.shape.layers, request.seed),
         baselines(target),
         tokens,
@@ -72,12 +72,12 @@ def _open(
         request.seed,
         stored,
         goals=request.goals,
-        transfers=transfers(key, others),
+        warm_starts=warm_starts(key, others),
         known=measured(key, others, tokens),
         workers=request.workers,
         unfinished=store.running(study_id),
     )
-    return Pair(key, study_id, study, request.budget, stored, asked=asked, family=target.family)
+    return StudyRun(key, study_id, study, request.budget, stored, asked=asked, family=target.family)
 
 
 def measured(
@@ -100,7 +100,7 @@ def measured(
     }
 
 
-def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list[tuple[PruningConfig, str]]:
+def warm_starts(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list[tuple[PruningConfig, str]]:
     """What other benchmarks found, and where: first of each the cheapest within one point of its dense, so
     that settings can be compared across pairs; then some members of each front, spread over its costs."""
     best: list[tuple[PruningConfig, str]] = []
@@ -109,8 +109,8 @@ def transfers(key: StudyKey, others: list[tuple[StudyKey, list[Trial]]]) -> list
         members = front(trials)
         if other.questions == key.questions or not members:
             continue
-        step = max(1, len(members) / _TRANSFERS)
-        chosen = [members[int(i * step)] for i in range(min(_TRANSFERS, len(members)))]
+        step = max(1, len(members) / _WARM_STARTS)
+        chosen = [members[int(i * step)] for i in range(min(_WARM_STARTS, len(members)))]
         found += [(trial.config, _named(other, trial)) for trial in chosen]
         dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
         cheapest = cheapest_within(members, dense)

@@ -14,7 +14,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _log = logging.getLogger(__name__)
 
 
-class Keeper:
+class StoreWriter:
     """Commits to a store in the name of the lease's `owner`, each thing once.
 
     A write that fails since the store is away is tried again, with growing pauses, for `patience` seconds;

@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from himap import PruningConfig
-from search.sampling.ehvi import Beside
+from search.sampling.ehvi import OutsideResult
 from search.sampling.problem import Goals
 from search.sampling.samplers import affordable, make_sampler
 from search.sampling.space import SearchSpace, effective
@@ -25,7 +25,7 @@ _DRAWS = 2000
 _SETTLED = 10  # trials after which their cost is known
 
 Key = tuple[Any, ...]
-Landmark = tuple[Origin, PruningConfig]
+Baseline = tuple[Origin, PruningConfig]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Candidate:
     attempts: int = 0
 
 
-class PairStudy:
+class Study:
     """Asks for configurations to measure and learns from results.
 
     A configuration that does the same as one measured (or being measured) is never asked for: the sampler is
@@ -53,12 +53,12 @@ class PairStudy:
     that were cut off, as by a kill, come first, with their numbers.
 
     Args:
-        landmarks: measured first, in this order.
+        baselines: measured first, in this order.
         image_tokens: of all questions; they decide which configurations do the same.
         sampler: one of SAMPLERS.
         stored: the study's trials so far.
         goals: objectives and limits that the sampler is told.
-        transfers: measured after the landmarks: configurations, each with where it comes from.
+        warm_starts: measured after the baselines: configurations, each with where it comes from.
         known: by what they do, measurements of other studies of the same weights and questions, each with
             its name.
         workers: trials that will run at the same time.
@@ -69,14 +69,14 @@ class PairStudy:
     def __init__(
         self,
         space: SearchSpace,
-        landmarks: Iterable[Landmark],
+        baselines: Iterable[Baseline],
         image_tokens: Iterable[int],
         sampler: str,
         seed: int,
         stored: Iterable[Trial] = (),
         *,
         goals: Goals | None = None,
-        transfers: Iterable[tuple[PruningConfig, str]] = (),
+        warm_starts: Iterable[tuple[PruningConfig, str]] = (),
         known: Mapping[Key, tuple[str, Trial]] | None = None,
         workers: int = 1,
         dedup: bool = True,
@@ -88,14 +88,14 @@ class PairStudy:
         self._seen: dict[Key, Trial | None] = {}
         self._known = known or {}
         self._dense: Trial | None = None
-        self._beside: list[Beside] = []
+        self._beside: list[OutsideResult] = []
         self._seconds: list[float] = []
         self._asks: list[float] = []
         stored = list(stored)
         self._sampler, self._seed = sampler, seed + len(stored)
         self._study = optuna.create_study(directions=self.goals.directions, sampler=self._made(sampler))
-        self._queue = [(origin, config, "") for origin, config in landmarks]
-        self._queue += [("warm_start", config, source) for config, source in transfers]
+        self._queue = [(origin, config, "") for origin, config in baselines]
+        self._queue += [("warm_start", config, source) for config, source in warm_starts]
         for trial in sorted(stored, key=lambda t: (t.origin != "dense", t.number)):
             self._seen[self.key(trial.config)] = trial
             self._learn(trial, None)
@@ -215,4 +215,4 @@ class PairStudy:
                 )
             )
         elif values:
-            self._beside.append(Beside(params, values, limits or {}))
+            self._beside.append(OutsideResult(params, values, limits or {}))

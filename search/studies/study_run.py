@@ -7,7 +7,7 @@ from typing import Any
 
 from objectives.provenance import commit, versions
 from search.inputs.questions import Asked
-from search.studies.study import Candidate, PairStudy
+from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
 from storage import QuestionSource, RecordError, RunningTrial, StudyKey, Trial
 from storage.pareto import front
@@ -17,16 +17,16 @@ _FAILURES_IN_A_ROW = 8
 
 
 @dataclass
-class Pair:
+class StudyRun:
     """A model-benchmark pair in progress: its study, its stored trials and what is being measured.
 
     `untimed` are results that the study is told once their latency is measured, `asked` the questions.
-    `hopeless` says why it was given up: its measurements failed, one after the other.
+    `abandoned` says why it was given up: its measurements failed, one after the other.
     """
 
     key: StudyKey
     study_id: int
-    study: PairStudy
+    study: Study
     budget: int
     trials: list[Trial]
     running: int = 0
@@ -35,7 +35,7 @@ class Pair:
     untimed: list[tuple[Candidate, Trial]] = field(default_factory=list)
     asked: Asked | None = None
     family: str = ""
-    hopeless: str = ""
+    abandoned: str = ""
     _failures: int = 0
 
     def add(self, trial: Trial) -> None:
@@ -43,7 +43,7 @@ class Pair:
         self.trials.append(trial)
         self._failures = self._failures + 1 if trial.failed else 0
         if self._failures >= _FAILURES_IN_A_ROW:
-            self.hopeless = (
+            self.abandoned = (
                 f"{self.key.questions}: the last {self._failures} measurements failed, the last one with: "
                 f"{trial.reason}; what was measured is stored, and the same command goes on from there"
             )
@@ -57,7 +57,7 @@ class Pair:
     @property
     def wants(self) -> bool:
         """Whether another candidate should be handed out."""
-        if self.hopeless:
+        if self.abandoned:
             return False
         return bool(self.retry) or (not self.exhausted and len(self.trials) + self.running < self.budget)
 
@@ -103,7 +103,7 @@ def reused_trial(candidate: Candidate) -> Trial:
     )
 
 
-def rivals(pair: Pair, candidate: Candidate) -> tuple[Rival, ...]:
+def rivals(pair: StudyRun, candidate: Candidate) -> tuple[Rival, ...]:
     """Front members that the candidate races against; none where it has to be measured to the end."""
     if candidate.origin not in ("sampler", "warm_start") or pair.study.goals.timed:
         return ()

@@ -62,19 +62,19 @@ class _Evaluator:
 
         transformers_logging.disable_progress_bar()
         transformers_logging.set_verbosity_error()
-        from search.workers.trial_runner import Bench
+        from search.workers.trial_runner import TrialRunner
 
-        self._bench = Bench(source, split, n_questions, prefix_bytes, asked)
+        self._runner = TrialRunner(source, split, n_questions, prefix_bytes, asked)
 
     def ready(self) -> tuple[str, int]:
         """Node and process, once the model is loaded."""
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
     def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...]) -> dict[str, Any]:
-        return self._bench.measure(benchmark, config, rivals)
+        return self._runner.measure(benchmark, config, rivals)
 
     def time(self, benchmark: str, config: PruningConfig) -> dict[str, Any]:
-        return self._bench.time(benchmark, config)
+        return self._runner.time(benchmark, config)
 
 
 class Pool:

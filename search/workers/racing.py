@@ -2,7 +2,7 @@
 
 Both answer the same questions in the same shuffled order, so the questions asked are a sample without
 replacement of all differences between their scores. Betting against "it is at least as good on all questions"
-multiplies a stake that, were that so, would exceed 1/α at any time with probability at most α (Waudby-Smith
+multiplies a capital that, were that so, would exceed 1/α at any time with probability at most α (Waudby-Smith
 and Ramdas, "Estimating means of bounded random variables by betting", 2024; Ville's inequality). With several
 rivals α is shared among them. Questions of one group (POPE's and MME's pairs) are asked side by side: there
 the groups are the sample, and a group's sum is what is bet on.
@@ -19,7 +19,7 @@ import numpy as np
 FALSE_STOPS = 0.05
 _RIVALS = 3
 _EXACT = 1e-9
-# Parts of the largest allowed stake; the bets run side by side, since the best one is not known beforehand.
+# Parts of the largest allowed capital; the bets run side by side, since the best one is not known beforehand.
 _STAKES = np.array([0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95])
 
 
@@ -71,7 +71,7 @@ class Race:
         for rival in self._rivals:
             theirs = np.array([rival.scores[i] for i in asked])
             gains, n = self._units(asked, theirs - np.asarray(scores))
-            if stake(gains, n or len(rival.scores)) >= self._limit:
+            if capital(gains, n or len(rival.scores)) >= self._limit:
                 self.reason = (
                     f"less accurate than trial {rival.number}, which costs no more, "
                     f"after {len(asked)} of {len(rival.scores)} questions"
@@ -89,8 +89,8 @@ class Race:
         return np.bincount(rows, weights=gains) / self._largest, self._number
 
 
-def stake(gains: np.ndarray, n: int) -> float:
-    """The largest stake so far of betting that the mean of `n` numbers in [-1, 1] is above 0.
+def capital(gains: np.ndarray, n: int) -> float:
+    """The largest capital so far of betting that the mean of `n` numbers in [-1, 1] is above 0.
 
     Args:
         gains: (t,) those seen so far, in random order.
@@ -105,5 +105,5 @@ def stake(gains: np.ndarray, n: int) -> float:
         return float("inf")
     room = np.where(possible, 1 + mean, 1.0)
     factors = 1 + _STAKES[:, None] * np.where(possible, gains - mean, 0.0) / room
-    stakes: np.ndarray = np.cumprod(factors, axis=1).mean(0)
-    return float(stakes.max(initial=1.0))
+    capitals: np.ndarray = np.cumprod(factors, axis=1).mean(0)
+    return float(capitals.max(initial=1.0))

@@ -19,7 +19,7 @@ from objectives.flops import DecoderShape, flops, flops_ratio, paper_flops
 from search.workers.racing import Race, Rival
 
 
-class Bench:
+class TrialRunner:
     """A loaded model with an evaluator per benchmark, made when first needed and then kept.
 
     Args:

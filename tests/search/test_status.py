@@ -56,7 +56,7 @@ def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
         study = store.study(KEY)
         store.take(study, lease, 60)
         for number in (5, 6):
-            store.begin(study, RunningTrial(number, "sampler", **PruningConfig.paper().as_dict()), "me")
+            store.begin(study, RunningTrial(number, "sampler", PruningConfig.paper()), "me")
         pope, vqav2 = store_status(store)
         assert pope["process"] == {"host": "here", "pid": 7}
         assert [each["number"] for each in pope["running"]] == [5, 6]

@@ -17,7 +17,7 @@ from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.certifying.confirmer import Asked, Confirmer
 from search.sampling.space import VERSION
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, StudyKey, Trial, open_store
 from tests.search.search_helpers import trial
 
@@ -50,14 +50,14 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]:
     """What is really measured, in order."""
     seen: list[tuple[str, PruningConfig]] = []
-    honest = Bench.measure
+    honest = TrialRunner.measure
 
-    def watched(self: Bench, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
+    def watched(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
         fields = honest(self, name, config, *rest)
         seen.append((name, config))
         return fields
 
-    monkeypatch.setattr(Bench, "measure", watched)
+    monkeypatch.setattr(TrialRunner, "measure", watched)
     return seen
 
 
@@ -168,15 +168,15 @@ def test_stopped_it_goes_on_where_it_was(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    watched = Bench.measure
+    watched = TrialRunner.measure
 
-    def stopped(self: Bench, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
+    def stopped(self: TrialRunner, name: str, config: PruningConfig, *rest: Any) -> dict[str, Any]:
         if measured:
             raise KeyboardInterrupt
         return watched(self, name, config, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Bench, "measure", stopped)
+        patch.setattr(TrialRunner, "measure", stopped)
         assert run(tiny, "--benchmark", "pope") == 130
     assert capsys.readouterr().err.endswith("the same command goes on from here\n")
     assert len(confirmations("pope")) == 1
@@ -207,7 +207,7 @@ def test_the_verified_promise_decides_the_exit_code(
     said = capsys.readouterr().out
     assert "the same that it was measured on" in said
     assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; promised ", said)
-    preset.write_text(text.replace("within_points: 1.0", "within_points: 100"))
+    preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
     preset.write_text(text.replace("layers: 12", "layers: 28"))

@@ -17,14 +17,14 @@ from objectives.data.source import Source
 from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
-from search.certifying.confirmer import open_bench
+from search.certifying.confirmer import open_runner
 from search.errors import UsageError
 from search.inputs.questions import Library, ask, options_of
 from search.launch import main
 from search.running import launch_run
-from search.studies.open_studies import Request, open_pairs
+from search.studies.open_studies import Request, open_runs
 from search.workers.pool import Job, Pool
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import Store, open_store
 from tests.search.search_helpers import ROOT, launch, outcomes, trial
 
@@ -100,7 +100,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
         (study,) = store.studies()
         source, trials = store.questions(study.id), store.trials(study.id)
-    name = study.key.benchmark
+    name = study.key.questions
     assert name.startswith("questions-vqa_accuracy@")
     asked = " ".join(options)
     assert source is not None
@@ -112,7 +112,7 @@ def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
     assert "left out   2 row(s) that cannot be used: line 11: " in said
     assert f"confirm them: python -m search.export --storage sqlite:///himap.db --model {tiny} {asked}" in said
     preset = himap.read_preset(next((tmp_path / "presets").iterdir()))
-    assert (preset.measured[0].benchmark, preset.measured[0].questions) == (name, asked)
+    assert (preset.measured[0].key, preset.measured[0].questions) == (name, asked)
     assert asked in preset.certificate.verdict
     (pair,) = json.loads((tmp_path / "o.json").read_text())["pairs"]
     assert pair["questions"] == {"options": asked, "n": trials[0].n, "left_out": 2}
@@ -123,8 +123,8 @@ def test_results_of_different_questions_never_meet(tiny: Path, here: Path) -> No
     names = []
 
     def opened(store: Store, **fields: Any) -> Any:
-        (pair,) = open_pairs(store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0))
-        names.append(pair.key.benchmark)
+        (pair,) = open_runs(store, target, Request([ask(own(**fields), "validation", 40)], 9, 40, "random", 0))
+        names.append(pair.key.questions)
         return pair
 
     with open_store("sqlite:///himap.db") as store:
@@ -225,7 +225,7 @@ def searched(tiny: Path, here: Path) -> str:
     target = resolve(str(tiny), "auto")
     with open_store("sqlite:///himap.db") as store:
         asked = [ask(own(), "validation", 20), ask(Source("pope"), "validation", 20)]
-        for pair in open_pairs(store, target, Request(asked, 9, 20, "random", 0)):
+        for pair in open_runs(store, target, Request(asked, 9, 20, "random", 0)):
             store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
             spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
             store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
@@ -236,13 +236,13 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
-    honest = Bench.measure
+    honest = TrialRunner.measure
 
-    def watched(self: Bench, name: str, *rest: Any) -> dict[str, Any]:
+    def watched(self: TrialRunner, name: str, *rest: Any) -> dict[str, Any]:
         seen.append({q.image for q in self.evaluator(name).questions})
         return honest(self, name, *rest)
 
-    monkeypatch.setattr(Bench, "measure", watched)
+    monkeypatch.setattr(TrialRunner, "measure", watched)
     exported = ["--model", str(tiny), "--questions", "20", *OWN]
     assert export.main(exported) == 0
     capsys.readouterr()
@@ -253,7 +253,7 @@ def test_winners_are_confirmed_on_the_test_part_of_the_same_file(
     path = min(Path("presets").iterdir(), key=lambda each: len(each.name))
     preset = himap.read_preset(path)
     (measured,) = preset.measured
-    assert (measured.benchmark, measured.split, measured.n) == (searched, "test", 20)
+    assert (measured.key, measured.split, measured.n) == (searched, "test", 20)
     assert measured.questions == " ".join(OWN)
 
     said = refused(capsys, verify.main, str(path), "--model", str(tiny))
@@ -273,7 +273,7 @@ def test_an_image_that_the_model_cannot_take_is_told_before_it_is_loaded(here: P
     mini = resolve("qwenvl", "mini").weights
     with pytest.raises(UsageError, match=r"cannot take .*tall.png of question '9\d'"):
         for split in ("validation", "test"):
-            open_bench(mini, split, 500, Library([own()]))
+            open_runner(mini, split, 500, Library([own()]))
 
 
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
@@ -316,8 +316,8 @@ def test_official_files_are_searched_and_confirmed_by_pairs(
     assert asked.n == len(asked.found.questions) == 20  # no half of a pair
     assert options_of([asked]) == f"--benchmark pope --data-root {here}"
     with open_store("sqlite:///himap.db") as store:
-        (pair,) = open_pairs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
-        assert pair.key.benchmark.startswith("pope@")
+        (pair,) = open_runs(store, resolve(str(tiny), "auto"), Request([asked], 9, 21, "random", 0))
+        assert pair.key.questions.startswith("pope@")
         store.add(pair.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
         store.add(pair.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))

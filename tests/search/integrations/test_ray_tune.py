@@ -106,7 +106,7 @@ def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
         raise ValueError("first line\nthe image is corrupt")
 
     worker: Any = SimpleNamespace(
-        _assignment=Assignment(3, PruningConfig.dense(), ()), _bench=SimpleNamespace(measure=corrupt), _key="pope"
+        _assignment=Assignment(3, PruningConfig.dense(), ()), _runner=SimpleNamespace(measure=corrupt), _key="pope"
     )
     result = Measurement.step(worker)
     assert (result["number"], result["done"]) == (3, True)

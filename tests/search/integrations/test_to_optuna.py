@@ -60,7 +60,7 @@ def test_optuna_loads_what_the_store_holds(here: Path) -> None:
     for ours, theirs in zip(TRIALS, study.trials, strict=True):
         assert theirs.number == theirs.user_attrs["number"] == ours.number
         assert theirs.params == {
-            name: getattr(ours, name) for name in ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
+            name: getattr(ours.config, name) for name in ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
         }
         assert theirs.values == (None if ours.failed else [ours.accuracy, ours.flops_ratio])
         assert theirs.datetime_complete is not None

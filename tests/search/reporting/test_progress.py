@@ -9,8 +9,8 @@ from rich.console import Console
 
 from search.reporting import progress
 from search.reporting.progress import Progress, stopper
-from search.studies.study_run import Pair
-from tests.search.reporting.test_report import at, pair_of
+from search.studies.study_run import StudyRun
+from tests.search.reporting.test_report import at, run_of
 
 
 class Clock:
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def finish(pair: Pair, shown: Progress) -> None:
+def finish(pair: StudyRun, shown: Progress) -> None:
     number = len(pair.trials)
     pair.trials.append(at(number, 0.3 + number / 100, 0.5 + number / 100))
     shown.update(pair, pair.trials[-1])
@@ -35,7 +35,7 @@ def finish(pair: Pair, shown: Progress) -> None:
 
 def test_piped_a_line_at_the_first_trial_of_a_pair_and_then_every_ten_seconds(clock: Clock) -> None:
     console = Console(file=io.StringIO(), width=160)
-    pair, other = pair_of([]), pair_of([])
+    pair, other = run_of([]), run_of([])
     other.study_id = 2
     said = []
     with Progress(console, [pair, other]) as shown:
@@ -48,7 +48,7 @@ def test_piped_a_line_at_the_first_trial_of_a_pair_and_then_every_ten_seconds(cl
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert said == [1, 0, 1, 2, 0, 2]
-    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 stopped 0 failed 0 left 98 s"
+    first = "pair tiny/pope trials 1/50 front 1 best at <= 50 % FLOPs 50.0 pruned 0 failed 0 left 98 s"
     assert text.splitlines()[0] == first
     assert "\x1b" not in text
 
@@ -57,7 +57,7 @@ def test_in_a_terminal_a_table_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TERM", "xterm")  # on a dumb terminal nothing can be drawn over
     monkeypatch.delenv("NO_COLOR", raising=False)
     console = Console(file=io.StringIO(), width=120, force_terminal=True)
-    pair = pair_of([])
+    pair = run_of([])
     with Progress(console, [pair]) as shown:
         finish(pair, shown)
     assert isinstance(console.file, io.StringIO)

@@ -14,10 +14,11 @@ import himap
 from himap import PruningConfig
 from search.reporting import report
 from search.sampling.space import SearchSpace
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from storage import Confirmation, Trial
-from storage.presets import write_preset
+from storage.pareto import KNEE
+from storage.presets import HeldOut, preset_of
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 FRONT_FIELDS = {
@@ -45,9 +46,9 @@ def at(number: int, ratio: float, accuracy: float, origin: str = "sampler", **fi
     return trial(number, config, origin, **cost, accuracy=accuracy, **spread, **fields)
 
 
-def pair_of(trials: list[Trial]) -> Pair:
-    study = PairStudy(SearchSpace(LAYERS), [], IMAGE_TOKENS, "random", 0)
-    return Pair(KEY, 1, study, 50, trials)
+def run_of(trials: list[Trial]) -> StudyRun:
+    study = Study(SearchSpace(LAYERS), [], IMAGE_TOKENS, "random", 0)
+    return StudyRun(KEY, 1, study, 50, trials)
 
 
 FAILED = trial(9, PruningConfig(5, 5, 6, 6), reason="out of memory")
@@ -85,7 +86,7 @@ def test_the_preset_without_dense_is_the_most_accurate() -> None:
 
 def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
     trials = [DENSE, at(1, 0.25, 0.5), at(2, 0.5, 0.8), at(3, 0.6, 0.7), FAILED]
-    report.write_json(tmp_path / "out.json", [pair_of(trials), pair_of([])])
+    report.write_json(tmp_path / "out.json", [run_of(trials), run_of([])])
     written = json.loads((tmp_path / "out.json").read_text())
     assert list(written) == ["pairs"]
     full, empty = written["pairs"]
@@ -108,17 +109,17 @@ def test_the_document_has_the_promised_fields(tmp_path: Path) -> None:
 
 
 def test_presets_load_and_a_pair_without_results_has_none(tmp_path: Path) -> None:
-    written = report.write_presets(tmp_path / "new", [pair_of([DENSE, at(1, 0.3, 0.805)]), pair_of([FAILED])])
+    written = report.write_presets(tmp_path / "new", [run_of([DENSE, at(1, 0.3, 0.805)]), run_of([FAILED])])
     assert written == [tmp_path / "new" / "tiny-pope.yaml"]
     assert himap.load_preset(written[0]) == PruningConfig(2, 31, 8, 75)
 
 
 def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
     winner = at(1, 0.3, 0.805)
-    (path,) = report.write_presets(tmp_path, [pair_of([DENSE, winner])])
-    assert not himap.read_preset(path).certificate.confirmed
+    (path,) = report.write_presets(tmp_path, [run_of([DENSE, winner])])
+    assert not himap.read_preset(path).certificate.certified
     held_out = Confirmation(
-        *PruningConfig(2, 31, 8, 75).as_dict().values(),
+        config=PruningConfig(2, 31, 8, 75),
         n_questions=500,
         n=500,
         accuracy=0.8,
@@ -129,11 +130,11 @@ def test_a_confirmed_preset_stays_until_another_wins(tmp_path: Path) -> None:
         difference_low=-0.001,
         difference_high=0.001,
     )
-    write_preset(path, KEY, winner, Promise("knee of the front", 0.01, {"pope": held_out}))
+    preset_of(KEY, winner, HeldOut(KNEE, {"pope": held_out})).write(path)
     confirmed = path.read_text()
-    assert report.write_presets(tmp_path, [pair_of([DENSE, winner])]) == [path]
+    assert report.write_presets(tmp_path, [run_of([DENSE, winner])]) == [path]
     assert path.read_text() == confirmed
-    report.write_presets(tmp_path, [pair_of([DENSE, winner, at(2, 0.2, 0.805)])])
+    report.write_presets(tmp_path, [run_of([DENSE, winner, at(2, 0.2, 0.805)])])
     assert himap.load_preset(path) == PruningConfig(2, 32, 8, 75)
 
 
@@ -141,7 +142,7 @@ def test_the_table_shows_the_front_beside_the_landmarks() -> None:
     fastv = trial(4, PruningConfig.fastv(), "fastv", flops_ratio=0.7, flops=7e8, accuracy=0.4)
     beaten = at(5, 0.9, 0.3)
     console = Console(file=io.StringIO(), width=160)
-    console.print(report.table(pair_of([DENSE, fastv, at(1, 0.3, 0.805), beaten, FAILED])))
+    console.print(report.table(run_of([DENSE, fastv, at(1, 0.3, 0.805), beaten, FAILED])))
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
     assert lines[0] == "tiny / pope (20 validation questions, 95 % intervals)"

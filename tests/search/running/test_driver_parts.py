@@ -14,13 +14,13 @@ from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace, effective
-from search.studies.study import Candidate, PairStudy
-from search.studies.study_run import Pair
+from search.studies.study import Candidate, Study
+from search.studies.study_run import StudyRun
 from search.workers.pool import Job, Outcome
 from storage import Store, open_store
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, ScriptedPool, made_up, trial
 
-LANDMARKS: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+BASELINES: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 TIMING = {"median": 4.0, "low": 3.0, "high": 5.0, "device": "quiet"}
 
 
@@ -30,11 +30,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def open_pair(store: Store, budget: int, **options: Any) -> Pair:
+def open_run(store: Store, budget: int, **options: Any) -> StudyRun:
     study_id = store.study(KEY)
     stored = store.trials(study_id)
-    study = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, stored, **options)
-    return Pair(KEY, study_id, study, budget, stored)
+    study = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "random", 0, stored, **options)
+    return StudyRun(KEY, study_id, study, budget, stored)
 
 
 def measured(job: Job) -> Outcome:
@@ -47,7 +47,7 @@ def measured(job: Job) -> Outcome:
     return Outcome(job, {**fields, "scores": (1.0,) * right + (0.0,) * (20 - right)})
 
 
-def run(store: Store, pair: Pair, answer: Any = measured, race: bool = True) -> ScriptedPool:
+def run(store: Store, pair: StudyRun, answer: Any = measured, race: bool = True) -> ScriptedPool:
     pool: Any = ScriptedPool(answer)
     Driver(store, pool, [pair], lambda *_: None, race).run()
     scripted: ScriptedPool = pool
@@ -62,9 +62,9 @@ def test_the_front_races_against_what_the_sampler_asks_for(store: Store, race: b
         sent.append(job)
         return measured(job)
 
-    run(store, open_pair(store, 12), answer, race)
-    landmarks, searched = sent[:2], [job for job in sent[2:] if not job.timed]
-    assert all(job.rivals == () for job in landmarks)
+    run(store, open_run(store, 12), answer, race)
+    baselines, searched = sent[:2], [job for job in sent[2:] if not job.timed]
+    assert all(job.rivals == () for job in baselines)
     assert len(searched) == 10
     assert any(job.rivals for job in searched) == race
     if race:
@@ -81,17 +81,17 @@ def test_a_stopped_measurement_is_stored_as_an_estimate_and_stays_off_the_front(
             outcome = Outcome(job, {**outcome.fields, **stopped})  # type: ignore[dict-item]
         return outcome
 
-    pair = open_pair(store, 9)
+    pair = open_run(store, 9)
     run(store, pair, answer)
     stopped = [t for t in store.trials(pair.study_id) if t.state == "pruned"]
-    assert len(stopped) == 7  # the landmarks run to the end
+    assert len(stopped) == 7  # the baselines run to the end
     assert all((t.n, t.reason) == (8, "less accurate than trial 0") for t in stopped)
 
 
 def test_what_another_study_measured_is_stored_with_its_source_and_not_measured(store: Store) -> None:
     there = trial(17, PruningConfig(2, 50, 8, 75.1), scores=(1.0, 0.0))
     known = {effective(PruningConfig.paper(), IMAGE_TOKENS): ("study b, trial 17", there)}
-    pair = open_pair(store, 4, known=known)
+    pair = open_run(store, 4, known=known)
     handed: list[PruningConfig] = []
 
     def answer(job: Job) -> Outcome:
@@ -117,7 +117,7 @@ def test_latency_of_front_and_landmarks_comes_last_and_alone(store: Store) -> No
 
     pool: Any = ScriptedPool(answer)
     pools.append(pool)
-    pair = open_pair(store, 10)
+    pair = open_run(store, 10)
     Driver(store, pool, [pair], lambda *_: None).run()
     assert order == sorted(order)
     trials = store.trials(pair.study_id)
@@ -127,12 +127,12 @@ def test_latency_of_front_and_landmarks_comes_last_and_alone(store: Store) -> No
     assert sum(order) == len(timed)
     assert all(math.isnan(t.latency_ms) for t in trials if t.number not in timed)
     handed: list[Job] = []
-    run(store, open_pair(store, 10), lambda job: handed.append(job) or measured(job))  # type: ignore[func-returns-value]
+    run(store, open_run(store, 10), lambda job: handed.append(job) or measured(job))  # type: ignore[func-returns-value]
     assert handed == []  # nothing is timed again
 
 
 def test_where_latency_is_an_objective_a_result_counts_once_it_is_timed(store: Store) -> None:
-    pair = open_pair(store, 14, goals=Goals(("accuracy", "latency")))
+    pair = open_run(store, 14, goals=Goals(("accuracy", "latency")))
     run(store, pair)
     assert {t.latency_ms for t in store.trials(pair.study_id)} == {4.0}
     told = pair.study._study.get_trials(deepcopy=False)
@@ -144,12 +144,12 @@ def test_where_latency_is_an_objective_a_result_counts_once_it_is_timed(store: S
 def test_results_are_committed_while_a_slow_ask_runs_and_told_after_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pair = open_pair(store, 6)
+    pair = open_run(store, 6)
     committed, asking = threading.Event(), threading.Event()
     told: list[int] = []
-    ask, tell = PairStudy.ask, PairStudy.tell
+    ask, tell = Study.ask, Study.tell
 
-    def slow(study: PairStudy) -> Candidate | None:
+    def slow(study: Study) -> Candidate | None:
         candidate = ask(study)
         if candidate is not None and candidate.number == 3:
             asking.set()
@@ -158,16 +158,16 @@ def test_results_are_committed_while_a_slow_ask_runs_and_told_after_it(
             asking.clear()
         return candidate
 
-    def late(study: PairStudy, candidate: Candidate, result: Any) -> None:
+    def late(study: Study, candidate: Candidate, result: Any) -> None:
         assert not asking.is_set()
         told.append(candidate.number)
         tell(study, candidate, result)
 
-    monkeypatch.setattr(PairStudy, "ask", slow)
-    monkeypatch.setattr(PairStudy, "tell", late)
+    monkeypatch.setattr(Study, "ask", slow)
+    monkeypatch.setattr(Study, "tell", late)
     pool: Any = ScriptedPool(measured)
 
-    def stored(_: Pair, result: Any) -> None:
+    def stored(_: StudyRun, result: Any) -> None:
         if asking.is_set():
             committed.set()
 

@@ -14,19 +14,19 @@ from scipy.stats import multivariate_normal
 from himap import PruningConfig
 from objectives.flops import DecoderShape
 from search.sampling import ehvi
-from search.sampling.ehvi import EHVISampler, Steps, steps
+from search.sampling.ehvi import EHVISampler, FrontSteps, steps
 from search.sampling.encoding import Axes
-from search.sampling.gaussian_process import Process, Shape, fitted
+from search.sampling.gaussian_process import GaussianProcess, KernelParameters, fitted
 from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
-from search.studies.study import PairStudy
+from search.studies.study import Study
 from search.workers.trial_runner import costs
 from tests.search.search_helpers import trial
 
 LAYERS, TOKENS = 12, [144, 180]
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
 SPACE = SearchSpace(LAYERS)
-LANDMARKS: list[Any] = [
+BASELINES: list[Any] = [
     ("dense", PruningConfig.dense()),
     ("fastv", PruningConfig.fastv()),
     ("paper", PruningConfig.paper()),
@@ -87,8 +87,8 @@ def test_a_few_trials_tell_what_every_configuration_costs() -> None:
     axes, rows = some(200)
     ratios = np.array([flops_ratio(SPACE.config(axes.params(row))) for row in rows])
     told = [told_trial(axes.params(row), 0.5, ratio) for row, ratio in zip(rows[:6], ratios, strict=False)]
-    bills = ehvi._Bills(axes.points(axes.places(rows[:6])), ratios[:6], told)
-    cost, allowed = bills.of(axes.points(axes.places(rows)))
+    costs_model = ehvi._CostModel(axes.points(axes.places(rows[:6])), ratios[:6], told)
+    cost, allowed = costs_model.of(axes.points(axes.places(rows)))
     assert np.abs(cost - ratios).max() < 0.01
     assert allowed.all()
 
@@ -102,7 +102,7 @@ def told_trial(params: dict[str, Any], accuracy: float, cost: float, **constrain
 def test_a_process_goes_through_its_points_and_is_unsure_far_off() -> None:
     axes, rows = some(40)
     points, values = axes.points(axes.places(rows)), np.random.default_rng(2).random(40)
-    process = Process(points, values, Shape(length=0.2, shallow=1.0, deep=1.0, noise=1e-8))
+    process = GaussianProcess(points, values, KernelParameters(length=0.2, shallow=1.0, deep=1.0, noise=1e-8))
     mean, deviation = process.at(points)
     assert mean == pytest.approx(values, abs=1e-3)
     assert deviation.max() < 1e-2
@@ -115,26 +115,26 @@ def test_the_likelihood_is_that_of_a_normal_distribution() -> None:
     axes, rows = some(12)
     points, values = axes.points(axes.places(rows)), np.random.default_rng(2).random(12)
 
-    def plain(shape: Shape) -> float:
-        process = Process(points, values, shape)
+    def plain(shape: KernelParameters) -> float:
+        process = GaussianProcess(points, values, shape)
         places = process._features
         d = np.sqrt(5) * np.linalg.norm(places[:, None] - places, axis=-1)
         matrix = (1 + d + d**2 / 3) * np.exp(-d) + shape.noise * np.eye(12)
         normal = multivariate_normal(np.full(12, process._mean), process._variance * matrix)
         return float(normal.logpdf(values)) - process.likelihood
 
-    shapes = [Shape(), Shape(length=0.1, reach=0.15), Shape(shallow=1.0, noise=0.1)]
-    assert [plain(shape) for shape in shapes] == pytest.approx([plain(Shape())] * 3)
+    shapes = [KernelParameters(), KernelParameters(length=0.1, reach=0.15), KernelParameters(shallow=1.0, noise=0.1)]
+    assert [plain(shape) for shape in shapes] == pytest.approx([plain(KernelParameters())] * 3)
 
 
 def test_fitting_finds_a_likelier_shape() -> None:
     axes, rows = some(60)
     points = axes.points(axes.places(rows))
     values = points.shares[:, :3].mean(1)  # only the first layers matter
-    start = Process(points, values, Shape(reach=10.0, noise=0.1))
-    best, chance = start, np.random.default_rng(0)
+    start = GaussianProcess(points, values, KernelParameters(reach=10.0, noise=0.1))
+    best, rng = start, np.random.default_rng(0)
     for _ in range(10):
-        best = fitted(points, values, best.shape, chance)
+        best = fitted(points, values, best.shape, rng)
     assert best.likelihood > start.likelihood + 10
     assert best.shape.reach < 10
 
@@ -143,7 +143,7 @@ def test_the_expected_gain_is_the_mean_gain_in_hypervolume() -> None:
     """Against exact hypervolumes of drawn accuracies, cut at the ceiling."""
     rng = np.random.default_rng(0)
     cost, accuracy = np.array([0.2, 0.4, 0.5, 0.7]), np.array([0.3, 0.6, 0.5, 0.9])
-    front = Steps(cost, accuracy, most=1.0, floor=0.1, ceiling=0.95)
+    front = FrontSteps(cost, accuracy, most=1.0, floor=0.1, ceiling=0.95)
     assert front.members.tolist() == [0, 1, 3]
     mine = np.array([0.1, 0.3, 0.45, 0.8, 1.2])
     mean, deviation = np.array([0.2, 0.5, 0.9, 0.9, 0.9]), np.array([0.2, 0.1, 0.1, 0.3, 0.1])
@@ -168,7 +168,7 @@ def accuracy_of(config: PruningConfig) -> float:
 
 
 def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) -> list[Any]:
-    pair = PairStudy(SPACE, LANDMARKS, TOKENS, sampler, seed, goals=goals)
+    pair = Study(SPACE, BASELINES, TOKENS, sampler, seed, goals=goals)
     found = []
     for _ in range(n):
         candidate = pair.ask()
@@ -198,10 +198,10 @@ def test_it_finds_more_than_tpe_in_as_many_trials(seed: int) -> None:
 
 def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
     goals = Goals(max_drop=10, max_flops=60)
-    found = searched("ehvi", 40, goals=goals)[len(LANDMARKS) + 1 :]
+    found = searched("ehvi", 40, goals=goals)[len(BASELINES) + 1 :]
     dense = trial(0, PruningConfig.dense(), "dense", accuracy=0.95, flops_ratio=1.0)
     assert max(t.flops_ratio for t in found) < 0.605  # token counts are rounded, which costs do not foresee
-    free = searched("ehvi", 40)[len(LANDMARKS) + 1 :]
+    free = searched("ehvi", 40)[len(BASELINES) + 1 :]
     within, without = (sum(goals.within(t, dense) for t in each) for each in (found, free))
     assert within > 2 * without > 0
 
@@ -213,7 +213,7 @@ def test_results_outside_of_the_space_count() -> None:
         ("random", PruningConfig(2, 50, 8, 75, "random", "random")),
         ("random", PruningConfig(1, 99, 2, 0, "random", "random")),
     ]
-    pair = PairStudy(SPACE, controls, TOKENS, "ehvi", 0)
+    pair = Study(SPACE, controls, TOKENS, "ehvi", 0)
     for accuracy in (0.95, 0.95, 0.0):
         candidate = pair.ask()
         assert candidate is not None
@@ -230,7 +230,7 @@ def test_latency_can_be_the_cost() -> None:
 
 
 def test_what_runs_is_not_asked_for_again_nor_its_neighbors_first() -> None:
-    pair = PairStudy(SPACE, LANDMARKS, TOKENS, "ehvi", 0, workers=8)
+    pair = Study(SPACE, BASELINES, TOKENS, "ehvi", 0, workers=8)
     for _ in range(12):
         candidate = pair.ask()
         assert candidate is not None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from himap import PruningConfig
 from search.sampling.space import effective
-from search.studies.open_studies import measured, transfers
+from search.studies.open_studies import measured, warm_starts
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, trial
 
 PAPER = PruningConfig.paper()
@@ -32,7 +32,7 @@ def test_a_measurement_of_the_same_questions_is_known_by_what_it_does() -> None:
 
 
 def test_a_reused_measurement_names_where_it_was_made() -> None:
-    again = trial(4, PAPER, source="study first, trial 9")
+    again = trial(4, PAPER, parent="study first, trial 9")
     known = measured(KEY, [(replace(KEY, seed=1), [again])], list(IMAGE_TOKENS))
     assert known[effective(PAPER, IMAGE_TOKENS)][0] == "study first, trial 9"
 
@@ -41,16 +41,16 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     mme = replace(KEY, benchmark="mme")
     trials = [trial(n, PruningConfig(2, 96 - n, 8, 50)) for n in range(24)]
     beaten = trial(30, MORE, flops=1e12, accuracy=0.1, accuracy_low=0.0, accuracy_high=0.2)
-    moved = transfers(KEY, [(mme, [*trials, beaten]), (replace(KEY, seed=3), [trial(1, PAPER)])])
+    moved = warm_starts(KEY, [(mme, [*trials, beaten]), (replace(KEY, seed=3), [trial(1, PAPER)])])
     assert [config.r1 for config, _ in moved] == [96, 93, 90, 87, 84, 81, 78, 75]
     assert moved[1][1] == f"study {mme.name}, trial 3"
     dense = trial(40, PruningConfig.dense(), "dense", accuracy=0.65, accuracy_low=0.5, accuracy_high=0.8)
-    first, *rest = transfers(KEY, [(mme, [*trials, dense])])
+    first, *rest = warm_starts(KEY, [(mme, [*trials, dense])])
     cheapest = min((t for t in trials if t.accuracy >= 0.64), key=lambda t: t.flops)
     assert first == (
         PruningConfig(cheapest.config.k1, cheapest.config.r1, 8, 50),
         f"study {mme.name}, trial {cheapest.number}",
     )
     assert first not in rest
-    assert transfers(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
-    assert transfers(KEY, [(mme, [])]) == []
+    assert warm_starts(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
+    assert warm_starts(KEY, [(mme, [])]) == []

@@ -17,16 +17,16 @@ from search.errors import StoreLostError
 from search.running.driver import Driver
 from search.sampling.space import SearchSpace
 from search.studies import store_writer as keeper_module
-from search.studies.lease_holder import Tenant
-from search.studies.store_writer import Keeper
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.lease_holder import LeaseHolder
+from search.studies.store_writer import StoreWriter
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from search.workers.pool import Job, Outcome
 from storage import DuplicateTrialError, Store, StoreUnavailableError, open_store
 from storage.sql import connection as engine_module
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, ScriptedPool, made_up, trial
 
-LANDMARKS: Any = [("dense", PruningConfig.dense())]
+BASELINES: Any = [("dense", PruningConfig.dense())]
 
 
 @pytest.fixture
@@ -52,15 +52,15 @@ def restart(server: Any, way: str) -> None:
     pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=60)
 
 
-def drive(store: Store, budget: int, answer: Any) -> Pair:
+def drive(store: Store, budget: int, answer: Any) -> StudyRun:
     study_id = store.study(KEY)
     stored = store.trials(study_id)
-    study = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, stored)
-    pair, pool = Pair(KEY, study_id, study, budget, stored), ScriptedPool(answer)
+    study = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "random", 0, stored)
+    pair, pool = StudyRun(KEY, study_id, study, budget, stored), ScriptedPool(answer)
     typed: Any = pool
-    with Tenant(store) as holder:
+    with LeaseHolder(store) as holder:
         holder.take(study_id, KEY)
-        Driver(store, typed, [pair], lambda *_: None, tenant=holder).run()
+        Driver(store, typed, [pair], lambda *_: None, holder=holder).run()
     return pair
 
 
@@ -117,7 +117,7 @@ def fill(store: Store, full: list[bool]) -> None:
 def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_stored(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keeper_module.Keeper.__init__, "__defaults__", ("", 0.5))
+    monkeypatch.setattr(keeper_module.StoreWriter.__init__, "__defaults__", ("", 0.5))
     full, answered = [False], 0
 
     def answer(job: Job) -> Outcome:
@@ -158,11 +158,11 @@ def test_an_answer_that_got_lost_after_the_commit_is_no_second_trial(
             raise StoreUnavailableError("the connection broke")
 
     monkeypatch.setattr(store, "add", cut)
-    Keeper(store).add(study_id, mine)
+    StoreWriter(store).add(study_id, mine)
     assert (len(calls), store.trials(study_id)) == (2, [mine])
     calls.clear()
     with pytest.raises(DuplicateTrialError):
-        Keeper(store).add(study_id, yours)
+        StoreWriter(store).add(study_id, yours)
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for(store: Store, tmp_path: Path) -> None:
@@ -170,5 +170,5 @@ def test_what_waiting_does_not_mend_is_not_waited_for(store: Store, tmp_path: Pa
     with sqlite3.connect(tmp_path / "himap.db") as connection:
         connection.execute("DROP TABLE himap_trials")
     with pytest.raises(Exception, match="no such table") as caught:
-        Keeper(store).add(study_id, trial(0, PruningConfig.dense()))
+        StoreWriter(store).add(study_id, trial(0, PruningConfig.dense()))
     assert not isinstance(caught.value, StoreUnavailableError | StoreLostError)

@@ -1,4 +1,4 @@
-"""One Optuna study for a pair: landmarks first, nothing twice, and rebuilt from its rows it goes on."""
+"""One Optuna study for a pair: baselines first, nothing twice, and rebuilt from its rows it goes on."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from search.errors import UsageError
 from search.sampling.problem import Goals
 from search.sampling.samplers import SAMPLERS, affordable, check_sampler
 from search.sampling.space import DEEP, SHALLOW, SearchSpace, effective
-from search.studies.study import Candidate, PairStudy
+from search.studies.study import Candidate, Study
 from storage import Trial
 from storage.records import Origin
 from tests.search.search_helpers import IMAGE_TOKENS, LAYERS, trial
 
-LANDMARKS: list[tuple[Origin, PruningConfig]] = [
+BASELINES: list[tuple[Origin, PruningConfig]] = [
     ("dense", PruningConfig.dense()),
     ("fastv", PruningConfig.fastv()),
     ("paper", PruningConfig.paper()),
 ]
 
 
-def study(sampler: str = "tpe", stored: list[Trial] | None = None, seed: int = 0) -> PairStudy:
-    return PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, sampler, seed, stored or [])
+def study(sampler: str = "tpe", stored: list[Trial] | None = None, seed: int = 0) -> Study:
+    return Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, sampler, seed, stored or [])
 
 
-def asked(pair: PairStudy) -> Candidate:
+def asked(pair: Study) -> Candidate:
     candidate = pair.ask()
     assert candidate is not None
     return candidate
 
 
-def step(pair: PairStudy, **fields: Any) -> Trial:
+def step(pair: Study, **fields: Any) -> Trial:
     candidate = asked(pair)
     result = trial(candidate.number, candidate.config, candidate.origin, **fields)
     pair.tell(candidate, result)
@@ -56,7 +56,7 @@ def test_landmarks_come_first_in_order() -> None:
     candidates = [asked(pair) for _ in range(4)]
     assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "sampler"]
     assert [c.number for c in candidates] == [0, 1, 2, 3]
-    assert [c.config for c in candidates[:3]] == [config for _, config in LANDMARKS]
+    assert [c.config for c in candidates[:3]] == [config for _, config in BASELINES]
 
 
 @pytest.mark.parametrize(("sampler", "n"), [("tpe", 80), ("nsga2", 80), ("random", 80), ("gp", 21)])
@@ -74,7 +74,7 @@ def test_no_effective_configuration_twice_also_while_some_are_measured(sampler: 
 
 
 def test_a_sampler_that_repeats_itself_does_not_end_the_search() -> None:
-    pair = PairStudy(SearchSpace(4), LANDMARKS[:1], (4,), "random", 0)
+    pair = Study(SearchSpace(4), BASELINES[:1], (4,), "random", 0)
     percents = (0, 25, 34, 50, 67, 75, 100)  # one for each count that can be dropped of 1 to 4 tokens
     there_are = {
         effective(PruningConfig(k1, r1, k2, r2, shallow, deep), (4,))
@@ -146,7 +146,7 @@ def test_a_stopped_trial_reaches_the_sampler_as_an_estimate() -> None:
 
 def test_controls_are_measured_and_not_searched() -> None:
     control = PruningConfig(2, 50, 8, 75, "random", "uniform")
-    pair = PairStudy(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
+    pair = Study(SearchSpace(LAYERS), [("random", control)], IMAGE_TOKENS, "random", 0)
     assert step(pair).config.phi_deep == "uniform"
     assert pair._study.get_trials() == []
     searched = [step(pair) for _ in range(40)]
@@ -155,7 +155,7 @@ def test_controls_are_measured_and_not_searched() -> None:
 
 def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
     goals = Goals(("accuracy", "flops", "latency"), max_drop=2, max_flops=50, max_latency=8)
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 0, goals=goals)
+    pair = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "tpe", 0, goals=goals)
     dense, fastv = step(pair), step(pair)
     told = pair._study.get_trials(deepcopy=False)[1]
     assert told.values == [fastv.accuracy, fastv.flops_ratio, fastv.latency_ms]
@@ -174,7 +174,7 @@ def test_limits_reach_the_sampler_by_how_much_they_are_exceeded() -> None:
 
 def test_a_sampler_told_of_a_limit_keeps_to_it_more_often() -> None:
     def kept(goals: Goals) -> int:
-        pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "tpe", 3, goals=goals)
+        pair = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "tpe", 3, goals=goals)
         return sum(step(pair).flops_ratio <= 0.4 for _ in range(100))
 
     assert kept(Goals(max_flops=40)) > kept(Goals()) + 10
@@ -196,13 +196,13 @@ def test_objectives_that_make_no_front_are_refused(objectives: tuple[str, ...], 
 
 def test_transfers_come_after_the_landmarks_with_where_they_are_from() -> None:
     moved = PruningConfig(4, 60, 9, 60)
-    pair = PairStudy(
+    pair = Study(
         SearchSpace(LAYERS),
-        LANDMARKS,
+        BASELINES,
         IMAGE_TOKENS,
         "random",
         0,
-        transfers=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
+        warm_starts=[(PruningConfig.paper(), "study a, trial 1"), (moved, "study a, trial 2")],
     )
     candidates = [asked(pair) for _ in range(5)]
     assert [c.origin for c in candidates] == ["dense", "fastv", "paper", "warm_start", "sampler"]
@@ -213,7 +213,7 @@ def test_what_another_study_measured_is_handed_out_with_it() -> None:
     same = PruningConfig(2, 50, 8, 75.1)  # keeps as many tokens as the paper's setting
     there = trial(17, same)
     known = {effective(same, IMAGE_TOKENS): ("study b, trial 17", there)}
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "random", 0, known=known)
+    pair = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "random", 0, known=known)
     candidates = [asked(pair) for _ in range(4)]
     assert [c.known for c in candidates] == [None, None, ("study b, trial 17", there), None]
 
@@ -234,11 +234,11 @@ def test_the_gaussian_process_is_for_dear_trials(
 
 
 def test_auto_turns_to_the_gaussian_process_and_back_for_good() -> None:
-    def kind(pair: PairStudy) -> str:
+    def kind(pair: Study) -> str:
         return type(pair._study.sampler).__name__
 
     goals = Goals(("accuracy", "flops", "paper_flops"))
-    pair = PairStudy(SearchSpace(LAYERS), LANDMARKS, IMAGE_TOKENS, "auto", 0, goals=goals)
+    pair = Study(SearchSpace(LAYERS), BASELINES, IMAGE_TOKENS, "auto", 0, goals=goals)
     for _ in range(10):
         step(pair, seconds=100.0)
     assert kind(pair) == "TPESampler"

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from search.workers.racing import FALSE_STOPS, Race, Rival, stake
+from search.workers.racing import FALSE_STOPS, Race, Rival, capital
 
 
 def population(rng: np.random.Generator, n: int, gained: int, lost: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,12 +118,12 @@ def test_only_rivals_that_cost_no_more_count_and_the_reason_names_one() -> None:
 
 
 def test_the_stake_is_a_fair_game() -> None:
-    """Over all orders of numbers with mean 0 the expected stake at the end is exactly 1."""
+    """Over all orders of numbers with mean 0 the expected capital at the end is exactly 1."""
     numbers = [1.0, -1.0, 0.5, -0.5, 0.0]
     ends = []
     for order in itertools.permutations(numbers):
         gains = np.array(order)
-        best = [stake(gains[:t], 5) for t in range(1, 6)]
+        best = [capital(gains[:t], 5) for t in range(1, 6)]
         assert best == sorted(best)  # the largest so far
         assert np.isfinite(best).all()  # never certain of what is false
         ends.append(max(best))
@@ -131,6 +131,6 @@ def test_the_stake_is_a_fair_game() -> None:
 
 
 def test_what_cannot_be_made_up_for_any_more_is_certain() -> None:
-    assert stake(np.array([1.0, 1.0, 1.0]), 5) == np.inf  # at best -2 in the two that are left
-    assert stake(np.array([1.0, -1.0]), 2) < np.inf
-    assert stake(np.array([]), 5) == 1
+    assert capital(np.array([1.0, 1.0, 1.0]), 5) == np.inf  # at best -2 in the two that are left
+    assert capital(np.array([1.0, -1.0]), 2) < np.inf
+    assert capital(np.array([]), 5) == 1
