@@ -8,7 +8,7 @@ from typing import Any
 
 from search.sampling.space import effective
 from search.studies.open_studies import SPLIT
-from search.workers.trial_runner import Bench
+from search.workers.trial_runner import TrialRunner
 from storage import StorageError, Trial, open_store
 
 
@@ -33,7 +33,7 @@ def lost(seen: dict[int, Trial], now: dict[int, Trial]) -> int:
     return sum(repr(trial) != repr(now.get(number)) for number, trial in seen.items())  # NaN is not equal to itself
 
 
-def checked(trials: dict[int, Trial], budget: int, runner: Bench, benchmark: str) -> dict[str, Any]:
+def checked(trials: dict[int, Trial], budget: int, runner: TrialRunner, benchmark: str) -> dict[str, Any]:
     """Return the counts that must be zero, and how many measurements a calm process repeated."""
     image_tokens = runner.evaluator(benchmark).tokens()[0]
     keys = {effective(trial.config, image_tokens) for trial in trials.values()}
@@ -50,7 +50,7 @@ def checked(trials: dict[int, Trial], budget: int, runner: Bench, benchmark: str
     }
 
 
-def _repeats(trial: Trial, runner: Bench, benchmark: str) -> bool:
+def _repeats(trial: Trial, runner: TrialRunner, benchmark: str) -> bool:
     """Return whether this process gets the same score for each question of the trial, and the same costs."""
     again = runner.measure(benchmark, trial.config)
     scores = [(was, now) for was, now in zip(trial.scores, again["scores"], strict=True) if not math.isnan(was)]
@@ -58,6 +58,6 @@ def _repeats(trial: Trial, runner: Bench, benchmark: str) -> bool:
     return all(was == now for was, now in scores) and all(getattr(trial, cost) == again[cost] for cost in costs)
 
 
-def calm_runner(source: str, questions: int) -> Bench:
+def calm_runner(source: str, questions: int) -> TrialRunner:
     """Return a trial runner without prefix cache."""
-    return Bench(source, SPLIT, questions)
+    return TrialRunner(source, SPLIT, questions)

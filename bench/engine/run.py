@@ -19,9 +19,9 @@ from bench.synthetic import LAYERS, TOKENS, measurement
 from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.space import VERSION, SearchSpace
-from search.studies.lease_holder import Tenant
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.lease_holder import LeaseHolder
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.racing import Rival
@@ -59,29 +59,27 @@ class EmptyPool(Pool):
         return _actor()
 
 
-def open_study(store: Store, sampler: str, seed: int = 0) -> tuple[int, StudyKey, PairStudy, list[Trial]]:
+def open_study(store: Store, sampler: str, seed: int = 0) -> tuple[int, StudyKey, Study, list[Trial]]:
     """Return a study of the store, rebuilt from its trials: its id, key, sampler and stored trials."""
     key = StudyKey("empty", "0" * 64, "pope", "validation", QUESTIONS, seed, VERSION)
     study_id = store.study(key)
     stored = store.trials(study_id)
-    landmarks: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
-    study = PairStudy(
-        SearchSpace(LAYERS), landmarks, (TOKENS,), sampler, seed, stored, unfinished=store.running(study_id)
-    )
+    baselines: Any = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+    study = Study(SearchSpace(LAYERS), baselines, (TOKENS,), sampler, seed, stored, unfinished=store.running(study_id))
     return study_id, key, study, stored
 
 
 def overhead(url: str, trials: int, sampler: str) -> dict[str, float]:
     """Return the milliseconds a trial that the engine adds, the start-up in seconds, and memory in MiB."""
     began = time.perf_counter()
-    with open_store(url) as store, Tenant(store) as tenant:
+    with open_store(url) as store, LeaseHolder(store) as holder:
         study_id, key, study, stored = open_study(store, sampler)
-        tenant.take(study_id, key)
+        holder.take(study_id, key)
         with EmptyPool(WORKERS) as pool:
             up = time.perf_counter() - began
             ended: list[float] = []
-            pair = Pair(key, study_id, study, trials, stored)
-            driver = Driver(store, pool, [pair], lambda *_: ended.append(time.perf_counter()), True, tenant)
+            run = StudyRun(key, study_id, study, trials, stored)
+            driver = Driver(store, pool, [run], lambda *_: ended.append(time.perf_counter()), True, holder)
             start = time.perf_counter()
             driver.run()
             memory = {"driver_mib": _own_peak(), "workers_and_ray_mib": _below(os.getpid())}

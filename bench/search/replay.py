@@ -18,8 +18,8 @@ from bench.search.tabulate import ScoreTable
 from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.space import effective
-from search.studies.study import PairStudy
-from search.studies.study_run import Pair
+from search.studies.study import Study
+from search.studies.study_run import StudyRun
 from search.workers.pool import Job, Outcome
 from search.workers.racing import Race
 from storage import StudyKey, Trial
@@ -139,7 +139,7 @@ def replay(table: ScoreTable, variant: Variant, seed: int, budget: int) -> Run:
     """Replay one search."""
     pool: Any = ReplayPool(table, variant)
     store: Any = _Store()
-    study = PairStudy(
+    study = Study(
         table.space,
         table.baselines if variant.baselines else [],
         table.meta["image_tokens"],
@@ -147,23 +147,23 @@ def replay(table: ScoreTable, variant: Variant, seed: int, budget: int) -> Run:
         seed,
         workers=table.meta["cores"],
         dedup=variant.dedup,
-        transfers=[(config, "flow") for config in variant.first],
+        warm_starts=[(config, "flow") for config in variant.first],
     )
     meta = table.meta
     key = StudyKey(meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, "")
-    pair = Pair(key, 0, study, budget, [])
+    run = StudyRun(key, 0, study, budget, [])
     points: list[tuple[float, float]] = []
     seconds: list[float] = []
     shares: list[float] = []
     best = exhaustive(table)
 
-    def record(_: Pair, trial: Trial) -> None:
+    def record(_: StudyRun, trial: Trial) -> None:
         if trial.complete:
             points.append((trial.flops_ratio, trial.accuracy))
         seconds.append(pool.now)
         shares.append(dominated_area(points) / best)
 
-    Driver(store, pool, [pair], record, variant.race).run()
+    Driver(store, pool, [run], record, variant.race).run()
     return Run(np.array(seconds), np.array(shares))
 
 

@@ -41,7 +41,7 @@ from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace, choices, effective
-from search.studies.study import Landmark
+from search.studies.study import Baseline
 from search.workers.trial_runner import costs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -79,7 +79,7 @@ class ScoreTable:
         return SearchSpace(self.meta["layers"], **steps)
 
     @property
-    def baselines(self) -> list[Landmark]:
+    def baselines(self) -> list[Baseline]:
         """The baselines with their origins."""
         return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["baselines"]]
 
@@ -121,7 +121,7 @@ def save_table(path: Path, table: ScoreTable) -> None:
     np.savez_compressed(path, **arrays)
 
 
-def grid(space: SearchSpace, baselines: Sequence[Landmark], tokens: Sequence[int]) -> list[PruningConfig]:
+def grid(space: SearchSpace, baselines: Sequence[Baseline], tokens: Sequence[int]) -> list[PruningConfig]:
     """Return every configuration of a coarse space and the baselines, each effect once.
 
     Neighbors share their first layers, so that a prefix cache serves both.

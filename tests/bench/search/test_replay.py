@@ -21,7 +21,7 @@ from objectives.evaluation.latency import device_name
 from objectives.flops import DecoderShape
 from objectives.provenance import commit
 from search.sampling.space import SearchSpace
-from search.studies.study import Landmark
+from search.studies.study import Baseline
 from search.workers.racing import FALSE_STOPS
 from search.workers.trial_runner import costs
 from storage.pareto import dominated_area
@@ -29,7 +29,7 @@ from storage.pareto import dominated_area
 LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
 STEPS: dict[str, Any] = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
-BASELINES: list[Landmark] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+BASELINES: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
 @pytest.fixture(scope="module")
