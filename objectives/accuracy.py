@@ -14,6 +14,7 @@ from typing import Any
 
 import himap
 from himap import PruningConfig
+from himap.files import write_atomically
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
@@ -100,12 +101,12 @@ def document(
 
 def _write_answers(path: Path, question_set: QuestionSet, evaluations: dict[str, Evaluation]) -> None:
     """Write one line for each question, in a form that `objectives.score` reads."""
-    with path.open("w", encoding="utf-8") as file:
-        for name, evaluation in evaluations.items():
-            rows = zip(question_set.questions, evaluation.answers, evaluation.scores, strict=True)
-            for question, text, score in rows:
-                row = {"question_id": question.id, "category": question.category, "text": text, "score": score}
-                file.write(json.dumps({"configuration": name, **row}) + "\n")
+    lines = []
+    for name, evaluation in evaluations.items():
+        for question, text, score in zip(question_set.questions, evaluation.answers, evaluation.scores, strict=True):
+            row = {"question_id": question.id, "category": question.category, "text": text, "score": score}
+            lines.append(json.dumps({"configuration": name, **row}) + "\n")
+    write_atomically(path, "".join(lines))
 
 
 def _lines(result: dict[str, Any]) -> str:

@@ -56,9 +56,10 @@ def _open_state(url: str) -> StoreState:
         return StoreState(store.version_stamp(), store)
 
 
-def studies(url: str, stamp: str, store: Store) -> list[StudySummary]:
+@st.cache_resource(show_spinner=False, max_entries=4)
+def studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
     """Return the studies of a store at that stamp."""
-    return _studies(url, stamp, store)
+    return _store.studies()
 
 
 def study_records(url: str, study_id: int, store: Store) -> StudyRecords:
@@ -74,11 +75,6 @@ def scores(url: str, study_id: int, numbers: Sequence[int], store: Store) -> dic
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _open(url: str) -> Store:
     return open_store(url, readonly=True)
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _studies(url: str, stamp: str, _store: Store) -> list[StudySummary]:
-    return _store.studies()
 
 
 @st.cache_resource(show_spinner="Reading trials", max_entries=40)

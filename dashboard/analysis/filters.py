@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dashboard.analysis.study_view import BASELINES, STATES, View
@@ -37,22 +36,3 @@ class Filter:
             return view
         complete, pruned = (tuple(filter(self.accepts, trials)) for trials in (view.complete, view.pruned))
         return replace(view, complete=complete, pruned=pruned, front=tuple(front(complete, view.cost.field)))
-
-
-@dataclass(frozen=True)
-class FilterOptions:
-    """The criteria, devices and numbers of questions that occur in some trials."""
-
-    criteria: tuple[str, ...]
-    devices: tuple[str, ...]
-    counts: tuple[int, ...]
-
-
-def filter_options(trials: Sequence[Trial]) -> FilterOptions:
-    """Return what there is to choose from in some trials."""
-    measured = [trial for trial in trials if not trial.failed]
-    return FilterOptions(
-        tuple(sorted({name for t in measured for name in (t.config.phi_shallow, t.config.phi_deep)})),
-        tuple(sorted({t.device for t in measured if t.device})),
-        tuple(sorted({t.n for t in measured})),
-    )

@@ -1,13 +1,15 @@
-"""The front of a study: cost against accuracy."""
+"""Fronts as figures: cost against accuracy, of one study or of several on the same axes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from dashboard.analysis.study_view import BASELINES, CONTROLS, Cost, View
 from dashboard.figures.palette import Palette, error_bars, lay_out, palette
@@ -15,7 +17,7 @@ from dashboard.wording.descriptions import configuration_text, details, held_out
 from dashboard.wording.formatting import inert, scaled
 from storage.records import Trial
 
-HEIGHT = 520
+HEIGHT, FACET_HEIGHT, FACET_COLUMNS = 520, 330, 3
 FULL_HOVER = 400  # traces of more points show two lines a point, which keeps a large page fast
 LIFT, LINE = 46, 20  # pixels from a baseline's point to its label, and from one label to the next
 NO_ROOM_ABOVE = 0.95  # accuracy from which on a label above its point would cross 100 %
@@ -33,6 +35,35 @@ SYMBOLS: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class CostAxis:
+    """The axis of a cost: its title with the unit, and the factor by which values are divided."""
+
+    cost: Cost
+    factor: float
+    title: str
+
+    def x(self, trial: Trial) -> float:
+        """Return where a trial stands."""
+        return getattr(trial, self.cost.field) / self.factor
+
+    def has(self, trial: Trial) -> bool:
+        """Return whether this cost of a trial is measured."""
+        return math.isfinite(getattr(trial, self.cost.field))
+
+
+def cost_axis(views: Sequence[View]) -> CostAxis:
+    """Return the axis of some views of the same cost."""
+    cost = views[0].cost
+    if cost.unit == "%":
+        return CostAxis(cost, 0.01, f"{cost.axis} (%)")
+    if cost.unit == "ms":
+        return CostAxis(cost, 1.0, f"{cost.axis} (ms)")
+    values = [getattr(trial, cost.field) for view in views for trial in view.complete]
+    factor, prefix = scaled(max(filter(math.isfinite, values), default=0.0))
+    return CostAxis(cost, factor, f"{cost.axis} ({prefix}{cost.unit})")
+
+
 def front_figure(
     view: View,
     selected: Trial | None = None,
@@ -48,38 +79,64 @@ def front_figure(
     Args:
         zoom: fixed ranges of "xaxis" and "yaxis".
     """
-    colors, figure = palette(dark), go.Figure()
-    shown = [trial for trial in view.complete if math.isfinite(getattr(trial, view.cost.field))]
-    factor, axis = axis_scale(view.cost, shown)
-
-    def x(trial: Trial) -> float:
-        return getattr(trial, view.cost.field) / factor
-
-    figure.add_traces(study_traces(view, shown, x, colors, coloring))
-    labelled = [t for t in shown if t.origin in BASELINES and t.origin not in CONTROLS]
-    lifts = label_lifts(*([(x(trial), trial.accuracy) for trial in trials] for trials in (labelled, view.front)))
+    colors, axis, figure = palette(dark), cost_axis([view]), go.Figure()
+    figure.add_traces(study_traces(view, axis, colors, coloring))
+    labelled = [t for t in view.baselines if axis.has(t) and t.origin not in CONTROLS]
+    lifts = label_lifts(*([(axis.x(t), t.accuracy) for t in trials] for trials in (labelled, view.front)))
     for trial, lift in zip(labelled, lifts, strict=True):
-        figure.add_annotation(_label(trial, x, lift, colors))
-    if selected is not None and math.isfinite(getattr(selected, view.cost.field)):
-        figure.add_trace(_ring(selected, x, colors))
-    lay_out(figure, colors, HEIGHT, axis, "Accuracy (%)")
-    figure.update_yaxes(autorangeoptions={"maxallowed": 103})
-    if view.cost.unit == "%":
-        figure.update_xaxes(ticksuffix=" %")
+        figure.add_annotation(_label(trial, axis.x, lift, colors))
+    if selected is not None and axis.has(selected):
+        figure.add_trace(_ring(selected, axis.x, colors))
+    lay_out(figure, colors, HEIGHT, axis.title, "Accuracy (%)")
+    _limit(figure, axis)
     for name, limits in (zoom or {}).items():
         figure.layout[name].update(range=list(limits), autorange=False)
     return figure
 
 
-def study_traces(
-    view: View, shown: Sequence[Trial], x: Position, colors: Palette, coloring: Coloring = "role"
-) -> list[go.Scatter]:
+def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Coloring = "role") -> go.Figure:
+    """Return one small front a view, all with the same axes. The views share their cost."""
+    colors, axis = palette(dark), cost_axis(views)
+    columns = min(FACET_COLUMNS, len(views))
+    rows = math.ceil(len(views) / columns)
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        subplot_titles=[inert(f"{view.key.model} · {view.key.questions}") for view in views],
+        shared_xaxes="all",
+        shared_yaxes="all",
+        horizontal_spacing=0.03,
+        vertical_spacing=0.16 / rows,
+    )
+    named: set[str] = set()
+    for index, view in enumerate(views):
+        for trace in study_traces(view, axis, colors, coloring):
+            trace.update(legendgroup=trace.name, showlegend=trace.name not in named)
+            if trace.marker.colorbar.thickness and index:
+                trace.marker.showscale = False
+            named.add(trace.name)
+            figure.add_trace(trace, row=index // columns + 1, col=index % columns + 1)
+    lay_out(figure, colors, FACET_HEIGHT * rows + 90)
+    figure.update_layout(legend={"y": -0.12 / rows, "yanchor": "top"}, margin={"t": 40, "b": 60})
+    figure.update_xaxes(title={"text": axis.title}, row=rows)
+    figure.update_yaxes(title={"text": "Accuracy (%)"}, col=1)
+    return _limit(figure, axis)
+
+
+def _limit(figure: go.Figure, axis: CostAxis) -> go.Figure:
+    """Keep room for points at 100 % accuracy and none far above."""
+    figure.update_xaxes(ticksuffix=" %" if axis.cost.unit == "%" else None)
+    return figure.update_yaxes(autorangeoptions={"maxallowed": 103})
+
+
+def study_traces(view: View, axis: CostAxis, colors: Palette, coloring: Coloring = "role") -> list[go.Scatter]:
     """Return the traces of one study, from the back to the front."""
-    members = {trial.number for trial in view.front}
+    x, members = axis.x, {trial.number for trial in view.front}
+    shown = [trial for trial in view.complete if axis.has(trial)]
     searched = [trial for trial in shown if trial.origin not in BASELINES]
     rest = [trial for trial in searched if trial.number not in members]
-    pruned = [trial for trial in view.pruned if math.isfinite(getattr(trial, view.cost.field))]
     on_front = [trial for trial in searched if trial.number in members]
+    pruned = [trial for trial in view.pruned if axis.has(trial)]
     traces = [
         _points(pruned, x, "Pruned (stopped early), estimate", colors.trial, "circle-open", 6, opacity=0.55),
         *_colored(rest, x, colors, coloring),
@@ -92,16 +149,6 @@ def study_traces(
         traces.append(trace.update(showlegend=origin in CONTROLS))
     traces.append(_held_out([trial for trial in shown if trial.number in view.confirmations], view, x, colors))
     return [trace for trace in traces if len(trace.x)]
-
-
-def axis_scale(cost: Cost, trials: Sequence[Trial]) -> tuple[float, str]:
-    """Return what to divide the cost by, and the title of its axis with the unit."""
-    if cost.unit == "%":
-        return 0.01, f"{cost.axis} (%)"
-    if cost.unit == "ms":
-        return 1.0, f"{cost.axis} (ms)"
-    factor, prefix = scaled(max((getattr(trial, cost.field) for trial in trials), default=0.0))
-    return factor, f"{cost.axis} ({prefix}{cost.unit})"
 
 
 def label_lifts(points: Sequence[tuple[float, float]], front: Sequence[tuple[float, float]]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from dashboard.analysis.study_view import BASELINES
 from dashboard.wording.formatting import inert
 
 
@@ -24,8 +25,12 @@ class Palette:
     good: str
     bad: str
     baselines: dict[str, str]
-    series: tuple[str, ...]
+    series: list[str]
     depth: str
+
+
+def _colors(names: str) -> list[str]:
+    return names.split()
 
 
 LIGHT = Palette(
@@ -37,27 +42,8 @@ LIGHT = Palette(
     background="#ffffff",
     good="#00795a",
     bad="#b3261e",
-    baselines={
-        "dense": "#1b2230",
-        "fastv": "#c2500a",
-        "paper": "#00795a",
-        "paper_long": "#4a8f2f",
-        "random": "#8a3fa8",
-        "uniform": "#a8397c",
-        "downsample": "#6f5bd0",
-    },
-    series=(
-        "#1f5fbf",
-        "#c2500a",
-        "#00795a",
-        "#8a3fa8",
-        "#8a6d00",
-        "#0b7285",
-        "#b3261e",
-        "#5f3dc4",
-        "#6b7280",
-        "#a8397c",
-    ),
+    baselines=dict(zip(BASELINES, _colors("#1b2230 #c2500a #00795a #4a8f2f #8a3fa8 #a8397c #6f5bd0"), strict=True)),
+    series=_colors("#1f5fbf #c2500a #00795a #8a3fa8 #8a6d00 #0b7285 #b3261e #5f3dc4 #6b7280 #a8397c"),
     depth="Viridis_r",
 )
 DARK = Palette(
@@ -69,27 +55,8 @@ DARK = Palette(
     background="#10151c",
     good="#45cfa2",
     bad="#ff8a80",
-    baselines={
-        "dense": "#f4f6f9",
-        "fastv": "#ff9a57",
-        "paper": "#45cfa2",
-        "paper_long": "#9bd777",
-        "random": "#d799f0",
-        "uniform": "#f58cc0",
-        "downsample": "#a99bff",
-    },
-    series=(
-        "#6aa5ff",
-        "#ff9a57",
-        "#45cfa2",
-        "#d799f0",
-        "#e3c34a",
-        "#5fd0e3",
-        "#ff8a80",
-        "#a99bff",
-        "#a3afbf",
-        "#f58cc0",
-    ),
+    baselines=dict(zip(BASELINES, _colors("#f4f6f9 #ff9a57 #45cfa2 #9bd777 #d799f0 #f58cc0 #a99bff"), strict=True)),
+    series=_colors("#6aa5ff #ff9a57 #45cfa2 #d799f0 #e3c34a #5fd0e3 #ff8a80 #a99bff #a3afbf #f58cc0"),
     depth="Viridis",
 )
 

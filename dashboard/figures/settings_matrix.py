@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from dashboard.analysis.borrowed_settings import Borrowed
+from dashboard.analysis.cross_study import CrossResult
 from dashboard.analysis.study_view import Pair
 from dashboard.figures.palette import lay_out, palette
 from dashboard.wording.formatting import inert, percent, points
@@ -15,7 +15,7 @@ _SCALE = 5.0  # points of accuracy at which a cell is fully colored
 
 
 def settings_figure(
-    results: Mapping[Pair, Mapping[Pair, Borrowed | None]], names: Mapping[Pair, str], *, dark: bool = False
+    results: Mapping[Pair, Mapping[Pair, CrossResult | None]], names: Mapping[Pair, str], *, dark: bool = False
 ) -> go.Figure:
     """Return the results as a colored table: rows lend a configuration, columns measured it."""
     colors = palette(dark)
@@ -48,7 +48,7 @@ def settings_figure(
     return figure.update_layout(margin={"t": 60})
 
 
-def cell_text(cell: Borrowed | None) -> str:
+def cell_text(cell: CrossResult | None) -> str:
     """Return the text of one cell; ≈ marks the estimate of a pruned trial."""
     if cell is None:
         return "not measured"

@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.column_config import NumberColumn, TextColumn
 
 from dashboard.analysis import paper
-from dashboard.analysis.borrowed_settings import borrowed_everywhere, lent
+from dashboard.analysis.cross_study import cross_results, suggestions
 from dashboard.analysis.study_view import Pair, View, best_within_flops
 from dashboard.context import Context
 from dashboard.figures.settings_matrix import settings_figure
@@ -28,7 +28,7 @@ def show(context: Context) -> None:
     table(pd.DataFrame(rows))
     views = {pair: context.view(study) for pair, study in context.latest_studies().items() if study.complete}
     st.subheader("Configurations of other studies", anchor=False)
-    _borrowed(views, dark=context.dark)
+    _cross_results(views, dark=context.dark)
     st.subheader("The paper beside ours", anchor=False)
     _paper(views)
 
@@ -55,13 +55,13 @@ def _row(context: Context, study: StudySummary) -> dict[str, object]:
     }
 
 
-def _borrowed(views: dict[Pair, View], *, dark: bool) -> None:
+def _cross_results(views: dict[Pair, View], *, dark: bool) -> None:
     if len(views) < 2:
         st.markdown("This table needs finished trials of a second model or benchmark.")
         return
     models = {model for model, _ in views}
     names = {pair: pair[1] if len(models) == 1 else pair_label(pair) for pair in views}
-    picture(settings_figure(borrowed_everywhere(views), names, dark=dark), "settings")
+    picture(settings_figure(cross_results(views), names, dark=dark), "settings")
     st.caption(
         "Each row takes the cheapest configuration of one study that is within one point of dense; each column is a "
         "study that may have measured it. A cell shows its accuracy against dense and its share of dense's FLOPs "
@@ -69,7 +69,7 @@ def _borrowed(views: dict[Pair, View], *, dark: bool) -> None:
         "--budget measures these configurations first (a warm start)."
     )
     with st.expander("The configurations"):
-        for pair, trial in lent(views).items():
+        for pair, trial in suggestions(views).items():
             st.markdown(plain(f"{pair_label(pair)}: {configuration_text(trial)}"))
 
 

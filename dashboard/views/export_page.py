@@ -10,16 +10,16 @@ from dashboard.analysis.study_view import View, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
 from dashboard.views.empty import without_password
-from dashboard.views.widgets import cost_control, preset_download, preset_preview, table, trial_table
+from dashboard.views.widgets import cost_control, preset_download, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
 from dashboard.wording.trial_tables import csv, held_out_table
 from storage import StudySummary
-from storage.confirmation import MARGIN
-from storage.pareto import NOT_WORSE, WITHIN_MARGINS, OperatingPoint, cheapest_within
+from storage.pareto import OperatingPoint, operating_points
 from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
 
+MOST_ACCURATE = OperatingPoint("most-accurate", "most accurate")
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
@@ -47,27 +47,23 @@ def show(context: Context, study: StudySummary) -> None:
     )
 
 
-def operating_points(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
-    """Return the operating points to choose from, by name, each with its trial.
+def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
+    """Return the operating points to choose from, by name, each with its trial; several may have the same.
 
-    Those come first that held-out questions certify, by rising FLOPs. Several points may have the same trial.
+    Those come first that held-out questions certify, by rising FLOPs.
     """
-    certified = [trial for trial in view.complete if trial.number in view.certified and trial.origin != "dense"]
-    points: list[tuple[str, Trial | None, float]] = [
-        (f"trial {trial.number}, certified within 1 point", trial, MARGIN)
-        for trial in sorted(certified, key=lambda trial: trial.flops)
+    certified = view.certified
+    held_out = [trial for trial in view.complete if trial.number in certified and trial.origin != "dense"]
+    choices = [
+        (OperatingPoint("certified", f"trial {trial.number}, certified within 1 point"), trial)
+        for trial in sorted(held_out, key=lambda trial: trial.flops)
     ]
-    points += [(p.name, cheapest_within(view.front, view.dense, p.margin), p.margin) for p in WITHIN_MARGINS]
-    points.append((NOT_WORSE.name, cheapest_within(view.front, view.dense, 0.0), MARGIN))
-    points.append(("most accurate", view.front[-1] if view.front else None, MARGIN))
+    choices += operating_points(view.front, view.dense) if view.dense else []
+    choices += [(MOST_ACCURATE, trial) for trial in view.front[-1:]]
     chosen = view.trial(chosen_number(view))
     if chosen is not None and chosen.complete:
-        points.append((f"your choice: {trial_title(chosen)}", chosen, MARGIN))
-    return {
-        capitalized(name): (OperatingPoint("", name, margin), trial)
-        for name, trial, margin in points
-        if trial is not None
-    }
+        choices.append((OperatingPoint("chosen", f"your choice: {trial_title(chosen)}"), chosen))
+    return {capitalized(point.name): (point, trial) for point, trial in choices}
 
 
 def certify_command(url: str, view: View) -> str:
@@ -78,12 +74,12 @@ def certify_command(url: str, view: View) -> str:
 
 
 def _preset(view: View) -> None:
-    points = operating_points(view)
-    if not points:
+    choices = export_choices(view)
+    if not choices:
         st.markdown("No trial is complete yet.")
         return
-    name = st.radio("Operating point", list(points), key=f"point {view.key.name}", label_visibility="collapsed")
-    point, trial = points[name]
+    name = st.radio("Operating point", list(choices), key=f"point {view.key.name}", label_visibility="collapsed")
+    point, trial = choices[name]
     trial_table(view, trial)
     content = preset(view, trial, point)
     preset_download(view, trial, content, key="preset")
@@ -96,7 +92,6 @@ def _preset(view: View) -> None:
         st.success(sentence(content.certificate.verdict), icon=":material/verified:")
     else:
         st.error(sentence(content.certificate.verdict), icon=":material/cancel:")
-    preset_preview(content)
 
 
 def _certify(context: Context, view: View) -> None:
@@ -122,7 +117,7 @@ def _picture(context: Context, study: StudySummary) -> None:
             paper_bgcolor="#ffffff",
             plot_bgcolor="#ffffff",
             height=460,
-            margin={"l": 70, "r": 20, "t": 40, "b": 64},
+            margin={"l": 70, "r": 20, "t": 40, "b": 80},
             font={"family": "Helvetica, Arial, sans-serif", "size": 14},
         )
         st.download_button(

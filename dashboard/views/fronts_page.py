@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.analysis.filters import Filter, filter_options
+from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
 from dashboard.context import Context, choose, chosen_trial
-from dashboard.figures.facets import facets_figure
-from dashboard.figures.front import Coloring, front_figure
+from dashboard.figures.front import Coloring, facets_figure, front_figure
 from dashboard.views import zoom
-from dashboard.views.widgets import cost_control, metrics, preset_download, preset_preview, table, trial_table
+from dashboard.views.widgets import cost_control, metrics, preset_download, table, trial_table
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import pair_label, provenance
 from dashboard.wording.formatting import percent, plain, points
@@ -99,25 +98,22 @@ def trial_panel(view: View, trial: Trial) -> None:
     preset_download(view, trial, content, key="download")
     if trial.number not in view.confirmations:
         st.caption(f"The accuracy is {ESTIMATE}.")
-    preset_preview(content)
 
 
 def _filter(trials: list[Trial]) -> Filter:
     """Draw the widgets of the filter, folded away."""
-    options = filter_options(trials)
+    measured = [trial for trial in trials if not trial.failed]
+    names = sorted({name for t in measured for name in (t.config.phi_shallow, t.config.phi_deep)})
+    counts, devices = sorted({t.n for t in measured}), sorted({t.device for t in measured if t.device})
     with st.popover("Filter", icon=":material/filter_alt:"):
         states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
-        known = [name for name in st.session_state.get("criteria", []) if name in options.criteria]
-        st.session_state["criteria"] = known
-        criteria = st.multiselect("Criterion (all if you choose none)", options.criteria, key="criteria")
-        least = 0
-        if len(options.counts) > 1:
-            least = st.select_slider("Measured on at least so many questions", options.counts, key="least n")
-        devices: list[str] = []
-        if len(options.devices) > 1:
-            devices = st.multiselect("Measured on", options.devices, key="devices")
+        st.session_state["criteria"] = [name for name in st.session_state.get("criteria", []) if name in names]
+        criteria = st.multiselect("Criterion (all if you choose none)", names, key="criteria")
+        several = len(counts) > 1
+        least = st.select_slider("Measured on at least so many questions", counts, key="least n") if several else 0
+        chosen = st.multiselect("Measured on", devices, key="devices") if len(devices) > 1 else []
         st.caption("Baselines stay. The front is that of the trials shown.")
-    return Filter(frozenset(criteria), frozenset(devices), frozenset(states), least)
+    return Filter(frozenset(criteria), frozenset(chosen), frozenset(states), least)
 
 
 def _others(context: Context, study: StudySummary) -> list[StudySummary]:

@@ -50,10 +50,11 @@ def trial_table(view: View, trial: Trial) -> None:
 
 
 def preset_download(view: View, trial: Trial, preset: Preset, key: str) -> None:
-    """Draw the button that saves a trial's preset."""
+    """Draw the button that saves a trial's preset, and the preset's text, folded away."""
+    content = preset.yaml()
     st.download_button(
         "Download preset (YAML)",
-        preset.yaml(),
+        content,
         file_name=preset_filename(view.key.model, view.key.questions, f"trial-{trial.number}"),
         mime="application/yaml",
         type="primary",
@@ -61,12 +62,8 @@ def preset_download(view: View, trial: Trial, preset: Preset, key: str) -> None:
         on_click="ignore",
         key=key,
     )
-
-
-def preset_preview(preset: Preset) -> None:
-    """Draw the preset's text, folded away."""
     with st.expander("Preview"):
-        st.code(preset.yaml(), language="yaml")
+        st.code(content, language="yaml")
 
 
 def picture(figure: go.Figure, key: str) -> None:

@@ -5,19 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from dashboard.analysis.study_view import BASELINES, Cost, Pair, View
+from dashboard.analysis.study_view import BASELINES, Pair, View
 from dashboard.wording.formatting import amount, milliseconds, number, percent, points
 from storage.confirmation import Confirmation
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
-
-
-def cost_text(trial: Trial, cost: Cost) -> str:
-    """Return the cost of a trial with its unit."""
-    value = getattr(trial, cost.field)
-    if cost.unit == "ms":
-        return milliseconds(value)
-    return percent(value) if cost.unit == "%" else amount(value, cost.unit)
 
 
 def configuration_text(trial: Trial) -> str:
@@ -29,14 +21,9 @@ def configuration_text(trial: Trial) -> str:
     return "; ".join(part for part, rate in ((shallow, config.r1), (deep, deep_rate)) if rate > 0) or "nothing dropped"
 
 
-def tokens_text(trial: Trial) -> str:
-    """Return how many image tokens run in the three parts of the decoder."""
-    return " → ".join(map(number, (trial.image_tokens, trial.tokens_after_k1, trial.tokens_after_k2)))
-
-
 def details(trial: Trial) -> list[tuple[str, str]]:
     """Return everything to know about a measured trial, as pairs of name and text."""
-    config = trial.config
+    config, tokens = trial.config, (trial.image_tokens, trial.tokens_after_k1, trial.tokens_after_k2)
     known = math.isfinite(trial.accuracy_low) and math.isfinite(trial.accuracy_high)
     interval = f" ({100 * trial.accuracy_low:.1f}–{100 * trial.accuracy_high:.1f})" if known else ""
     estimate = "" if trial.complete else ", an estimate: pruned (stopped early)"
@@ -47,7 +34,7 @@ def details(trial: Trial) -> list[tuple[str, str]]:
         ("K1", f"layer {config.k1}, drop {number(config.r1)} % by {config.phi_shallow}"),
         ("K2", f"layer {config.k2}, drop {number(config.r2)} % by {config.phi_deep}"),
         *seed,
-        ("Image tokens", tokens_text(trial)),
+        ("Image tokens", " → ".join(map(number, tokens))),
         ("Accuracy", f"{percent(trial.accuracy)}{interval}, n = {trial.n}{estimate}"),
         ("True FLOPs", f"{amount(trial.flops, 'FLOPs')}, {percent(trial.flops_ratio)} of dense"),
         ("Paper FLOPs", amount(trial.paper_flops, " multiply-adds")),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from dashboard.analysis.study_view import BASELINES, View
@@ -11,6 +13,7 @@ from dashboard.wording.descriptions import certificate_text, short_verdict
 from storage.records import Trial
 
 CONFIGURATION = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep")
+SETTINGS = (*CONFIGURATION, "seed")
 COSTS = ("flops", "paper_flops", "latency_ms", "image_tokens", "tokens_after_k1", "tokens_after_k2")
 INTERVAL = ("accuracy_low", "accuracy_high", "n")
 PROVENANCE = ("seed", "device", "seconds", "commit", "created_at")
@@ -23,12 +26,14 @@ FAILED = ("number", "reason", *CONFIGURATION, "seed", "created_at")
 
 def trial_frame(trials: Sequence[Trial], columns: Sequence[str]) -> pd.DataFrame:
     """Return these fields of trials; shares become percent, as in the column `accuracy_percent`."""
-    rows = [[fields[name] for name in columns] for fields in map(Trial.flat, trials)]
-    frame = pd.DataFrame(rows, columns=[*columns])
-    for name in SHARES:
-        if name in frame:
-            frame[name] = 100 * frame[name].astype(float)
-    return frame.rename(columns={name: f"{name}_percent" for name in SHARES})
+    values: dict[str, Any] = {}
+    for name in columns:
+        column = [getattr(trial.config if name in SETTINGS else trial, name) for trial in trials]
+        if name in SHARES:
+            values[f"{name}_percent"] = 100 * np.array(column, dtype=float)
+        else:
+            values[name] = column
+    return pd.DataFrame(values)
 
 
 def front_table(view: View) -> pd.DataFrame:

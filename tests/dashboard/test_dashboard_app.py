@@ -24,7 +24,7 @@ from dashboard.access import cached_reads, commands
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
-from tests.dashboard.generated_store import confirmation, failed, fill, measured, pruned, searched, study_key
+from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "dashboard" / "app.py"
@@ -106,7 +106,8 @@ def test_the_store_defaults_to_the_one_of_the_search() -> None:
 def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store)
     assert app.selectbox(key="pair").value == ("qwenvl-mini", "aokvqa")
-    assert len(app.selectbox) == 2  # that pair has two studies
+    assert app.multiselect(key="criteria").options == sorted([*PHIS, "uniform", "downsample"])
+    assert len(app.selectbox) == 2  # that benchmark has two studies
     checked(app.selectbox(key="pair").set_value(("qwenvl-mini", "pope")).run())
     assert len(app.selectbox) == 1
     values = {metric.label: (metric.value, metric.delta) for metric in app.metric}
@@ -236,7 +237,7 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
     assert "This is dense itself" in words(checked(app.run()))
 
 
-def test_surviving_tokens_are_asked_for_by_a_click_and_errors_are_shown(
+def test_surviving_tokens_are_shown_after_a_click_and_errors_are_shown(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
@@ -265,8 +266,8 @@ def test_pages_stand_where_questions_are_not_embedded(page: Any, database: str) 
     key = study_key("mine-anls", source="12345678")
     with open_store(database) as store:
         fill(store, key, searched(30))
-        asked = QuestionSource("mine.jsonl", data="mine.jsonl", metric="anls", skipped=((3, "lacks 'answer'"),))
-        store.set_questions(store.study(key), asked)
+        source = QuestionSource("mine.jsonl", data="mine.jsonl", metric="anls", skipped=((3, "lacks 'answer'"),))
+        store.set_questions(store.study(key), source)
     app = page("--storage", database, title="Trial")
     checked(app.button[0].click().run())
     assert "cannot read mine.jsonl" in words(app)
@@ -295,11 +296,11 @@ def test_certified_points_are_offered_first_and_others_not(page: Any, searched_s
     with open_store(searched_store) as store:
         key = study_key("aokvqa", seed=1)
         trials = [trial for trial in store.trials(store.study(key)) if trial.complete]
-        found = {trial.number: confirmation(trial, trials[0]) for trial in trials[-3:]}
-        kept = min(found)
-        for number, one in found.items():
+        results = {trial.number: confirmation(trial, trials[0]) for trial in trials[-3:]}
+        kept = min(results)
+        for number, result in results.items():
             low = -0.005 if number == kept else -0.5
-            store.confirm(store.study(key), replace(one, difference_low=low, difference=0.0, difference_high=0.1))
+            store.confirm(store.study(key), replace(result, difference_low=low, difference=0.0, difference_high=0.1))
     app = page("--storage", searched_store, title="Export")
     (setting,) = [one for one in app.radio if one.label == "Operating point"]
     assert setting.value == f"Trial {kept}, certified within 1 point"
@@ -321,15 +322,15 @@ def test_the_dashboard_starts_without_torch_ray_or_optuna() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_flows_are_shown_and_what_is_none_is_passed_over(
+def test_flows_are_shown_and_other_files_are_skipped(
     page: Any, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert "No information flow measured yet" in words(page("--storage", database, title="Flow"))
-    each = [{"mean": 1.0, "low": 0.5, "high": 1.5}] * 3
+    layers = [{"mean": 1.0, "low": 0.5, "high": 1.5}] * 3
     summary = {
-        "saliency": {"visual_textual": each, "intra_visual": each},
-        "bias_ratio": [None, *each[1:]],
+        "saliency": {"visual_textual": layers, "intra_visual": layers},
+        "bias_ratio": [None, *layers[1:]],
         "hypotheses": [{"claim": "S_vt is *above* <b>S_vv</b>", "verdict": "agrees"}],
     }
     key = {"model": "qwenvl", "benchmark": "scienceqa", "n": 40, "weights_digest": "0123456789"}

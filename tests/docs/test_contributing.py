@@ -15,6 +15,10 @@ def test_the_drawing_is_current() -> None:
     assert module_map.replaced(TEXT) == TEXT, "run python -m tests.module_map"
 
 
+def test_no_arrow_points_upwards() -> None:
+    assert [line for line in module_map.drawing().splitlines() if "↑" in line] == []
+
+
 def test_importers_stand_above_what_they_import() -> None:
     known = {"a": ["c"], "b": ["a", "c"], "c": []}
     assert module_map.importers_first(known) == ["b", "a", "c"]

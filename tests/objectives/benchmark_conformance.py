@@ -54,8 +54,8 @@ class Conformance:
 
     def test_the_words_of_the_questions_never_change(self, mine: PublishedBenchmark) -> None:
         asked = questions(self.name, "validation", 200)
-        said = [(q.id, q.image, q.answers, mine.prompt(q), mine.target(q)) for q in asked]
-        assert zlib.crc32(repr(said).encode()) == self.fingerprint
+        contents = [(q.id, q.image, q.answers, mine.prompt(q), mine.target(q)) for q in asked]
+        assert zlib.crc32(repr(contents).encode()) == self.fingerprint
 
     def test_asking_again_gives_the_same(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:
         assert embedded_questions(mine, "validation", 60) == list(many[:60])
@@ -122,8 +122,8 @@ class Conformance:
 
 def parsed(pattern: str, question: Question) -> tuple[str, ...] | None:
     """The groups of `pattern` if it is the whole question."""
-    found = re.fullmatch(pattern, question.text)
-    return found.groups() if found else None
+    result = re.fullmatch(pattern, question.text)
+    return result.groups() if result else None
 
 
 def only(scene: Scene, kind: str | None = None, color: str | None = None) -> int:

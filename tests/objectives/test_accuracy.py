@@ -29,9 +29,9 @@ def test_the_command_takes_the_weights_that_are_named(
     for weights in ("mini", folder):
         assert accuracy.main([*common, "--weights", weights]) == 0
     assert sources == [str(KNOWN["llava-7b"].folder), folder]
-    found = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
+    result = json.loads(capsys.readouterr().out.partition("\n}\n")[0] + "}")
     rows = [json.loads(line) for line in answers.read_text().splitlines()]
-    assert (found["model"], found["questions"], found["n"]) == ("llava-7b", "pope", 4)
+    assert (result["model"], result["questions"], result["n"]) == ("llava-7b", "pope", 4)
     assert {row["configuration"] for row in rows} == {"dense"} and len(rows) == 4
 
 

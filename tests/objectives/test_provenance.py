@@ -11,8 +11,8 @@ from objectives import provenance
 
 
 def test_versions_are_the_installed_ones() -> None:
-    found = provenance.versions()
-    assert found["torch"] == version("torch") and found["transformers"] == version("transformers")
+    result = provenance.versions()
+    assert result["torch"] == version("torch") and result["transformers"] == version("transformers")
 
 
 def test_a_package_that_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,12 +20,12 @@ from objectives.data.images import load_image
 def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["--benchmark", "scienceqa", "--questions", "20", "--numbers", "7", "3", "99", "-1"]
     assert questions.main(asked) == 0
-    told = json.loads(capsys.readouterr().out)
+    records = json.loads(capsys.readouterr().out)
     expected = embedded_questions(benchmark("scienceqa"), "validation", 20)
-    assert [one["number"] for one in told] == [7, 3]
-    assert (told[0]["text"], told[0]["answers"]) == (expected[7].text, list(expected[7].answers))
-    assert told[0]["choices"] == list(expected[7].choices)
-    image = Image.open(io.BytesIO(base64.b64decode(told[0]["images"][0])))
+    assert [one["number"] for one in records] == [7, 3]
+    assert (records[0]["text"], records[0]["answers"]) == (expected[7].text, list(expected[7].answers))
+    assert records[0]["choices"] == list(expected[7].choices)
+    image = Image.open(io.BytesIO(base64.b64decode(records[0]["images"][0])))
     assert image.tobytes() == load_image(expected[7].image).tobytes()
 
 

@@ -32,10 +32,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
     def scored(benchmark: str, answers: Path, truth: Path | None = None) -> dict[str, Any]:
         arguments = ["--benchmark", benchmark, "--answers", str(answers), "--json"]
         code = score.main(arguments + (["--truth", str(truth)] if truth else []))
-        said = capsys.readouterr()
-        assert code == 0, said.err
-        found: dict[str, Any] = json.loads(said.out)
-        return found
+        printed = capsys.readouterr()
+        assert code == 0, printed.err
+        result: dict[str, Any] = json.loads(printed.out)
+        return result
 
     return scored
 
@@ -43,9 +43,9 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """The one line that a failed run writes."""
     assert score.main([str(a) for a in arguments]) == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1
-    return said.err
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.count("\n") == 1
+    return printed.err
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def lmms(i: int, place: str, text: str, answer: str, truth: str) -> dict[str, An
     return {"doc_id": i, "doc": document, "target": truth, "resps": [[answer]], "filtered_resps": [answer]}
 
 
-def check_mme(found: dict[str, Any]) -> None:
-    metrics = found["metrics"]
+def check_mme(result: dict[str, Any]) -> None:
+    metrics = result["metrics"]
     assert (metrics["color"], metrics["perception"]) == (125, 125)
     assert (metrics["code_reasoning"], metrics["cognition"]) == (200, 200)
-    assert (found["n"], found["unanswered"], found["unmatched"]) == (6, 0, 0)
+    assert (result["n"], result["unanswered"], result["unmatched"]) == (6, 0, 0)
 
 
 def test_mme_as_llava_writes_it(tmp_path: Path, mme: Path, run: Run) -> None:
@@ -110,21 +110,21 @@ def test_mme_as_its_own_tool_reads_it(tmp_path: Path, mme: Path, run: Run) -> No
     results = tmp_path / "results"
     results.mkdir()
     for file in mme.iterdir():
-        said = {(q.split("/")[1][0], t): a for q, t, a in MME_ANSWERS if q.startswith(file.stem)}
-        told = []
+        answers = {(q.split("/")[1][0], t): a for q, t, a in MME_ANSWERS if q.startswith(file.stem)}
+        written = []
         for line in file.read_text().splitlines():
             words = " ".join(line.split("\t")[1].replace("Please answer yes or no.", "").split())
-            told.append(f"{line}\t{said[line[0], words]}")
-        (results / file.name).write_text("\n".join(told) + "\n")
+            written.append(f"{line}\t{answers[line[0], words]}")
+        (results / file.name).write_text("\n".join(written) + "\n")
     check_mme(run("mme", results))
     check_mme(run("mme", results, mme))
 
 
 def test_a_category_without_answers_is_left_out(tmp_path: Path, mme: Path, run: Run) -> None:
     rows = [{"question_id": q, "prompt": t, "text": a} for q, t, a in MME_ANSWERS[:4]]
-    found = run("mme", lines(tmp_path / "a.jsonl", rows), mme)
-    assert found["metrics"]["perception"] == 125 and "cognition" not in found["metrics"]
-    assert found["n"] == 4
+    result = run("mme", lines(tmp_path / "a.jsonl", rows), mme)
+    assert result["metrics"]["perception"] == 125 and "cognition" not in result["metrics"]
+    assert result["n"] == 4
 
 
 LABELS = [
@@ -190,15 +190,15 @@ def test_pope_as_lmms_eval_writes_it(tmp_path: Path, pope: Path, run: Run) -> No
 
 def test_pope_answers_of_an_unknown_strategy(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = lines(tmp_path / "a.jsonl", [{"question_id": i, "text": "no"} for i in range(1, 5)])
-    said = refusal(capsys, "--benchmark", "pope", "--answers", file, "--truth", pope)
-    assert "cannot tell" in said and "give the truth file of one of them" in said
+    message = refusal(capsys, "--benchmark", "pope", "--answers", file, "--truth", pope)
+    assert "cannot tell" in message and "give the truth file of one of them" in message
 
 
 def test_pope_wants_every_answer(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [{"prompt": t, "question_id": "?", "text": "no"} for t, _ in LABELS[:3]]
     truth = pope / "coco_pope_random.json"
-    said = refusal(capsys, "--benchmark", "pope", "--answers", lines(tmp_path / "a.jsonl", rows), "--truth", truth)
-    assert "answers 3 of 4" in said
+    message = refusal(capsys, "--benchmark", "pope", "--answers", lines(tmp_path / "a.jsonl", rows), "--truth", truth)
+    assert "answers 3 of 4" in message
 
 
 def test_prompts_that_tell_nothing_apart(tmp_path: Path, pope: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -208,8 +208,8 @@ def test_prompts_that_tell_nothing_apart(tmp_path: Path, pope: Path, capsys: pyt
         more = {"question_id": 5, "image": "y.jpg", "text": LABELS[0][0], "label": "no"}
         file.write(json.dumps(more) + "\n")
     answers = lines(tmp_path / "a.jsonl", [{"prompt": t + SHORT, "text": "no"} for t, _ in LABELS])
-    said = refusal(capsys, "--benchmark", "pope", "--answers", answers, "--truth", truth)
-    assert "several questions are worded 'is there a car in the image?" in said
+    message = refusal(capsys, "--benchmark", "pope", "--answers", answers, "--truth", truth)
+    assert "several questions are worded 'is there a car in the image?" in message
 
 
 @pytest.fixture
@@ -231,18 +231,18 @@ def scienceqa(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("form", ["llava", "chosen", "mapping"])
 def test_scienceqa(tmp_path: Path, scienceqa: Path, run: Run, form: str) -> None:
     """Right: 4 and 7; 9 is undecided. Of the two with an image one is right."""
-    said = {"4": "B", "7": "The answer is A.", "9": "x"}
+    answers = {"4": "B", "7": "The answer is A.", "9": "x"}
     if form == "llava":
-        rows = [{"question_id": i, "prompt": "<image>\nWhich?", "text": t} for i, t in said.items()]
+        rows = [{"question_id": i, "prompt": "<image>\nWhich?", "text": t} for i, t in answers.items()]
         file = lines(tmp_path / "a.jsonl", rows)
     elif form == "chosen":
         results = {"4": 1, "7": 0, "9": -1}
-        file = whole(tmp_path / "a.json", {"acc": 1.0, "count": 3, "results": results, "outputs": said})
+        file = whole(tmp_path / "a.json", {"acc": 1.0, "count": 3, "results": results, "outputs": answers})
     else:
-        file = whole(tmp_path / "a.json", said)
-    found = run("scienceqa", file, scienceqa)
-    assert found["metrics"] == {"accuracy": pytest.approx(2 / 3), "accuracy_image": 0.5}
-    assert run("scienceqa", file, scienceqa / "problems.json") == found
+        file = whole(tmp_path / "a.json", answers)
+    result = run("scienceqa", file, scienceqa)
+    assert result["metrics"] == {"accuracy": pytest.approx(2 / 3), "accuracy_image": 0.5}
+    assert run("scienceqa", file, scienceqa / "problems.json") == result
 
 
 def test_unanswered_questions_count_as_wrong(
@@ -251,10 +251,10 @@ def test_unanswered_questions_count_as_wrong(
     file = lines(tmp_path / "a.jsonl", [{"question_id": "4", "text": "B"}, {"question_id": "99", "text": "B"}])
     arguments = ["--benchmark", "scienceqa", "--answers", str(file), "--truth", str(scienceqa)]
     assert score.main(arguments) == 0
-    said = capsys.readouterr()
-    assert "accuracy                 0.3333" in said.out
-    assert "2 of 3 questions have no answer and count as wrong" in said.err
-    assert "1 answers belong to none of the questions" in said.err
+    printed = capsys.readouterr()
+    assert "accuracy                 0.3333" in printed.out
+    assert "2 of 3 questions have no answer and count as wrong" in printed.err
+    assert "1 answers belong to none of the questions" in printed.err
 
 
 @pytest.fixture
@@ -332,13 +332,13 @@ def test_captions_in_coco_form(tmp_path: Path, run: Run) -> None:
     }
     file = whole(tmp_path / "a.json", [{"image_id": 2, "caption": "two dogs run far"}, {"image_id": 1, "caption": "x"}])
     for name in ("nocaps", "flickr30k"):
-        found = run(name, file, whole(tmp_path / "truth.json", truth))
-        assert found["metrics"]["cider"] == pytest.approx(500)
-        assert found["notes"] in (["tokens by built-in PTB"], ["tokens by Stanford PTB (Java)"])
+        result = run(name, file, whole(tmp_path / "truth.json", truth))
+        assert result["metrics"]["cider"] == pytest.approx(500)
+        assert result["notes"] in (["tokens by built-in PTB"], ["tokens by Stanford PTB (Java)"])
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"\xff\xfe\x00", "is not UTF-8"),
@@ -352,21 +352,23 @@ def test_captions_in_coco_form(tmp_path: Path, run: Run) -> None:
     ],
 )
 def test_bad_answers(
-    tmp_path: Path, scienceqa: Path, capsys: pytest.CaptureFixture[str], content: bytes, said: str
+    tmp_path: Path, scienceqa: Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str
 ) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    assert said in refusal(capsys, "--benchmark", "scienceqa", "--answers", tmp_path / "a.jsonl", "--truth", scienceqa)
+    assert message in refusal(
+        capsys, "--benchmark", "scienceqa", "--answers", tmp_path / "a.jsonl", "--truth", scienceqa
+    )
 
 
 def test_bad_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = lines(tmp_path / "a.jsonl", [{"question_id": "4", "text": "B"}])
-    told = ["--answers", file, "--truth"]
-    assert "there is no" in refusal(capsys, "--benchmark", "pope", *told, tmp_path / "nowhere")
-    assert "found no ScienceQA problems" in refusal(capsys, "--benchmark", "scienceqa", *told, tmp_path)
+    options = ["--answers", file, "--truth"]
+    assert "there is no" in refusal(capsys, "--benchmark", "pope", *options, tmp_path / "nowhere")
+    assert "found no ScienceQA problems" in refusal(capsys, "--benchmark", "scienceqa", *options, tmp_path)
     odd = whole(tmp_path / "odd.json", {"annotations": [{"answers": 5}]})
-    assert "not in the form of VQAv2's" in refusal(capsys, "--benchmark", "vqav2", *told, odd)
-    assert "lacks 'data'" in refusal(capsys, "--benchmark", "textvqa", *told, odd)
-    assert "unknown benchmark 'gqa'" in refusal(capsys, "--benchmark", "gqa", *told, odd)
+    assert "not in the form of VQAv2's" in refusal(capsys, "--benchmark", "vqav2", *options, odd)
+    assert "lacks 'data'" in refusal(capsys, "--benchmark", "textvqa", *options, odd)
+    assert "unknown benchmark 'gqa'" in refusal(capsys, "--benchmark", "gqa", *options, odd)
     assert "does not carry the truth" in refusal(capsys, "--benchmark", "pope", "--answers", file)
 
 
@@ -377,23 +379,20 @@ def test_the_published_mme_scores_of_a_published_model(tmp_path: Path, run: Run)
     ask = "Please answer yes or no."
     for number, category in enumerate(published_scores.MME):
         asked = list(published_scores.mme(category))
-        told = [f"{each.image}\t{each.text} {ask}\t{each.label}\n" for each in asked]
-        (truth / f"{category}.txt").write_text("".join(told))
+        records = [f"{each.image}\t{each.text} {ask}\t{each.label}\n" for each in asked]
+        (truth / f"{category}.txt").write_text("".join(records))
         for each in asked:
             prompt = each.text + ("", f" {ask}", f"  {ask}")[number % 3] + SHORT
             rows.append({"question_id": f"{category}/{each.image}", "prompt": prompt, "text": each.answer})
-    found = run("mme", lines(tmp_path / "llava.jsonl", rows), truth)
-    assert found["metrics"]["perception"] == pytest.approx(published_scores.PERCEPTION, abs=5e-4)
-    assert found["metrics"]["cognition"] == pytest.approx(published_scores.COGNITION, abs=5e-4)
+    result = run("mme", lines(tmp_path / "llava.jsonl", rows), truth)
+    assert result["metrics"]["perception"] == pytest.approx(published_scores.PERCEPTION, abs=5e-4)
+    assert result["metrics"]["cognition"] == pytest.approx(published_scores.COGNITION, abs=5e-4)
 
 
 def test_the_published_pope_score_of_a_published_model(tmp_path: Path, run: Run) -> None:
     popular = published_scores.pope_popular()
-    labels = [
-        {"question_id": i, "image": each.image, "text": each.text, "label": each.label}
-        for i, each in enumerate(popular, 1)
-    ]
+    labels = [{"question_id": i, "image": q.image, "text": q.text, "label": q.label} for i, q in enumerate(popular, 1)]
     answers = [{"question_id": 20000000 + i, "text": each.answer} for i, each in enumerate(popular, 1)]
     truth = lines(tmp_path / "coco_pope_popular.json", labels)
-    found = run("pope", lines(tmp_path / "llava.jsonl", answers), truth)
-    assert round(found["metrics"]["f1"], 4) == published_scores.F1_POPULAR
+    result = run("pope", lines(tmp_path / "llava.jsonl", answers), truth)
+    assert round(result["metrics"]["f1"], 4) == published_scores.F1_POPULAR

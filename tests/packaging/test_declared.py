@@ -14,7 +14,7 @@ from tests.test_boundaries import MAY_IMPORT, all_imports, files, top
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {*MAY_IMPORT, "bench", "tests"}
-DISTRIBUTION = {"PIL": "pillow", "yaml": "pyyaml"}  # those that differ from the module's name
+DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # other than the module
 SEARCH = ("", "search", "flow", "hub", "captions")  # "" is what every installation has
 CLONE = ("", "search", "flow", "dev")
 PARTS = {

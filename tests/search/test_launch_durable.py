@@ -37,7 +37,7 @@ def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(tiny
     os.killpg(first.pid, signal.SIGINT)
     _, error = first.communicate(timeout=60)
     assert first.returncode == 130
-    ended = "stopped; everything measured is stored, the same command goes on from here\n"
+    ended = "stopped; everything measured is stored; run the same command again to resume\n"
     assert error in (ended, "")  # what was running may be done before the second press
     before = stored(tmp_path)
 

@@ -1,17 +1,13 @@
-"""How a search went: hypervolume, workers, reasons, and which parameters matter."""
+"""How a search went: hypervolume, running trials, reasons."""
 
 from __future__ import annotations
 
-import math
-import random
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from dashboard.analysis import search_history
-from dashboard.analysis.importance import MIN_TRIALS, importance
-from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
 from storage.pareto import hypervolume
 from storage.records import Trial
 from tests.dashboard.generated_store import START, failed, measured, pruned, searched
@@ -81,53 +77,3 @@ def test_reasons_that_differ_only_in_numbers_are_one() -> None:
     assert search_history.reason_counts(trials) == [("hung for … s", 2), ("out of memory", 1)]
     assert search_history.saved_share([pruned(0, n=100), pruned(1, n=150)], 500) == pytest.approx(0.75)
     assert search_history.saved_share([], 500) == 0
-
-
-def dependent(count: int) -> list[Trial]:
-    """Trials whose accuracy depends on r1 alone, and a little on the shallow criterion."""
-    draw = random.Random(0)
-    trials = []
-    for number in range(count):
-        r1, phi = 100 * draw.random(), draw.choice(["instruction", "random", "last_token"])
-        base = measured(number, "sampler", draw.randint(1, 5), r1, draw.randint(6, 11), 50.0, phi, "random")
-        value = 0.9 - 0.006 * r1 + (0.05 if phi == "instruction" else 0)
-        trials.append(replace(base, accuracy=value))
-    return trials
-
-
-def test_the_parameter_that_matters_comes_out_first() -> None:
-    result = importance(dependent(150))
-    assert result is not None
-    assert max(result.shares, key=result.shares.__getitem__) == "r1"
-    assert result.shares["r1"] > 0.7
-    assert result.shares["phi_shallow"] > max(result.shares["k1"], result.shares["k2"], result.shares["r2"])
-    assert sum(result.shares.values()) == pytest.approx(1)
-    assert result.explained > 0.8
-    assert importance(dependent(150)) == result
-
-
-def test_noise_explains_nothing() -> None:
-    draw = random.Random(1)
-    result = importance([replace(trial, accuracy=draw.random()) for trial in dependent(150)])
-    assert result is not None
-    assert result.explained < 0.2
-
-
-def test_too_few_or_equal_trials_have_no_importance() -> None:
-    trials = dependent(MIN_TRIALS)
-    assert importance(trials[:-1]) is None
-    assert importance([replace(trial, accuracy=0.5) for trial in trials]) is None
-    assert importance([replace(trial, latency_ms=math.nan) for trial in trials], "latency_ms") is None
-
-
-def test_the_figures_show_what_was_computed() -> None:
-    trials = searched(60)
-    grown = search_history.growth(trials)
-    figure = growth_figure({"a<b>": grown, "other": grown}, 0.5, seconds=True)
-    assert figure.data[0].name == "a&lt;b&gt;"
-    assert list(figure.data[0].x) == list(grown.seconds)
-    result = importance(trials)
-    assert result is not None
-    assert len(importance_figure(result).data[0].y) == 6
-    assert running_figure(search_history.running_trials(trials)).data[0].y is not None
-    assert list(pruned_figure([pruned(1)], 500).data[0].x) == [96]

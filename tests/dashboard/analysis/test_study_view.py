@@ -14,7 +14,7 @@ from dashboard.wording import descriptions, trial_tables
 from himap import PruningConfig
 from storage.pareto import cheapest_within
 from storage.records import StudySummary, Trial, utc_now
-from tests.dashboard.generated_store import failed, measured, searched, study_key
+from tests.dashboard.generated_store import confirmation, failed, measured, pruned, searched, study_key
 
 
 def trial(number: int, flops_ratio: float, accuracy: float, origin: str = "sampler") -> Trial:
@@ -42,7 +42,6 @@ def test_each_cost_has_its_own_front(cost: str) -> None:
     assert view.cost.field == cost
     costs = [getattr(one, cost) for one in view.front]
     assert costs == sorted(costs)
-    assert descriptions.cost_text(view.front[-1], view.cost)[-1] in "%s"
 
 
 def test_the_numbers_people_look_for_first() -> None:
@@ -155,3 +154,20 @@ def test_tables_of_nothing_have_their_columns() -> None:
     assert trial_tables.front_table(view).empty
     assert trial_tables.all_table(view).empty
     assert "reason" in trial_tables.failure_table(view)
+
+
+def test_a_pruned_trial_is_an_estimate_and_never_on_the_front() -> None:
+    better = replace(pruned(50), accuracy=1.0)
+    view = build_view(study_key(), [*searched(20), better], confirmations=[])
+    assert view.pruned == (better,)
+    assert better not in view.front
+    assert view.trial(50) == better
+
+
+def test_confirmations_belong_to_equal_configurations() -> None:
+    trials = searched(20)
+    result = replace(confirmation(trials[2], trials[0]), trial=None)
+    view = build_view(study_key(), trials, confirmations=[result])
+    assert view.confirmations == {2: result}
+    elsewhere = replace(result, config=replace(result.config, r1=51.0))
+    assert build_view(study_key(), trials, confirmations=[elsewhere]).confirmations == {}

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.analysis.study_view import BASELINES, COSTS, View, build_view
-from dashboard.figures.front import axis_scale, front_figure, label_lifts
+from dashboard.analysis.study_view import BASELINES, View, build_view
+from dashboard.figures.front import cost_axis, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
 from tests.dashboard.generated_store import failed, searched, study_key, with_criterion
@@ -88,8 +88,7 @@ def test_axes_name_their_unit(cost: str, title: str) -> None:
     assert title in figure.layout.xaxis.title.text
     assert figure.layout.yaxis.title.text == "Accuracy (%)"
     dense = next(trace for trace in figure.data if trace.name == "dense")
-    factor, _ = axis_scale(COSTS[cost], view.complete)
-    assert dense.x[0] == getattr(view.complete[0], cost) / factor
+    assert dense.x[0] == getattr(view.complete[0], cost) / cost_axis([view]).factor
 
 
 def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> None:

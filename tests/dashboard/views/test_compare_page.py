@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from dashboard.analysis import paper
-from dashboard.analysis.borrowed_settings import borrowed, borrowed_everywhere
-from dashboard.analysis.filters import Filter, filter_options
+from dashboard.analysis.cross_study import cross_result, cross_results
+from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import build_view, preset, suggested
-from dashboard.figures.facets import facets_figure
+from dashboard.figures.front import facets_figure
 from dashboard.figures.settings_matrix import cell_text, settings_figure
 from dashboard.views import export_page, zoom
 from dashboard.wording.descriptions import provenance
@@ -27,14 +27,14 @@ def test_a_borrowed_setting_is_looked_up_and_never_guessed() -> None:
     lender, borrower = build_view(study_key("a"), searched(60)), build_view(study_key("b"), searched(20, 1))
     setting = suggested(lender)
     assert setting is not None
-    assert borrowed(setting, borrower) is None
+    assert cross_result(setting, borrower) is None
     same = replace(setting, number=70, origin="warm_start", accuracy=0.5)
     measured = build_view(study_key("b"), [*searched(20, 1), same])
-    cell = borrowed(setting, measured)
+    cell = cross_result(setting, measured)
     assert cell is not None
     assert measured.dense is not None
     assert cell.points == pytest.approx(100 * (0.5 - measured.dense.accuracy))
-    results = borrowed_everywhere({("m", "a"): lender, ("m", "b"): measured})
+    results = cross_results({("m", "a"): lender, ("m", "b"): measured})
     assert results["m", "a"]["m", "b"] == cell
     names = {("m", "a"): "a", ("m", "b"): "b"}
     empty = settings_figure({("m", "a"): {("m", "b"): None}}, names)
@@ -44,7 +44,7 @@ def test_a_borrowed_setting_is_looked_up_and_never_guessed() -> None:
 def test_an_estimate_of_a_pruned_trial_is_marked() -> None:
     setting = pruned(50)
     target = build_view(study_key("b"), [*searched(10), setting])
-    cell = borrowed(replace(setting, state="complete", reason=""), target)
+    cell = cross_result(replace(setting, state="complete", reason=""), target)
     assert cell is not None
     assert cell_text(cell).startswith("≈ ")
 
@@ -78,17 +78,13 @@ def test_a_filter_keeps_baselines_and_has_a_front_of_its_own() -> None:
     assert {trial.number for trial in some.front} <= {trial.number for trial in some.complete}
     assert len(Filter(least_n=501).apply(view).complete) == len(view.baselines)
     assert len(Filter(devices=frozenset({"else"})).apply(view).complete) == len(view.baselines)
-    options = filter_options(trials)
-    assert options.counts == (96, 500)
-    assert "instruction" in options.criteria
-    assert len(options.devices) == 1
 
 
 def test_several_studies_share_their_axes() -> None:
     views = [build_view(study_key(name), searched(20), "flops_ratio") for name in "abcd"]
     figure = facets_figure(views)
     names = [trace.name for trace in figure.data if trace.showlegend is not False]
-    assert len(names) == len(set(names))  # each thing is named once
+    assert len(names) == len(set(names))  # everything is named once
     assert len({axis.matches for axis in figure.select_xaxes()} - {None}) == 1
     assert len({axis.matches for axis in figure.select_yaxes()} - {None}) == 1
     assert facets_figure(views[:1], coloring="depth", dark=True).data
@@ -156,7 +152,7 @@ def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> No
 
 def test_operating_points_are_named_members_of_the_front() -> None:
     view = build_view(study_key(), searched(60))
-    points = export_page.operating_points(view)
+    points = export_page.export_choices(view)
     assert all(trial in view.front for _, trial in points.values())
     assert points["Most accurate"][1] == view.front[-1]
-    assert export_page.operating_points(build_view(study_key(), [failed(0)])) == {}
+    assert export_page.export_choices(build_view(study_key(), [failed(0)])) == {}

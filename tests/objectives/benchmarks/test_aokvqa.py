@@ -13,9 +13,9 @@ from tests.objectives.benchmark_conformance import MANY, Conformance, only, ques
 
 def meant(question: Question, scene: Scene) -> Thing:
     """The thing that the asked code word means."""
-    found = re.fullmatch(r"(\w+) means (\w+)\. What color is the \1\?", question.text)
-    assert found
-    return scene.things[only(scene, kind=found[2])]
+    result = re.fullmatch(r"(\w+) means (\w+)\. What color is the \1\?", question.text)
+    assert result
+    return scene.things[only(scene, kind=result[2])]
 
 
 class TestAOKVQA(Conformance):

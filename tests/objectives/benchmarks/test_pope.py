@@ -84,8 +84,8 @@ def test_figures_of_a_hand_made_set() -> None:
     7 of 10 are right and 3 of 10 are said to be there.
     """
     truth = asked(*["yes"] * 4, *["no"] * 6)
-    said = ["Yes", "yes", "no", "No, none", "yes", "no", "not here", "no", "No.", "no"]
-    figures = POPE.metrics(truth, said)
+    answers = ["Yes", "yes", "no", "No, none", "yes", "no", "not here", "no", "No.", "no"]
+    figures = POPE.metrics(truth, answers)
     assert figures == pytest.approx({"accuracy": 0.7, "precision": 2 / 3, "recall": 0.5, "f1": 4 / 7, "yes_ratio": 0.3})
 
 

@@ -21,8 +21,8 @@ class TestScienceQA(Conformance):
         return "B" if question.answers[0] == "A" else "A"
 
     def truth(self, question: Question, scene: Scene) -> str:
-        if found := parsed(r"What color is the (\w+)\?", question):
-            right = scene.things[only(scene, found[0])].color
+        if result := parsed(r"What color is the (\w+)\?", question):
+            right = scene.things[only(scene, result[0])].color
         else:
             (color,) = parsed(r"What is the (\w+) object\?", question) or ("",)
             right = scene.things[only(scene, color=color)].kind

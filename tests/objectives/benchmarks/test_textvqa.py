@@ -16,8 +16,8 @@ class TestTextVQA(Conformance):
         return "giraffe"
 
     def truth(self, question: Question, scene: Scene) -> str:
-        if found := parsed(r"What word is on the (\w+) sign\?", question):
-            return scene.things[only(scene, "sign", found[0])].text
+        if result := parsed(r"What word is on the (\w+) sign\?", question):
+            return scene.things[only(scene, "sign", result[0])].text
         (color,) = parsed(r"What is written in (\w+)\?", question) or ("",)
         return scene.things[only(scene, "letter", color)].text
 

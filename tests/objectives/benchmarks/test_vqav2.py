@@ -25,12 +25,12 @@ class TestVQAv2(Conformance):
         return "giraffe"
 
     def truth(self, question: Question, scene: Scene) -> str:
-        if found := parsed(r"What color is the (\w+)\?", question):
-            return scene.things[only(scene, found[0])].color
-        if found := parsed(r"What is the (\w+) object\?", question):
-            return scene.things[only(scene, color=found[0])].kind
-        if found := parsed(r"What size is the (\w+) (\w+)\?", question):
-            return scene.things[only(scene, found[1], found[0])].size
+        if result := parsed(r"What color is the (\w+)\?", question):
+            return scene.things[only(scene, result[0])].color
+        if result := parsed(r"What is the (\w+) object\?", question):
+            return scene.things[only(scene, color=result[0])].kind
+        if result := parsed(r"What size is the (\w+) (\w+)\?", question):
+            return scene.things[only(scene, result[1], result[0])].size
         (name,) = parsed(r"How many ([\w ]+) are there\?", question) or ("",)
         if name.endswith(" objects"):
             return str(scene.count(color=name.removesuffix(" objects")))

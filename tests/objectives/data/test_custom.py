@@ -106,17 +106,17 @@ def test_all_bad_rows_are_told_at_once_the_first_twenty_in_full(folder: Path) ->
     path = write(folder, GOOD, *[b"x"] * 25)
     with pytest.raises(BadRowsError) as raised:
         load_questions(Source(data=path, metric="exact_match"), "all", None)
-    said = str(raised.value).splitlines()
-    assert "25 of 26 rows" in said[0] and "--on-bad skip" in said[0]
-    assert len(said) == 22 and said[1].startswith("  line 2: not JSON") and said[-1] == "  and 5 more"
+    message = str(raised.value).splitlines()
+    assert "25 of 26 rows" in message[0] and "--on-bad skip" in message[0]
+    assert len(message) == 22 and message[1].startswith("  line 2: not JSON") and message[-1] == "  and 5 more"
     assert len(raised.value.bad) == 25
 
 
 def test_skipping_goes_on_and_remembers(folder: Path) -> None:
     source = Source(data=write(folder, b"x", GOOD, b"y"), metric="exact_match", skip_bad=True)
-    found = load_questions(source, "all", None)
-    assert [q.id for q in found.questions] == ["1"]
-    assert [each.line for each in found.skipped] == [1, 3]
+    result = load_questions(source, "all", None)
+    assert [q.id for q in result.questions] == ["1"]
+    assert [each.line for each in result.skipped] == [1, 3]
 
 
 def test_nothing_left_is_an_error_also_when_skipping(folder: Path) -> None:
@@ -218,11 +218,11 @@ def test_cider_scores_the_set(folder: Path) -> None:
         {"id": "1", "image": "a.png", "answers": ["a red star", "the star"]},
         {"id": "2", "image": "a.png", "answer": "two dogs run far"},
     ]
-    found = load_questions(Source(data=write(folder, *rows), metric="cider"), "all", None)
-    answers = ["two dogs run far" if q.id == "2" else "nothing" for q in found.questions]
-    assert sorted(found.benchmark.scores(found.questions, answers)) == pytest.approx([0, 1])
-    assert found.benchmark.metrics(found.questions, answers)["cider"] == pytest.approx(500)
-    assert found.benchmark.prompt(found.questions[0]).startswith("Provide a one-sentence caption")
+    result = load_questions(Source(data=write(folder, *rows), metric="cider"), "all", None)
+    answers = ["two dogs run far" if q.id == "2" else "nothing" for q in result.questions]
+    assert sorted(result.benchmark.scores(result.questions, answers)) == pytest.approx([0, 1])
+    assert result.benchmark.metrics(result.questions, answers)["cider"] == pytest.approx(500)
+    assert result.benchmark.prompt(result.questions[0]).startswith("Provide a one-sentence caption")
 
 
 @pytest.mark.parametrize("name", ["accuracy", "", "number=x", "number=-1", "anls=3"])
@@ -285,8 +285,8 @@ def test_two_thousand_fuzzed_lines_end_in_rows_or_in_reasons(lines: list[bytes],
         except DataError as error:
             assert "is empty" in str(error)
             return
-    told = [line for line in path_lines(lines) if line.strip()]
-    assert len(questions) + len(bad) == len(told)
+    rows = [line for line in path_lines(lines) if line.strip()]
+    assert len(questions) + len(bad) == len(rows)
     assert all(each.problem and "\n" not in each.problem for each in bad)
     if questions:
         own = OwnBenchmark("mine", "Mine", metric(name))

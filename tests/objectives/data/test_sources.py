@@ -154,20 +154,20 @@ def real(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
 
 
 def test_official_files_give_questions_with_images(real: Source) -> None:
-    found = load_questions(real, "all", None)
-    assert len({q.id for q in found.questions}) == len(found.questions) >= N
-    assert {load_image(q.image).size for q in found.questions} == {(8, 6)}
+    result = load_questions(real, "all", None)
+    assert len({q.id for q in result.questions}) == len(result.questions) >= N
+    assert {load_image(q.image).size for q in result.questions} == {(8, 6)}
     inner = (real.data_root or Path()) / real.benchmark
-    assert load_questions(Source(real.benchmark, data_root=inner), "all", None).questions == found.questions
+    assert load_questions(Source(real.benchmark, data_root=inner), "all", None).questions == result.questions
 
 
 def test_they_run_through_the_class_of_the_embedded_ones(real: Source) -> None:
-    found = load_questions(real, "all", None)
-    assert type(found.benchmark) is type(EVERY_BENCHMARK[real.benchmark])
-    assert found.benchmark.max_new_tokens >= 16
-    assert PROMPTS[real.benchmark] in {found.benchmark.prompt(q) for q in found.questions}
-    targets = [found.benchmark.target(q) for q in found.questions]
-    assert all(0.5 < s <= 1.0 + 1e-9 for s in found.benchmark.scores(found.questions, targets))
+    result = load_questions(real, "all", None)
+    assert type(result.benchmark) is type(EVERY_BENCHMARK[real.benchmark])
+    assert result.benchmark.max_new_tokens >= 16
+    assert PROMPTS[real.benchmark] in {result.benchmark.prompt(q) for q in result.questions}
+    targets = [result.benchmark.target(q) for q in result.questions]
+    assert all(0.5 < s <= 1.0 + 1e-9 for s in result.benchmark.scores(result.questions, targets))
 
 
 def test_validation_and_test_share_no_image(real: Source) -> None:
@@ -199,14 +199,14 @@ def test_only_the_images_of_a_subset_are_looked_for(real: Source) -> None:
 
 
 def test_scenes_are_the_source_without_a_root() -> None:
-    found = load_questions(Source("pope"), "validation", 21)
-    assert (found.key, found.origin, len(found.questions)) == ("pope", "embedded scenes", 20)
+    result = load_questions(Source("pope"), "validation", 21)
+    assert (result.key, result.origin, len(result.questions)) == ("pope", "embedded scenes", 20)
     with pytest.raises(DataError, match="have no end"):
         load_questions(Source("pope"), "test", None)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "fields",
     [
         {},
         {"benchmark": "pope", "data": Path("x")},
@@ -215,9 +215,9 @@ def test_scenes_are_the_source_without_a_root() -> None:
         {"benchmark": "pope", "hub": True, "data_root": Path("x")},
     ],
 )
-def test_sources_that_contradict_themselves(told: dict[str, Any]) -> None:
+def test_sources_that_contradict_themselves(fields: dict[str, Any]) -> None:
     with pytest.raises(DataError):
-        Source(**told)
+        Source(**fields)
 
 
 def test_a_root_without_the_files(tmp_path: Path) -> None:
@@ -262,9 +262,9 @@ def test_questions_that_share_an_image_are_in_one_split() -> None:
         for c in range(10)
     ]
     asked = [chain[i] for i in (3, 0, 4, 2, 1) for chain in chains]
-    found = dict(zip((q.id for q in asked), splits_of(asked), strict=True))
-    assert all(len({found[q.id] for q in chain}) == 1 for chain in chains)
-    assert set(found.values()) == {"validation", "test"}
+    result = dict(zip((q.id for q in asked), splits_of(asked), strict=True))
+    assert all(len({result[q.id] for q in chain}) == 1 for chain in chains)
+    assert set(result.values()) == {"validation", "test"}
     assert shared_images(asked) == shared_images(asked[::-1])[::-1]
 
 
@@ -275,8 +275,8 @@ def test_own_questions_are_split_the_same_wherever_they_lie(tmp_path: Path) -> N
         (tmp_path / folder / "moved").mkdir(parents=True)
         for i in range(12):
             Image.new("RGB", (8, 6), (i // 2, 0, 0)).save(tmp_path / folder / name.format(i))
-        told = [json.dumps(row | {"image": name.format(row["id"])}) for row in rows]
-        (tmp_path / folder / "mine.jsonl").write_text("\n".join(told))
+        lines = [json.dumps(row | {"image": name.format(row["id"])}) for row in rows]
+        (tmp_path / folder / "mine.jsonl").write_text("\n".join(lines))
     here, there = (Source(data=tmp_path / name / "mine.jsonl", metric="exact_match") for name in ("here", "there"))
     halves = [
         [[q.id for q in load_questions(source, split, None).questions] for split in ("validation", "test")]
@@ -327,11 +327,11 @@ def test_the_hub_gives_the_same_questions(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     hub._dataset.cache_clear()
     hub.hub_questions.cache_clear()
-    found = load_questions(Source("pope", hub=True), "test", 6)
-    assert len(found.questions) == 6 == Rows.read
-    assert {load_image(q.image).size for q in found.questions} == {(8, 6)}
-    assert all(tmp_path in Path(q.image).parents for q in found.questions)
-    assert load_questions(Source("pope", hub=True), "test", 6).questions == found.questions
+    result = load_questions(Source("pope", hub=True), "test", 6)
+    assert len(result.questions) == 6 == Rows.read
+    assert {load_image(q.image).size for q in result.questions} == {(8, 6)}
+    assert all(tmp_path in Path(q.image).parents for q in result.questions)
+    assert load_questions(Source("pope", hub=True), "test", 6).questions == result.questions
     assert Rows.read == 6
     hub._dataset.cache_clear()
     hub.hub_questions.cache_clear()

@@ -98,7 +98,7 @@ def test_a_known_name_with_weights_from_elsewhere(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "weights", "said"),
+    ("model", "weights", "message"),
     [
         ("qwen-vl", "auto", "unknown model 'qwen-vl'; expected one of qwenvl, llava-7b, llava-13b, a check"),
         ("qwenvl", "nowhere", "unknown model 'nowhere'"),
@@ -108,12 +108,12 @@ def test_a_known_name_with_weights_from_elsewhere(tiny: Path) -> None:
         ("qwenvl", "full", "no vision-language checkpoint at 'Qwen/Qwen2.5-VL-7B-Instruct' (no network"),
     ],
 )
-def test_what_is_not_there_is_one_line_at_once(embedded: Path, model: str, weights: str, said: str) -> None:
+def test_what_is_not_there_is_one_line_at_once(embedded: Path, model: str, weights: str, message: str) -> None:
     start = time.monotonic()
     with pytest.raises(ModelLoadError) as caught:
         resolve(model, weights)
     assert time.monotonic() - start < 1
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

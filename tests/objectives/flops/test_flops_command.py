@@ -36,14 +36,14 @@ def test_the_command_of_the_docs_prints_both_counts_as_json() -> None:
     command = re.search(r"```sh\npython (-m objectives\.flops .*)\n```", DOCS)
     assert command is not None
     done = subprocess.run([sys.executable, *command[1].split()], cwd=ROOT, capture_output=True, text=True, check=True)
-    found, shape, paper = json.loads(done.stdout), FULL_SIZE["llava-7b"].shape, PruningConfig.paper()
-    assert found["flops"]["pruned"] == flops(shape, 576, 170, paper)
-    assert found["flops"]["dense"] == flops(shape, 576, 170, PruningConfig.dense())
-    assert found["flops_per_generated_token"]["pruned"] == token_flops(shape, 576, 170, paper)
-    assert found["paper_flops"]["pruned"] == paper_flops(shape, 576, paper)
-    assert round(found["flops"]["ratio"], 3) == 0.415
-    assert round(found["paper_flops"]["ratio"], 3) == 0.246
-    assert (found["tokens_after_k1"], found["tokens_after_k2"]) == (288, 72)
+    result, shape, paper = json.loads(done.stdout), FULL_SIZE["llava-7b"].shape, PruningConfig.paper()
+    assert result["flops"]["pruned"] == flops(shape, 576, 170, paper)
+    assert result["flops"]["dense"] == flops(shape, 576, 170, PruningConfig.dense())
+    assert result["flops_per_generated_token"]["pruned"] == token_flops(shape, 576, 170, paper)
+    assert result["paper_flops"]["pruned"] == paper_flops(shape, 576, paper)
+    assert round(result["flops"]["ratio"], 3) == 0.415
+    assert round(result["paper_flops"]["ratio"], 3) == 0.246
+    assert (result["tokens_after_k1"], result["tokens_after_k2"]) == (288, 72)
 
 
 @pytest.mark.parametrize("name", FULL_SIZE)
@@ -58,13 +58,13 @@ def test_qwenvl_is_the_papers_in_the_papers_count_only(capsys: pytest.CaptureFix
     table = said(capsys, "--model", "qwenvl-7b", *PAPER_SETTING)
     assert re.search(r"paper_flops .* 3\.600 +0\.893", table)
     assert table.endswith("paper_flops as the paper has it: 448 image tokens, m = 22016\n")
-    found = json.loads(said(capsys, "--model", "qwenvl-7b", "--text", "0", "--json"))
-    assert found["flops"]["dense"] == flops(FULL_SIZE["qwenvl-7b"].shape, 256, 0, PruningConfig.dense())
+    result = json.loads(said(capsys, "--model", "qwenvl-7b", "--text", "0", "--json"))
+    assert result["flops"]["dense"] == flops(FULL_SIZE["qwenvl-7b"].shape, 256, 0, PruningConfig.dense())
 
 
 def test_a_folder_is_read_like_a_name(capsys: pytest.CaptureFixture[str], folders: dict[str, Path]) -> None:
-    found = json.loads(said(capsys, "--model", str(folders["llava-mini"]), "--text", "9", "--json"))
-    assert found["image_tokens"] == 144 and found["layers"] == 12
+    result = json.loads(said(capsys, "--model", str(folders["llava-mini"]), "--text", "9", "--json"))
+    assert result["image_tokens"] == 144 and result["layers"] == 12
     qwen = str(folders["qwenvl-mini"])
     assert "name their number with --image N" in refused(capsys, "--model", qwen)
     assert json.loads(said(capsys, "--model", qwen, "--image", "64", "--json"))["image_tokens"] == 64

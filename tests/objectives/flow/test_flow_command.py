@@ -29,16 +29,16 @@ def prompts_of(mini: LoadedModel, name: str = NAME, n: int = 6) -> Prompts:
 
 def test_answers_are_those_of_plain_generate(mini: LoadedModel) -> None:
     prompts = prompts_of(mini)
-    found = outputs(prompts)
+    result = outputs(prompts)
     for i, question in enumerate(prompts.questions):
         inputs = mini.inputs([prompts.benchmark.prompt(question)], [[embedded_image(question.image)]])
         with torch.no_grad():
             ids = mini.model.generate(**inputs, max_new_tokens=4, do_sample=False)
             first = mini.model(**inputs).logits[0, -1].softmax(-1)
         text = mini.processor.tokenizer.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        assert found.answers[i] == text.strip()
-        assert torch.allclose(found.probabilities[i], first, atol=1e-5)
-        assert found.top[i] == set(first.topk(5).indices.tolist())
+        assert result.answers[i] == text.strip()
+        assert torch.allclose(result.probabilities[i], first, atol=1e-5)
+        assert result.top[i] == set(first.topk(5).indices.tolist())
 
 
 def test_answers_follow_their_prompts_as_the_chat_form_has_it(mini: LoadedModel) -> None:
@@ -46,7 +46,7 @@ def test_answers_follow_their_prompts_as_the_chat_form_has_it(mini: LoadedModel)
     prompts = prompts_of(mini, "nocaps", 3)
     batch = prompts.batches[0]
     inputs, targets = prompts.answered(batch)
-    found = saliency(mini.model, inputs, targets)
+    result = saliency(mini.model, inputs, targets)
     for row, i in enumerate(batch.order):
         question = prompts.questions[i]
         ids = prompts.answer_ids(question)
@@ -62,7 +62,7 @@ def test_answers_follow_their_prompts_as_the_chat_form_has_it(mini: LoadedModel)
                 whole[name] = torch.nn.functional.pad(alone[name], (0, len(ids)), value=value)
         with torch.no_grad():
             logits = mini.model(**whole).logits[0, start - 1 : -1].log_softmax(-1)
-        assert found.loss[row].item() == pytest.approx(-logits.gather(1, more.T).mean().item(), rel=1e-3)
+        assert result.loss[row].item() == pytest.approx(-logits.gather(1, more.T).mean().item(), rel=1e-3)
 
 
 def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel) -> None:
@@ -72,13 +72,13 @@ def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel)
 
 
 def test_every_layer_and_both_ends_are_disturbed() -> None:
-    found = settings(12)
+    result = settings(12)
     assert end_layers(12) == 2 and end_layers(32) == 5 and end_layers(1) == 1 and end_layers(40) == 5
-    assert len(found) == 3 * (12 + 3) == len({each.key for each in found})
-    by_place = {each.where: each.layers for each in found if each.where != "layer"}
+    assert len(result) == 3 * (12 + 3) == len({each.key for each in result})
+    by_place = {each.where: each.layers for each in result if each.where != "layer"}
     assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
-    assert {each.layers for each in found if each.where == "layer"} == {(i,) for i in range(12)}
-    assert {each.flow for each in found} == set(FLOWS)
+    assert {each.layers for each in result if each.where == "layer"} == {(i,) for i in range(12)}
+    assert {each.flow for each in result} == set(FLOWS)
 
 
 def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:
@@ -142,8 +142,8 @@ def test_the_command_measures_stores_draws_and_prints_once(
     assert files == [".json", ".png", ".svg"]
     monkeypatch.setattr(flow, "Measurement", None)  # nothing is measured again
     assert run(folders["qwenvl-mini"], tmp_path, "--json") == 0
-    found = json.loads(capsys.readouterr().out)[0]
-    assert found["complete"] and "record" not in found and found["summary"]["layers"] == 12
+    result = json.loads(capsys.readouterr().out)[0]
+    assert result["complete"] and "record" not in result and result["summary"]["layers"] == 12
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_the_papers_models_take_the_weights_that_are_named(
     kinds = []
     for weights in ("mini", folder):
         assert flow.main([*common, "--weights", weights]) == 0
-        found = json.loads(capsys.readouterr().out)[0]
-        kinds.append((found["key"]["model"], found["weights"], found["key"]["weights_digest"]))
+        result = json.loads(capsys.readouterr().out)[0]
+        kinds.append((result["key"]["model"], result["weights"], result["key"]["weights_digest"]))
     shipped, given = weights_digest(KNOWN["llava-7b"].folder), weights_digest(folder)
     assert kinds == [("llava-7b", "embedded mini", shipped), ("llava-7b", "full weights", given)]

@@ -26,8 +26,8 @@ def stored() -> dict[str, Any]:
     return flow_record.document()
 
 
-def verdicts(found: dict[str, Any]) -> dict[str, str]:
-    return {row["claim"]: row["verdict"] for row in found["hypotheses"]}
+def verdicts(result: dict[str, Any]) -> dict[str, str]:
+    return {row["claim"]: row["verdict"] for row in result["hypotheses"]}
 
 
 def test_means_are_means_and_lie_in_their_intervals(stored: dict[str, Any]) -> None:
@@ -43,13 +43,13 @@ def test_means_are_means_and_lie_in_their_intervals(stored: dict[str, Any]) -> N
 
 
 def test_the_bias_ratio_is_the_logarithm_of_the_two_effects(stored: dict[str, Any]) -> None:
-    found = stored["summary"]
-    visual, text = (found["effect"][name] for name in ("intra_visual", "visual_textual"))
-    for layer, each in enumerate(found["bias_ratio"][:-1]):
+    result = stored["summary"]
+    visual, text = (result["effect"][name] for name in ("intra_visual", "visual_textual"))
+    for layer, each in enumerate(result["bias_ratio"][:-1]):
         assert each["mean"] == pytest.approx(math.log(visual[layer]["mean"] / text[layer]["mean"]), rel=1e-6)
         assert each["low"] < each["mean"] < each["high"]
         assert each["mean"] == pytest.approx(math.log(0.5 if layer < 6 else 2), abs=0.15)
-    assert found["bias_ratio"][-1] is None  # image rows of the last layer reach nobody
+    assert result["bias_ratio"][-1] is None  # image rows of the last layer reach nobody
 
 
 def test_pairs_stay_pairs() -> None:
@@ -70,8 +70,8 @@ def test_answers_that_all_stay_leave_room_for_doubt(stored: dict[str, Any]) -> N
 
 
 def test_a_flow_like_the_papers_agrees_with_it(stored: dict[str, Any]) -> None:
-    found = verdicts(stored["summary"])
-    assert [claim for claim, verdict in found.items() if verdict != "agrees"] == [
+    result = verdicts(stored["summary"])
+    assert [claim for claim, verdict in result.items() if verdict != "agrees"] == [
         "whatever is blocked in the last layers, at least 93% of the answers stay"
     ]
 
@@ -86,10 +86,10 @@ def test_the_opposite_flow_disagrees() -> None:
         block["flow"] = swapped[block["flow"]]
         if block["where"] == "last":
             block["consistency"] = [0.0, 1.0] * (QUESTIONS // 2)
-    found = verdicts(summary(turned))
+    result = verdicts(summary(turned))
     undecided = "blocking visual-textual flow in the first layers changes more answers than random rows"
-    assert found.pop(undecided) == "undecided"
-    assert set(found.values()) == {"disagrees"}
+    assert result.pop(undecided) == "undecided"
+    assert set(result.values()) == {"disagrees"}
 
 
 def test_suggestions_lie_where_the_flow_has_ended(stored: dict[str, Any]) -> None:
@@ -105,10 +105,10 @@ def test_suggestions_lie_where_the_flow_has_ended(stored: dict[str, Any]) -> Non
 
 def test_flow_that_never_turns_or_never_ends_still_fits_the_model() -> None:
     late = flow_record.document()
-    found = late["summary"]
-    for row in found["saliency"]["visual_textual"]:
+    result = late["summary"]
+    for row in result["saliency"]["visual_textual"]:
         row["mean"] = 1.0
-    found["bias_ratio"] = [{"mean": -1.0, "low": -1.0, "high": -1.0}] * LAYERS
+    result["bias_ratio"] = [{"mean": -1.0, "low": -1.0, "high": -1.0}] * LAYERS
     where = ranges(late)
     assert where.turn is None and where.k1 == (6, LAYERS - 2) and where.k2[1] == LAYERS - 1
     assert all(1 <= config.k1 < config.k2 <= LAYERS - 1 for config in suggest(late))

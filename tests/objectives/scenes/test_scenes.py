@@ -38,13 +38,13 @@ def test_a_scene_is_the_same_in_another_process() -> None:
     ask = "from objectives.scenes import *\nfor i in range(5): s = make_scene('train', i); "
     ask += "import zlib; print(repr(s), zlib.crc32(render(s).tobytes()))"
     run = [sys.executable, "-c", ask]
-    said = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
-    assert said == [f"{s!r} {zlib.crc32(render(s).tobytes())}" for s in scenes("train", 5)]
+    lines = subprocess.run(run, capture_output=True, text=True, check=True, cwd=ROOT).stdout.splitlines()
+    assert lines == [f"{s!r} {zlib.crc32(render(s).tobytes())}" for s in scenes("train", 5)]
 
 
 def test_splits_share_no_contents() -> None:
     contents = {split: {(s.rows, s.columns, s.things) for s in scenes(split)} for split in SPLITS}
-    assert all(len(found) == MANY for found in contents.values())
+    assert all(len(result) == MANY for result in contents.values())
     assert len(set.union(*contents.values())) == MANY * len(SPLITS)
 
 
@@ -67,8 +67,8 @@ def test_what_is_in_a_scene(split: str) -> None:
         assert all(0 <= row < s.rows and 0 <= column < s.columns for row, column in cells)
         assert (s.rows, s.columns) in {(4, 4), (4, 5), (5, 4)}
         for kind, texts in (("sign", WORDS), ("letter", LETTERS)):
-            said = [t.text for t in s.having(kind=kind)]
-            assert len(set(said)) == len(said) and set(said) <= set(texts)
+            words = [t.text for t in s.having(kind=kind)]
+            assert len(set(words)) == len(words) and set(words) <= set(texts)
         assert all(not t.text for t in s.things if t.kind not in ("sign", "letter"))
         assert not any(t.large for t in s.having(kind="sign"))
 

@@ -25,16 +25,16 @@ def changed(n: int, gained: int, lost: int) -> tuple[list[float], list[float]]:
     [(0, 10, 0.0, 0.3085), (5, 10, 0.1871, 0.8129), (10, 10, 0.6915, 1.0), (81, 263, 0.2527, 0.3676)],
 )
 def test_an_accuracy_has_the_exact_interval(right: int, n: int, low: float, high: float) -> None:
-    found = accuracy_interval([1.0] * right + [0.0] * (n - right))
-    assert (found.mean, found.low, found.high) == pytest.approx((right / n, low, high), abs=1e-4)
+    result = accuracy_interval([1.0] * right + [0.0] * (n - right))
+    assert (result.mean, result.low, result.high) == pytest.approx((right / n, low, high), abs=1e-4)
 
 
 @pytest.mark.parametrize(("gained", "lost"), [(3, 7), (0, 4), (12, 1)])
 def test_the_ends_are_where_the_score_statistic_reaches_its_quantile(gained: int, lost: int) -> None:
     """By Tango's definition, with the likeliest nuisance found by a search instead of in closed form."""
     n = 100
-    found = difference_interval(*changed(n, gained, lost))
-    for delta in (found.low, found.high):
+    result = difference_interval(*changed(n, gained, lost))
+    for delta in (result.low, result.high):
 
         def unlikely(losing: float, delta: float = delta) -> float:
             chances = np.clip([losing + delta, losing, 1 - 2 * losing - delta], 1e-300, 1)
@@ -47,9 +47,9 @@ def test_the_ends_are_where_the_score_statistic_reaches_its_quantile(gained: int
 
 
 def test_no_change_at_all_still_leaves_room() -> None:
-    found = difference_interval([1.0] * 500, [1.0] * 500)
+    result = difference_interval([1.0] * 500, [1.0] * 500)
     room = Z**2 / (500 + Z**2)
-    assert (found.mean, found.low, found.high) == pytest.approx((0, -room, room))
+    assert (result.mean, result.low, result.high) == pytest.approx((0, -room, room))
     bootstrap = paired_difference([1.0] * 500, [1.0] * 500)
     assert bootstrap.low == bootstrap.high == 0
 
@@ -68,8 +68,8 @@ def exact_coverage(n: int, gain: float, loss: float, bootstrap: bool = False) ->
         chance = stats.multinomial.pmf([gained, lost, n - gained - lost], n, [gain, loss, 1 - gain - loss])
         if chance > 1e-6:
             compute = paired_difference if bootstrap else difference_interval
-            found = compute(*changed(n, gained, lost))
-            total += float(chance) * (found.low <= gain - loss <= found.high)
+            result = compute(*changed(n, gained, lost))
+            total += float(chance) * (result.low <= gain - loss <= result.high)
     return total
 
 
@@ -107,7 +107,7 @@ def test_questions_that_hang_together_count_as_fewer() -> None:
 
 def test_unbounded_scores_have_student_s_interval() -> None:
     values = np.random.default_rng(1).gamma(2.0, 0.2, 80)
-    found = difference_interval(values, np.zeros(80), graded=True)
+    result = difference_interval(values, np.zeros(80), graded=True)
     low, high = stats.t.interval(0.95, 79, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (result.low, result.high) == pytest.approx((low, high))
     assert accuracy_interval([0.0] * 5 + [0.9], graded=True).low == 0.0

@@ -43,9 +43,9 @@ def test_no_difference_at_all_has_no_width() -> None:
 
 
 def test_the_difference_is_the_first_minus_the_second() -> None:
-    found = paired_difference([1.0] * 50, [0.0] * 25 + [1.0] * 25)
-    assert found.mean == 0.5
-    assert 0.3 < found.low < 0.5 < found.high < 0.7
+    result = paired_difference([1.0] * 50, [0.0] * 25 + [1.0] * 25)
+    assert result.mean == 0.5
+    assert 0.3 < result.low < 0.5 < result.high < 0.7
     back = paired_difference([0.0] * 25 + [1.0] * 25, [1.0] * 50)
     assert back.mean == -0.5
 
@@ -74,8 +74,8 @@ def test_about_95_of_100_intervals_hold_the_truth() -> None:
     for _ in range(200):
         first = rng.random(150) < 0.8
         second = np.where(first, rng.random(150) >= 0.15, rng.random(150) < 0.05)
-        found = paired_difference(second.astype(float), first.astype(float))
-        held += found.low <= -0.11 <= found.high
+        result = paired_difference(second.astype(float), first.astype(float))
+        held += result.low <= -0.11 <= result.high
     assert 0.89 <= held / 200 <= 0.99
 
 
@@ -119,6 +119,6 @@ def test_graded_scores_have_the_interval_of_their_own_spread() -> None:
 def test_the_bootstrap_of_many_distinct_scores_is_that_of_few(n: int) -> None:
     """Both ways to draw, against the interval of the normal distribution."""
     scores = np.random.default_rng(1).random(n)
-    found = interval(scores.tolist(), graded=True)
+    result = interval(scores.tolist(), graded=True)
     half = 1.96 * scores.std() / np.sqrt(n)
-    assert (found.low, found.high) == pytest.approx((scores.mean() - half, scores.mean() + half), abs=half / 10)
+    assert (result.low, result.high) == pytest.approx((scores.mean() - half, scores.mean() + half), abs=half / 10)

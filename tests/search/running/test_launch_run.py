@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import himap
 import search
-from search import Progress, SearchConfig, SearchResult
+from search import Progress, SearchConfig, SearchResult, launch
 from search.running import launch_run
 from search.workers.jobs import Job, Outcome
 from storage import open_store
@@ -84,3 +85,12 @@ def test_an_abandoned_study_says_why_and_the_others_end(tiny: Path, jobs: list[J
     assert (len(good.trials), good.abandoned, good.message) == (12, False, "")
     assert bad.abandoned and bad.preset is None
     assert "the last one with: an image is gone" in bad.message
+
+
+def test_the_command_prints_json_alone(tiny: Path, jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--benchmark", "pope", "--questions", "20", "--workers", "1", "--sampler", "random"]
+    assert launch.main(["--model", str(tiny), "--budget", "4", *options, "--json"]) == 0
+    out, err = capsys.readouterr()
+    (study,) = json.loads(out)["studies"]
+    assert (study["benchmark"], study["trials"]) == ("pope", 4)
+    assert "preset: presets/tiny-pope.yaml" in err
