@@ -17,7 +17,7 @@ from torch.nn import functional
 from minis.recipe import loop
 from minis.recipe.architecture import NAMES, build_model
 from minis.recipe.attention import PACKED
-from minis.recipe.packing import Batch, Packer
+from minis.recipe.packing import PackedBatch, Packer
 from minis.recipe.patches import words
 from minis.recipe.text import build_tokenizer
 from objectives.scenes import Scene, make_scene
@@ -28,7 +28,7 @@ DESCRIPTION_WEIGHT = 0.5
 
 
 def answer_loss(
-    decoder: Any, batch: Batch, inputs: torch.Tensor, positions: torch.Tensor, description_weight: float = 1.0
+    decoder: Any, batch: PackedBatch, inputs: torch.Tensor, positions: torch.Tensor, description_weight: float = 1.0
 ) -> torch.Tensor:
     """Return the mean cross-entropy of answer and description tokens; inputs are (batch, length, hidden)."""
     labeled = batch.labels >= 0
@@ -70,7 +70,7 @@ def set_for_packing(decoder: Any) -> None:
         layer.compile(dynamic=False)
 
 
-def flat_positions(batch: Batch) -> torch.Tensor:
+def flat_positions(batch: PackedBatch) -> torch.Tensor:
     """Return the positions (batch, length); each block continues where its own image ends."""
     ends = torch.tensor(batch.image_tokens)[:, None] + batch.before
     positions = ends + batch.offset
@@ -98,7 +98,7 @@ def embed_words(table: nn.Embedding, packer: Packer, tokens: list[list[str]]) ->
     return functional.embedding_bag(flat, table.weight, starts, mode="sum")
 
 
-def insert_images(inputs: torch.Tensor, images: list[torch.Tensor], batch: Batch) -> torch.Tensor:
+def insert_images(inputs: torch.Tensor, images: list[torch.Tensor], batch: PackedBatch) -> torch.Tensor:
     """Return `inputs` (batch, length, hidden) with each image's tokens (tokens, hidden) inserted after the start."""
     inputs = inputs.clone()
     for row, image in enumerate(images):

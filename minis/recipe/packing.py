@@ -23,7 +23,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Block:
+class TextBlock:
     """Tokens after the image, with labels from index `answer` on; a description or an answer."""
 
     tokens: list[int]
@@ -32,7 +32,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Batch:
+class PackedBatch:
     """Packed sequences: each is a prefix (tokens before the image, the image), then chunks of blocks.
 
     Attributes:
@@ -70,13 +70,13 @@ class Packer:
         turn: Any = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
         return str(self.tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True))
 
-    def block(self, prompt: str, answer: str, description: bool = False) -> Block:
+    def block(self, prompt: str, answer: str, description: bool = False) -> TextBlock:
         """Return the block of one prompt and its answer."""
         asked = self.tokenizer(f"{self.head}{prompt}{self.tail}")["input_ids"]
         answered = self.tokenizer(f" {answer}")["input_ids"]
-        return Block([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
+        return TextBlock([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
 
-    def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
+    def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[TextBlock]:
         """Return two descriptions, then `per_benchmark` questions of every benchmark, drawn by `rng`.
 
         A-OKVQA has twice as many, because its stated rule is the slowest to learn.
@@ -93,7 +93,7 @@ class Packer:
                 blocks.append(self.question_block(benchmark, distinct[i], rng))
         return blocks
 
-    def question_block(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:
+    def question_block(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> TextBlock:
         """Return the question as the benchmark puts it, or half of the multiple-choice ones in an easier form.
 
         Easier forms are open questions, and the right option given in front, which leaves only the look-up of
@@ -114,7 +114,7 @@ class Packer:
             return self.block(f"{kind}. {benchmark.prompt(question)}", letter)
         return self.block(question.text, f"{kind} {option}")
 
-    def collate(self, packs: list[list[Block]], image_tokens: list[int], prefix: int, chunks: int) -> Batch:
+    def collate(self, packs: list[list[TextBlock]], image_tokens: list[int], prefix: int, chunks: int) -> PackedBatch:
         """Place the blocks in `chunks` chunks, in order, first fit; leave out a block that does not fit."""
         length = prefix + chunks * CHUNK
         shape = (len(packs), length)
@@ -137,7 +137,7 @@ class Packer:
                 described[row, at:end] = block.description
                 offset[row, at:end] = np.arange(len(block.tokens))
                 labels[row, at + block.answer - 1 : end - 1] = block.tokens[block.answer :]
-        return Batch(
+        return PackedBatch(
             ids=torch.from_numpy(ids),
             labels=torch.from_numpy(labels),
             described=torch.from_numpy(described),

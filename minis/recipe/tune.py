@@ -22,7 +22,7 @@ from minis.recipe.language import (
     insert_images,
     set_for_packing,
 )
-from minis.recipe.packing import Batch, Packer
+from minis.recipe.packing import PackedBatch, Packer
 from minis.recipe.patches import owners, words
 from minis.recipe.text import build_tokenizer
 from minis.recipe.vision import Readout, VisionEncoder, grid, same_grid
@@ -134,7 +134,7 @@ def train(name: str, folder: Path, steps: int, seed: int) -> PreTrainedModel:
     return model
 
 
-def positions(name: str, batch: Batch, scenes: list[Scene]) -> torch.Tensor:
+def positions(name: str, batch: PackedBatch, scenes: list[Scene]) -> torch.Tensor:
     """Return the positions that generate() gives the decoder: (batch, length), for Qwen (3, batch, length)."""
     if name == "llava-mini":
         return flat_positions(batch)
