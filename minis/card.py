@@ -15,6 +15,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from himap.files import write_atomically
 from minis import checkpoint, curves
 from minis.recipe.architecture import NAMES
 from minis.tables import accuracy_table
@@ -76,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     folder = checkpoint.path(options.model)
     curves.draw(options.model, options.runs, folder / "curves.png")
-    (folder / "README.md").write_text(card(options.model, folder, options.runs, options.notes))
+    write_atomically(folder / "README.md", card(options.model, folder, options.runs, options.notes))
     return 0
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from himap.files import write_atomically
+
 PAGES = Path(__file__).parents[2] / "docs" / "results"
 
 
@@ -21,4 +23,4 @@ def write(page: str, **tables: str) -> None:
         if not end:
             raise ValueError(f"got no table {name!r} in {path}; expected <!-- {name}:begin --> and its end")
         text = f"{before}{begin}{table}\n{end}{after}"
-    path.write_text(text)
+    write_atomically(path, text)
