@@ -1,9 +1,9 @@
-"""Writes a mini's model card from what was measured: the curves of its run and its evaluation.
+"""Write the model card of a mini from its training curves and its evaluation.
 
     python -m minis.card --model qwenvl-mini --runs runs
 
-Needs RUNS/curves.jsonl, and evaluation.json beside the mini (what `python -m minis.evaluate --model NAME
---pruned --json` prints); also draws the curves.
+Reads RUNS/curves.jsonl, and evaluation.json beside the mini: what `python -m minis.evaluate --model NAME
+--pruned --json` prints. Draws curves.png as well.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from safetensors import safe_open
 
+from himap.files import write_atomically
 from minis import checkpoint, curves
 from minis.recipe.architecture import NAMES
+from minis.tables import accuracy_table
 
 _ARCHITECTURE = {
     "llava-mini": """`LlavaForConditionalGeneration`: CLIP tower (4 layers, 128 channels, 120 x 120
@@ -28,37 +29,23 @@ image and 180 for 96 x 120 or 120 x 96, Qwen decoder (12 layers, 128 channels, 4
 }
 _TEMPLATE = Path(__file__).with_name("card.md")
 _LEARNS = {
-    "language": "decoder, on symbolic images (sums of words): descriptions and questions",
+    "language": "decoder, on symbolic images (sums of word embeddings): descriptions and questions",
     "vision": "vision tower and projector: dense labels of every image token",
-    "tune": "decoder, on rendered scenes behind the frozen eyes, whose last layer is fitted to what it knows",
+    "tune": "decoder, on rendered scenes; the vision tower is frozen, its last layer fitted to the decoder",
 }
 
 
 def stages(name: str, runs: Path) -> str:
-    """Table rows of the stages: how many steps ran, and how long they took."""
-    rows = [json.loads(line) for line in (runs / "curves.jsonl").read_text().splitlines()]
-    last = {row["stage"].removesuffix(f"-{name}"): row for row in rows}
+    """Return one table row a training stage, with its steps and its minutes."""
+    last = {row["stage"].removesuffix(f"-{name}"): row for row in curves.read(runs)}
     return "\n".join(
         f"| {stage} | {what} | {last[stage]['step']} | {last[stage]['seconds'] / 60:.0f} |"
         for stage, what in _LEARNS.items()
     )
 
 
-def table(tasks: dict[str, dict[str, Any]]) -> str:
-    """Accuracy of each configuration by task, with the means of FLOPs and accuracy."""
-    configs = list(next(iter(tasks.values())))
-    rows = [["task", *configs], ["---"] * (len(configs) + 1)]
-    for task, cells in tasks.items():
-        shown = [(100 * c["accuracy"], 100 * c["low"], 100 * c["high"]) for c in cells.values()]
-        rows.append([task, *(f"{mean:.1f} [{low:.1f}, {high:.1f}]" for mean, low, high in shown)])
-    for title, field, form in (("mean true FLOPs", "flops_ratio", "{:.0f} %"), ("mean accuracy", "accuracy", "{:.1f}")):
-        means = [100 * sum(cells[c][field] for cells in tasks.values()) / len(tasks) for c in configs]
-        rows.append([title, *(form.format(mean) for mean in means)])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def card(name: str, folder: Path, runs: Path, notes: str) -> str:
-    """The card's text for the mini in `folder`, trained in `runs`."""
+    """Return the card's text of the mini in `folder`, which was trained in `runs`."""
     measured = json.loads((folder / "evaluation.json").read_text())
     with safe_open(folder / "model.safetensors", "pt") as weights:
         parameters = sum(weights.get_tensor(key).numel() for key in weights.keys())  # noqa: SIM118 (no dict)
@@ -75,20 +62,22 @@ def card(name: str, folder: Path, runs: Path, notes: str) -> str:
         commit=measured["commit"],
         torch=measured["versions"]["torch"],
         transformers=measured["versions"]["transformers"],
-        table=table(measured["tasks"]),
+        table=accuracy_table(measured["tasks"]),
     )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m minis.card", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Write the card and draw the curves."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minis.card", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True, choices=NAMES)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="where minis.train left curves.jsonl")
-    parser.add_argument("--notes", default="", help="what this run did otherwise than the recipe")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that minis.train wrote (default runs)")
+    parser.add_argument("--notes", default="", help="how this run differs from the recipe")
     options = parser.parse_args(arguments)
     folder = checkpoint.path(options.model)
     curves.draw(options.model, options.runs, folder / "curves.png")
-    (folder / "README.md").write_text(card(options.model, folder, options.runs, options.notes))
+    write_atomically(folder / "README.md", card(options.model, folder, options.runs, options.notes))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A mini as a checkpoint folder that plain `from_pretrained` reads, and where the shipped ones are."""
+"""The checkpoint folder of a mini, which plain `from_pretrained` reads."""
 
 from __future__ import annotations
 
@@ -8,24 +8,19 @@ from typing import Any
 
 from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-from minis.recipe.architecture import LLAVA_PATCH
-from minis.recipe.vision import image_processor
+from minis.recipe.architecture import LLAVA_PATCH, QWEN_TOKEN, special_ids
+from minis.recipe.vision import MEAN, STD, image_processor
 from objectives.evaluation.known_models import MINIS
 
 
 def path(name: str) -> Path:
-    """The folder of the shipped mini `name`."""
+    """Return the folder of the shipped mini `name`."""
     return MINIS / name
 
 
 def save(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Writes the model in float16, with tokenizer, chat template and processor configuration."""
-    model.generation_config = GenerationConfig(
-        do_sample=False,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    """Save the model in float16, with its tokenizer, chat template and processor configuration."""
+    model.generation_config = GenerationConfig(do_sample=False, **special_ids(tokenizer))
     for part in (model.config, model.config.text_config, model.config.vision_config):
         part._attn_implementation = "sdpa"
     model.half().save_pretrained(folder)
@@ -46,14 +41,8 @@ def _processor_files(name: str) -> dict[str, dict[str, Any]]:
             "vision_feature_select_strategy": "default",
         }
         return {"processor_config.json": settings}
-    video = {
-        "video_processor_type": "Qwen2VLVideoProcessor",
-        "patch_size": 4,
-        "merge_size": 2,
-        "temporal_patch_size": 2,
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
-    }
+    patches = {"patch_size": QWEN_TOKEN // 2, "merge_size": 2, "temporal_patch_size": 2}
+    video = {"video_processor_type": "Qwen2VLVideoProcessor", **patches, "image_mean": MEAN, "image_std": STD}
     return {
         "processor_config.json": {"processor_class": "Qwen2_5_VLProcessor"},
         "video_preprocessor_config.json": video,

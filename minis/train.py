@@ -1,9 +1,9 @@
-"""Trains a mini from nothing: decoder on symbols, eyes on dense labels, then decoder on rendered scenes.
+"""Train a mini from random weights: its decoder on symbols, its vision tower on labels, both on scenes.
 
     python -m minis.train --model llava-mini
 
-Every stage goes on from its last checkpoint when the command is repeated; curves go to RUNS/curves.jsonl.
-The shipped minis were trained in several phases; their model cards say which, and what it took.
+Each stage resumes from its last checkpoint when you repeat the command. Curves go to RUNS/curves.jsonl. The
+shipped minis were trained in several phases; their model cards describe them.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ STEPS = {"qwenvl-mini": (400, 2400), "llava-mini": (1500, 1000)}  # of stages 2 
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m minis.train", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Train all stages and save the mini."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minis.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True, choices=NAMES)
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves (runs/)")
-    parser.add_argument("--out", type=Path, help="where the mini goes (default: the shipped one's folder)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="checkpoints and curves (default runs)")
+    parser.add_argument("--out", type=Path, help="folder of the mini (default: the shipped one's)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     language.train(options.runs, LANGUAGE_STEPS, options.seed)
-    for name in dict.fromkeys(("qwenvl-mini", options.model)):  # llava-mini starts from the other's decoder
-        seeing, answering = STEPS[name]
-        vision.train(name, options.runs, seeing, options.seed)
-        model = tune.train(name, options.runs, answering, options.seed)
+    for name in dict.fromkeys(("qwenvl-mini", options.model)):  # llava-mini starts from qwenvl-mini's decoder
+        vision_steps, tune_steps = STEPS[name]
+        vision.train(name, options.runs, vision_steps, options.seed)
+        model = tune.train(name, options.runs, tune_steps, options.seed)
     folder = options.out or checkpoint.path(options.model)
     checkpoint.save(options.model, model, build_tokenizer(options.model), folder)
     return 0

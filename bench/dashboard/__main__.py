@@ -1,30 +1,30 @@
-"""How long until the first front is on screen, with 100,000 trials in 20 studies, in a real browser.
+"""Measure the time to the first front on screen, with 100,000 trials in 20 studies, in a real browser.
 
-python -m bench.dashboard [--trials 100000] [--studies 20] [--runs 5]
+    python -m bench.dashboard [--trials 100000] [--studies 20] [--runs 5]
 
-Writes the trials through the storage layer into a file of its own, starts the dashboard on it, and measures
-in a headless Chromium from opening the address until the front's points are drawn: the first visit after the
-start of the server, and further visits. A Streamlit page with nothing but a plotly chart of one point says
-how much of that is the browser's and Streamlit's. Where optuna-dashboard is installed it is measured beside
-it, on the same trials as Optuna studies in SQLite, from opening a study's address until its history is drawn.
+Writes generated trials through the storage layer into a SQLite file, starts the dashboard on it, and measures in a
+headless Chromium from opening the address until the front's points are drawn: at the first visit after the server
+starts, and at further visits. A Streamlit page with a chart of one point shows the share of browser and Streamlit.
+Where optuna-dashboard is installed, it is measured on the same trials as Optuna studies in SQLite, from opening a
+study's address until its history is drawn.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
-import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from bench import command
+from bench.command import show
 from bench.dashboard.peers import PEER, fill_optuna, serving_optuna
-from bench.dashboard.serving import FLAGS, serving
+from bench.dashboard.serving import chromium, serving
 from bench.dashboard.store import fill
+from bench.measuring import timed
 
 GOAL = 2.0  # seconds
 FRONT = ".js-plotly-plot .scatterlayer .trace path.point"
@@ -37,69 +37,58 @@ st.plotly_chart(go.Figure(go.Scatter(x=[1], y=[1], mode="markers")))
 PEER_FRONT = ".js-plotly-plot .scatterlayer .trace path, .js-plotly-plot .gl-container canvas"
 
 
-def say(line: str) -> None:
-    """One line at once, also into a pipe."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
 def first_drawn(address: str, selector: str, runs: int) -> list[float]:
-    """Seconds from opening the address until the selector is on screen, each in a fresh browser profile."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    """Return the seconds from opening the address until the selector is on screen, each in a fresh profile."""
     seconds = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as browser:
         for _ in range(runs):
-            tab: Any = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+            tab = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
             tab.set_default_timeout(300_000)
-            start = time.perf_counter()
-            tab.goto(address, wait_until="commit")
-            tab.wait_for_selector(selector)
-            seconds.append(time.perf_counter() - start)
+
+            def visit(tab: Any = tab) -> None:
+                tab.goto(address, wait_until="commit")
+                tab.wait_for_selector(selector)
+
+            seconds.append(timed(visit)[1])
             tab.context.close()
-        browser.close()
     return seconds
 
 
-def told(name: str, seconds: list[float]) -> str:
-    """One line: the first visit, and the median of the further ones."""
+def line(name: str, seconds: list[float]) -> str:
+    """Return one line: the first visit, and the median of the further ones."""
     later = seconds[1:]
     rest = f"{statistics.median(later):5.2f} s (median of {len(later)})" if later else "-"
     return f"{name:18s} first visit {seconds[0]:6.2f} s   further visits {rest}"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the comparison; 1 when the first front takes longer than the goal."""
-    parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description="Time to the first front.")
+    """Print the comparison; exit code 1 when the first visit takes longer than the goal."""
+    parser = command.parser("bench.dashboard", __doc__)
     parser.add_argument("--trials", type=int, default=100_000)
     parser.add_argument("--studies", type=int, default=20)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(arguments)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
-    say(f"{options.trials} trials in {options.studies} studies; {machine}, Python {platform.python_version()}")
+    show(f"{options.trials} trials in {options.studies} studies; {machine}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        fill(f"sqlite:///{folder}/himap.db", options.trials, options.studies)
-        size = Path(folder, "himap.db").stat().st_size / 1e6
-        say(f"written in {time.perf_counter() - start:.0f} s, {size:.0f} MB")
-        with serving(f"sqlite:///{folder}/himap.db") as address:
+        database, bare = Path(folder, "himap.db"), Path(folder, "bare.py")
+        _, seconds = timed(fill, f"sqlite:///{database}", options.trials, options.studies)
+        show(f"written in {seconds:.0f} s, {database.stat().st_size / 1e6:.0f} MB")
+        with serving(f"sqlite:///{database}") as address:
             ours = first_drawn(address, FRONT, options.runs)
-        say(told("himap dashboard", ours))
-        bare = Path(folder, "bare.py")
+        show(line("himap dashboard", ours))
         bare.write_text(BARE)
         with serving("none", bare) as address:
-            say(told("one point", first_drawn(address, FRONT, options.runs)))
+            show(line("one point", first_drawn(address, FRONT, options.runs)))
         if PEER is None:
-            say("optuna-dashboard is not installed here: pip install optuna-dashboard")
+            show("optuna-dashboard is not installed here: pip install optuna-dashboard")
         else:
-            fill_optuna(f"sqlite:///{folder}/himap.db", Path(folder, "optuna.db"))
+            fill_optuna(f"sqlite:///{database}", Path(folder, "optuna.db"))
             with serving_optuna(f"sqlite:///{folder}/optuna.db") as address:
                 theirs = first_drawn(f"{address}/dashboard/studies/1", PEER_FRONT, options.runs)
-            say(told("optuna-dashboard", theirs))
-            say(f"ratio of first visits: {theirs[0] / ours[0]:.1f}")
-    say(f"goal: {GOAL:.0f} s on the first visit: {'met' if ours[0] <= GOAL else 'missed'}")
+            show(line("optuna-dashboard", theirs))
+            show(f"ratio of first visits: {theirs[0] / ours[0]:.1f}")
+    show(f"goal: {GOAL:.0f} s on the first visit: {'met' if ours[0] <= GOAL else 'missed'}")
     return 0 if ours[0] <= GOAL else 1
 
 

@@ -1,7 +1,8 @@
-"""Starts a web server for a measurement and waits until it answers."""
+"""Start a web server or a browser for a measurement."""
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,21 +11,27 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+_OFF = ("sandbox", "first-run"), ("gpu", "quic", "background-networking", "component-update", "sync")
+_FLAGS = [*(f"--no-{name}" for name in _OFF[0]), *(f"--disable-{name}" for name in _OFF[1])]
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """Yield a headless Chromium of Playwright."""
+    from playwright.sync_api import sync_playwright
+
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Return a port that nothing listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -32,7 +39,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: Sequence[str], address: str, health: str) -> Iterator[str]:
-    """The address of a server while it runs."""
+    """Run a server, wait until it answers at `health`, and yield its address."""
     process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(1200):
@@ -51,7 +58,7 @@ def running(command: Sequence[str], address: str, health: str) -> Iterator[str]:
 
 @contextmanager
 def serving(storage: str, app: Path = ROOT / "dashboard" / "app.py") -> Iterator[str]:
-    """The address of our dashboard on that store, or of another Streamlit page."""
+    """Run the dashboard on a store, or another Streamlit page, and yield its address."""
     port = free_port()
     command = [sys.executable, "-m", "streamlit", "run", str(app)]
     command += ["--server.port", str(port), "--server.headless", "true", "--", "--storage", storage]

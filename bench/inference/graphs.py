@@ -1,7 +1,7 @@
-"""A pruned prefill as CUDA graphs: K1, R1, K2 and R2 make every shape static, so it can be recorded once.
+"""Record a pruned prefill as CUDA graphs: K1, R1, K2 and R2 make every shape static.
 
-The decoder is recorded in up to three segments, one a depth, and replayed without Python in between. Batch,
-length and the image's place are fixed when recording; the embeddings may change between replays.
+The decoder is recorded in up to three segments, one a depth, and replayed without Python in between. Batch, length
+and the image's position are fixed when recording; the embeddings may change between replays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from himap.tokens import TokenSet
 
 @dataclass
 class KeyValues:
-    """The cache that a recorded prefill fills: each layer's keys and values, at fixed addresses."""
+    """The cache that a recorded prefill fills: each layer's keys and values at fixed addresses."""
 
     layers: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
@@ -39,13 +39,13 @@ class KeyValues:
 
 
 class StaticPrefill:
-    """Reads prompts of one shape; without CUDA it runs the same segments unrecorded.
+    """Computes the prefill of prompts of one shape; without CUDA it runs the same segments unrecorded.
 
     Args:
         model: a LLaVA whose decoder is Llama's, on one device.
         ids: (batch, tokens) of a prompt without padding.
-        embeds: (batch, tokens, channels) its embeddings, image features merged in.
-        config: what to drop; nothing for the dense model.
+        embeds: (batch, tokens, channels), its embeddings with the image features merged in.
+        config: the pruning; a dense one drops nothing.
     """
 
     def __init__(self, model: Any, ids: Tensor, embeds: Tensor, config: PruningConfig) -> None:
@@ -64,7 +64,7 @@ class StaticPrefill:
                 self._record()
 
     def __call__(self, embeds: Tensor) -> tuple[Tensor, KeyValues]:
-        """Logits (batch, 1, vocabulary) of the last token, and the cache; the next call overwrites both."""
+        """Return the last token's logits (batch, 1, vocabulary) and the cache; the next call overwrites both."""
         self._embeds.copy_(embeds)
         if self._graphs:
             for graph in self._graphs:
@@ -76,7 +76,7 @@ class StaticPrefill:
         return self.logits, self.cache
 
     def _run(self) -> Iterator[None]:
-        """The prefill, pausing behind each segment."""
+        """Run the prefill and pause behind each segment."""
         # The counts are known from the shape, so that nothing waits for the device.
         prompt = PromptPass(lambda: self._tokens, self._criteria, None)
         hidden, self.cache = self._embeds, KeyValues()
@@ -96,7 +96,7 @@ class StaticPrefill:
             yield
 
     def _record(self) -> None:
-        """One graph a segment, in one memory pool, after a warm-up on a side stream."""
+        """Record one graph a segment, in one memory pool, after a warm-up on a side stream."""
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

@@ -1,11 +1,11 @@
-"""Timings taken in turns, so that drift hits all ways alike; apart, memory and the engine's share."""
+"""Measure times in turns, so that drift affects all methods alike, and memory and the engine's share apart."""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 from unittest import mock
 
@@ -14,8 +14,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 import himap
+from bench.inference.methods import OURS, Method, with_cache
 from bench.inference.subjects import Subject
-from bench.inference.ways import OURS, Way, with_cache
 from himap.engine import passes
 from himap.engine.pruning import Pruning
 
@@ -24,72 +24,67 @@ Clock = Callable[[], float]
 
 
 def spread(values: list[float]) -> Spread:
-    """Median and quartiles."""
+    """Return median and quartiles."""
     low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
     return {"median": float(median), "low": float(low), "high": float(high)}
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+def now(device: torch.device, clock: Clock) -> float:
+    """Return the time in milliseconds at which the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    return 1e3 * clock()
 
 
-def timed(subject: Subject, way: Way, clock: Clock) -> list[float]:
-    """Milliseconds of each step of one example."""
-    times, device = [], subject.model.device
-    with subject.features_given(way.prompts), way.context():
-        wait(device)
-        start = clock()
-        for _ in islice(way.steps(), 1 if way.prefill_only else subject.new_tokens):
-            wait(device)
-            end = clock()
-            times.append(1e3 * (end - start))
-            start = end
-    return times
+def step_times(subject: Subject, method: Method, clock: Clock) -> list[float]:
+    """Return the milliseconds of each step of one example."""
+    device = subject.model.device
+    with subject.features_given(method.prompts), method.context():
+        ends = [now(device, clock)]
+        for _ in islice(method.steps(), 1 if method.prefill_only else subject.new_tokens):
+            ends.append(now(device, clock))
+    return [end - start for start, end in pairwise(ends)]
 
 
 @torch.inference_mode()
-def in_turns(subject: Subject, ways: list[Way], rounds: int, clock: Clock) -> dict[str, list[list[float]]]:
-    """Steps of every way in every round; each round begins with another way."""
-    times: dict[str, list[list[float]]] = {way.name: [] for way in ways}
+def in_turns(subject: Subject, methods: list[Method], rounds: int, clock: Clock) -> dict[str, list[list[float]]]:
+    """Return the step times of every method in every round; each round begins with another method."""
+    times: dict[str, list[list[float]]] = {method.name: [] for method in methods}
     for number in range(rounds):
-        turn = number % len(ways)
-        for way in ways[turn:] + ways[:turn]:
-            times[way.name].append(timed(subject, way, clock))
+        turn = number % len(methods)
+        for method in methods[turn:] + methods[:turn]:
+            times[method.name].append(step_times(subject, method, clock))
     return times
 
 
 def tower_ms(subject: Subject, clock: Clock) -> float:
-    """Milliseconds of the vision tower and the projector for one image, the median of three."""
-    times = []
+    """Return the milliseconds of the vision tower and the projector for one image, the median of three."""
+    device, times = subject.model.device, []
     for _ in range(3):
-        wait(subject.model.device)
-        start = clock()
-        subject.see()
-        wait(subject.model.device)
-        times.append(1e3 * (clock() - start))
+        start = now(device, clock)
+        subject.run_tower()
+        times.append(now(device, clock) - start)
     return float(np.median(times))
 
 
 @torch.inference_mode()
-def memory(subject: Subject, way: Way) -> dict[str, float]:
-    """MiB of one prefill beyond the weights: the peak of what is allocated, and the KV cache it leaves.
+def memory(subject: Subject, method: Method) -> dict[str, float]:
+    """Return the MiB of one prefill beyond the weights: the allocation peak, and the KV cache it leaves.
 
-    On a GPU by PyTorch's allocator; on the CPU by the profiler's record of PyTorch's allocator, which does
-    not see buffers inside the math library.
+    A GPU's figure comes from PyTorch's allocator; a CPU's from the profiler's record of it, which does not include
+    buffers inside the math library.
     """
     gc.collect()
     device = subject.model.device
-    with subject.features_given(way.prompts), way.context():
+    with subject.features_given(method.prompts), method.context():
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
-            cache = next(way.steps())
+            cache = next(method.steps())
             peak = torch.cuda.max_memory_allocated(device) - before
         else:
             with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-                cache = next(way.steps())
+                cache = next(method.steps())
             peak = _cpu_peak(record)
     return {"peak_mib": peak / 2**20, "cache_mib": _cache_bytes(cache) / 2**20}
 
@@ -109,7 +104,7 @@ def _cache_bytes(cache: Any) -> int:
 
 
 class Meter:
-    """Adds up the time that wrapped functions take, on the device's clock where it has one."""
+    """Adds up the time of wrapped functions, by the device's clock where it has one."""
 
     def __init__(self, device: torch.device, clock: Clock) -> None:
         self._device, self._clock = device, clock
@@ -123,7 +118,7 @@ class Meter:
         return event
 
     def wrap(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, metered."""
+        """Return the function with its time metered."""
 
         def metered(*args: Any, **kwargs: Any) -> Any:
             start = self._now()
@@ -134,8 +129,8 @@ class Meter:
         return metered
 
     def take(self) -> float:
-        """Milliseconds since the last call, which starts anew."""
-        wait(self._device)
+        """Return the milliseconds since the last call, and reset."""
+        now(self._device, self._clock)
         spans, self._spans = self._spans, []
         if self._device.type != "cuda":
             return 1e3 * sum(end - start for start, end in spans)
@@ -144,36 +139,34 @@ class Meter:
 
 @contextmanager
 def _metered(scoring: Meter, engine: Meter) -> Iterator[None]:
-    """Scoring is what a cut adds: rows, ranking, gathering; the engine is everything that himap runs."""
+    """Meter what a cut adds (rows, ranking, gathering) as scoring, and everything that himap runs as engine."""
 
-    def also(owner: Any, name: str, *meters: Meter) -> Any:
+    def metered(owner: Any, name: str, *meters: Meter) -> Any:
         function = getattr(owner, name)
         for meter in meters:
             function = meter.wrap(function)
         return mock.patch.object(owner, name, function)
 
     with (
-        also(passes, "attention_inputs", scoring, engine),
-        also(passes.PromptPass, "_cut", scoring),
-        also(Pruning, "before_layer", engine),
-        also(Pruning, "before_forward", engine),
+        metered(passes, "attention_inputs", scoring, engine),
+        metered(passes.PromptPass, "_cut", scoring),
+        metered(Pruning, "before_layer", engine),
+        metered(Pruning, "before_forward", engine),
     ):
         yield
 
 
 @torch.inference_mode()
 def shares(subject: Subject, batch: int, rounds: int, clock: Clock) -> dict[str, Spread]:
-    """Parts of the pruned prefill's time: what ranking and cutting take, and what all of himap takes."""
+    """Return the parts of the pruned prefill's time that ranking and cutting take, and that all of himap takes."""
     device, prompt = subject.model.device, subject.prompt(batch)
     scoring, engine = Meter(device, clock), Meter(device, clock)
-    found: dict[str, list[float]] = {"scoring": [], "engine": []}
+    parts: dict[str, list[float]] = {"scoring": [], "engine": []}
     with subject.features_given(batch), _metered(scoring, engine), himap.prune(subject.model, OURS):
         for _ in range(rounds):
-            wait(device)
-            start = clock()
+            start = now(device, clock)
             next(with_cache(subject.model, prompt))
-            wait(device)
-            whole = 1e3 * (clock() - start)
-            found["scoring"].append(scoring.take() / whole)
-            found["engine"].append(engine.take() / whole)
-    return {name: spread(values) for name, values in found.items()}
+            whole = now(device, clock) - start
+            parts["scoring"].append(scoring.take() / whole)
+            parts["engine"].append(engine.take() / whole)
+    return {name: spread(values) for name, values in parts.items()}

@@ -1,6 +1,6 @@
-"""Two other ways to prune, written plainly from their papers' descriptions, to be timed beside himap.
+"""Two other pruning methods, written plainly from their papers' descriptions, to be timed beside himap.
 
-Both are for batches without padding whose image stands at one place, as their published code is.
+Like their published code, both need batches without padding whose images begin at the same token.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from torch import Tensor
 
 from himap import PruningConfig
 
-# Whole attention matrices, averaged over heads (batch, n, n), and the image's slice: a score per image token.
+# From attention averaged over heads (batch, n, n) and the image's slice to a score per image token.
 Score = Callable[[Tensor, slice], Tensor]
 
 
 def instruction_sum(attention: Tensor, image: slice) -> Tensor:
-    """φ_sh: what the tokens behind the image pay to each image token (HiMAP, Eq. 8)."""
+    """Return φ_sh: the attention of the tokens behind the image to each image token (HiMAP, Eq. 8)."""
     return attention[:, image.stop :, image].sum(1)
 
 
 def image_sum(attention: Tensor, image: slice) -> Tensor:
-    """φ_dp: what each image token receives from all image tokens (HiMAP's published code)."""
+    """Return φ_dp: the attention of all image tokens to each image token (HiMAP's published code)."""
     return attention[:, image, image].sum(1)
 
 
 def last_token(attention: Tensor, image: slice) -> Tensor:
-    """What the last token pays to each image token (FastV)."""
+    """Return the attention of the last token to each image token (FastV)."""
     return attention[:, -1, image]
 
 
@@ -40,35 +40,35 @@ SCORES: Mapping[str, Score] = {"instruction": instruction_sum, "intra_column": i
 
 @dataclass
 class _Cutter:
-    """Drops image tokens in front of some layers, by the whole attention matrix of the layer before."""
+    """Drops image tokens in front of some layers, ranked by the attention matrix of the layer before."""
 
     start: int
     n_image: int
     kept: Mapping[int, tuple[int, Score]]
     matrix: Tensor | None = None
-    left: Tensor | None = None
+    remaining: Tensor | None = None
     rope: tuple[Tensor, ...] = ()
     image: slice = field(init=False)
 
     def see(self, module: Any, args: Any, output: tuple[Tensor, Tensor]) -> None:
-        """Behind the attention of the layer in front of a cut."""
+        """Store the attention matrix of the layer in front of a cut."""
         self.matrix = output[1]
 
     def enter(self, layer: int, module: Any, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-        """In front of a layer while a prompt is read; later tokens pass through."""
+        """Cut the inputs of a layer while a prompt is read; later tokens pass through."""
         hidden = args[0]
         if layer == 0:
-            self.left, self.rope, self.image = None, (), slice(self.start, self.start + self.n_image)
+            self.remaining, self.rope, self.image = None, (), slice(self.start, self.start + self.n_image)
         if hidden.shape[1] == 1:
             return args, kwargs
         if layer in self.kept:
             hidden = self._cut(layer, hidden)
-        if self.left is not None:
+        if self.remaining is not None:
             m = hidden.shape[1]
             mask = kwargs.get("attention_mask")
-            # Plain causal among the tokens left, which are in order: the corner of the causal mask.
+            # The remaining tokens are in order, so their causal mask is the corner of the whole one.
             kwargs["attention_mask"] = None if mask is None else mask[..., :m, :m]
-            self.rope = self.rope or tuple(_pick(t, self.left) for t in kwargs["position_embeddings"])
+            self.rope = self.rope or tuple(_pick(t, self.remaining) for t in kwargs["position_embeddings"])
             kwargs["position_embeddings"] = self.rope
             kwargs["position_ids"] = None
         return (hidden, *args[1:]), kwargs
@@ -82,12 +82,12 @@ class _Cutter:
         slots = torch.arange(hidden.shape[1], device=hidden.device).expand(len(hidden), -1)
         index = torch.cat([slots[:, : self.image.start], best, slots[:, self.image.stop :]], 1)
         self.image = slice(self.image.start, self.image.start + keep)
-        self.left, self.rope = index if self.left is None else self.left.gather(1, index), ()
+        self.remaining, self.rope = index if self.remaining is None else self.remaining.gather(1, index), ()
         return hidden.gather(1, index[..., None].expand(-1, -1, hidden.shape[-1]))
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
-    """(..., batch or 1, n, d) at (batch, m) gives (..., batch, m, d)."""
+    """Return the entries of (..., batch or 1, n, d) at (batch, m) as (..., batch, m, d)."""
     rows = [values[..., min(row, values.shape[-3] - 1), :, :][..., at, :] for row, at in enumerate(index)]
     return torch.stack(rows, -3)
 
@@ -109,10 +109,10 @@ def _entering(cutter: _Cutter, number: int) -> Callable[..., Any]:
 
 @contextmanager
 def fastv(decoder: Any, start: int, n_image: int, k: int = 2, percent: float = 50) -> Iterator[None]:
-    """FastV (arXiv 2403.06764): one cut, by the last token's row of layer k-1's attention.
+    """Prune by FastV (arXiv 2403.06764): one cut, by the last token's row of layer k-1's attention.
 
-    SDPA and a KV cache everywhere but in that layer, which computes its whole matrix (eager), as the
-    published code does.
+    All layers use SDPA and a KV cache but that one, which computes its whole matrix (eager) as the published code
+    does.
     """
     keep, _ = PruningConfig.fastv(k, percent).kept(n_image)
     layer = decoder.layers[k - 1]
@@ -140,10 +140,10 @@ def fastv(decoder: Any, start: int, n_image: int, k: int = 2, percent: float = 5
 
 @contextmanager
 def published(decoder: Any, start: int, n_image: int, config: PruningConfig) -> Iterator[None]:
-    """HiMAP as published: eager attention in every layer, ranked from whole matrices.
+    """Prune by HiMAP as published: eager attention in every layer, ranked from whole matrices.
 
-    Call the model with `output_attentions=True` (all matrices are kept), `use_cache=False` and batch 1. The
-    criteria are among `SCORES`.
+    Call the model with `output_attentions=True` (all matrices are kept), `use_cache=False` and batch 1. The criteria
+    must be among `SCORES`.
     """
     left = dict(zip((config.k1, config.k2), config.kept(n_image), strict=True))
     kept = {cut.layer: (left[cut.layer], SCORES[cut.criterion]) for cut in config.cuts}

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.inference.ways import LABELS
+from bench.inference.methods import LABELS
+from minis.tables import markdown
 
 
 def report(document: dict[str, Any]) -> str:
-    """Where and how it was measured, then a table for each model and batch."""
+    """Return where and how it was measured, then a table for each model and batch."""
     versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
     head = (
         f"Measured on {document['device']}; {versions}; commit {document['commit']}; {document['rounds']} "
-        f"rounds, median [quartiles]; clock: {document['clock']}; load average before "
-        f"{document['load_before']:.1f}."
+        f"rounds, median [quartiles]; clock: {document['clock']}; load average before {document['load']:.1f}."
     )
-    parts = [head, *(_model(model) for model in document["models"])]
-    parts += [f"**{name}: not measured** (no GPU)." for name in document["not_measured"]]
-    return "\n\n".join(parts)
+    missing = [f"**{name}: not measured** (no GPU)." for name in document["not_measured"]]
+    return "\n\n".join([head, *(_model(model) for model in document["models"]), *missing])
 
 
 def _model(model: dict[str, Any]) -> str:
@@ -31,30 +30,26 @@ def _model(model: dict[str, Any]) -> str:
     return "\n\n".join([head, *(_batch(batch) for batch in model["batches"])])
 
 
-def _batch(found: dict[str, Any]) -> str:
-    rows = [
-        [f"batch {found['batch']}", "prefill, ms", "per new token, ms", "example, ms", "peak, MiB", "cache, MiB"],
-        ["---"] * 6,
-    ]
-    for name, cell in found["ways"].items():
+def _batch(batch: dict[str, Any]) -> str:
+    head = [f"batch {batch['batch']}", "prefill, ms", "per new token, ms", "example, ms", "peak, MiB", "cache, MiB"]
+    rows = []
+    for name, cell in batch["methods"].items():
         if "error" in cell:
             rows.append([LABELS[name], f"not measured: {cell['error']}", "", "", "", ""])
             continue
+        once = cell["prompts_timed"] != batch["batch"]
+        label = f"{LABELS[name]}; one prompt timed, times {batch['batch']}" if once else LABELS[name]
         times = [_spread(cell.get(key)) for key in ("prefill_ms", "token_ms", "example_ms")]
-        if cell["prompts_timed"] != found["batch"]:
-            label = f"{LABELS[name]}; one prompt timed, times {found['batch']}"
-        else:
-            label = LABELS[name]
         rows.append([label, *times, f"{cell['peak_mib']:.1f}", f"{cell['cache_mib']:.1f}"])
-    lines = ["\n".join(f"| {' | '.join(row)} |" for row in rows), ""]
-    for key, what in (("prefill_ratios", "Prefill"), ("example_ratios", "Example")):
-        ratios = ", ".join(f"{name} {_spread(value, 2)}" for name, value in found[key].items())
-        lines.append(f"- {what}, ratio of times: {ratios}.")
-    gains = ", ".join(f"{name} {_spread(value, 2)}" for name, value in found["gain_of_ideal"].items())
-    lines.append(f"- Prefill speed-up over dense as a part of what the FLOPs allow: {gains}.")
-    share, engine = _percent(found["scoring_share"]), _percent(found["engine_share"])
-    lines.append(f"- Of HiMAP's prefill: ranking and cutting {share}, all of the engine's code {engine}.")
-    return "\n".join(lines)
+    lines = [markdown(head, rows), ""]
+    for key, what in (
+        ("prefill_ratios", "Prefill, ratio of times"),
+        ("example_ratios", "Example, ratio of times"),
+        ("gain_of_ideal", "Prefill speed-up over dense as a part of what the FLOPs allow"),
+    ):
+        lines.append(f"- {what}: {', '.join(f'{name} {_spread(value, 2)}' for name, value in batch[key].items())}.")
+    share, engine = _percent(batch["scoring_share"]), _percent(batch["engine_share"])
+    return "\n".join([*lines, f"- Of HiMAP's prefill: ranking and cutting {share}, all of the engine's code {engine}."])
 
 
 def _spread(value: dict[str, float] | None, digits: int = 1) -> str:

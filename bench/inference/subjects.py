@@ -1,15 +1,15 @@
-"""The models that inference is timed on, each with its prompt; the vision tower runs once, apart."""
+"""The models that inference is timed on, each with its prompt and the image features of its vision tower."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaConfig, LlavaConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from minis import checkpoint
@@ -26,27 +26,32 @@ CPU_SHAPE = DecoderShape(896, 2432, 32, 14, 14, 64, 32064)
 
 @dataclass
 class Subject:
-    """A model and one prompt of it.
+    """A model and one prompt.
 
     Attributes:
-        row: what the model takes for one prompt, pixels included, one row each.
-        features: (image tokens, channels) what its vision tower and projector make of the pixels.
-        image_tokens, text_tokens: of the prompt.
+        row: the model's inputs for one prompt, pixels included, one row each.
         new_tokens: how many tokens an example generates.
+        features: (image tokens, channels) of the prompt's image after vision tower and projector.
+        image_tokens: of the prompt, as `text_tokens`.
     """
 
     name: str
     model: Any
     weights: str
     row: dict[str, Tensor]
-    features: Tensor
-    image_tokens: int
-    text_tokens: int
     new_tokens: int
+    features: Tensor = field(init=False)
+    image_tokens: int = field(init=False)
+    text_tokens: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.features = self.run_tower()
+        self.image_tokens = int((self.row["input_ids"] == self.model.config.image_token_id).sum())
+        self.text_tokens = self.row["input_ids"].shape[1] - self.image_tokens
 
     @property
     def shape(self) -> DecoderShape:
-        """Sizes of the decoder."""
+        """The sizes of the decoder."""
         return DecoderShape.from_config(self.model.config)
 
     @property
@@ -56,53 +61,42 @@ class Subject:
 
     @property
     def image_start(self) -> int:
-        """Text tokens in front of the image."""
+        """The number of text tokens in front of the image."""
         is_image = self.row["input_ids"][0] == self.model.config.image_token_id
         return int(is_image.int().argmax())
 
     def prompt(self, batch: int) -> dict[str, Tensor]:
-        """The prompt `batch` times, as the model's forward takes it."""
+        """Return the inputs of the prompt `batch` times."""
         return {key: value.repeat(batch, *[1] * (value.dim() - 1)) for key, value in self.row.items()}
 
-    def see(self) -> Tensor:
-        """Runs the vision tower and the projector on the image."""
-        return _seen(self.model, self.row)
+    @torch.inference_mode()
+    def run_tower(self) -> Tensor:
+        """Run the vision tower and the projector on the image."""
+        vision = {key: self.row[key] for key in ("pixel_values", "image_grid_thw") if key in self.row}
+        names, config = ("vision_feature_layer", "vision_feature_select_strategy"), self.model.config
+        options = {key: getattr(config, key) for key in names if hasattr(config, key)}
+        features: Tensor = self.model.get_image_features(**vision, **options, return_dict=True).pooler_output[0]
+        return features
 
     @contextmanager
     def features_given(self, batch: int) -> Iterator[None]:
-        """Inside, the vision tower does not run: the model is given the features of `batch` images."""
-        given = [self.features] * batch
+        """Replace the vision tower by the stored features of `batch` images while the context is open."""
 
-        def kept(*_: Any, **__: Any) -> BaseModelOutputWithPooling:
+        def stored(*_: Any, **__: Any) -> BaseModelOutputWithPooling:
             output: Any = BaseModelOutputWithPooling()
-            output.pooler_output = list(given)
+            output.pooler_output = [self.features] * batch
             return output
 
         backbone = self.model.model
-        backbone.get_image_features = kept
+        backbone.get_image_features = stored
         try:
             yield
         finally:
             del backbone.get_image_features
 
 
-@torch.inference_mode()
-def _seen(model: Any, row: dict[str, Tensor]) -> Tensor:
-    vision = {key: row[key] for key in ("pixel_values", "image_grid_thw") if key in row}
-    names = ("vision_feature_layer", "vision_feature_select_strategy")
-    options = {key: getattr(model.config, key) for key in names if hasattr(model.config, key)}
-    features: Tensor = model.get_image_features(**vision, **options, return_dict=True).pooler_output[0]
-    return features
-
-
-def _subject(name: str, model: Any, weights: str, row: dict[str, Tensor], new_tokens: int) -> Subject:
-    n_image = int((row["input_ids"] == model.config.image_token_id).sum())
-    n_text = row["input_ids"].shape[1] - n_image
-    return Subject(name, model, weights, row, _seen(model, row), n_image, n_text, new_tokens)
-
-
 def mini(name: str, device: torch.device) -> Subject:
-    """A shipped mini with one of its POPE questions."""
+    """Return a shipped mini with one of its POPE questions."""
     loaded = models.load(checkpoint.path(name), str(device))
     pope = benchmark("pope")
     question = embedded_questions(pope, "validation", 2)[0]
@@ -110,13 +104,13 @@ def mini(name: str, device: torch.device) -> Subject:
     row.pop("attention_mask")  # all ones: one row has no padding
     row = {key: value.to(device) for key, value in row.items()}
     row["pixel_values"] = row["pixel_values"].to(loaded.model.dtype)
-    return _subject(name, loaded.model, f"trained, {loaded.digest[:8]}", row, new_tokens=8)
+    return Subject(name, loaded.model, f"trained, {loaded.digest[:8]}", row, new_tokens=8)
 
 
 def random_llava(
     name: str, shape: DecoderShape, device: torch.device, new_tokens: int, tower: CLIPVisionConfig | None = None
 ) -> Subject:
-    """LLaVA-1.5 with random weights: a decoder of this shape behind `tower`, else CLIP ViT-L/14 at 336 px."""
+    """Return LLaVA-1.5 with random weights: a decoder of this shape behind `tower`, else CLIP ViT-L/14 at 336 px."""
     text = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.hidden,
@@ -144,13 +138,13 @@ def random_llava(
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     with device:
-        made: Any = LlavaForConditionalGeneration._from_config(config, dtype=dtype, attn_implementation="sdpa")
+        model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
         words = torch.randint(3, image_token, (SYSTEM_TOKENS + INSTRUCTION_TOKENS,))
         image = torch.full((image_tokens,), image_token)
         ids = torch.cat([words[:SYSTEM_TOKENS], image, words[SYSTEM_TOKENS:]])[None]
         row = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side, dtype=dtype)}
-    weights = f"random, {sum(p.numel() for p in made.model.language_model.parameters()) / 1e6:.0f} M decoder"
-    return _subject(name, made.to(device).eval(), weights, row, new_tokens)
+    weights = f"random, {sum(p.numel() for p in model.model.language_model.parameters()) / 1e6:.0f} M decoder"
+    return Subject(name, model.to(device).eval(), weights, row, new_tokens)
 
 
 def _full_size(name: str) -> Callable[[torch.device], Subject]:

@@ -1,40 +1,39 @@
-"""The paper's ablation on the embedded pairs: which cut, ranked by what, beside chance at equal token counts.
+"""Measure the paper's ablation: which cut, ranked by which criterion, beside controls of equal token counts.
 
-    python -m bench.paper.ablation --model qwenvl --json
+    python -m bench.paper.ablation --model qwenvl --write
 
-Accuracy on test questions, and its paired difference to no pruning with a 95 % bootstrap interval. Prints a
-markdown table; with --json the JSON document, and the table on stderr.
+Accuracy on test questions of the embedded benchmarks, and its paired difference to no pruning with a 95 %
+bootstrap interval. Prints a Markdown table, or all figures with --json; --write puts the table into
+docs/results/ablation.md.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
+from bench import command
+from bench.docs import pages
+from bench.measuring import provenance
 from himap import HimapError, PruningConfig
+from minis.evaluate import SPLIT, cell, evaluations
+from minis.tables import markdown as table
+from minis.tables import percent
 from objectives.benchmarks import BENCHMARKS, benchmark
-from objectives.data.embedded import embedded_questions
 from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import resolve
-from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.known_models import KNOWN
-from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
-from objectives.flops import DecoderShape, flops_ratio
-from objectives.provenance import commit, versions
-from objectives.statistics.estimates import Interval, paired_difference
+from objectives.flops import DecoderShape
+from objectives.statistics.estimates import paired_difference
 
-SPLIT = "test"
 DENSE = "no pruning"
 
 
 def rows(full: PruningConfig) -> dict[str, PruningConfig]:
-    """The paper's five rows, and the controls that drop as many tokens at the same layers."""
+    """Return the paper's five rows, and controls that drop as many tokens at the same layers."""
 
     def cut(shallow: str, deep: str | None = None) -> PruningConfig:
         r2 = full.r2 if deep else 0
@@ -54,109 +53,66 @@ def rows(full: PruningConfig) -> dict[str, PruningConfig]:
 
 
 def ablation(loaded: LoadedModel, names: list[str], n: int, full: PruningConfig) -> dict[str, Any]:
-    """Every row on the first `n` test questions of every benchmark, and on all of them together."""
-    shape = DecoderShape.from_config(loaded.model.config)
-    configs = rows(full)
-    cells: dict[str, dict[str, Any]] = {row: {} for row in configs}
-    pooled: dict[str, list[float]] = {row: [] for row in configs}
-    with tqdm(total=len(names) * len(configs), desc="ablation", disable=None) as bar:
-        for name in names:
-            questions = embedded_questions(benchmark(name), SPLIT, n)
-            evaluator = Evaluator(loaded, benchmark(name), questions)
-            dense: Evaluation | None = None
-            for row, config in configs.items():
-                result = evaluator.evaluate(config)
-                dense = dense or result
-                share = flops_ratio(shape, result.image_tokens, result.text_tokens, config)
-                cells[row][name] = _cell(result, dense, share)
-                pooled[row] += result.scores
-                bar.update()
-    for row, scores in pooled.items():
-        together = paired_difference(scores, pooled[DENSE])
-        shares = [cell["flops_ratio"] for cell in cells[row].values()]
+    """Measure every row on the first `n` test questions of every benchmark, and on all of them together."""
+    shape, configs = DecoderShape.from_config(loaded.model.config), rows(full)
+    results = evaluations(loaded, names, n, configs)
+    cells: dict[str, dict[str, Any]] = {}
+    for row, config in configs.items():
+        cells[row] = {
+            name: {
+                **cell(shape, results[name][row], config),
+                "difference": vars(paired_difference(results[name][row].scores, results[name][DENSE].scores)),
+                "image_tokens": _mean(results[name][row].image_tokens),
+                "after_k1": _mean(results[name][row].after_k1),
+                "after_k2": _mean(results[name][row].after_k2),
+            }
+            for name in names
+        }
+        scores, dense = ([s for name in names for s in results[name][r].scores] for r in (row, DENSE))
         cells[row]["all"] = {
             "n": len(scores),
-            "accuracy": sum(scores) / len(scores),
-            "difference": _plain(together),
-            "flops_ratio": sum(shares) / len(shares),
+            "accuracy": _mean(scores),
+            "difference": vars(paired_difference(scores, dense)),
+            "flops_ratio": _mean([cells[row][name]["flops_ratio"] for name in names]),
         }
-    return {
-        "split": SPLIT,
-        "setting": full.as_dict(),
-        "weights_digest": loaded.digest,
-        "device": device_name(loaded.device),
-        "commit": commit(),
-        "versions": versions(),
-        "rows": cells,
-    }
+    origin = {"split": SPLIT, "setting": full.as_dict(), "weights_digest": loaded.digest}
+    return {**origin, **provenance(loaded.device), "rows": cells}
 
 
-def _cell(result: Evaluation, dense: Evaluation, share: float) -> dict[str, Any]:
-    return {
-        "n": len(result.scores),
-        "accuracy": result.accuracy.mean,
-        "low": result.accuracy.low,
-        "high": result.accuracy.high,
-        "difference": _plain(paired_difference(result.scores, dense.scores)),
-        "flops_ratio": share,
-        "image_tokens": _mean(result.image_tokens),
-        "after_k1": _mean(result.after_k1),
-        "after_k2": _mean(result.after_k2),
-    }
-
-
-def _mean(counts: tuple[int, ...]) -> float:
-    return sum(counts) / len(counts)
-
-
-def _plain(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+def _mean(values: tuple[int, ...] | list[float]) -> float:
+    return sum(values) / len(values)
 
 
 def markdown(document: dict[str, Any]) -> str:
-    """Accuracy of no pruning in %, of every other row its difference in points with the 95 % interval."""
-    names = list(document["rows"][DENSE])
-    head = ["row", *names, "FLOPs"]
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
+    """Return the accuracy of no pruning in %, and every other row's difference to it in points."""
+    lines = []
     for row, cells in document["rows"].items():
-        shown = [_shown(cell, row == DENSE) for cell in cells.values()]
-        lines.append(f"| {row} | {' | '.join(shown)} | {100 * cells['all']['flops_ratio']:.0f} % |")
-    setting, counts = document["setting"], sorted({c["n"] for c in document["rows"][DENSE].values()})
+        accuracies = [f"{100 * c['accuracy']:.1f}" for c in cells.values()]
+        differences = [percent(**c["difference"], sign=True) for c in cells.values()]
+        shown = accuracies if row == DENSE else differences
+        lines.append([row, *shown, f"{100 * cells['all']['flops_ratio']:.0f} %"])
+    dense, setting = document["rows"][DENSE], document["setting"]
     cut = f"({setting['k1']}, {setting['r1']:g} %, {setting['k2']}, {setting['r2']:g} %)"
-    origin = (
-        f"{document['model']} ({document['weights_digest'][:8]}), cuts {cut}, n = {counts[0]} test questions "
-        f"a benchmark; {document['device']}; commit {document['commit'] or 'unknown'}."
+    n = min(c["n"] for c in dense.values())
+    return (
+        f"{table(['row', *dense, 'FLOPs'], lines)}\n\n"
+        f"Measured: {document['model']} ({document['weights_digest'][:8]}), cuts {cut}, n = {n} test questions a "
+        f"benchmark; {document['device']}; commit {document['commit'] or 'unknown'}. Below the first row: points above "
+        "or below it."
     )
-    return "\n".join([*lines, "", f"Measured: {origin} Below the first row: points above or below it."])
-
-
-def _shown(cell: dict[str, Any], dense: bool) -> str:
-    if dense:
-        return f"{100 * cell['accuracy']:.1f}"
-    each = cell["difference"]
-    return f"{100 * each['mean']:+.1f} [{100 * each['low']:+.1f}, {100 * each['high']:+.1f}]"
-
-
-def parser() -> argparse.ArgumentParser:
-    summary, _, details = (__doc__ or "").partition("\n")
-    made = argparse.ArgumentParser(
-        prog="python -m bench.paper.ablation",
-        description=summary,
-        epilog=details,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("--model", required=True, help=f"{', '.join(KNOWN)} (their minis), or a folder")
-    made.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
-    made.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
-    for name, kind, value in (("k1", int, 2), ("r1", float, 50), ("k2", int, 8), ("r2", float, 75)):
-        made.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"default {value}, the paper's")
-    made.add_argument("--json", action="store_true", help="print JSON, and the table on stderr")
-    return made
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr for what cannot be measured."""
-    options = parser().parse_args(arguments)
+    """Print or write the table; exit code 2 with one line on stderr for what cannot be measured."""
+    parser = command.parser("bench.paper.ablation", __doc__)
+    parser.add_argument("--model", required=True, help=f"{', '.join(KNOWN)} (their minis), or a folder")
+    parser.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
+    parser.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
+    for name, kind, value in (("k1", int, 2), ("r1", float, 50), ("k2", int, 8), ("r2", float, 75)):
+        parser.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"default {value}, the paper's")
+    parser.add_argument("--json", action="store_true", help="print JSON, and the table on stderr")
+    parser.add_argument("--write", action="store_true", help="also write the table into docs/results/ablation.md")
+    options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
     try:
         if options.n < 1:
@@ -166,15 +122,15 @@ def main(arguments: list[str] | None = None) -> int:
             benchmark(name)
         target = resolve(options.model, "mini" if options.model in KNOWN else "auto")
         document = ablation(load(target.weights), options.benchmark, options.n, full)
-    except (ObjectiveError, HimapError, OSError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return 2
-    document = {"model": options.model, **document}
-    if options.json:
-        sys.stdout.write(json.dumps(document, indent=2) + "\n")
-        sys.stderr.write(markdown(document) + "\n")
-    else:
-        sys.stdout.write(markdown(document) + "\n")
+        document = {"model": options.model, **document}
+        command.show(document if options.json else markdown(document))
+        if options.json:
+            sys.stderr.write(markdown(document) + "\n")
+        if options.write:
+            harder = "" if full == PruningConfig.paper() else "-hard"
+            pages.write("ablation", **{f"{options.model}{harder}": markdown(document)})
+    except (ObjectiveError, HimapError, OSError, ValueError) as error:
+        return command.fail(error)
     return 0
 
 

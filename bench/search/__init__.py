@@ -1,1 +1,1 @@
-"""Replay searches from an exhaustive table of one benchmark."""
+"""Replay searches from an exhaustive table and measure how soon they find the front."""

@@ -1,4 +1,4 @@
-"""How often the race stops wrongly, simulated on a table's per-question scores."""
+"""Simulate how often the race stops a trial wrongly, on a table's scores per question."""
 
 from __future__ import annotations
 
@@ -6,39 +6,40 @@ from typing import Any
 
 import numpy as np
 
-from bench.search.table import Table
+from bench.search.tabulate import ScoreTable
 from search.workers.racing import Race, Rival
 
 _DRAWS = 2000
 _RIVALS = 10
 
 
-def false_stops(table: Table, seed: int = 0) -> dict[str, Any]:
-    """Random configurations race a random front in a new order of the questions each time.
+def false_stops(table: ScoreTable, seed: int = 0) -> dict[str, Any]:
+    """Race random configurations against a random front, each time with a new order of the questions.
 
-    A stop is wrong where, on all questions, no rival that costs no more is better.
+    A stop is wrong where, on all questions, no rival of at most the same cost is better.
     """
     rng = np.random.default_rng(seed)
     accuracy, flops, paper = table.scores.mean(1), table.spent["flops"], table.spent["paper_flops"]
     n = table.scores.shape[1]
-    members: dict[str | int, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}
     for question, group in enumerate(table.groups):
-        members.setdefault(group, []).append(question)
-    units = list(members.values())
+        groups.setdefault(group, []).append(question)
+    units = list(groups.values())
     chunks = np.cumsum([len(chunk) for chunk in table.meta["chunks"]])[:-1]
     fair = wrong = beaten = stopped = asked = 0
     for _ in range(_DRAWS):
         row, *others = rng.choice(len(accuracy), min(_RIVALS + 1, len(accuracy)), replace=False)
-        able = [o for o in others if flops[o] <= flops[row] and paper[o] <= paper[row]]
-        if not able:
+        cheaper = [o for o in others if flops[o] <= flops[row] and paper[o] <= paper[row]]
+        if not cheaper:
             continue
-        rivals = [Rival(int(o), flops[o], paper[o], tuple(table.scores[o])) for o in able]
+        rivals = [Rival(int(o), flops[o], paper[o], tuple(table.scores[o])) for o in cheaper]
         race = Race(rivals, flops[row], paper[row], table.groups)
         drawn = [units[i] for i in rng.permutation(len(units))]
-        order, whole = np.concatenate(drawn), np.cumsum([len(unit) for unit in drawn])
+        order: np.ndarray = np.concatenate(drawn)
+        whole = np.cumsum([len(unit) for unit in drawn])
         ends = whole[np.searchsorted(whole, chunks)]
         end = next((e for e in ends if race(order[:e].tolist(), table.scores[row][order[:e]].tolist())), None)
-        if accuracy[row] >= max(accuracy[o] for o in able):
+        if accuracy[row] >= max(accuracy[o] for o in cheaper):
             fair, wrong = fair + 1, wrong + (end is not None)
         else:
             beaten, stopped, asked = beaten + 1, stopped + (end is not None), asked + (end or n)

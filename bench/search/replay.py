@@ -1,7 +1,7 @@
-"""Searches replayed from a table: the real driver, study and race, on a clock of their own.
+"""Replay searches from a table: the real driver, study and race, on a simulated clock.
 
-A measurement takes the seconds that it was found to cost, on as many workers as there are cores; what the
-driver itself does in between is timed for real and added.
+A measurement takes the seconds that the table says, on as many workers as there were cores; the driver's own time in
+between is measured for real and added.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-import moocore
 import numpy as np
 
-from bench.search.table import Table
+from bench.search.tabulate import ScoreTable
 from himap import PruningConfig
 from search.running.driver import Driver
 from search.sampling.space import SearchSpace
@@ -24,19 +23,19 @@ from search.studies.study import Study
 from search.studies.study_run import StudyRun
 from search.workers.jobs import Job, Outcome
 from search.workers.racing import Race
-from storage import StudyKey, Trial
-from storage.records import Measurement
-
-REFERENCE = (1.0, 0.0)  # FLOPs ratio, accuracy
+from storage import Measurement, StudyKey, Trial
+from storage.pareto import dominated_area
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to search: what it has of ours, and how it evaluates (one of the table's costs); `first` is
-    measured after the landmarks."""
+class Variant:
+    """A search with some parts of ours, and an evaluation that has one of the table's costs.
+
+    `first` is measured after the baselines.
+    """
 
     sampler: str = "auto"
-    landmarks: bool = True
+    baselines: bool = True
     prefix: bool = True
     race: bool = True
     dedup: bool = True
@@ -52,28 +51,26 @@ class Run:
     share: np.ndarray
 
     def until(self, share: float) -> float:
-        """Seconds to this share; infinite if it was not reached."""
+        """Return the seconds to this share; infinite if it was not reached."""
         reached = np.flatnonzero(self.share >= share)
         return float(self.seconds[reached[0]]) if len(reached) else float("inf")
 
 
 class _Store:
-    """Keeps nothing: a replay is over in seconds."""
+    """A store that keeps nothing, because a replay ends within seconds."""
 
     def add(self, study_id: int, trial: Trial) -> None: ...
 
-    def set_latency(self, *_: Any) -> None: ...
-
 
 class ReplayPool:
-    """Stands in for `search.workers.pool.Pool`: results from the table, when they would be there."""
+    """Stands in for `search.workers.pool.Pool`: results come from the table, at the simulated time."""
 
-    def __init__(self, table: Table, way: Way) -> None:
-        self._table, self._way, self._rows = table, way, table.index()
-        batched = way.evaluation == "batched"
+    def __init__(self, table: ScoreTable, variant: Variant) -> None:
+        self._table, self._variant, self._rows = table, variant, table.index()
+        batched = variant.evaluation == "batched"
         self._workers = table.meta["cores"] if batched else 1  # a plain loop gives all cores to one trial
         self._free = [table.meta["prepare"] if batched else 0.0] * self._workers
-        self._kept = [0] * self._workers  # layers that a worker holds, from the first one on
+        self._kept = [0] * self._workers  # layers that a worker's prefix cache holds, from the first one on
         self._queue: list[tuple[float, int, Outcome]] = []
         self._jobs = 0
         self.now, self._left = 0.0, time.perf_counter()
@@ -90,7 +87,7 @@ class ReplayPool:
         return True
 
     def submit(self, job: Job) -> None:
-        self._pass()
+        self._advance()
         worker = self._free.index(min(self._free))
         outcome = self._measured(job, worker)
         seconds = outcome.measurement.seconds if outcome.measurement else 0.0
@@ -100,57 +97,60 @@ class ReplayPool:
         self._left = time.perf_counter()
 
     def finished(self, timeout: float) -> Iterator[Outcome]:
-        self._pass()
+        self._advance()
         done, _, outcome = heapq.heappop(self._queue)
         self.now = max(self.now, done)
         self._left = time.perf_counter()
         yield outcome
 
-    def _pass(self) -> None:
-        """The driver's own time passes on the replay's clock."""
+    def _advance(self) -> None:
+        """Add the driver's own time to the simulated clock."""
         self.now += time.perf_counter() - self._left
         self._left = time.perf_counter()
 
     def _measured(self, job: Job, worker: int) -> Outcome:
         table = self._table
         if job.timed:
-            return Outcome(job)  # what a search does after its end is not compared
+            return Outcome(job)  # latencies come after the search, which is all that is compared
         row = self._rows[SearchSpace.effect_key(job.config, table.meta["image_tokens"])]
-        shared = job.config.cuts[0].layer if self._way.prefix and job.config.cuts else 0
+        shared = job.config.cuts[0].layer if self._variant.prefix and job.config.cuts else 0
         kept, self._kept[worker] = min(shared, self._kept[worker]), max(shared, self._kept[worker])
-        whole = table.seconds(self._way.evaluation, row, kept)
-        spent = {name: float(values[row]) for name, values in table.spent.items()}
+        whole = table.seconds(self._variant.evaluation, row, kept)
+        spent: dict[str, Any] = {name: float(values[row]) for name, values in table.spent.items()}
         scores, n = table.scores[row], table.scores.shape[1]
-        race, asked = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups), []
+        race = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups)
+        asked: list[int] = []
         for chunk in table.meta["chunks"]:
             if asked and race(asked, scores[asked].tolist()):
                 break
             asked += chunk
-        accuracy = float(scores[asked].mean())
-        seconds = whole * len(asked) / n
-        measurement = replace(
-            Measurement(), **spent, accuracy=accuracy, n=len(asked), scores=tuple(scores.tolist()), seconds=seconds
+        measurement = Measurement(
+            **spent,
+            accuracy=float(scores[asked].mean()),
+            n=len(asked),
+            scores=tuple(scores.tolist()),
+            seconds=whole * len(asked) / n,
         )
         return Outcome(job, measurement, race.reason)
 
 
-def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
-    """Searches once."""
-    pool = ReplayPool(table, way)
+def replay(table: ScoreTable, variant: Variant, seed: int, budget: int) -> Run:
+    """Replay one search."""
+    pool = ReplayPool(table, variant)
     store: Any = _Store()
     study = Study(
         table.space,
-        table.landmarks if way.landmarks else [],
+        table.baselines if variant.baselines else [],
         table.meta["image_tokens"],
-        way.sampler,
+        variant.sampler,
         seed,
         workers=table.meta["cores"],
-        dedup=way.dedup,
-        warm_starts=[(config, "flow") for config in way.first],
+        dedup=variant.dedup,
+        warm_starts=[(config, "flow") for config in variant.first],
     )
     meta = table.meta
     key = StudyKey(meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, "")
-    search = StudyRun(key, 0, study, budget, [], StoreWriter(store), race=way.race)
+    run = StudyRun(key, 0, study, budget, [], StoreWriter(store), race=variant.race)
     points: list[tuple[float, float]] = []
     seconds: list[float] = []
     shares: list[float] = []
@@ -158,17 +158,17 @@ def replay(table: Table, way: Way, seed: int, budget: int) -> Run:
 
     def record(_: StudyRun, trial: Trial) -> None:
         if trial.complete:
-            points.append((trial.flops_ratio, -trial.accuracy))
+            points.append((trial.flops_ratio, trial.accuracy))
         seconds.append(pool.now)
-        shares.append(hypervolume(points) / best)
+        shares.append(dominated_area(points) / best)
 
-    search.on_trial = record
-    Driver(pool, [search]).run()
+    run.on_trial = record
+    Driver(pool, [run]).run()
     return Run(np.array(seconds), np.array(shares))
 
 
-def nearest(table: Table, config: PruningConfig) -> PruningConfig:
-    """The grid's configuration of the same criteria that is nearest, layers as parts of the depth."""
+def nearest(table: ScoreTable, config: PruningConfig) -> PruningConfig:
+    """Return the nearest configuration of the table with the same criteria, layers as parts of the depth."""
 
     def distance(other: PruningConfig) -> float:
         layers = abs(config.k1 - other.k1) + abs(config.k2 - other.k2)
@@ -178,12 +178,6 @@ def nearest(table: Table, config: PruningConfig) -> PruningConfig:
     return min((c for c in table.configs if (c.phi_shallow, c.phi_deep) == criteria), key=distance)
 
 
-def hypervolume(points: list[tuple[float, float]]) -> float:
-    """Exact, against REFERENCE; points are (FLOPs ratio, minus accuracy)."""
-    return float(moocore.hypervolume(np.array(points), ref=REFERENCE)) if points else 0.0
-
-
-def exhaustive(table: Table) -> float:
-    """Hypervolume of the whole table."""
-    accuracy = table.scores.mean(1)
-    return hypervolume(list(zip(table.spent["flops_ratio"].tolist(), (-accuracy).tolist(), strict=True)))
+def exhaustive(table: ScoreTable) -> float:
+    """Return the hypervolume of the whole table."""
+    return dominated_area(list(zip(table.spent["flops_ratio"].tolist(), table.scores.mean(1).tolist(), strict=True)))

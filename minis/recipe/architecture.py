@@ -1,4 +1,4 @@
-"""The two plain architectures, built from configurations of the genuine transformers classes."""
+"""Build the two mini architectures from configurations of the unchanged transformers classes."""
 
 from __future__ import annotations
 
@@ -32,17 +32,13 @@ _DECODER: dict[str, Any] = {
 
 
 def build_model(name: str, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """`llava-mini` or `qwenvl-mini` with random weights, in float32."""
+    """Return `llava-mini` or `qwenvl-mini` with random weights in float32."""
     return _llava(tokenizer) if name == "llava-mini" else _qwen(tokenizer)
 
 
-def _ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
-    return {
-        "vocab_size": len(tokenizer),
-        "pad_token_id": tokenizer.pad_token_id,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-    }
+def special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+    """Return the ids of the padding, first and last token, as configurations name them."""
+    return {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
 
 
 def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -57,7 +53,7 @@ def _llava(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     )
     image_token_id: Any = tokenizer.convert_tokens_to_ids("<image>")
     rope = {"rope_type": "default", "rope_theta": 10000.0}
-    text = LlamaConfig(**_DECODER, **_ids(tokenizer), rope_parameters=rope)
+    text = LlamaConfig(**_DECODER, **special_ids(tokenizer), vocab_size=len(tokenizer), rope_parameters=rope)
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
@@ -85,15 +81,10 @@ def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
         "tokens_per_second": 2,
     }
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]}
-    text = _DECODER | _ids(tokenizer) | {"rope_parameters": rope, "use_sliding_window": False}
-    ids: dict[str, Any] = {
-        key: tokenizer.convert_tokens_to_ids(token)
-        for key, token in (
-            ("image_token_id", "<|image_pad|>"),
-            ("video_token_id", "<|video_pad|>"),
-            ("vision_start_token_id", "<|vision_start|>"),
-            ("vision_end_token_id", "<|vision_end|>"),
-        )
-    }
+    special = special_ids(tokenizer) | {"vocab_size": len(tokenizer)}
+    text = _DECODER | special | {"rope_parameters": rope, "use_sliding_window": False}
+    marks = {"image": "image_pad", "video": "video_pad", "vision_start": "vision_start", "vision_end": "vision_end"}
+    to_id: Any = tokenizer.convert_tokens_to_ids
+    ids: dict[str, Any] = {f"{name}_token_id": to_id(f"<|{mark}|>") for name, mark in marks.items()}
     config = Qwen2_5_VLConfig(vision_config=vision, text_config=text, tie_word_embeddings=True, **ids)
     return Qwen2_5_VLForConditionalGeneration(config)

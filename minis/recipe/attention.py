@@ -1,7 +1,8 @@
-"""Attention for training on a CPU: plain matrix products over only the pairs that can see each other.
+"""Attention for training on a CPU: matrix products over only the token pairs that attend to each other.
 
-Registered under names of its own and set only on models in training; the saved models know nothing of it.
-On two cores and short sequences it trains about twice as fast as the fused kernel with a dense mask.
+Both functions are registered under their own names and set only on models in training; a saved model does not
+refer to them. On two cores and short sequences they train about twice as fast as the fused kernel with a
+dense mask.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ def packed_attention(
     scaling: float,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """A prefix, seen by all, then chunks of CHUNK tokens that see the prefix and themselves.
+    """Attend within a prefix, and from each chunk of CHUNK tokens to the prefix and to the chunk itself.
 
-    query, key, value (batch, heads, prefix + chunks * CHUNK, head size); attention_mask (batch, 1, length,
-    prefix + CHUNK), True where a row may look: at the prefix, then at its own chunk.
+    Args:
+        query: (batch, heads, prefix + chunks * CHUNK, head size), as `key` and `value`.
+        attention_mask: (batch, 1, length, prefix + CHUNK), True where a row attends: in the prefix, then in its
+            own chunk.
     """
     batch, heads, length, size = query.shape
     prefix = attention_mask.shape[-1] - CHUNK
@@ -56,12 +59,12 @@ def segment_attention(
     cu_seq_lens_q: torch.Tensor,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention within segments of one common length; query, key, value (1, heads, length, head size)."""
+    """Attend within segments of equal length; query, key and value are (1, heads, length, head size)."""
     segments = len(cu_seq_lens_q) - 1
     heads, length, size = query.shape[1:]
     split = (heads, segments, length // segments, size)
     q, k, v = (x[0].reshape(split) for x in (query, key, value))
-    if length // segments > CHUNK:  # the fused kernel wins on long segments, and only in float32
+    if length // segments > CHUNK:  # the fused kernel is faster on long segments, and only in float32
         fused = functional.scaled_dot_product_attention
         out = fused(q.float(), k.float(), v.float(), scale=scaling).to(v.dtype)
     else:

@@ -1,4 +1,4 @@
-"""One training loop for every stage: Muon with AdamW, a trapezoid schedule, checkpoints, curves."""
+"""The training loop of every stage: Muon with AdamW, a trapezoidal schedule, checkpoints and curves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WARMUP, _DECAY = 0.03, 0.3
 
 @dataclass(frozen=True)
 class Stage:
-    """What to train: `loss(step)` must depend on nothing but the weights and the step."""
+    """A module and its loss; `loss(step)` must depend on nothing but the weights and the step."""
 
     name: str
     module: nn.Module
@@ -30,10 +30,10 @@ class Stage:
 
 
 def run(stage: Stage, folder: Path) -> None:
-    """Trains to `stage.steps`, from the last checkpoint in `folder` if there is one."""
+    """Train up to `stage.steps`; resume from the last checkpoint in `folder` if there is one."""
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{stage.name}.pt"
-    optimizers = _optimizers(stage)
+    optimizers = make_optimizers(stage)
     start, spent = 0, 0.0
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
@@ -41,11 +41,11 @@ def run(stage: Stage, folder: Path) -> None:
         for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         start, spent = state["step"], state["seconds"]
-        log.info("%s: continuing at step %d of %d", stage.name, start, stage.steps)
+        log.info("%s: resuming at step %d of %d", stage.name, start, stage.steps)
     began = time.monotonic() - spent
     losses: list[float] = []
     for step in range(start, stage.steps):
-        _set_rate(optimizers, (step + 1) / stage.steps)
+        set_rate(optimizers, (step + 1) / stage.steps)
         loss = stage.loss(step)
         loss.backward()
         nn.utils.clip_grad_norm_(stage.module.parameters(), 1.0)
@@ -61,19 +61,20 @@ def run(stage: Stage, folder: Path) -> None:
             _save(checkpoint, stage, optimizers, step + 1, time.monotonic() - began)
 
 
-def _optimizers(stage: Stage) -> list[torch.optim.Optimizer]:
+def make_optimizers(stage: Stage) -> list[torch.optim.Optimizer]:
+    """Return Muon for the hidden matrices and AdamW for everything else that trains."""
     trained = [(n, p) for n, p in stage.module.named_parameters() if p.requires_grad]
     matrices = [p for n, p in trained if p.ndim == 2 and "embed" not in n and "head" not in n]
-    chosen = {id(p) for p in matrices}
-    others = [p for _, p in trained if id(p) not in chosen]
+    hidden = {id(p) for p in matrices}
+    others = [p for _, p in trained if id(p) not in hidden]
     return [
         torch.optim.Muon(matrices, lr=stage.muon_lr, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
         torch.optim.AdamW(others, lr=stage.adam_lr, weight_decay=0.0, betas=(0.9, 0.98)),
     ]
 
 
-def _set_rate(optimizers: list[torch.optim.Optimizer], done: float) -> None:
-    """Linear warm-up, constant, then linear to zero over the last part."""
+def set_rate(optimizers: list[torch.optim.Optimizer], done: float) -> None:
+    """Scale the learning rates at the part `done` of 1: linear warm-up, constant, then linear to zero."""
     factor = min(1.0, done / _WARMUP, (1 - done) / _DECAY + 1e-3)
     for optimizer in optimizers:
         for group in optimizer.param_groups:

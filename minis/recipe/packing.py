@@ -1,7 +1,7 @@
-"""Many questions on one image, packed into one sequence: the image is paid for once.
+"""Pack many questions on one image into one sequence, so that the image is computed once.
 
-A block (one prompt after the image with its answer) sees the image and itself, at the positions it would
-have alone, so a packed sequence trains exactly what the plain prompts are at inference.
+A block (the prompt after the image, and its answer) attends to the image and to itself, at the positions that
+it would have alone. A packed sequence therefore trains exactly what plain prompts need at inference.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ IGNORED = -100
 
 
 @dataclass(frozen=True)
-class Block:
-    """Tokens after the image; labels from `answer` on; whether it describes or answers."""
+class TextBlock:
+    """Tokens after the image, with labels from index `answer` on; a description or an answer."""
 
     tokens: list[int]
     answer: int
@@ -32,12 +32,17 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Packed sequences: each `prefix` places (tokens before the image, the image), then chunks of blocks.
+class PackedBatch:
+    """Packed sequences: each is a prefix (tokens before the image, the image), then chunks of blocks.
 
-    ids, labels, described (batch, length), the last True in descriptions; offset (batch, length) counts a
-    block's tokens from the end of the prefix;
-    mask (batch, 1, length, prefix + CHUNK) is True where a row may look: the prefix, then its own chunk.
+    Attributes:
+        ids: (batch, length), as `labels`, `described` and `offset`.
+        described: True in descriptions.
+        offset: a token's index in its block.
+        mask: (batch, 1, length, prefix + CHUNK), True where a row attends: in the prefix, then in its own chunk.
+        before: tokens before the image.
+        prefix: places of the prefix, the same for all sequences.
+        image_tokens: of each sequence.
     """
 
     ids: torch.Tensor
@@ -51,7 +56,7 @@ class Batch:
 
 
 class Packer:
-    """Turns scenes into packed batches for one mini's tokenizer and chat template."""
+    """Turns scenes into packed batches with one mini's tokenizer and chat template."""
 
     def __init__(self, name: str, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
@@ -65,30 +70,35 @@ class Packer:
         turn: Any = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
         return str(self.tokenizer.apply_chat_template([turn], tokenize=False, add_generation_prompt=True))
 
-    def block(self, prompt: str, answer: str, description: bool = False) -> Block:
+    def block(self, prompt: str, answer: str, description: bool = False) -> TextBlock:
+        """Return the block of one prompt and its answer."""
         asked = self.tokenizer(f"{self.head}{prompt}{self.tail}")["input_ids"]
         answered = self.tokenizer(f" {answer}")["input_ids"]
-        return Block([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
+        return TextBlock([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
 
-    def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[Block]:
-        """Descriptions, then `per_benchmark` questions of every benchmark, twice as many of A-OKVQA, whose
-        stated rule is the slowest to learn; all vary with `rng`."""
-        asked_for, listing = (
+    def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[TextBlock]:
+        """Return two descriptions, then `per_benchmark` questions of every benchmark, drawn by `rng`.
+
+        A-OKVQA has twice as many, because its stated rule is the slowest to learn.
+        """
+        request, listing = (
             (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
         )
-        blocks = [self.block(text.CAPTION, text.caption(scene), True), self.block(asked_for, listing(scene), True)]
+        blocks = [self.block(text.CAPTION, text.caption(scene), True), self.block(request, listing(scene), True)]
         for benchmark in BENCHMARKS.values():
             count = per_benchmark * (2 if benchmark.name == "aokvqa" else 1)
-            found = [q for _ in range(count) for q in benchmark.ask(scene, rng)]
-            asked = {q.text + repr(q.choices): q for q in found}
-            for i in rng.permutation(len(asked))[:count]:
-                blocks.append(self._asked(benchmark, list(asked.values())[i], rng))
+            drawn = [q for _ in range(count) for q in benchmark.ask(scene, rng)]
+            distinct = list({q.text + repr(q.choices): q for q in drawn}.values())
+            for i in rng.permutation(len(distinct))[:count]:
+                blocks.append(self.question_block(benchmark, distinct[i], rng))
         return blocks
 
-    def _asked(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> Block:
-        """The question as the benchmark puts it; half of the multiple choices as an easier relative: open, or
-        with the right option told in front, which leaves only the look-up of its letter. Where a rule is to
-        be applied, also with its kind told in front or asked for."""
+    def question_block(self, benchmark: Benchmark, question: Question, rng: np.random.Generator) -> TextBlock:
+        """Return the question as the benchmark puts it, or half of the multiple-choice ones in an easier form.
+
+        Easier forms are open questions, and the right option given in front, which leaves only the look-up of
+        its letter. A question with a stated rule also comes with the rule's kind given in front or asked for.
+        """
         letter, form = benchmark.target(question), rng.random()
         if not question.choices or form < 0.5:
             return self.block(benchmark.prompt(question), letter)
@@ -104,8 +114,8 @@ class Packer:
             return self.block(f"{kind}. {benchmark.prompt(question)}", letter)
         return self.block(question.text, f"{kind} {option}")
 
-    def collate(self, packs: list[list[Block]], image_tokens: list[int], prefix: int, chunks: int) -> Batch:
-        """Lays blocks into `chunks` chunks, in order, first fit; what does not fit is left out."""
+    def collate(self, packs: list[list[TextBlock]], image_tokens: list[int], prefix: int, chunks: int) -> PackedBatch:
+        """Place the blocks in `chunks` chunks, in order, first fit; leave out a block that does not fit."""
         length = prefix + chunks * CHUNK
         shape = (len(packs), length)
         ids, labels = np.full(shape, self.tokenizer.pad_token_id), np.full(shape, IGNORED)
@@ -127,7 +137,7 @@ class Packer:
                 described[row, at:end] = block.description
                 offset[row, at:end] = np.arange(len(block.tokens))
                 labels[row, at + block.answer - 1 : end - 1] = block.tokens[block.answer :]
-        return Batch(
+        return PackedBatch(
             ids=torch.from_numpy(ids),
             labels=torch.from_numpy(labels),
             described=torch.from_numpy(described),
@@ -140,7 +150,7 @@ class Packer:
 
 
 def _mask(owner: torch.Tensor, prefix: int) -> torch.Tensor:
-    """Causal, to the prefix (owner 0) and to one's own block within the chunk."""
+    """Return the causal mask to the prefix (owner 0) and to a token's own block within the chunk."""
     batch, length = owner.shape
     to_prefix = (owner[:, None, :prefix] == 0).expand(batch, length, prefix).clone()
     to_prefix[:, :prefix] &= torch.ones(prefix, prefix, dtype=torch.bool).tril()

@@ -1,4 +1,4 @@
-"""What every image token shows: the dense labels that train the vision towers, and their words."""
+"""What each image token shows: the dense labels that train the vision towers, and their words."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _MARGIN = 2.5
 
 
 def owners(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """For a grid of `height` x `width` tokens: the thing that each shows (-1: none), and whether it is the
-    token that holds the thing's center. Both (height * width,)."""
+    """Return which thing each token of a `height` x `width` grid shows, and whether it holds the thing's center.
+
+    Both are (height * width,); a token of the background has thing -1.
+    """
     scale = np.array([width / (scene.columns * 24), height / (scene.rows * 24)])
     centers = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2) + 0.5
     places = place(scene)
@@ -31,7 +33,7 @@ def owners(scene: Scene, height: int, width: int) -> tuple[np.ndarray, np.ndarra
 
 
 def labels(scene: Scene, height: int, width: int) -> np.ndarray:
-    """(height * width, 7) classes as in CLASSES; -100 where a label does not apply."""
+    """Return (height * width, 7) classes as in CLASSES; -100 where a label does not apply."""
     owner, center = owners(scene, height, width)
     rows = [
         (KINDS.index(t.kind) + 1, COLORS.index(t.color), int(t.large), TEXTS.index(t.text), t.row, t.column)
@@ -42,9 +44,9 @@ def labels(scene: Scene, height: int, width: int) -> np.ndarray:
 
 
 def words(scene: Scene, owner: np.ndarray, center: np.ndarray) -> list[list[str]]:
-    """For each token the words whose embeddings add up to what it shows; a center is marked."""
-    said = [attributes(t) for t in scene.things]
+    """Return for each token the words whose embeddings add up to what it shows; a center has a mark."""
+    described = [attributes(t) for t in scene.things]
     return [
-        ["<image>", *(said[o] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
+        ["<image>", *(described[o] if o >= 0 else []), *(["<|image_pad|>"] if c else [])]
         for o, c in zip(owner.tolist(), center.tolist(), strict=True)
     ]

@@ -1,7 +1,7 @@
-"""The minis' words: a word-level tokenizer, the two chat templates, and descriptions of a scene.
+"""The minis' text: a word-level tokenizer, the two chat templates, and descriptions of a scene.
 
-Both minis share one vocabulary, so that one pre-trained decoder can start both. The benchmarks' fixed
-prompt endings are single tokens: text then weighs as little beside the image as it does at full size.
+Both minis share one vocabulary, so that both can start from one decoder. The benchmarks' fixed prompt endings
+are single tokens, so that text is as small a part of a prompt as it is at full size.
 """
 
 from __future__ import annotations
@@ -19,19 +19,8 @@ from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, Thing, make_
 CAPTION = "Provide a one-sentence caption for the provided image."
 BY_KIND = "List the objects by kind."
 BY_COLOR = "List the objects by color."
-_MARKS = (
-    "<pad>",
-    "<unk>",
-    "<s>",
-    "</s>",
-    "<image>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|vision_start|>",
-    "<|vision_end|>",
-    "<|image_pad|>",
-    "<|video_pad|>",
-)
+_QWEN = ("im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
+_MARKS = ("<pad>", "<unk>", "<s>", "</s>", "<image>", *(f"<|{name}|>" for name in _QWEN))
 _FIXED = ("USER:", "ASSISTANT:", SHORT_ANSWER, OPTION_LETTER, CAPTION, BY_KIND, BY_COLOR)
 
 LLAVA_TEMPLATE = (
@@ -53,12 +42,12 @@ IMAGE_TOKEN = {"llava-mini": "<image>", "qwenvl-mini": "<|image_pad|>"}
 
 
 def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
-    """The tokenizer of `llava-mini` or `qwenvl-mini`; the same vocabulary, other special tokens."""
+    """Return the tokenizer of `llava-mini` or `qwenvl-mini`; they differ in their special tokens only."""
     qwen = name == "qwenvl-mini"
     video = {"video_token": "<|video_pad|>"} if qwen else {}
     vocabulary = {word: i for i, word in enumerate([*_MARKS, *_FIXED, *_words()])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    backend.pre_tokenizer = _splitter()
     backend.add_special_tokens(list(_MARKS))
     backend.add_tokens([AddedToken(text, normalized=False) for text in _FIXED])
     return PreTrainedTokenizerFast(
@@ -73,23 +62,27 @@ def build_tokenizer(name: str) -> PreTrainedTokenizerFast:
     )
 
 
+def _splitter() -> pre_tokenizers.PreTokenizer:
+    return pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+
+
 def _words() -> list[str]:
-    """Every word that questions, answers and descriptions can contain, in a stable order."""
+    """Return every word that questions, answers and descriptions can contain, in a stable order."""
     words = {"user", "assistant", "system", "small", "large", *KINDS, *COLORS, *LETTERS, *WORDS}
     words |= set(",0123456789:;")
     words |= {f"{axis}{i}" for axis in "rc" for i in range(1, 6)}
-    split = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
+    split = _splitter()
     for index in range(600):
         scene = make_scene("train", index)
         for benchmark in BENCHMARKS.values():
-            for asked in scene_questions(benchmark, scene):
-                text = benchmark.prompt(asked).replace(benchmark.suffix, "")
-                words |= {word for word, _ in split.pre_tokenize_str(f"{text} {' '.join(asked.answers)}")}
+            for question in scene_questions(benchmark, scene):
+                text = benchmark.prompt(question).replace(benchmark.suffix, "")
+                words |= {word for word, _ in split.pre_tokenize_str(f"{text} {' '.join(question.answers)}")}
     return sorted(words)
 
 
 def attributes(thing: Thing) -> list[str]:
-    """The words that say everything about a thing: kind, color, size, row, column and its text."""
+    """Return the words that describe a thing: kind, color, size, row, column and its text."""
     return [thing.kind, thing.color, thing.size, *_cell(thing).split(), *thing.text.split()]
 
 
@@ -98,32 +91,30 @@ def _cell(thing: Thing) -> str:
 
 
 def caption(scene: Scene) -> str:
-    """Everything in raster order: "small red star, yellow sign bus, ..."."""
+    """Return all things in raster order: "small red star, yellow sign bus, ..."."""
     named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
     return ", ".join(" ".join(filter(None, words)) for words in named)
 
 
 def list_by_kind(scene: Scene) -> str:
-    """A look-up by content: for every kind the count, then color and cell of each."""
+    """Return for every kind the count, then color and cell of each thing."""
     rows = []
     for kind in KINDS:
-        found = scene.having(kind=kind)
-        listed = ", ".join(f"{t.color} {_cell(t)}" for t in found)
-        rows.append(f"{kind} {len(found)} {listed}")
+        things = scene.having(kind=kind)
+        rows.append(f"{kind} {len(things)} {', '.join(f'{t.color} {_cell(t)}' for t in things)}")
     return "; ".join(rows)
 
 
 def list_by_color(scene: Scene) -> str:
-    """A look-up by content: for every color the count, then size, kind and text of each."""
+    """Return for every color the count, then size, kind and text of each thing."""
     rows = []
     for color in COLORS:
-        found = scene.having(color=color)
-        listed = ", ".join(f"{t.size} {t.kind} {t.text}".strip() for t in found)
-        rows.append(f"{color} {len(found)} {listed}")
+        things = scene.having(color=color)
+        rows.append(f"{color} {len(things)} {', '.join(f'{t.size} {t.kind} {t.text}'.strip() for t in things)}")
     return "; ".join(rows)
 
 
 def ruled_kind(question: str) -> str | None:
-    """The kind that the code word asked for in `question` means by the rule it states, if it states one."""
-    found = re.match(r"\w+ means (\w+)\.", question)
-    return found[1] if found else None
+    """Return the kind that the rule in `question` maps its code word to; None without a rule."""
+    rule = re.match(r"\w+ means (\w+)\.", question)
+    return rule[1] if rule else None

@@ -98,8 +98,8 @@ class Evaluator:
         check_questions(self.questions)
         self._features = Features(loaded.model)
         self._prompts: dict[int, _Batch] = {}
-        self._chunks = chunked(self.questions, max(_CHUNK, batch_size))
-        self._batches = [self._prepare(chunk, batch_size) for chunk in self._chunks]
+        self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
+        self._batches = [self._prepare(chunk, batch_size) for chunk in self.chunks]
 
     @torch.inference_mode()
     def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
@@ -137,7 +137,7 @@ class Evaluator:
         answered: list[int] = []
         model = self.loaded.model
         with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
-            for number, (chunk, batches) in enumerate(zip(self._chunks, self._batches, strict=True)):
+            for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
                 if answered and stop is not None and stop(answered, self._scores(answered, answers)):
                     break
                 for place, batch in enumerate(batches):

@@ -1,4 +1,4 @@
-"""The simulation of repeated searches: what it counts, what it reads, and that it can say no."""
+"""The simulation of repeated searches: what it counts and reads, and that it can fail."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from objectives.statistics.estimates import Interval
 from storage import StudyKey, Trial, open_store
 
 
-def small(graded: bool = False) -> coverage.Table:
-    return coverage.made_up(3, graded=graded, configs=40, questions=4000)
+def small(graded: bool = False) -> coverage.Population:
+    return coverage.generated(3, graded=graded, configs=40, questions=4000)
 
 
 @pytest.mark.parametrize("graded", [False, True])
@@ -45,7 +45,7 @@ def test_credits_are_those_of_vqa() -> None:
 
 
 def test_tables_come_from_a_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    url, table = f"sqlite:///{tmp_path / 'a.db'}", coverage.made_up(1, configs=12, questions=60)
+    url, table = f"sqlite:///{tmp_path / 'a.db'}", coverage.generated(1, configs=12, questions=60)
     with open_store(url) as store:
         study = store.study(StudyKey("m", "d", "pope", "validation", 60, 0, "s"))
         for i in (*range(1, 12), 0):

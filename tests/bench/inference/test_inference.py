@@ -1,4 +1,4 @@
-"""The ways that the inference benchmark times must give what they claim to give; nothing here is timed."""
+"""The methods that the inference benchmark times compute what they claim; nothing here is timed."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ import himap
 from bench.inference import __main__ as inference
 from bench.inference import measure, peers
 from bench.inference.graphs import StaticPrefill
+from bench.inference.methods import OURS, methods, with_cache
 from bench.inference.report import report
 from bench.inference.subjects import Subject, mini, random_llava
-from bench.inference.ways import OURS, ways, with_cache
 from himap import PruningConfig
 from objectives.flops import DecoderShape
 
@@ -98,19 +98,19 @@ def test_segments_give_the_engines_logits_and_cache(tiny: Subject, config: Pruni
         torch.testing.assert_close(cache.layers[number][0], layer.keys, rtol=1e-5, atol=1e-5)
 
 
-def test_every_way_leaves_the_model_as_it_was(subject: Subject) -> None:
+def test_every_method_leaves_the_model_as_it_was(subject: Subject) -> None:
     before, modules = logits(subject), set(vars(subject.model.model))
     with torch.inference_mode():
-        for way in ways(subject, 2):
-            with subject.features_given(way.prompts), way.context():
-                assert len(list(islice(way.steps(), 2))) == 2
+        for method in methods(subject, 2):
+            with subject.features_given(method.prompts), method.context():
+                assert len(list(islice(method.steps(), 2))) == 2
     assert torch.equal(logits(subject), before)
     assert set(vars(subject.model.model)) == modules
 
 
 def test_dropped_tokens_leave_the_cache(tiny: Subject) -> None:
     """The cache holds each layer's own tokens and nothing else, and the peak falls with it."""
-    cells = {way.name: measure.memory(tiny, way) for way in ways(tiny, 2)}
+    cells = {method.name: measure.memory(tiny, method) for method in methods(tiny, 2)}
     shape, text = tiny.shape, tiny.text_tokens
     per_token = 2 * 2 * shape.kv_heads * shape.head_dim * 4 / 2**20
     assert cells["dense"]["cache_mib"] == pytest.approx(12 * (256 + text) * per_token)
@@ -127,13 +127,13 @@ def test_the_shares_count_every_part_once(tiny: Subject) -> None:
         next(with_cache(tiny.model, tiny.prompt(1)))
 
 
-def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> None:
+def test_the_document_holds_every_method_and_the_report_shows_it(tiny: Subject) -> None:
     found = inference.measured(tiny, [1, 2], 1, time.perf_counter)
     names = ["dense", "published", "fastv", "fastv_himap", "himap"]
     for batch in found["batches"]:
-        assert list(batch["ways"]) == names
-        assert all(cell["prefill_ms"]["median"] > 0 for cell in batch["ways"].values())
-        assert batch["ways"]["published"]["prompts_timed"] == 1
+        assert list(batch["methods"]) == names
+        assert all(cell["prefill_ms"]["median"] > 0 for cell in batch["methods"].values())
+        assert batch["methods"]["published"]["prompts_timed"] == 1
         assert {"dense/himap", "fastv/himap", "published/himap"} <= set(batch["example_ratios"])
     document = {
         "device": "here",
@@ -141,7 +141,7 @@ def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> 
         "commit": "abc",
         "rounds": 1,
         "clock": "wall",
-        "load_before": 0.0,
+        "load": 0.0,
         "not_measured": ["llava-7b"],
         "models": [found],
     }
@@ -149,13 +149,13 @@ def test_the_document_holds_every_way_and_the_report_shows_it(tiny: Subject) -> 
     assert "llava-7b: not measured" in text and "one prompt timed, times 2" in text
 
 
-def test_what_fails_is_said_and_the_rest_goes_on(tiny: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_method_is_reported_and_the_rest_measured(tiny: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_memory(*_: Any) -> None:
         raise torch.OutOfMemoryError("out of memory\nlong explanation")
 
     monkeypatch.setattr(peers, "fastv", out_of_memory)
     found = inference.at_batch(tiny, 1, 1, time.perf_counter)
-    assert found["ways"]["fastv"] == {"error": "out of memory"}
+    assert found["methods"]["fastv"] == {"error": "out of memory"}
     assert "dense/himap" in found["prefill_ratios"] and "dense/fastv" not in found["prefill_ratios"]
 
 
@@ -164,6 +164,6 @@ def test_it_loads_where_there_is_no_search() -> None:
     code = (
         "import sys\n"
         "sys.modules.update(dict.fromkeys(['ray', 'optuna', 'sqlalchemy', 'streamlit', 'matplotlib']))\n"
-        "import bench.inference"
+        "import bench.inference.__main__"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

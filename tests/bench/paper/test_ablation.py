@@ -1,4 +1,4 @@
-"""The ablation's rows drop what they say, and its table says what was measured."""
+"""The ablation's rows drop what they say, and its table states what was measured."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_command_measures_every_row(capsys: pytest.CaptureFixture[str]) -> N
     assert len(table) == 2 + len(rows) and "n = 4 test questions" in err
 
 
-def test_what_cannot_be_measured_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_measured_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
         (["--n", "0"], "expected at least 1"),
         (["--benchmark", "vqa"], "unknown benchmark"),

@@ -1,4 +1,4 @@
-"""Table 1 and Fig. 8 of our pairs: the paper's FLOPs, and nothing that was not measured."""
+"""Table 1 and Fig. 8: the paper's FLOPs, and nothing that was not measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.paper import tables
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import resolve
 from storage import StudyKey, Trial, open_store
-from storage.presets import write_preset
+from storage.presets import preset_of
 
 FOUND = Trial(
     1,
@@ -50,7 +50,7 @@ def test_full_size_flops_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize("form", ["store", "presets"])
-def test_what_was_found_counts_on_the_same_weights_only(form: str, tmp_path: Path) -> None:
+def test_a_found_configuration_counts_for_the_same_weights_only(form: str, tmp_path: Path) -> None:
     target = resolve("qwenvl", "mini")
     for digest in (target.digest, "f" * 64):
         if form == "store":
@@ -59,36 +59,33 @@ def test_what_was_found_counts_on_the_same_weights_only(form: str, tmp_path: Pat
                 store.add(store.study(key(digest)), FOUND)
             find = tables.from_store(url)
         else:
-            write_preset(tmp_path / "qwenvl-scienceqa.yaml", key(digest), FOUND)
+            (tmp_path / "qwenvl-scienceqa.yaml").write_text(preset_of(key(digest), FOUND).yaml())
             find = tables.from_presets(tmp_path)
         wanted = PruningConfig(3, 60, 7, 40) if digest == target.digest else None
         assert find(target, "scienceqa") == wanted
         assert find(target, "pope") is None
 
 
-def test_the_command_measures_pairs_and_leaves_the_rest_unsaid(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_measures_pairs_and_leaves_out_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = resolve("qwenvl", "mini")
-    write_preset(
-        tmp_path / "qwenvl-scienceqa.yaml", key(target.digest), replace(FOUND, config=replace(FOUND.config, k1=4))
-    )
+    found = replace(FOUND, config=replace(FOUND.config, k1=4))
+    (tmp_path / "qwenvl-scienceqa.yaml").write_text(preset_of(key(target.digest), found).yaml())
     small = ["--model", "qwenvl", "--benchmark", "scienceqa", "pope", "--n", "4", "--repeats", "2"]
     assert tables.main([*small, "--presets", str(tmp_path), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    rows = {(row["benchmark"], row["method"]): row for row in found["pairs"]}
+    document = json.loads(capsys.readouterr().out)
+    rows = {(row["benchmark"], row["method"]): row for row in document["pairs"]}
     assert rows["scienceqa", "found"]["configuration"]["k1"] == 4
     assert "accuracy" not in rows["pope", "found"] and rows["pope", "HiMAP"]["ratio"] < 0.6
     assert rows["pope", "dense"]["ratio"] == 1 and rows["pope", "dense"]["n"] == 4
-    assert [row["method"] for row in found["time"]] == ["dense", "FastV", "HiMAP"]
-    assert all(row["ms"] > 0 and row["n"] == 2 and row["device"] for row in found["time"])
-    table = tables.table_1(found)
+    assert [row["method"] for row in document["time"]] == ["dense", "FastV", "HiMAP"]
+    assert all(row["ms"] > 0 and row["n"] == 2 and row["device"] for row in document["time"])
+    table = tables.table_1(document)
     assert "| pope | found | not measured |" in table.replace("  ", " ")
     assert all("not measured" in line for line in table.splitlines() if "full size" in line)
-    assert tables.figure_8(found).count("not measured") == 3
+    assert tables.figure_8(document).count("not measured") == 3
 
 
-def test_what_cannot_be_measured_is_said_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_measured_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--storage", f"sqlite:///{tmp_path}/none.db"], ["--model", "nobody"], ["--n", "0"]):
         assert tables.main(arguments) == 2
         assert len(capsys.readouterr().err.strip().splitlines()) == 1

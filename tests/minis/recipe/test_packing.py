@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from minis.recipe import text, tune
 from minis.recipe.attention import CHUNK, EQUAL_SEGMENTS, PACKED, packed_attention, segment_attention
 from minis.recipe.language import insert_images
-from minis.recipe.packing import IGNORED, Batch, Block, Packer
+from minis.recipe.packing import IGNORED, PackedBatch, Packer, TextBlock
 from minis.recipe.vision import grid
 from objectives.benchmarks import BENCHMARKS
 from objectives.data.embedded import scene_questions
@@ -30,14 +30,14 @@ def scene_of_size(rows: int, columns: int) -> Scene:
     return next(s for s in scenes if (s.rows, s.columns) == (rows, columns))
 
 
-def packed(packer: Packer, name: str, scene: Scene) -> tuple[list[Block], Batch]:
+def packed(packer: Packer, name: str, scene: Scene) -> tuple[list[TextBlock], PackedBatch]:
     """One scene's blocks, as many as fit, and the batch that holds them."""
     blocks = packer.blocks(scene, 2, np.random.default_rng(0))
     height, width = grid(name, scene)
     return blocks, packer.collate([blocks], [height * width], PREFIX, CHUNKS)
 
 
-def places(batch: Batch, blocks: list[Block]) -> list[tuple[Block, int]]:
+def places(batch: PackedBatch, blocks: list[TextBlock]) -> list[tuple[TextBlock, int]]:
     """Where each block that fitted begins, found by its tokens."""
     ids, found = batch.ids[0].tolist(), []
     for block in blocks:
@@ -48,7 +48,7 @@ def places(batch: Batch, blocks: list[Block]) -> list[tuple[Block, int]]:
     return found
 
 
-def alone(packer: Packer, block: Block, image_tokens: int) -> torch.Tensor:
+def alone(packer: Packer, block: TextBlock, image_tokens: int) -> torch.Tensor:
     """(1, length): the same prompt with its answer as a sequence of its own."""
     return torch.tensor([[*packer.before, *[packer.image_id] * image_tokens, *block.tokens]])
 
@@ -90,8 +90,8 @@ def test_blocks_keep_to_their_chunks_and_labels_to_their_answers(packer: Packer,
 
 
 def test_what_does_not_fit_is_left_out_whole(packer: Packer) -> None:
-    long = Block([5] * 50, 10)
-    batch = packer.collate([[long, long, Block([7] * 30, 3)]], [0], PREFIX, 1)
+    long = TextBlock([5] * 50, 10)
+    batch = packer.collate([[long, long, TextBlock([7] * 30, 3)]], [0], PREFIX, 1)
     assert batch.ids[0, PREFIX:].tolist() == [5] * 50 + [7] * 30
 
 
@@ -146,7 +146,7 @@ def test_packed_hidden_states_are_those_of_the_plain_prompts(packer: Packer, nam
 def test_packed_attention_is_attention_with_the_dense_mask() -> None:
     """The packing's meaning, written out: a row sees the image so far and its own block so far."""
     packer = Packer("llava-mini", text.build_tokenizer("llava-mini"))
-    packs = [[Block([9] * n, 1) for n in sizes] for sizes in ((30, 20, 60, 25), (80, 5, 70))]
+    packs = [[TextBlock([9] * n, 1) for n in sizes] for sizes in ((30, 20, 60, 25), (80, 5, 70))]
     images = [100, 60]
     batch = packer.collate(packs, images, PREFIX, 3)
     length = PREFIX + 3 * CHUNK

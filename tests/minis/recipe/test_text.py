@@ -1,4 +1,4 @@
-"""The minis' words: nothing unknown, and descriptions that say what is there."""
+"""The minis' text: no unknown word, and descriptions that name what is there."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_rule_question_comes_with_each_of_its_easier_relatives(packer: Packer)
         for question in scene_questions(BENCHMARKS["aokvqa"], scene)
     )[1]
     rng = np.random.default_rng(0)
-    seen = {tuple(packer._asked(BENCHMARKS["aokvqa"], asked, rng).tokens) for _ in range(200)}
+    seen = {tuple(packer.question_block(BENCHMARKS["aokvqa"], asked, rng).tokens) for _ in range(200)}
     assert len(seen) == 6
 
 

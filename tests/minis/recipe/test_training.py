@@ -1,10 +1,9 @@
-"""The recipe: a run that stops goes on as if it had not, and the eyes are fitted to the words."""
+"""The recipe: an interrupted run resumes bit for bit, and the vision encoder is fitted to the words."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,11 @@ from transformers import PreTrainedModel
 
 from minis.recipe import loop, tune
 from minis.recipe.architecture import build_model
-from minis.recipe.language import _symbols
+from minis.recipe.language import symbols
 from minis.recipe.patches import owners
 from minis.recipe.text import attributes, build_tokenizer
-from minis.recipe.vision import Eyes, grid, same_grid
-from objectives.scenes import Scene, make_scene
+from minis.recipe.vision import VisionEncoder, grid, same_grid
+from objectives.scenes import make_scene
 
 
 class Small(nn.Module):
@@ -50,7 +49,7 @@ def stage(module: Small, steps: int = 12, stop_at: int | None = None) -> loop.St
 
 
 @pytest.mark.parametrize("stop_at", [5, 7, 10])
-def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path: Path, stop_at: int) -> None:
+def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, stop_at: int) -> None:
     through, stopped, resumed = Small(), Small(), Small()
     loop.run(stage(through), tmp_path / "through")
     with pytest.raises(KeyboardInterrupt):
@@ -103,57 +102,57 @@ def test_a_checkpoint_is_replaced_whole(tmp_path: Path) -> None:
 def test_the_rate_warms_up_holds_and_falls() -> None:
     """Of 100 steps: a third of the rate after 1, all of it from 3 to 70, a third after 90, none at 100."""
     module = Small()
-    optimizers = loop._optimizers(loop.Stage("small", module, lambda step: torch.zeros(()), 100, 0.06, 0.02))
+    optimizers = loop.make_optimizers(loop.Stage("small", module, lambda step: torch.zeros(()), 100, 0.06, 0.02))
     seen = []
     for step in range(100):
-        loop._set_rate(optimizers, (step + 1) / 100)
+        loop.set_rate(optimizers, (step + 1) / 100)
         seen.append([group["lr"] for optimizer in optimizers for group in optimizer.param_groups])
     for step, share in ((1, 1 / 3), (3, 1), (40, 1), (70, 1), (90, 1 / 3), (100, 0)):
         assert seen[step - 1] == pytest.approx([0.06 * share, 0.02 * share], abs=1e-4)
 
 
-def misfit(eyes: Eyes, told: Callable[[list[Scene]], list[torch.Tensor]]) -> float:
-    """Share of the variance of what is told that the eyes miss, on scenes that no fit has seen."""
+def misfit(encoder: VisionEncoder, targets: tune.Targets) -> float:
+    """Return the share of the targets' variance that the encoder misses, on scenes that no fit has used."""
     scenes = same_grid(77_000_000, 8)
     with torch.no_grad():
-        seen, wanted = torch.cat(eyes(scenes)), torch.cat(told(scenes))
-    return float(((seen - wanted) ** 2).mean() / wanted.var(dim=0).mean())
+        x, y = torch.cat(encoder(scenes)), torch.cat(targets(scenes))
+    return float(((x - y) ** 2).mean() / y.var(dim=0).mean())
 
 
-def test_fitting_the_eyes_brings_them_nearer_to_the_words(
+def test_fitting_the_encoder_brings_it_nearer_to_the_words(
     name: str, model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tune, "_FIT_SCENES", 24)
     copied: Any = copy.deepcopy(model)
-    eyes, told = Eyes(name, copied), tune.in_words(name, copied.model.language_model.embed_tokens)
-    before = misfit(eyes, told)
-    tune.fit_eyes(eyes, told)
-    after = misfit(eyes, told)
+    encoder, targets = VisionEncoder(name, copied), tune.word_targets(name, copied.model.language_model.embed_tokens)
+    before = misfit(encoder, targets)
+    tune.fit_encoder(encoder, targets)
+    after = misfit(encoder, targets)
     assert after < before
     assert after < 1.0, "nearer than the mean of all words would be"
     if name == "llava-mini":
-        assert eyes.last_linear is copied.model.multi_modal_projector.linear_2
+        assert encoder.last_linear is copied.model.multi_modal_projector.linear_2
 
 
-def test_llava_mini_is_told_what_the_other_mini_sees() -> None:
-    """Every token of a thing gets the mean of the other's tokens of that thing, its center the center's."""
-    other = Eyes("qwenvl-mini", build_model("qwenvl-mini", build_tokenizer("qwenvl-mini")))
+def test_llava_minis_targets_are_the_other_minis_tokens() -> None:
+    """A token of a thing has the mean of the other's tokens of that thing, a center that of the center's."""
+    other = VisionEncoder("qwenvl-mini", build_model("qwenvl-mini", build_tokenizer("qwenvl-mini")))
     scene = make_scene("train", 5)
     with torch.no_grad():
-        (seen,), (told,) = other([scene]), tune.as_seen_by(other)([scene])
+        (tokens,), (targets,) = other([scene]), tune.encoder_targets(other)([scene])
     (theirs, their_center), (ours, our_center) = (owners(scene, *grid(n, scene)) for n in (other.name, "llava-mini"))
-    assert told.shape == (144, seen.shape[1])
+    assert targets.shape == (144, tokens.shape[1])
     for thing in range(-1, len(scene.things)):
         for at_center in {False, thing >= 0}:
-            wanted = seen[torch.from_numpy((theirs == thing) & (their_center == at_center))].mean(0)
-            given = told[torch.from_numpy((ours == thing) & (our_center == at_center))]
+            wanted = tokens[torch.from_numpy((theirs == thing) & (their_center == at_center))].mean(0)
+            given = targets[torch.from_numpy((ours == thing) & (our_center == at_center))]
             assert torch.allclose(given, wanted.expand_as(given), atol=1e-5)
 
 
-def test_a_symbolic_image_tells_every_thing_and_marks_one_center() -> None:
+def test_a_symbolic_image_shows_every_thing_and_marks_one_center() -> None:
     for index in range(40):
         scene = make_scene("train", index)
-        tokens = _symbols(scene, np.random.default_rng(index))
+        tokens = symbols(scene, np.random.default_rng(index))
         for thing in scene.things:
             here = [token for token in tokens if set(attributes(thing)) <= set(token)]
             assert 1 <= len(here) <= 4

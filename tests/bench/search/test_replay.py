@@ -1,4 +1,4 @@
-"""Replayed searches: on a made-up table whose answers are known."""
+"""Replayed searches, on a generated table whose answers are known."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import torch
 from bench.search import __main__ as search
 from bench.search import replay as search_replay
 from bench.search.racing import false_stops
-from bench.search.replay import Way, exhaustive, hypervolume, replay
-from bench.search.table import Table, grid, load_table, save_table
+from bench.search.replay import Variant, exhaustive, replay
+from bench.search.tabulate import ScoreTable, grid, load_table, save_table
 from himap import PruningConfig
 from objectives.evaluation.latency import device_name
 from objectives.flops import DecoderShape
@@ -24,17 +24,18 @@ from search.sampling.space import SearchSpace
 from search.studies.study import Baseline
 from search.workers.racing import FALSE_STOPS
 from search.workers.trial_runner import costs
+from storage.pareto import dominated_area
 
 LAYERS, TOKENS, TEXT, N = 12, 100, 20, 60
 SHAPE = DecoderShape(128, 352, LAYERS, 4, 4, 32)
 STEPS: dict[str, Any] = {"layer_step": 3, "percent_step": 25, "shallow": ("instruction",), "deep": ("intra_column",)}
-LANDMARKS: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
+BASELINES: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
 
 @pytest.fixture(scope="module")
-def table() -> Table:
+def table() -> ScoreTable:
     """Questions of rising difficulty: the more is computed, the more of them are right."""
-    configs = grid(SearchSpace(LAYERS, **STEPS), LANDMARKS, [TOKENS])
+    configs = grid(SearchSpace(LAYERS, **STEPS), BASELINES, [TOKENS])
     spent = [costs(SHAPE, [TOKENS], [TEXT], config) for config in configs]
     noise = np.random.default_rng(0).normal(0, 0.08, (len(configs), N))
     ratio = np.array([each.flops_ratio for each in spent])
@@ -54,15 +55,15 @@ def table() -> Table:
         "prepare": 1.0,
         "chunks": [order[:20], order[20:40], order[40:]],
         "layer_flops": dense / LAYERS,
-        "landmarks": [(origin, config.as_dict()) for origin, config in LANDMARKS],
+        "baselines": [(origin, config.as_dict()) for origin, config in BASELINES],
         "costs": {"batched": (0.1, 1 / dense), "alone": (1.0, 5 / dense), "published": (2.0, 9 / dense)},
         "cost_errors": {},
         "device": "none",
         "commit": "",
         "date": "",
     }
-    names = ("flops", "flops_ratio", "paper_flops")
-    return Table(meta, configs, scores, {k: np.array([getattr(s, k) for s in spent]) for k in names})
+    columns = {k: np.array([getattr(s, k) for s in spent]) for k in ("flops", "flops_ratio", "paper_flops")}
+    return ScoreTable(meta, configs, scores, columns)
 
 
 @pytest.fixture(autouse=True)
@@ -71,26 +72,26 @@ def still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_replay, "time", SimpleNamespace(perf_counter=lambda: 0.0))
 
 
-def test_a_table_survives_its_file(table: Table, tmp_path: Path) -> None:
+def test_a_table_survives_its_file(table: ScoreTable, tmp_path: Path) -> None:
     save_table(tmp_path / "t.npz", table)
     again = load_table(tmp_path / "t.npz")
     assert again.configs == table.configs
     assert (again.scores == table.scores).all()
     assert again.index() == table.index()
     assert again.space == table.space
-    assert again.landmarks == LANDMARKS
+    assert again.baselines == BASELINES
 
 
-def test_the_table_holds_each_effect_once_and_all_that_is_proposed(table: Table) -> None:
+def test_the_table_holds_each_effect_once_and_all_that_is_proposed(table: ScoreTable) -> None:
     index = table.index()
     assert len(index) == len(table.configs)
-    run = replay(table, Way("random"), 0, 60)
+    run = replay(table, Variant("random"), 0, 60)
     assert len(run.share) == 60
 
 
-def test_the_hypervolume_is_of_what_was_measured_to_the_end(table: Table) -> None:
-    assert hypervolume([(0.5, -0.5), (0.25, -0.25)]) == pytest.approx(0.5 * 0.5 + 0.25 * 0.25)
-    run = replay(table, Way("tpe"), 1, 80)
+def test_the_hypervolume_is_of_what_was_measured_to_the_end(table: ScoreTable) -> None:
+    assert dominated_area([(0.5, 0.5), (0.25, 0.25)]) == pytest.approx(0.5 * 0.5 + 0.25 * 0.25)
+    run = replay(table, Variant("tpe"), 1, 80)
     assert (np.diff(run.share) >= 0).all()
     assert (np.diff(run.seconds) >= 0).all()
     assert 0.5 < run.share[-1] <= 1
@@ -99,11 +100,11 @@ def test_the_hypervolume_is_of_what_was_measured_to_the_end(table: Table) -> Non
     assert run.until(1.1) == np.inf
 
 
-def test_each_part_saves_what_it_should(table: Table) -> None:
+def test_each_part_saves_what_it_should(table: ScoreTable) -> None:
     """The same proposals, since drawn at random: only their cost differs."""
 
     def seconds(**changes: Any) -> float:
-        return float(replay(table, Way("random", **changes), 3, 60).seconds[-1])
+        return float(replay(table, Variant("random", **changes), 3, 60).seconds[-1])
 
     ours = seconds()
     assert ours < seconds(prefix=False)
@@ -112,7 +113,7 @@ def test_each_part_saves_what_it_should(table: Table) -> None:
     assert seconds(evaluation="alone") < seconds(evaluation="published")
 
 
-def test_the_race_on_the_table_stops_few_wrongly(table: Table) -> None:
+def test_the_race_on_the_table_stops_few_wrongly(table: ScoreTable) -> None:
     found = false_stops(table)
     assert found["fair"] > 100
     assert found["rate"] <= FALSE_STOPS
@@ -120,30 +121,30 @@ def test_the_race_on_the_table_stops_few_wrongly(table: Table) -> None:
     assert found["asked_of_beaten"] < 1
 
 
-def test_pairs_race_as_pairs(table: Table) -> None:
+def test_pairs_race_as_pairs(table: ScoreTable) -> None:
     """Both questions of a pair are right or wrong together: half as much is known as their number says."""
     order = [i for pair in np.random.default_rng(1).permutation(N // 2) for i in (2 * pair, 2 * pair + 1)]
     chunks = [[int(i) for i in order[begin : begin + 20]] for begin in range(0, N, 20)]
     scores = np.repeat(table.scores[:, ::2], 2, axis=1)
     paired, single = (
-        Table({**table.meta, "chunks": chunks, "groups": groups}, table.configs, scores, table.spent)
+        ScoreTable({**table.meta, "chunks": chunks, "groups": groups}, table.configs, scores, table.spent)
         for groups in ([i // 2 for i in range(N)], list(range(N)))
     )
     found = false_stops(paired)
     assert found["rate"] <= FALSE_STOPS
     assert found["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
-    seconds = [float(replay(each, Way("random"), 3, 60).seconds[-1]) for each in (paired, single)]
+    seconds = [float(replay(each, Variant("random"), 3, 60).seconds[-1]) for each in (paired, single)]
     assert seconds[0] > seconds[1]  # a pair weighs less, so the race needs more of them
 
 
-def test_the_command_says_what_is_missing_and_compares(
-    table: Table, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_the_command_reports_what_is_missing_and_compares(
+    table: ScoreTable, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert search.main(["--table", str(tmp_path / "none.npz")]) == 2
-    assert "make it with python -m bench.search_table" in capsys.readouterr().err
+    assert "make it with python -m bench.search.tabulate" in capsys.readouterr().err
     save_table(tmp_path / "t.npz", table)
     monkeypatch.setattr(search, "BUDGET", 30)
-    monkeypatch.setattr(search, "WAYS", {name: search.WAYS[name] for name in ("ours", "loop")})
+    monkeypatch.setattr(search, "VARIANTS", {name: search.VARIANTS[name] for name in ("ours", "loop")})
     assert search.main(["--table", str(tmp_path / "t.npz"), "--seeds", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["ours", "loop"]

@@ -1,4 +1,4 @@
-"""Ways to read a prompt and generate from it, each as steps that can be timed."""
+"""Methods to read a prompt and generate from it, each as steps that can be timed."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ OURS, FASTV = PruningConfig.paper(), PruningConfig.fastv()
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to run a subject at one batch size.
+class Method:
+    """One method to run a subject at one batch size.
 
     Attributes:
-        name: in the report; `LABELS` says more.
-        context: what is in place while it runs; entering is not timed.
-        steps: from inputs to an iterator whose first step reads the prompt and whose later ones generate a
-            token each; a step gives the cache, if there is one.
+        name: its name in the JSON document; `LABELS` has the long one.
+        context: a context manager around all steps; entering it is not timed.
+        steps: an iterator whose first step reads the prompt, and whose later ones generate a token each; a step
+            yields the cache, if there is one.
         prompts: how many prompts its steps serve.
-        prefill_only: there is one step.
+        prefill_only: there is only the first step.
     """
 
     name: str
@@ -51,27 +51,27 @@ LABELS = {
 }
 
 
-def ways(subject: Subject, batch: int) -> list[Way]:
-    """Every way that the subject's device has, in the order of `LABELS`."""
+def methods(subject: Subject, batch: int) -> list[Method]:
+    """Return every method that the subject's device has, in the order of `LABELS`."""
     model, prompt = subject.model, subject.prompt(batch)
     place = subject.decoder, subject.image_start, subject.image_tokens
     cached = partial(with_cache, model, prompt)
-    made = [
-        Way("dense", nullcontext, cached, batch),
-        Way("published", lambda: peers.published(*place, OURS), lambda: without_cache(model, subject.row), 1),
-        Way("fastv", lambda: peers.fastv(*place), cached, batch),
-        Way("fastv_himap", lambda: himap.prune(model, FASTV), cached, batch),
-        Way("himap", lambda: himap.prune(model, OURS), cached, batch),
+    every = [
+        Method("dense", nullcontext, cached, batch),
+        Method("published", lambda: peers.published(*place, OURS), lambda: without_cache(model, subject.row), 1),
+        Method("fastv", lambda: peers.fastv(*place), cached, batch),
+        Method("fastv_himap", lambda: himap.prune(model, FASTV), cached, batch),
+        Method("himap", lambda: himap.prune(model, OURS), cached, batch),
     ]
     if model.device.type == "cuda":
         for name, config in (("dense_graph", PruningConfig.dense()), ("himap_graph", OURS)):
             recorded = _Recorded(subject, prompt["input_ids"], config)
-            made.append(Way(name, nullcontext, recorded.steps, batch, prefill_only=True))
-    return sorted(made, key=lambda way: list(LABELS).index(way.name))
+            every.append(Method(name, nullcontext, recorded.steps, batch, prefill_only=True))
+    return sorted(every, key=lambda method: list(LABELS).index(method.name))
 
 
 def with_cache(model: Any, prompt: dict[str, Tensor]) -> Iterator[Any]:
-    """Greedy generation on a KV cache."""
+    """Generate greedily with a KV cache; yield it after each step."""
     output = model(**prompt, use_cache=True, logits_to_keep=1)
     while True:
         yield output.past_key_values
@@ -80,12 +80,12 @@ def with_cache(model: Any, prompt: dict[str, Tensor]) -> Iterator[Any]:
 
 
 def without_cache(model: Any, row: dict[str, Tensor]) -> Iterator[None]:
-    """Greedy generation that reads everything again for each token and keeps all attention matrices."""
+    """Generate greedily; compute the whole sequence for each token and keep all attention matrices."""
     prompt = dict(row)
     while True:
         output = model(**prompt, use_cache=False, output_attentions=True, logits_to_keep=1)
         token = output.logits[:, -1:].argmax(-1)
-        del output  # or its matrices would stand beside those of the next step
+        del output  # its matrices would take memory beside those of the next step
         yield None
         prompt["input_ids"] = torch.cat([prompt["input_ids"], token], 1)
         if "mm_token_type_ids" in prompt:
@@ -94,7 +94,7 @@ def without_cache(model: Any, row: dict[str, Tensor]) -> Iterator[None]:
 
 
 class _Recorded:
-    """A prefill that is recorded when it is first used; embedding the prompt is part of each run."""
+    """A prefill that is recorded at its first use; each run embeds the prompt."""
 
     def __init__(self, subject: Subject, ids: Tensor, config: PruningConfig) -> None:
         self._subject, self._ids, self._config = subject, ids, config
@@ -110,5 +110,5 @@ class _Recorded:
         return StaticPrefill(self._subject.model, self._ids, self._embeds(), self._config)
 
     def steps(self) -> Iterator[Any]:
-        """The prompt alone."""
+        """Yield the cache of the prefill."""
         yield self._prefill(self._embeds())[1]

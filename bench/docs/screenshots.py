@@ -1,23 +1,22 @@
-"""Pictures of every page of the dashboard, light and dark, on a laptop and on a wide screen.
+"""Take pictures of every page of the dashboard, in light and dark, on a laptop and on a wide screen.
 
-python -m bench.readme.screenshots --storage sqlite:///himap.db [--out docs/dashboard] [--pair 'qwenvl · pope']
+    python -m bench.docs.screenshots --storage sqlite:///himap.db [--out docs/dashboard] [--pair 'qwenvl · pope']
 
-The Trial page is shown with the tokens of its first question that differs from dense, for which the model
-that was searched must be on this machine.
+The Trial page shows the tokens of its first question whose answer differs from dense's; the model that was
+searched must be on this machine.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import shutil
 import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from PIL import Image
 
-from bench.dashboard.serving import FLAGS, serving
+from bench import command
+from bench.dashboard.serving import chromium, serving
 
 PAGES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
@@ -33,30 +32,25 @@ _BOTTOM = """(() => {
 
 def shoot(address: str, out: Path, pair: str, number: str) -> None:
     """Write PAGE-THEME-WIDTH.png for each page."""
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     out.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium() as browser:
         for theme in THEMES:
             for width in WIDTHS:
                 context = browser.new_context(viewport={"width": width, "height": 1000}, color_scheme=theme)
                 tab = context.new_page()
                 tab.set_default_timeout(240_000)
                 tab.goto(address)
-                _prepare(tab, pair)
+                _open(tab, pair)
                 for page in PAGES:
                     tab.get_by_role("link", name=page, exact=True).click()
                     _settle(tab)
                     if page == "Trial":
-                        _tokens(tab, number)
-                    _write(tab, width, out / f"{page.lower()}-{theme}-{width}.png")
+                        _show_tokens(tab, number)
+                    _save(tab, width, out / f"{page.lower()}-{theme}-{width}.png")
                 context.close()
-        browser.close()
 
 
-def _prepare(tab: Any, pair: str) -> None:
+def _open(tab: Any, pair: str) -> None:
     tab.wait_for_selector(".js-plotly-plot")
     if pair:
         tab.locator("[data-testid=stSelectbox] input").first.click()
@@ -71,8 +65,8 @@ def _settle(tab: Any) -> None:
     tab.wait_for_timeout(1500)
 
 
-def _tokens(tab: Any, number: str) -> None:
-    """Show the trial asked for, and what survives of a question."""
+def _show_tokens(tab: Any, number: str) -> None:
+    """Open the requested trial, and the tokens that remain of a question."""
     if number:
         tab.get_by_role("spinbutton", name="Any number").fill(number)
         tab.keyboard.press("Enter")
@@ -82,23 +76,23 @@ def _tokens(tab: Any, number: str) -> None:
     _settle(tab)
 
 
-def _write(tab: Any, width: int, path: Path) -> None:
-    """The whole page."""
-    high = tab.evaluate(_BOTTOM)
-    tab.set_viewport_size({"width": width, "height": int(min(MOST, max(LEAST, high + 40)))})
+def _save(tab: Any, width: int, path: Path) -> None:
+    """Save the whole page."""
+    bottom = tab.evaluate(_BOTTOM)
+    tab.set_viewport_size({"width": width, "height": int(min(MOST, max(LEAST, bottom + 40)))})
     tab.wait_for_timeout(2500)
-    tab.mouse.move(1, 1)  # away from what shows a hint
+    tab.mouse.move(1, 1)  # away from elements that show a hint
     Image.open(io.BytesIO(tab.screenshot())).convert("RGB").save(path, optimize=True)
     tab.set_viewport_size({"width": width, "height": 1000})
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make all pictures."""
-    parser = argparse.ArgumentParser(prog="python -m bench.readme.screenshots", description="Pictures of all pages.")
+    """Take all pictures."""
+    parser = command.parser("bench.docs.screenshots", __doc__)
     parser.add_argument("--storage", required=True, metavar="URL")
     parser.add_argument("--out", type=Path, default=Path("docs/dashboard"), metavar="DIR")
     parser.add_argument("--pair", default="", help="as the selector writes it, as in 'qwenvl · pope'")
-    parser.add_argument("--trial", default="", metavar="N", help="the trial to look into (default: suggested)")
+    parser.add_argument("--trial", default="", metavar="N", help="trial to show (default: the suggested one)")
     options = parser.parse_args(arguments)
     with serving(options.storage) as address:
         shoot(address, options.out, options.pair, options.trial)

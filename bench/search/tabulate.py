@@ -1,17 +1,16 @@
-"""The exhaustive grid of one embedded pair: each configuration's score on each question; trial costs.
+"""Tabulate an exhaustive grid of one embedded model and benchmark: scores per question, and costs of a trial.
 
-    python -m bench.search_table --model qwenvl --benchmark scienceqa
+    python -m bench.search.tabulate --model qwenvl --benchmark scienceqa
 
-Computed once and kept as data, so that `bench.search` can replay any search in minutes. The grid is the
-search space with coarse steps, plus the landmarks. Costs are measured on a sample and fitted by a line over
-the FLOPs that really run: batched with and without kept layers; and question by question with all computed
-anew, as a plain loop around `generate` does, with this engine (`alone`) and as the method was published
-(`published`). They hold for one machine; `--costs` measures them anew for a table that is there.
+The table is computed once and kept as data, so that `bench.search` can replay a search in minutes. The grid is the
+search space with coarse steps, plus the baselines. Costs are measured on a sample and fitted by a line over the FLOPs
+that really run: `batched`, with and without a prefix cache; and question by question without any reuse, as a plain loop
+around `generate` does, with this engine (`alone`) and as the method was published (`published`). They hold for one
+machine; `--costs` measures them anew for an existing table.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -29,22 +28,21 @@ import numpy as np
 import torch
 
 import himap
+from bench import command
 from bench.inference.peers import SCORES, published
+from bench.measuring import provenance, timed
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
-from objectives.provenance import commit, versions
 from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace, choices
 from search.studies.study import Baseline
 from search.workers.trial_runner import costs
-from storage.records import utc_now
 
 DATA = Path(__file__).parents[1] / "data"
 STEPS: dict[str, Any] = {
@@ -59,13 +57,13 @@ _COSTS = ("flops", "flops_ratio", "paper_flops")
 
 
 @dataclass(frozen=True)
-class Table:
-    """What `make` computed.
+class ScoreTable:
+    """Scores and costs of every configuration of a grid.
 
     Attributes:
         meta: the recipe, the device, and the fitted costs.
         configs: N configurations.
-        scores: (N, n) score of each on each question.
+        scores: (N, n), of each on each question.
         spent: by name, (N,) FLOPs.
     """
 
@@ -76,64 +74,68 @@ class Table:
 
     @property
     def space(self) -> SearchSpace:
-        steps = {k: tuple(v) if isinstance(v, list) else v for k, v in self.meta["steps"].items()}
+        """The search space of the grid."""
+        steps: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in self.meta["steps"].items()}
         return SearchSpace(self.meta["layers"], **steps)
 
     @property
-    def landmarks(self) -> list[Baseline]:
-        return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["landmarks"]]
+    def baselines(self) -> list[Baseline]:
+        """The baselines with their origins."""
+        return [(origin, PruningConfig.from_dict(config)) for origin, config in self.meta["baselines"]]
 
     @property
     def groups(self) -> list[str | int]:
-        """What each question belongs to: itself, where it stands alone."""
-        found: list[str | int] = self.meta.get("groups") or list(range(self.scores.shape[1]))
-        return found
+        """The group of each question; a question without one is its own."""
+        groups: list[str | int] = self.meta.get("groups") or list(range(self.scores.shape[1]))
+        return groups
 
-    def seconds(self, way: str, row: int, kept_layers: int = 0) -> float:
-        """Of one whole evaluation; `kept_layers` need not run."""
-        base, slope = self.meta["costs"][way]
+    def seconds(self, evaluation: str, row: int, kept_layers: int = 0) -> float:
+        """Return the time of one whole evaluation, of which `kept_layers` come from a prefix cache."""
+        base, slope = self.meta["costs"][evaluation]
         live = self.spent["flops"][row] - kept_layers * self.meta["layer_flops"]
         return float(max(0.0, base + slope * live))
 
     def index(self) -> dict[Any, int]:
-        """Row by what a configuration does."""
+        """Return the row of each effect of a configuration."""
         tokens = self.meta["image_tokens"]
         return {SearchSpace.effect_key(config, tokens): row for row, config in enumerate(self.configs)}
 
 
-def load_table(path: Path) -> Table:
-    """A table that `main` wrote."""
+def load_table(path: Path) -> ScoreTable:
+    """Load a table that `save_table` wrote."""
     with np.load(path) as file:
         meta = json.loads(str(file["meta"]))
         configs = [PruningConfig.from_dict(values) for values in json.loads(str(file["configs"]))]
-        return Table(meta, configs, file["scores"] / 100, {name: file[name] for name in _COSTS})
+        return ScoreTable(meta, configs, file["scores"] / 100, {name: file[name] for name in _COSTS})
 
 
-def save_table(path: Path, table: Table) -> None:
-    """Scores are kept in hundredths."""
+def save_table(path: Path, table: ScoreTable) -> None:
+    """Save a table with its scores in hundredths."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(
-        path,
-        meta=json.dumps(table.meta),
-        configs=json.dumps([config.as_dict() for config in table.configs]),
-        scores=np.round(100 * table.scores).astype(np.uint8),
+    arrays: dict[str, Any] = {
+        "meta": json.dumps(table.meta),
+        "configs": json.dumps([config.as_dict() for config in table.configs]),
+        "scores": np.round(100 * table.scores).astype(np.uint8),
         **{name: table.spent[name] for name in _COSTS},
-    )
+    }
+    np.savez_compressed(path, **arrays)
 
 
-def grid(space: SearchSpace, landmarks: Sequence[Baseline], tokens: Sequence[int]) -> list[PruningConfig]:
-    """Every configuration of a coarse space and the landmarks, each effect once, ordered so that neighbors
-    share layers."""
+def grid(space: SearchSpace, baselines: Sequence[Baseline], tokens: Sequence[int]) -> list[PruningConfig]:
+    """Return every configuration of a coarse space and the baselines, each effect once.
+
+    Neighbors share their first layers, so that a prefix cache serves both.
+    """
     names = list(space.distributions)
     values = [choices(bounds) for bounds in space.distributions.values()]
-    every = [config for _, config in landmarks]
+    every = [config for _, config in baselines]
     every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
-    different = {SearchSpace.effect_key(config, tokens): config for config in reversed(every)}
-    return sorted(different.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
+    distinct = {SearchSpace.effect_key(config, tokens): config for config in reversed(every)}
+    return sorted(distinct.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
 
 
 class _Worker:
-    """One process with the model and the questions; keeps what neighbors share."""
+    """One process with the model and the questions."""
 
     current: _Worker
 
@@ -141,27 +143,27 @@ class _Worker:
         torch.set_num_threads(1)
         self.loaded, self.benchmark = load(source, device="cpu"), benchmark(name)
         self.questions = embedded_questions(self.benchmark, "validation", n)
-        self.evaluator = self.of(PrefixCache(2**30, 2**29))
+        self.evaluator = self.with_cache(PrefixCache(2**30, 2**29))
 
-    def of(self, cache: PrefixCache) -> Evaluator:
+    def with_cache(self, cache: PrefixCache) -> Evaluator:
         return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)
 
     def alone(self, config: PruningConfig) -> None:
-        """A plain loop: one question at a time, its image seen anew."""
-        for inputs in self._each():
+        """Run a plain loop: one question at a time, with its image."""
+        for inputs in self._inputs():
             with himap.prune(self.loaded.model, config):
                 self._generate(inputs)
 
     def published(self, config: PruningConfig) -> None:
-        """The same as the method was published: eager, all attention matrices kept, no KV cache."""
+        """Run the plain loop as the method was published: eager, all attention matrices kept, no KV cache."""
         model = self.loaded.model
-        for inputs in self._each():
+        for inputs in self._inputs():
             is_image = inputs["input_ids"][0] == model.config.image_token_id
             place = int(is_image.int().argmax()), int(is_image.sum())
             with published(model.model.language_model, *place, config):
                 self._generate(inputs, use_cache=False, output_attentions=True)
 
-    def _each(self) -> Iterator[dict[str, torch.Tensor]]:
+    def _inputs(self) -> Iterator[dict[str, torch.Tensor]]:
         for question in self.questions:
             yield self.loaded.inputs([self.benchmark.prompt(question)], [[embedded_image(question.image)]])
 
@@ -179,15 +181,14 @@ def _score(configs: list[PruningConfig]) -> list[tuple[float, ...]]:
     return [_Worker.current.evaluator.evaluate(config).scores for config in configs]
 
 
-def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Table:
-    """Evaluates the grid; `limit` takes only so many of its configurations, drawn at random."""
+def make(model: str, name: str, n: int, limit: int | None, workers: int) -> ScoreTable:
+    """Evaluate the grid, or only `limit` of its configurations drawn at random."""
     target = resolve(model, "auto")
     worker = _Worker(target.weights, name, n)
     image, text = worker.evaluator.tokens()
-    space = SearchSpace(target.shape.layers, **STEPS)
-    configs = grid(space, baselines(target), image)
+    configs = grid(SearchSpace(target.shape.layers, **STEPS), baselines(target), image)
     if limit is not None:
-        configs = [config for i, config in enumerate(configs) if i in _drawn(len(configs), limit)]
+        configs = [configs[i] for i in sorted(_drawn(len(configs), limit))]
     groups = [list(g) for _, g in itertools.groupby(configs, key=lambda c: (c.k1, c.r1, c.phi_shallow))]
     start = time.perf_counter()
     with ProcessPoolExecutor(
@@ -204,24 +205,24 @@ def make(model: str, name: str, n: int, limit: int | None, workers: int) -> Tabl
         "n": len(worker.questions),
         "layers": target.shape.layers,
         "steps": STEPS,
-        "landmarks": [(origin, config.as_dict()) for origin, config in baselines(target)],
+        "baselines": [(origin, config.as_dict()) for origin, config in baselines(target)],
         "image_tokens": sorted(set(image)),
-        "chunks": worker.evaluator._chunks,
+        "chunks": worker.evaluator.chunks,
         "groups": [question.group or i for i, question in enumerate(worker.questions)],
         "layer_flops": layer_flops(target.shape, image, text),
-        "cores": workers,
         **fitted,
         **provenance(worker.loaded.device),
+        "cores": workers,
         "seconds": time.perf_counter() - start,
     }
-    return Table(meta, configs, np.array(scores), {k: np.array([getattr(s, k) for s in spent]) for k in _COSTS})
+    return ScoreTable(meta, configs, np.array(scores), {k: np.array([getattr(s, k) for s in spent]) for k in _COSTS})
 
 
-def with_costs(table: Table) -> Table:
-    """The same table with its costs measured anew, on this machine.
+def with_costs(table: ScoreTable) -> ScoreTable:
+    """Return the table with its costs measured anew on this machine.
 
     Raises:
-        ValueError: the model has other weights now.
+        ValueError: the model has other weights than the table.
     """
     meta = table.meta
     target = resolve(meta["model"], "auto")
@@ -235,16 +236,6 @@ def with_costs(table: Table) -> Table:
     return replace(table, meta=meta | fitted | {"costs_measured": provenance(worker.loaded.device)})
 
 
-def provenance(device: torch.device) -> dict[str, Any]:
-    """Where, when and with what something was measured."""
-    return {
-        "device": device_name(device),
-        "commit": commit(),
-        "versions": versions(),
-        "date": utc_now().isoformat(timespec="seconds"),
-    }
-
-
 def _drawn(n: int, limit: int) -> set[int]:
     return set(random.Random(0).sample(range(n), min(n, limit)))
 
@@ -252,26 +243,26 @@ def _drawn(n: int, limit: int) -> set[int]:
 def fit(
     worker: _Worker, configs: list[PruningConfig], shape: DecoderShape, image: Sequence[int], text: Sequence[int]
 ) -> dict[str, Any]:
-    """Base seconds and seconds per mean FLOP of a whole evaluation: batched, and in plain loops on all cores.
+    """Fit base seconds and seconds per mean FLOP of an evaluation: batched, and in plain loops on all cores.
 
     `prepare` is what an evaluator spends once on the questions and their images.
     """
-    chosen = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
-    prepare = _timed(lambda: worker.of(PrefixCache(0)))
-    cold, warm = worker.of(PrefixCache(0)), worker.of(PrefixCache(2**30))
-    flops = {config: costs(shape, image, text, config).flops for config in chosen}
+    sample = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
+    _, prepare = timed(worker.with_cache, PrefixCache(0))
+    cold, warm = worker.with_cache(PrefixCache(0)), worker.with_cache(PrefixCache(2**30))
+    flops = {config: costs(shape, image, text, config).flops for config in sample}
     layer = layer_flops(shape, image, text)
     batched = []
-    for config in chosen:
+    for config in sample:
         kept = config.cuts[0].layer if config.cuts else 0
-        batched.append((flops[config], _timed(lambda c=config: cold.evaluate(c))))
+        batched.append((flops[config], timed(cold.evaluate, config)[1]))
         warm.evaluate(config)
-        batched.append((flops[config] - kept * layer, _timed(lambda c=config: warm.evaluate(c))))
-    as_published = [config for config in chosen if all(cut.criterion in SCORES for cut in config.cuts)]
+        batched.append((flops[config] - kept * layer, timed(warm.evaluate, config)[1]))
+    as_published = [config for config in sample if all(cut.criterion in SCORES for cut in config.cuts)]
     lines = {
         "batched": _line(batched),
-        "alone": _line(_in_a_loop(worker.alone, _some(chosen), flops)),
-        "published": _line(_in_a_loop(worker.published, _some(as_published), flops)),
+        "alone": _line(_in_a_loop(worker.alone, sample, flops)),
+        "published": _line(_in_a_loop(worker.published, as_published, flops)),
     }
     return {
         "costs": {name: line[:2] for name, line in lines.items()},
@@ -281,39 +272,26 @@ def fit(
 
 
 def layer_flops(shape: DecoderShape, image: Sequence[int], text: Sequence[int]) -> float:
-    """Of one layer without pruning."""
+    """Return the mean FLOPs of one layer without pruning."""
     dense = costs(shape, image, text, PruningConfig.dense()).flops
     return (dense - 2 * shape.hidden * shape.vocabulary) / shape.layers
-
-
-def _some(configs: list[PruningConfig]) -> list[PruningConfig]:
-    return configs[:: -(-len(configs) // _ALONE)]
 
 
 def _in_a_loop(
     run: Callable[[PruningConfig], None], configs: list[PruningConfig], flops: dict[PruningConfig, float]
 ) -> list[tuple[float, float]]:
-    """FLOPs and seconds of a plain loop, with as many threads as suit it better."""
-    found = []
+    """Return FLOPs and seconds of a plain loop over some configurations, with the better number of threads."""
+    some = configs[:: -(-len(configs) // _ALONE)]
+    measured = []
     for threads in (1, os.cpu_count() or 1):
         torch.set_num_threads(threads)
-        found.append([(flops[config], _timed(lambda c=config: run(c))) for config in configs])
+        measured.append([(flops[config], timed(run, config)[1]) for config in some])
     torch.set_num_threads(1)
-    return min(found, key=_total)
-
-
-def _total(points: list[tuple[float, float]]) -> float:
-    return sum(seconds for _, seconds in points)
-
-
-def _timed(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    return min(measured, key=lambda points: sum(seconds for _, seconds in points))
 
 
 def _line(points: list[tuple[float, float]]) -> tuple[float, float, float]:
-    """Base, slope, and the median relative error of the fit."""
+    """Return base, slope, and the median relative error of the fit."""
     flops, seconds = np.array(points).T
     slope, base = np.polyfit(flops, seconds, 1)
     error = np.abs(base + slope * flops - seconds) / seconds
@@ -321,8 +299,8 @@ def _line(points: list[tuple[float, float]]) -> tuple[float, float, float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.search_table", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    """Make a table, or measure the costs of an existing one anew."""
+    parser = command.parser("bench.search.tabulate", __doc__)
     parser.add_argument("--model", default="qwenvl")
     parser.add_argument("--benchmark", default="scienceqa")
     parser.add_argument("--questions", type=int, default=120)
@@ -333,17 +311,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.costs:
         table = with_costs(load_table(options.out))
-        save_table(options.out, table)
         errors = ", ".join(f"{name} {100 * error:.0f} %" for name, error in table.meta["cost_errors"].items())
-        sys.stdout.write(f"{options.out}: costs measured; median errors of the fits: {errors}\n")
-        return 0
-    table = make(options.model, options.benchmark, options.questions, options.limit, options.workers)
+        line = f"{options.out}: costs measured; median errors of the fits: {errors}"
+    else:
+        table = make(options.model, options.benchmark, options.questions, options.limit, options.workers)
+        best, seconds = 100 * table.scores.mean(1).max(), table.meta["seconds"]
+        line = f"{options.out}: {len(table.configs)} configurations in {seconds:.0f} s, best accuracy {best:.1f} %"
     save_table(options.out, table)
-    best = table.scores.mean(1).max()
-    sys.stdout.write(
-        f"{options.out}: {len(table.configs)} configurations in {table.meta['seconds']:.0f} s, "
-        f"best accuracy {100 * best:.1f} %\n"
-    )
+    command.show(line)
     return 0
 
 
