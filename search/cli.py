@@ -1,4 +1,4 @@
-"""The commands of the search in one program, and the options that they share.
+"""The commands of the search in one program.
 
     himap-search launch --model qwenvl --budget 200
 
