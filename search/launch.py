@@ -72,7 +72,10 @@ def parser() -> argparse.ArgumentParser:
 def _add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Add how many workers there are, where, and what each may use."""
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="workers (default: one a GPU, without GPUs one a core)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="workers (default: one a GPU, without GPUs one a core that this process may use)",
     )
     parser.add_argument(
         "--address",

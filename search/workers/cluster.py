@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import ray
 import torch
 
 from search.errors import UsageError, WorkersLostError
+from search.workers.cores import available_cores
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 _CONNECT_SECONDS = 5.0
@@ -132,11 +132,11 @@ class Cluster:
             ) from error
 
     def _nodes(self) -> list[Mapping[str, float]]:
-        """Return the resources of each node; of this machine its cores, or as many CPUs as its GPUs need."""
+        """Return the resources of each node; of this machine the cores it may use, or as many CPUs as its GPUs need."""
         if self.address is not None:
             return [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = torch.cuda.device_count()
-        cores = float("inf") if gpus and self.gpus_per_worker != 0 else os.cpu_count() or 1
+        cores = float("inf") if gpus and self.gpus_per_worker != 0 else available_cores()
         return [{"CPU": cores, "GPU": gpus}]
 
     def _capacity(self) -> str:
