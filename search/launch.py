@@ -24,6 +24,7 @@ from pathlib import Path
 from objectives.benchmarks import BENCHMARKS
 from objectives.options import add_model_options, add_source_options, command_parser
 from search.cli import add_goal_options, add_json_option, add_storage_option, check_json, run_search_command, write_json
+from search.command_line import words
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
 
@@ -97,8 +98,10 @@ def _add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every budget is spent, 2 for what cannot be done, 130 when the user stopped it."""
-    options = {name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(arguments)).items()}
+    """Exit code 0 when every budget is spent, 2 for what cannot be done; stopped, 130 (Ctrl-C), 143 or 129."""
+    options = {
+        name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(words(arguments))).items()
+    }
     stopped = "stopped; everything measured is stored; run the same command again to resume"
     return run_search_command(lambda: _search(options.pop("json", None), options), stopped)
 
@@ -117,7 +120,7 @@ def _search(json_path: str | None, options: dict[str, object]) -> int:
         write_json(json_path, document(result))
     if abandoned := [study.message for study in result.studies if study.abandoned]:
         raise StudyFailedError("; ".join(abandoned))
-    return 130 if result.stopped else 0
+    return 128 + console.signum if result.stopped else 0
 
 
 if __name__ == "__main__":

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from himap import PresetError, read_preset
+from search.config import SearchConfig
+from search.inputs.questions import source_options
 from search.sampling.problem import Goals
 from search.studies.study_run import StudyRun
-from storage import StudyKey, Trial
+from storage import QuestionSource, StudyKey, Trial
+from storage.commands import export_command
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, front
 from storage.presets import preset_filename, preset_of
@@ -24,10 +27,19 @@ def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial |
     return cheapest_within(members, dense) or (members[-1] if members else None)
 
 
-def write_preset(folder: Path, run: StudyRun) -> Path | None:
+def certify_command(config: SearchConfig, sources: Sequence[QuestionSource | None]) -> str:
+    """Return the command that certifies a search's presets in the folder where it ran."""
+    weights = "" if config.weights == "auto" else config.weights
+    return export_command(config.storage, config.model, weights, source_options(sources), config.presets)
+
+
+def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     """Write a study's preset, an estimate, and return its path; None where the study has nothing to offer.
 
     A file that an export made of the same configuration and weights stays as it is.
+
+    Args:
+        command: certifies the preset.
     """
     trial = preset_trial(run.trials, run.study.goals)
     if trial is None:
@@ -35,7 +47,9 @@ def write_preset(folder: Path, run: StudyRun) -> Path | None:
     path = folder / preset_filename(run.key.model, run.key.questions)
     if _was_exported(path, run.key, trial):
         return path
-    preset = preset_of(run.key, trial, sources=run.sources, family=run.family, layers=run.study.space.layers)
+    preset = preset_of(
+        run.key, trial, sources=run.sources, family=run.family, layers=run.study.space.layers, command=command
+    )
     return preset.write(path)
 
 

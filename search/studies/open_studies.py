@@ -59,7 +59,7 @@ def _open(
 ) -> StudyRun:
     loaded, seed = questions.loaded, config.seed
     key = StudyKey(target.name, target.digest, loaded.name, SPLIT, questions.n, seed, VERSION, loaded.digest)
-    study_id = store.study(key, target.family, target.shape.layers)
+    study_id = store.study(key, target.family, target.shape.layers, target.place)
     if holder is not None:
         holder.take(study_id, key)
     if questions.record is not None:

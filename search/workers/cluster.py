@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ray
 import torch
 
 from search.errors import UsageError, WorkersLostError
+from search.workers import ray_session
 from search.workers.cores import available_cores
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
@@ -30,6 +33,7 @@ class Cluster:
         gpus_per_worker: a part of one GPU, or whole GPUs; None takes 1 where there are GPUs.
 
     Attributes:
+        logs: the folder of the Ray that was started last.
         growing: whether nodes that join later get workers too: where no number of workers was requested.
 
     Raises:
@@ -38,6 +42,7 @@ class Cluster:
 
     address: str | None = None
     gpus_per_worker: float | None = None
+    logs: Path | None = field(default=None, init=False)
     growing: bool = field(default=False, init=False)
     _connected: bool = field(default=False, init=False)
 
@@ -87,15 +92,17 @@ class Cluster:
         for left in range(_STARTS if self.address is None else 0, 0, -1):
             self._connected = True
             try:
-                ray.init(
+                self.logs = ray_session.temporary_folder()
+                ray_session.init(
                     address="local",
                     num_cpus=workers,
                     include_dashboard=False,
-                    log_to_driver=False,
-                    configure_logging=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(self.logs),
                 )
                 return
+            except UsageError:
+                raise
             except Exception:  # Ray gives its processes half a minute, too little on a busy machine
                 ray.shutdown()
                 if left == 1:
@@ -109,11 +116,13 @@ class Cluster:
             return False
         return any(kind in ("raylet", "gcs_server") for kind, _ in node.dead_processes())
 
-    def leave(self) -> None:
+    def leave(self, *, keep_logs: bool = False) -> None:
         """Stop the Ray that was started, or leave the cluster that was joined; do nothing the second time."""
         if self._connected:
             self._connected = False
             ray.shutdown()
+            if self.logs is not None and not keep_logs:
+                shutil.rmtree(self.logs, ignore_errors=True)
 
     def _join(self) -> None:
         if self.address is None or self._connected:
@@ -122,7 +131,7 @@ class Cluster:
         try:
             _check_listening(self.address)
             self._connected = True
-            ray.init(address=self.address, log_to_driver=False, configure_logging=False)
+            ray_session.init(address=self.address)
         except Exception as error:  # Ray raises a bare one for much of what can go wrong here
             self.leave()
             message = (str(error).strip() or type(error).__name__).splitlines()[0]
