@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import shutil
 import socket
@@ -44,6 +45,7 @@ class Cluster:
     gpus_per_worker: float | None = None
     logs: Path | None = field(default=None, init=False)
     growing: bool = field(default=False, init=False)
+    _keep_logs: bool = field(default=False, init=False)
     _connected: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +94,9 @@ class Cluster:
         for left in range(_STARTS if self.address is None else 0, 0, -1):
             self._connected = True
             try:
-                self.logs = ray_session.temporary_folder()
+                self._remove_logs()
+                self.logs, self._keep_logs = ray_session.temporary_folder(), False
+                atexit.register(self._remove_logs)  # after Ray, which ends what an interrupted start left only then
                 ray_session.init(
                     address="local",
                     num_cpus=workers,
@@ -121,8 +125,12 @@ class Cluster:
         if self._connected:
             self._connected = False
             ray.shutdown()
-            if self.logs is not None and not keep_logs:
-                shutil.rmtree(self.logs, ignore_errors=True)
+            self._keep_logs = keep_logs
+            self._remove_logs()
+
+    def _remove_logs(self) -> None:
+        if self.logs is not None and not self._keep_logs:
+            shutil.rmtree(self.logs, ignore_errors=True)
 
     def _join(self) -> None:
         if self.address is None or self._connected:
