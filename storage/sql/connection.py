@@ -133,7 +133,7 @@ def _check_version(version: int, location: str, *, readonly: bool) -> None:
 def _check_file(url: URL, location: str, *, readonly: bool) -> None:
     if not url.database or url.database == ":memory:":
         raise StorageError(f"got storage {location!r}, which names no file; expected sqlite:///FILE")
-    if url.query:
+    if "?" in location:
         raise StorageError(f"got storage {location!r} with a ?; expected sqlite:///FILE, a file without ? in its path")
     path = Path(url.database)
     if path.is_dir():

@@ -93,7 +93,6 @@ def test_a_search_on_a_server_with_a_password(
             assert "gcs_server" not in "\n".join(descendants(process.pid).values())
         numbers = [trial.number for trial in store.trials(store.studies()[0].id)]
         assert numbers == list(range(len(numbers)))
-        message = ended(start(folder, *words, "--budget", str(len(numbers))), 0)
 
     assert "store      postgresql://himap:***@" in message
     assert "the password is left out of commands: set PGPASSWORD first" in message
