@@ -135,11 +135,10 @@ class ModelRows:
         evaluator = Evaluator(self._loaded, scienceqa, embedded_questions(scienceqa, SPLIT, repeats))
         rows: list[dict[str, Any]] = []
         for method, config in methods(self.target.fastv_k).items():
-            latency = measure(evaluator, config, repeats)
-            times = {"ms": latency.median, "low": latency.low, "high": latency.high}
-            speedup = rows[0]["ms"] / latency.median if rows else 1.0
+            times = dict(zip(("ms", "low", "high"), measure(evaluator, config, repeats), strict=True))
+            speedup = rows[0]["ms"] / times["ms"] if rows else 1.0
             device = device_name(self._loaded.device)
-            rows.append({**self._head, "method": method, "device": device, "n": latency.n, **times, "speedup": speedup})
+            rows.append({**self._head, "method": method, "device": device, "n": repeats, **times, "speedup": speedup})
         return rows
 
 

@@ -25,7 +25,7 @@ from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flow import figures, results
-from objectives.flow.measure import Measurement
+from objectives.flow.measure import FlowMeasurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
@@ -67,7 +67,7 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
     if document["complete"]:
         return document
     prompts = Prompts(loaded, question_set.benchmark, question_set.questions)
-    measured = Measurement(prompts, document["record"])
+    measured = FlowMeasurement(prompts, document["record"])
     with tqdm(
         total=measured.total, initial=measured.done, desc=f"{target.name} {question_set.key}", disable=None
     ) as bar:

@@ -92,7 +92,7 @@ def compare_outputs(prompts: Prompts, plain: Outputs, disturbed: Outputs) -> dic
     }
 
 
-class Measurement:
+class FlowMeasurement:
     """The measurement of one model on one benchmark, in steps.
 
     Args:

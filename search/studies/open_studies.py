@@ -14,7 +14,7 @@ from search.inputs.questions import SPLIT, StudyQuestions, image_tokens
 from search.sampling.space import VERSION, EffectKey, SearchSpace
 from search.studies.lease_holder import LeaseHolder
 from search.studies.store_writer import StoreWriter
-from search.studies.study import Known, Study
+from search.studies.study import KnownResult, Study
 from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
 from storage.pareto import cheapest_within, front
@@ -85,7 +85,7 @@ def _open(
     )
 
 
-def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, Known]:
+def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, KnownResult]:
     """Return what other studies measured of the same weights on the same questions, by effect.
 
     Latencies of another version of the space are left out: not all of them were measured on an idle device.
