@@ -1,9 +1,4 @@
-"""The commands of the search in one program, and the options that they share.
-
-    himap-search launch --model qwenvl --budget 200
-
-`himap-search COMMAND` is the same as `python -m search.COMMAND`; `himap-search COMMAND --help` explains it.
-"""
+"""What the commands of the search share: options, the error line, JSON output."""
 
 from __future__ import annotations
 
@@ -11,36 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from objectives.options import run_command
 from search.errors import SearchError, UsageError
-
-COMMANDS = {
-    "launch": "search the pruning settings of a model on benchmarks",
-    "export": "certify a search's winners on held-out questions and write them as presets",
-    "verify": "measure on this machine whether a preset keeps its margin",
-    "status": "show how far the searches in a store are",
-    "to-optuna": "copy studies into Optuna's own storage",
-    "tokens": "print which image tokens of one question survive a configuration",
-}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command and return its exit code; 2 for a command that does not exist."""
-    words = sys.argv[1:] if arguments is None else arguments
-    if not words or words[0] in ("-h", "--help"):
-        width = max(map(len, COMMANDS))
-        lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
-        sys.stdout.write(f"{__doc__}\ncommands:\n{lines}\n")
-        return 0 if words else 2
-    if words[0] not in COMMANDS:
-        sys.stderr.write(f"error: got the command {words[0]!r}; expected one of {', '.join(COMMANDS)}\n")
-        return 2
-    code: int = import_module(f"search.{words[0].replace('-', '_')}").main(words[1:])
-    return code
 
 
 def run_search_command(command: Callable[[], int], stopped: str = "stopped") -> int:
@@ -97,7 +67,3 @@ def write_json(path: str, document: dict[str, Any]) -> None:
     from himap.files import write_atomically
 
     write_atomically(path, text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -55,7 +55,7 @@ def parse(words: list[str]) -> None:
     """
     with intercepted(words), contextlib.suppress(Parsed):
         if words[0] == "himap-search":
-            import_module("search.cli").main(words[1:] if words[2:] else [*words[1:], "--help"])
+            import_module("search.__main__").main(words[1:] if words[2:] else [*words[1:], "--help"])
         elif words[1] != "-m":
             runpy.run_path(str(ROOT / words[1]), run_name="__main__")
         else:

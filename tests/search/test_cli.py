@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from search.cli import COMMANDS, main
+from search.__main__ import COMMANDS, main
 from storage import open_store
 
 
@@ -54,3 +55,12 @@ def test_json_is_printed_or_written(
     assert json.loads(Path("out.json").read_text()) == {"studies": []}
     assert main(["status", "--storage", "sqlite:///himap.db", "--json", "no/out.json"]) == 2
     assert "expected a file in a folder that exists" in capsys.readouterr().err
+
+
+def test_a_package_that_is_not_installed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "search.status", raising=False)
+    monkeypatch.setitem(sys.modules, "storage", None)
+    assert main(["status", "--storage", "sqlite:///himap.db"]) == 2
+    assert capsys.readouterr().err == "error: got no module 'storage'; install it: pip install 'himap-search[search]'\n"

@@ -14,7 +14,7 @@ import torch
 from bench.search import __main__ as search
 from bench.search import replay as search_replay
 from bench.search.racing import false_stops
-from bench.search.replay import Variant, exhaustive, replay
+from bench.search.replay import ReplayPool, Variant, exhaustive, replay
 from bench.search.tabulate import ScoreTable, grid, load_table, save_table
 from himap import PruningConfig
 from objectives.evaluation.latency import device_name
@@ -22,7 +22,8 @@ from objectives.flops import DecoderShape
 from objectives.provenance import commit
 from search.sampling.space import SearchSpace
 from search.studies.study import Baseline
-from search.workers.racing import FALSE_STOPS
+from search.workers.jobs import Job
+from search.workers.racing import FALSE_STOPS, Rival
 from search.workers.trial_runner import costs
 from storage.pareto import dominated_area
 
@@ -98,6 +99,18 @@ def test_the_hypervolume_is_of_what_was_measured_to_the_end(table: ScoreTable) -
     assert exhaustive(table) < 1
     assert run.until(0.5) == run.seconds[np.flatnonzero(run.share >= 0.5)[0]]
     assert run.until(1.1) == np.inf
+
+
+def test_a_trial_that_loses_the_race_is_pruned_and_takes_less_time(table: ScoreTable) -> None:
+    pool = ReplayPool(table, Variant())
+    config = table.configs[int(table.scores.mean(1).argmin())]
+    for rivals in ((), (Rival(0, 0.0, 0.0, (1.0,) * N),)):
+        pool.submit(Job("b", config, rivals=rivals))
+    (pruned,), (complete,) = pool.finished(0), pool.finished(0)
+    assert pruned.measurement is not None and complete.measurement is not None
+    assert "0" in pruned.reason and complete.reason == ""
+    assert 0 < pruned.measurement.n < N == complete.measurement.n
+    assert pruned.measurement.seconds < complete.measurement.seconds
 
 
 def test_each_part_saves_what_it_should(table: ScoreTable) -> None:

@@ -1,0 +1,43 @@
+"""The commands of the search in one program.
+
+    himap-search launch --model qwenvl --budget 200
+
+`himap-search COMMAND` is the same as `python -m search.COMMAND`; `himap-search COMMAND --help` explains it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+COMMANDS = {
+    "launch": "search the pruning settings of a model on benchmarks",
+    "export": "certify a search's winners on held-out questions and write them as presets",
+    "verify": "measure on this machine whether a preset keeps its margin",
+    "status": "show how far the searches in a store are",
+    "to-optuna": "copy studies into Optuna's own storage",
+    "tokens": "print which image tokens of one question survive a configuration",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code; 2 for a command that does not exist."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if not words or words[0] in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
+        sys.stdout.write(f"{__doc__}\ncommands:\n{lines}\n")
+        return 0 if words else 2
+    if words[0] not in COMMANDS:
+        sys.stderr.write(f"error: got the command {words[0]!r}; expected one of {', '.join(COMMANDS)}\n")
+        return 2
+    try:
+        code: int = import_module(f"search.{words[0].replace('-', '_')}").main(words[1:])
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"error: got no module {error.name!r}; install it: pip install 'himap-search[search]'\n")
+        return 2
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
