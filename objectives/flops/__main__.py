@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from himap import ConfigError, PruningConfig
+from himap.errors import first_line
 from objectives.flops import DecoderShape, flops, paper_flops, token_flops
 from objectives.flops.shapes import FULL_SIZE
 from objectives.options import add_json_option, command_parser, run_command
@@ -84,8 +85,7 @@ def _read(folder: Path) -> tuple[DecoderShape, int]:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         return DecoderShape.from_config(config), getattr(config, "image_seq_length", None) or 0
     except (OSError, ValueError, AttributeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{folder} holds no configuration of a vision-language model: {reason}") from error
+        raise ConfigError(f"{folder} holds no configuration of a vision-language model: {first_line(error)}") from error
 
 
 def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
