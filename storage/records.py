@@ -19,6 +19,7 @@ Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)
+BASELINES = tuple(origin for origin in ORIGINS if origin not in ("warm_start", "sampler"))
 
 
 def utc_now() -> datetime:
@@ -193,13 +194,18 @@ class Trial(Measurement):
 
     @property
     def complete(self) -> bool:
-        """True when the trial was measured to its end."""
+        """Whether the trial was measured to its end."""
         return self.state == "complete"
 
     @property
     def failed(self) -> bool:
-        """True when the trial has no measurement."""
+        """Whether the trial has no measurement."""
         return self.state == "failed"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the configuration is dense, FastV, one of the paper's or a control, and not the search's."""
+        return self.origin in BASELINES
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,7 @@ def worth_screening(trials: Iterable[Trial], dense: Trial, most: int = LARGEST) 
     parts: dict[int, Trial] = {}
     for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
         parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
-    baselines = [t for t in able if t.origin not in ("sampler", "warm_start")]
-    chosen = {trial.number: trial for trial in [*parts.values(), *baselines]}
+    chosen = {trial.number: trial for trial in [*parts.values(), *(t for t in able if t.is_baseline)]}
     return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
 
 

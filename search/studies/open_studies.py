@@ -17,7 +17,7 @@ from search.studies.store_writer import StoreWriter
 from search.studies.study import KnownResult, Study
 from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
-from storage.pareto import cheapest_within, front
+from storage.pareto import cheapest_within, dense_trial, front
 
 _WARM_STARTS = 8  # of each other study's front
 
@@ -118,8 +118,7 @@ def warm_starts(key: StudyKey, others: list[StoredStudy]) -> list[tuple[PruningC
         step = max(1, len(members) / _WARM_STARTS)
         chosen = [members[int(i * step)] for i in range(min(_WARM_STARTS, len(members)))]
         spread += [(trial.config, _name(other, trial)) for trial in chosen]
-        dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
-        best = cheapest_within(members, dense)
+        best = cheapest_within(members, dense_trial(trials))
         cheapest += [(best.config, _name(other, best))] if best is not None else []
     return list(dict(cheapest + spread).items())
 
