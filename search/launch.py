@@ -22,8 +22,15 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import BENCHMARKS
-from objectives.options import add_model_options, add_source_options, command_parser
-from search.cli import add_goal_options, add_json_option, add_storage_option, check_json, run_search_command, write_json
+from objectives.options import (
+    add_json_option,
+    add_model_options,
+    add_source_options,
+    check_json,
+    command_parser,
+    write_json,
+)
+from search.cli import add_goal_options, add_storage_option, run_search_command
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
 

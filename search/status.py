@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from objectives.options import command_parser
-from search.cli import add_json_option, add_storage_option, check_json, run_search_command, write_json
+from objectives.options import add_json_option, check_json, command_parser, write_json
+from search.cli import add_storage_option, run_search_command
 from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
