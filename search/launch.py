@@ -101,7 +101,7 @@ def _add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every budget is spent, 2 for what cannot be done, 130 when the user stopped it."""
+    """Run the command; return 0 when every budget is spent, 2 for what cannot be searched, 130 when stopped."""
     options = {name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(arguments)).items()}
     stopped = "stopped; everything measured is stored; run the same command again to resume"
     return run_search_command(lambda: _search(options.pop("json", None), options), stopped)

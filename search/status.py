@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 and one line on stderr where the store cannot be read."""
+    """Run the command; return 0, or 2 for a store that cannot be read."""
     options = parser().parse_args(arguments)
     return run_search_command(lambda: _show(options.storage, options.json))
 

@@ -355,5 +355,5 @@ def test_a_digest_tells_other_questions_from_embedded_ones(tmp_path: Path) -> No
     make_pope(tmp_path / "pope")
     scenes = load_questions(Source("pope"), "validation", 2)
     files = load_questions(Source("pope", data_root=tmp_path), "all", 2)
-    assert (scenes.embedded, scenes.key, scenes.digest) == (True, "pope", "")
-    assert (files.embedded, files.key) == (False, f"pope@{files.digest}") and len(files.digest) == 8
+    assert (scenes.key, scenes.digest) == ("pope", "")
+    assert files.key == f"pope@{files.digest}" and len(files.digest) == 8
