@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "--no-race",
         dest="race",
         action="store_false",
-        help="answer all questions also where a configuration almost surely loses to one that costs no more",
+        help="answer all questions also where a configuration loses, with 95 %% confidence, to one that costs no more",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")

@@ -156,8 +156,8 @@ def latency_fields(latency: Latency) -> dict[str, Any]:
 class Trial(Measurement):
     """One configuration of a study, with its measurement.
 
-    A `pruned` trial was stopped once it was almost surely worse than another; its accuracy is an estimate on the `n`
-    questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study NAME,
+    A `pruned` trial was stopped once it was worse than another with 95 % confidence; its accuracy is an estimate on
+    the `n` questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study NAME,
     trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
 
     Raises:

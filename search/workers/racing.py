@@ -1,4 +1,4 @@
-"""Prunes a configuration once it is almost surely less accurate than one that costs no more.
+"""Prunes a configuration once it is less accurate, with 95 % confidence, than one that costs no more.
 
 Both answer the same questions in the same shuffled order, so the questions asked are a sample without replacement of
 all differences between their scores. Betting against the hypothesis "it is at least as good on all questions" grows a

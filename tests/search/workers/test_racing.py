@@ -1,4 +1,4 @@
-"""The race: few stops are wrong however often it looks, and what surely loses is stopped early."""
+"""The race: few stops are wrong however often it looks, and what clearly loses is pruned."""
 
 from __future__ import annotations
 
