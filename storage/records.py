@@ -157,8 +157,8 @@ class Trial(Measurement):
     """One configuration of a study, with its measurement.
 
     A `pruned` trial was stopped once it was worse than another with 95 % confidence; its accuracy is an estimate on
-    the `n` questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study NAME,
-    trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
+    the `n` questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study
+    NAME, trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
 
     Raises:
         RecordError: state, origin, time zone, accuracy or reason contradict that.
