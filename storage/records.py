@@ -51,8 +51,8 @@ class StudyKey:
     @property
     def name(self) -> str:
         """A readable name that is the same in every store, unlike the store's integer id."""
-        asked = f"{self.split}-{self.n_questions}"
-        return f"{self.model}/{self.questions}/{asked}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
+        part = f"{self.split}-{self.n_questions}"
+        return f"{self.model}/{self.questions}/{part}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
 
 
 @dataclass(frozen=True)

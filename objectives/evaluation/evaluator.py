@@ -140,8 +140,8 @@ class Evaluator:
             for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
                 if answered and stop is not None and stop(answered, self._scores(answered, answers)):
                     break
-                for place, batch in enumerate(batches):
-                    begin((self._own, number, place))
+                for ordinal, batch in enumerate(batches):
+                    begin((self._own, number, ordinal))
                     answers.update(zip(batch.order, self._answer(batch), strict=True))
                 answered += chunk
         return self._result(config, answered, answers)

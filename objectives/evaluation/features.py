@@ -44,18 +44,18 @@ class Features:
         if not self._takes:
             pixels = inputs["pixel_values"].to(self._model.dtype)
             return {**inputs, "pixel_values": pixels}, ()
-        if new := {name: place for place, name in enumerate(images) if name not in self._kept}:
+        if new := {name: index for index, name in enumerate(images) if name not in self._kept}:
             self._kept.update(zip(new, self._computed(list(new.values()), inputs), strict=True))
         rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
         return rest, tuple(self._kept[name] for name in images)
 
-    def _computed(self, places: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def _computed(self, indices: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
         pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
         if grids is None:
-            vision: dict[str, Any] = {"pixel_values": pixels[places]}
+            vision: dict[str, Any] = {"pixel_values": pixels[indices]}
         else:  # the patches of all images are one list
             patches = pixels.split(grids.prod(1).tolist())
-            vision = {"pixel_values": torch.cat([patches[place] for place in places]), "image_grid_thw": grids[places]}
+            vision = {"pixel_values": torch.cat([patches[i] for i in indices]), "image_grid_thw": grids[indices]}
         config = self._model.config
         for name in ("vision_feature_layer", "vision_feature_select_strategy"):
             if hasattr(config, name):

@@ -30,8 +30,8 @@ class Setting:
 
     @property
     def key(self) -> str:
-        place = f"{self.where} {self.layers[0]}" if self.where == "layer" else self.where
-        return f"{self.flow}, {place}"
+        which = f"{self.where} {self.layers[0]}" if self.where == "layer" else self.where
+        return f"{self.flow}, {which}"
 
 
 def end_layers(layers: int) -> int:

@@ -74,11 +74,11 @@ def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel)
 def test_every_layer_and_both_ends_are_disturbed() -> None:
     result = settings(12)
     assert end_layers(12) == 2 and end_layers(32) == 5 and end_layers(1) == 1 and end_layers(40) == 5
-    assert len(result) == 3 * (12 + 3) == len({each.key for each in result})
-    by_place = {each.where: each.layers for each in result if each.where != "layer"}
+    assert len(result) == 3 * (12 + 3) == len({one.key for one in result})
+    by_place = {one.where: one.layers for one in result if one.where != "layer"}
     assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
-    assert {each.layers for each in result if each.where == "layer"} == {(i,) for i in range(12)}
-    assert {each.flow for each in result} == set(FLOWS)
+    assert {one.layers for one in result if one.where == "layer"} == {(i,) for i in range(12)}
+    assert {one.flow for one in result} == set(FLOWS)
 
 
 def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:

@@ -67,7 +67,7 @@ def test_pairs_asked_side_by_side_keep_the_rate() -> None:
     """Pairs won or lost together, and whole pairs in random order: singly they are no random draws."""
     rng = np.random.default_rng(7)
     n, discordant = 120, 20  # pairs; of them won, and as many lost
-    own, theirs = (np.repeat(each, 2) for each in population(rng, n, discordant, discordant))
+    own, theirs = (np.repeat(one, 2) for one in population(rng, n, discordant, discordant))
     rivals, groups = [Rival(0, 1.0, 1.0, tuple(theirs))], [i // 2 for i in range(2 * n)]
     stops = {True: 0, False: 0}
     for _ in range(500):
@@ -109,10 +109,10 @@ def test_what_is_clearly_worse_is_stopped_early() -> None:
 
 def test_only_rivals_that_cost_no_more_count_and_the_reason_names_one() -> None:
     wrong, right = (0.0,) * 60, (1.0,) * 60
-    dear, cheap = Rival(3, 2.0, 1.0, right), Rival(4, 1.0, 1.0, right)
-    alone = Race([dear], 1.5, 1.5)
+    expensive, cheap = Rival(3, 2.0, 1.0, right), Rival(4, 1.0, 1.0, right)
+    alone = Race([expensive], 1.5, 1.5)
     assert not alone(range(30), wrong[:30])
-    race = Race([dear, cheap], 1.5, 1.5)
+    race = Race([expensive, cheap], 1.5, 1.5)
     assert race(range(30), wrong[:30])
     assert race.reason == "less accurate than trial 4, which costs no more, after 30 of 60 questions"
 
