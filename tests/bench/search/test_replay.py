@@ -23,7 +23,7 @@ from objectives.provenance import commit
 from search.sampling.space import SearchSpace
 from search.studies.study import Baseline
 from search.workers.jobs import Job
-from search.workers.racing import FALSE_STOPS, Rival
+from search.workers.racing import FAMILY_WISE_ERROR, Rival
 from search.workers.trial_runner import costs
 from storage.pareto import dominated_area
 
@@ -129,7 +129,7 @@ def test_each_part_saves_what_it_should(table: ScoreTable) -> None:
 def test_the_race_on_the_table_stops_few_wrongly(table: ScoreTable) -> None:
     result = false_stops(table)
     assert result["fair"] > 100
-    assert result["rate"] <= FALSE_STOPS
+    assert result["rate"] <= FAMILY_WISE_ERROR
     assert 0 < result["stopped_of_beaten"] <= 1
     assert result["asked_of_beaten"] < 1
 
@@ -144,7 +144,7 @@ def test_pairs_race_as_pairs(table: ScoreTable) -> None:
         for groups in ([i // 2 for i in range(N)], list(range(N)))
     )
     result = false_stops(paired)
-    assert result["rate"] <= FALSE_STOPS
+    assert result["rate"] <= FAMILY_WISE_ERROR
     assert result["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
     seconds = [float(replay(one, Variant("random"), 3, 60).seconds[-1]) for one in (paired, single)]
     assert seconds[0] > seconds[1]  # a pair weighs less, so the race needs more of them
