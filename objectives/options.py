@@ -13,7 +13,7 @@ from himap.errors import HimapError
 from himap.files import write_atomically
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.custom import METRICS
-from objectives.data.custom import BadRowsError
+from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
-from objectives.data.custom import BadRow, BadRowsError, read_own
 from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_images
+from objectives.data.own_file import BadRow, BadRowsError, read_own
 from objectives.data.subsets import SPLITS, splits_of, subset
 from objectives.errors import DataError
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from objectives.benchmarks import Question
 from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric, parse_number
-from objectives.data.custom import BadRowsError, read_own
 from objectives.data.images import image_size, load_image
+from objectives.data.own_file import BadRowsError, read_own
 from objectives.data.source import Source, load_questions
 from objectives.errors import DataError
 
