@@ -94,13 +94,13 @@ def check_json(path: str | None) -> None:
         raise ObjectiveError(f"got --json {path}; expected a file in a folder that exists")
 
 
-def write_json(path: str, document: Any) -> None:
-    """Print a document ("-"), or write it to a file."""
-    text = json.dumps(document, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
+def write_json(path: str | None, document: Any, text: str = "") -> None:
+    """Print a document ("-") or write it to a file; without --json print the text in its place."""
+    written = text if path is None else json.dumps(document, indent=2) + "\n"
+    if path in (None, "-"):
+        sys.stdout.write(written)
     else:
-        write_atomically(path, text)
+        write_atomically(path, written)
 
 
 def source_of(options: Any, name: str) -> Source:
