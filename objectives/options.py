@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 from himap.errors import HimapError
+from himap.files import write_atomically
 from himap.urls import mask_words
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.custom import METRICS
-from objectives.data.custom import BadRowsError
+from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN
@@ -130,32 +132,53 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    """Add --json [FILE], for `check_json` and `write_json`."""
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="print the result as JSON, or write it to FILE"
+    )
 
 
-def source_of(options: argparse.Namespace, name: str) -> Source:
+def check_json(path: str | None) -> None:
+    """Raise ObjectiveError where a file is a folder, or lies in one that does not exist."""
+    if path not in (None, "-") and (Path(path).is_dir() or not Path(path).resolve().parent.is_dir()):
+        raise ObjectiveError(f"got --json {path}; expected a file in a folder that exists")
+
+
+def write_json(path: str | None, document: Any, text: str = "") -> None:
+    """Print a document ("-") or write it to a file; without --json print the text in its place."""
+    written = text if path is None else json.dumps(document, indent=2) + "\n"
+    if path in (None, "-"):
+        sys.stdout.write(written)
+    else:
+        write_atomically(path, written)
+
+
+def source_of(options: Any, name: str) -> Source:
     """Return the source of one benchmark, or of the user's own file where the name is "".
+
+    Args:
+        options: has those of `add_source_options` as attributes.
 
     Raises:
         DataError: options that contradict each other.
     """
-    skip = options.on_bad == "skip"
-    return Source(name, options.data, options.metric, options.data_root, options.hub, skip)
+    data, data_root = (path and Path(path) for path in (options.data, options.data_root))
+    return Source(name, data, options.metric, data_root, options.hub, options.on_bad == "skip")
 
 
-def sources(options: argparse.Namespace, everything: Iterable[str]) -> list[Source]:
-    """Return a source for each benchmark of `--benchmark NAME ...`, or that of the user's own file.
+def sources(options: Any, names: Sequence[str], everything: Iterable[str]) -> list[Source]:
+    """Return a source for each benchmark, or that of the user's own file.
 
     Args:
+        options: as for `source_of`.
+        names: of benchmarks, or "all" alone.
         everything: the benchmarks that "all" means.
 
     Raises:
         DataError: options that contradict each other.
         UnknownBenchmarkError: no benchmark has this name.
     """
-    named = options.benchmark != EVERYTHING
+    named = list(names) != EVERYTHING
     if options.data is not None:
-        return [source_of(options, " ".join(options.benchmark) if named else "")]
-    names = list(dict.fromkeys(options.benchmark if named else everything))
-    return [source_of(options, benchmark(name).name) for name in names]
+        return [source_of(options, " ".join(names) if named else "")]
+    return [source_of(options, benchmark(name).name) for name in dict.fromkeys(names if named else everything)]

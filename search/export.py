@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when presets were written, 2 for what cannot be done, 130, 143 or 129 when stopped."""
+    """Run the command; return 0, or 2 for what cannot be exported, or 130 (143, 129) when stopped."""
     options = parser().parse_args(words(arguments))
 
     def run() -> int:

@@ -13,7 +13,7 @@ from search.studies.study_run import StudyRun
 from storage import QuestionSource, StudyKey, Trial
 from storage.commands import export_command
 from storage.confirmation import HELD_OUT
-from storage.pareto import cheapest_within, front
+from storage.pareto import cheapest_within, dense_trial, front
 from storage.presets import preset_filename, preset_of
 
 
@@ -22,7 +22,7 @@ def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial |
 
     It is the cheapest within one point of dense, else the most accurate; of those within the limits of `goals`.
     """
-    dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
+    dense = dense_trial(trials)
     members = [t for t in front(trials) if goals is None or goals.within(t, dense)]
     return cheapest_within(members, dense) or (members[-1] if members else None)
 
@@ -47,9 +47,9 @@ def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     path = folder / preset_filename(run.key.model, run.key.questions)
     if _was_exported(path, run.key, trial):
         return path
-    preset = preset_of(
-        run.key, trial, sources=run.sources, family=run.family, layers=run.study.space.layers, command=command
-    )
+    sources = {} if run.source is None else {run.key.questions: run.source}
+    layers = run.study.space.layers
+    preset = preset_of(run.key, trial, sources=sources, family=run.family, layers=layers, command=command)
     return preset.write(path)
 
 

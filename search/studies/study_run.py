@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -13,7 +13,7 @@ from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
 from storage import Latency, QuestionSource, RecordError, RunningTrial, StudyKey, Trial
 from storage.pareto import front
-from storage.records import Measurement, latency_fields, utc_now
+from storage.records import BASELINES, Measurement, latency_fields, utc_now
 
 _RETRIES = 2  # of a candidate that was lost with its worker
 _MAX_FAILURES = 8  # in a row, after which a study is abandoned
@@ -60,11 +60,6 @@ class StudyRun:
         self._pending: list[tuple[Candidate, Trial]] = []
         self._asker = ThreadPoolExecutor(1, "ask")
         self._answer: Future[Candidate | None] | None = None
-
-    @property
-    def sources(self) -> Mapping[str, QuestionSource]:
-        """Where the questions come from, by benchmark, if they are not embedded."""
-        return {} if self.source is None else {self.key.questions: self.source}
 
     @property
     def wants(self) -> bool:
@@ -186,7 +181,7 @@ class StudyRun:
 
     def _rivals(self, candidate: Candidate) -> tuple[Rival, ...]:
         """Return the front members that the candidate races against; none where it is measured to its end."""
-        if not self._race or candidate.origin not in ("sampler", "warm_start") or self.study.goals.timed:
+        if not self._race or candidate.origin in BASELINES or self.study.goals.timed:
             return ()
         return tuple(
             Rival(t.number, t.flops, t.paper_flops, t.scores)

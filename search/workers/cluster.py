@@ -13,6 +13,7 @@ from pathlib import Path
 import ray
 import torch
 
+from himap.errors import first_line
 from search.errors import UsageError, WorkersLostError
 from search.workers import ray_session
 from search.workers.cores import available_cores
@@ -142,9 +143,8 @@ class Cluster:
             ray_session.init(address=self.address)
         except Exception as error:  # Ray raises a bare one for much of what can go wrong here
             self.leave()
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WorkersLostError(
-                f"cannot join a Ray cluster at {self.address}: {message}; expected HOST:PORT as printed by "
+                f"cannot join a Ray cluster at {self.address}: {first_line(error)}; expected HOST:PORT as printed by "
                 "`ray start --head`, and the same versions of Ray and Python there and here"
             ) from error
 
