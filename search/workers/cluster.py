@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -131,7 +130,7 @@ class Cluster:
 
     def _remove_logs(self) -> None:
         if self.logs is not None and not self._keep_logs:
-            shutil.rmtree(self.logs, ignore_errors=True)
+            ray_session.remove(self.logs)
 
     def _join(self) -> None:
         if self.address is None or self._connected:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,16 @@ def init(**options: Any) -> None:
         ray.init(log_to_driver=False, configure_logging=False, **options)
     finally:
         ray._private.utils.set_sigterm_handler = theirs
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder of Ray that was stopped, and end what an interrupted start left: it would write there again."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            line = (process / "cmdline").read_bytes()
+            if os.fsencode(folder) in line and b"/ray/" in line:
+                os.kill(int(process.name), signal.SIGKILL)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def temporary_folder(candidates: Sequence[str] | None = None) -> Path:

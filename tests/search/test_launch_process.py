@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote
 
@@ -43,6 +44,13 @@ def url(server: Any) -> str:
     return re.sub(r"//[^@/]*@", f"//himap:{quote(PASSWORD, safe='')}@", made)
 
 
+@pytest.fixture
+def sockets() -> Iterator[Path]:
+    """A folder for Ray alone, with a path short enough."""
+    with TemporaryDirectory(dir="/tmp", prefix="ray") as made:
+        yield Path(made)
+
+
 def titles() -> str:
     """The command lines of all processes, but of the shells and tests that started these."""
     lines = []
@@ -68,13 +76,13 @@ def ended(process: subprocess.Popen[str], code: int) -> str:
 
 
 def test_a_search_on_a_server_with_a_password(
-    tiny: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, url: str, sockets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "a søk folder"
     (folder / "my models").mkdir(parents=True)
     (folder / "my models" / "tiny é").symlink_to(tiny)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "no" / "such folder" / ("x" * 100)))
-    left = set(Path("/tmp").glob("himap-*"))
+    monkeypatch.setenv("RAY_TMPDIR", str(sockets))
     words = ["-m", "search", "launch", "--model", "my models/tiny é", "--benchmark", "pope", "--questions", "20"]
     words += ["--workers", "1", "--storage", url, "--presets", "the presets"]
 
@@ -89,7 +97,7 @@ def test_a_search_on_a_server_with_a_password(
             process.send_signal(signum)
             message = ended(process, code)
             assert "run the same command again to resume" in message
-            wait_for(lambda: not {*Path("/tmp").glob("himap-*")} - left, 60)
+            wait_for(lambda: not list(sockets.iterdir()), 60)
             assert "gcs_server" not in "\n".join(descendants(process.pid).values())
         numbers = [trial.number for trial in store.trials(store.studies()[0].id)]
         assert numbers == list(range(len(numbers)))
