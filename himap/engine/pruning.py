@@ -133,6 +133,7 @@ class Pruning:
 
     def _begin_prompt(self, inputs: dict[str, Any], ids: Tensor | None) -> PromptPass | None:
         mask, embeds, cache = inputs.get("attention_mask"), inputs.get("inputs_embeds"), kv_cache(inputs)
+        refusals.check_uncompiled(self._family)
         if self._cuts:
             refusals.check_prompt(inputs, self._family.layers)
             self._family.check_prompt(inputs)
