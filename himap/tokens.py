@@ -75,6 +75,14 @@ class TokenSet:
         names = ("role", "position", "prompt_index", "prompt_ids")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    def rows(self, rows: Sequence[int]) -> TokenSet:
+        """Return the set with these rows of the batch, in this order; a row may stand several times."""
+        tensors = {name: getattr(self, name)[list(rows)] for name in ("role", "position", "prompt_index", "prompt_ids")}
+        counts = {
+            name: tuple(getattr(self, name)[i] for i in rows) for name in ("n_system", "n_image", "n_instruction")
+        }
+        return replace(self, **tensors, **counts)
+
     @property
     def slots(self) -> int:
         """Width of the set, padding counted."""
