@@ -142,4 +142,5 @@ def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> 
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(weights, error) from error
     label = (Path(name).resolve().name if Path(name).exists() else "") or name
+    label = label.encode("utf-8", "replace").decode()  # a file name need not be text
     return Target(label, weights, kind, shape, fastv_k, family, why)
