@@ -77,11 +77,14 @@ class TokenSet:
 
     def rows(self, rows: Sequence[int]) -> TokenSet:
         """Return the set with these rows of the batch, in this order; a row may stand several times."""
-        tensors = {name: getattr(self, name)[list(rows)] for name in ("role", "position", "prompt_index", "prompt_ids")}
-        counts = {
-            name: tuple(getattr(self, name)[i] for i in rows) for name in ("n_system", "n_image", "n_instruction")
-        }
-        return replace(self, **tensors, **counts)
+        index = list(rows)
+        role, position, prompt_index, prompt_ids = (
+            tensor[index] for tensor in (self.role, self.position, self.prompt_index, self.prompt_ids)
+        )
+        n_system, n_image, n_instruction = (
+            tuple(counts[i] for i in index) for counts in (self.n_system, self.n_image, self.n_instruction)
+        )
+        return TokenSet(role, position, prompt_index, prompt_ids, n_system, n_image, n_instruction)
 
     @property
     def slots(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -17,6 +16,7 @@ from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN
+from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
 
@@ -96,7 +96,7 @@ def check_json(path: str | None) -> None:
 
 def write_json(path: str, document: Any) -> None:
     """Print a document ("-"), or write it to a file."""
-    text = json.dumps(document, indent=2) + "\n"
+    text = json_text(document, indent=2) + "\n"
     if path == "-":
         sys.stdout.write(text)
     else:
