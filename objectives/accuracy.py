@@ -6,7 +6,6 @@ python -m objectives.accuracy --model qwenvl --data questions.jsonl --metric exa
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,7 @@ from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
+from objectives.json_files import json_text
 from objectives.options import (
     add_json_option,
     add_model_options,
@@ -109,7 +109,7 @@ def _write_answers(path: Path, question_set: QuestionSet, evaluations: dict[str,
     for name, evaluation in evaluations.items():
         for question, text, score in zip(question_set.questions, evaluation.answers, evaluation.scores, strict=True):
             row = {"question_id": question.id, "category": question.category, "text": text, "score": score}
-            lines.append(json.dumps({"configuration": name, **row}) + "\n")
+            lines.append(json_text({"configuration": name, **row}) + "\n")
     write_atomically(path, "".join(lines))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN
+from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
 
@@ -96,7 +96,7 @@ def check_json(path: str | None) -> None:
 
 def write_json(path: str | None, document: Any, text: str = "") -> None:
     """Print a document ("-") or write it to a file; without --json print the text in its place."""
-    written = text if path is None else json.dumps(document, indent=2) + "\n"
+    written = text if path is None else json_text(document, indent=2) + "\n"
     if path in (None, "-"):
         sys.stdout.write(written)
     else:

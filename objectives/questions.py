@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import json
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -21,6 +20,7 @@ from objectives.benchmarks import Question, benchmark
 from objectives.data.images import load_image
 from objectives.data.source import QuestionSet, load_questions
 from objectives.errors import DataError
+from objectives.json_files import json_text
 from objectives.options import add_source_options, command_parser, run_command, source_of
 from objectives.scenes import SPLITS
 
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def run() -> int:
-        json.dump(question_records(study_questions(options).questions, options.numbers), sys.stdout)
+        sys.stdout.write(json_text(question_records(study_questions(options).questions, options.numbers)))
         return 0
 
     return run_command(run)
