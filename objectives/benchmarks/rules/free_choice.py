@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from objectives.benchmarks.rules.free_number import read_number
-from objectives.benchmarks.rules.free_text import CORRECTION, FRAME, denied, plain, settle
+from objectives.benchmarks.rules.free_text import CORRECTION, FRAME, LONGEST_CLAUSE, denied, plain, settle
 
 _SEVERAL = ""  # the value of a claim that names several letters, or contradicts itself
 _NO_WORD = r"(?![A-Za-z0-9À-ɏ'])"
@@ -43,6 +43,9 @@ _RIGHT = re.compile(
     r"(?<![^\s(*,])\(?([A-Z])\)?(?:[,.]? (?:is|seems|would be|must be) (?:the )?"
     r"(?:most )?(?:correct|right|best|accurate|answer|true|appropriate)\b|\s?(?:选项|是正确|が正解|[이가] 정답))"
 )
+
+
+_ASKED = re.compile(rf"[^.!?\n]{{0,{LONGEST_CLAUSE}}}\?")
 
 
 def read_choice(answer: str, choices: Sequence[str]) -> str | None:
@@ -123,7 +126,7 @@ def _claims(text: str, options: Sequence[str]) -> list[tuple[int, str]]:
             match = _LETTER.match(text, frame.end())
             if not match or denied(text, frame.start()):
                 continue
-            rest = text[match.end() :]
+            rest = text[match.end() : match.end() + 2 * LONGEST_CLAUSE]
             if _stands(match[1], rest, pattern is FRAME, options):
                 claims.append((match.start(1), _meant(match[1], rest.lstrip(" ,.:"), options)))
             elif _ANOTHER.match(rest) and match[1].isupper():
@@ -154,9 +157,9 @@ def _mentioned(text: str, options: Sequence[str]) -> str | None:
             pattern = re.compile(rf"(?<!\w){words.upper()}(?![\w'])(?!\s+\w)")
         else:
             pattern = re.compile(rf"(?<!\w)(?<!\d[.,]){re.escape(words)}(?![\w']|[.,]\d)", re.IGNORECASE)
-        for match in list(pattern.finditer(text)) if words else ():
-            asked = re.match(r"[^.!?\n]*\?", text[match.end() :])
-            if not asked and not denied(text, match.start()):
-                named.add(i)
-            text = text[: match.start()] + "\0" * len(match[0]) + text[match.end() :]
+        matches = list(pattern.finditer(text)) if words else []
+        if any(not _ASKED.match(text, m.end()) and not denied(text, m.start()) for m in matches):
+            named.add(i)
+        if matches:
+            text = pattern.sub(lambda match: "\0" * len(match[0]), text)
     return chr(65 + named.pop()) if len(named) == 1 else None

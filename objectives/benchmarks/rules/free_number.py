@@ -92,7 +92,9 @@ def read_number(answer: str) -> float | None:
     first, *others = text.casefold().split() or [""]
     if len(others) == 1 and _WHOLE.get(first, 0.0) > 1 and not others[0][0].isdigit():  # "fünf Hunde"
         return _WHOLE[first]
-    tails = [text[frame.end() :] for frame in FRAME.finditer(text)]
+    frames = list(FRAME.finditer(text))
+    ends = [*(frame.start() for frame in frames[1:]), len(text)]
+    tails = [text[frame.end() : end] for frame, end in zip(frames, ends, strict=False)]
     if "=" in text:
         if text.count("=") > 1 and re.search(r"\b(?:or|and)\b|[,;\n]", text):
             return None  # "x = 3 or x = 4"

@@ -30,13 +30,14 @@ _MARKUP = (
     (re.compile(r"\\[()\[\],;! ]"), ""),
     (re.compile(r"\\([$%#&_])"), r"\1"),
     (re.compile(r"\$\$?([^$]+?)\$\$?(?!\d)"), r"\1"),  # a formula; "$5" alone is money
-    (re.compile(r"^\s*(?:#{1,6}\s|>+|[*•]\s)+", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(?:#{1,6}\s|>+|[*•]\s)+", re.MULTILINE), ""),
     (re.compile(r"\*\*|`+|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|(?<![^\W_])_+|_+(?![^\W_])"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"[\"“”„«»「」『』]|(?<!\w)'|'(?!\w)"), ""),
     (re.compile(r"[。｡]"), ". "),
     (re.compile(r"^\s*(?:assistant|ai|bot)\s*:\s*", re.IGNORECASE), ""),
 )
+LONGEST_CLAUSE = 200  # letters; a bound keeps the time linear in the text
 _SPACES = re.compile(r"[^\S\n]+")
 
 # The common frames of other languages stand beside the English ones; copulas are shared.
@@ -111,7 +112,8 @@ def plain(answer: str) -> str:
 
 def denied(text: str, position: int) -> bool:
     """Return whether a negation stands before `position` in its clause."""
-    start = max((match.end() for match in _CLAUSE.finditer(text, 0, position)), default=0)
+    earliest = max(0, position - LONGEST_CLAUSE)
+    start = max((match.end() for match in _CLAUSE.finditer(text, earliest, position)), default=earliest)
     return _NEGATION.search(text, start, position) is not None
 
 
