@@ -16,7 +16,7 @@ from objectives.benchmarks.rules.free_text import read_yes_no
 from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
 from objectives.errors import DataError
 
-Score = Callable[[Question, str], float]
+Scorer = Callable[[Question, str], float]
 TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
 _ANLS_LEAST = 0.5
 _SHORT = {"vqa": "vqa_accuracy"}
@@ -26,7 +26,7 @@ _SHORT = {"vqa": "vqa_accuracy"}
 class Metric:
     """The last line of prompts and the scorer of answers; `score` is None for CIDEr, which needs all answers."""
 
-    score: Score | None
+    score: Scorer | None
     suffix: str = SHORT_ANSWER
     max_new_tokens: int = 16
     graded: bool = False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from himap.errors import first_line
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
 
@@ -47,7 +48,7 @@ def _decoded(path: Path) -> Image.Image:
         try:
             return image.convert("RGB")
         except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-            raise DataError(f"image {path} is truncated or damaged ({_line(error)})") from error
+            raise DataError(f"image {path} is truncated or damaged ({first_line(error)})") from error
 
 
 def _opened(path: Path) -> Image.Image:
@@ -59,15 +60,11 @@ def _opened(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise DataError(f"there is no image {path}") from None
     except Image.DecompressionBombError as error:
-        raise DataError(f"image {path} is too large ({_line(error)})") from error
+        raise DataError(f"image {path} is too large ({first_line(error)})") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not an image ({_line(error)})") from error
+        raise DataError(f"{path} is not an image ({first_line(error)})") from error
     width, height = image.size
     if width * height > MOST_PIXELS:
         image.close()
         raise DataError(f"image {path} has {width} x {height} pixels; at most {MOST_PIXELS:,} are read")
     return image
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,6 +18,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor  #
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
+from himap.errors import first_line
 from objectives.benchmarks import Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
@@ -70,7 +71,7 @@ def load(weights: str | Path, device: str | None = None) -> LoadedModel:
         processor = load_processor(weights)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelLoadError(
-            f"cannot load a vision-language model from {str(weights)!r} ({_first_line(error)}); "
+            f"cannot load a vision-language model from {str(weights)!r} ({first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"
         ) from error
     return LoadedModel(model.to(device).eval(), processor, str(weights))
@@ -157,7 +158,3 @@ def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> li
             ids = processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
             counts[size] = int((ids == token_id).sum())
     return [counts[size] for size in sizes]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
