@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,37 +94,41 @@ def check_json(path: str | None) -> None:
         raise ObjectiveError(f"got --json {path}; expected a file in a folder that exists")
 
 
-def write_json(path: str, document: Any) -> None:
-    """Print a document ("-"), or write it to a file."""
-    text = json.dumps(document, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
+def write_json(path: str | None, document: Any, text: str = "") -> None:
+    """Print a document ("-") or write it to a file; without --json print the text in its place."""
+    written = text if path is None else json.dumps(document, indent=2) + "\n"
+    if path in (None, "-"):
+        sys.stdout.write(written)
     else:
-        write_atomically(path, text)
+        write_atomically(path, written)
 
 
-def source_of(options: argparse.Namespace, name: str) -> Source:
+def source_of(options: Any, name: str) -> Source:
     """Return the source of one benchmark, or of the user's own file where the name is "".
+
+    Args:
+        options: has those of `add_source_options` as attributes.
 
     Raises:
         DataError: options that contradict each other.
     """
-    skip = options.on_bad == "skip"
-    return Source(name, options.data, options.metric, options.data_root, options.hub, skip)
+    data, data_root = (path and Path(path) for path in (options.data, options.data_root))
+    return Source(name, data, options.metric, data_root, options.hub, options.on_bad == "skip")
 
 
-def sources(options: argparse.Namespace, everything: Iterable[str]) -> list[Source]:
-    """Return a source for each benchmark of `--benchmark NAME ...`, or that of the user's own file.
+def sources(options: Any, names: Sequence[str], everything: Iterable[str]) -> list[Source]:
+    """Return a source for each benchmark, or that of the user's own file.
 
     Args:
+        options: as for `source_of`.
+        names: of benchmarks, or "all" alone.
         everything: the benchmarks that "all" means.
 
     Raises:
         DataError: options that contradict each other.
         UnknownBenchmarkError: no benchmark has this name.
     """
-    named = options.benchmark != EVERYTHING
+    named = list(names) != EVERYTHING
     if options.data is not None:
-        return [source_of(options, " ".join(options.benchmark) if named else "")]
-    names = list(dict.fromkeys(options.benchmark if named else everything))
-    return [source_of(options, benchmark(name).name) for name in names]
+        return [source_of(options, " ".join(names) if named else "")]
+    return [source_of(options, benchmark(name).name) for name in dict.fromkeys(names if named else everything)]

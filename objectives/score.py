@@ -118,11 +118,9 @@ def _run(options: argparse.Namespace) -> int:
         sys.stderr.write(f"note: {result.unanswered} of {result.n} questions have no answer and count as wrong\n")
     if result.unmatched:
         sys.stderr.write(f"note: {result.unmatched} answers belong to none of the questions\n")
-    if options.json:
-        write_json(options.json, asdict(result))
-    else:
-        lines = [f"{name:24} {value:.4f}" for name, value in result.metrics.items()]
-        sys.stdout.write("\n".join([*lines, f"{'questions':24} {result.n}", *result.notes]) + "\n")
+    lines = [f"{name:24} {value:.4f}" for name, value in result.metrics.items()]
+    text = "\n".join([*lines, f"{'questions':24} {result.n}", *result.notes]) + "\n"
+    write_json(options.json, asdict(result), text)
     return 0
 
 

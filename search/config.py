@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -97,8 +96,7 @@ class SearchConfig:
 
     def sources(self) -> list[Source]:
         """Return where the questions come from, one source a benchmark."""
-        paths = {name: path and Path(path) for name, path in (("data", self.data), ("data_root", self.data_root))}
-        return sources(argparse.Namespace(**vars(self) | paths, benchmark=list(self.benchmarks)), BENCHMARKS)
+        return sources(self, self.benchmarks, BENCHMARKS)
 
     def to_json(self) -> str:
         """Return the fields as a JSON object."""

@@ -117,8 +117,7 @@ def _search(json_path: str | None, options: dict[str, object]) -> int:
     with SearchConsole(stderr=json_path == "-") as console:
         result = run(config, console)
     console.conclude(config, result)
-    if json_path is not None:
-        write_json(json_path, document(result))
+    write_json(json_path, document(result))
     if abandoned := [study.message for study in result.studies if study.abandoned]:
         raise StudyFailedError("; ".join(abandoned))
     return 130 if result.stopped else 0

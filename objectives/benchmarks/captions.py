@@ -26,7 +26,7 @@ HIGHEST = 10.0  # what CIDEr-D gives a caption that equals all its references
 
 
 def description(scene: Scene) -> str:
-    """List all things in raster order: "small red star, yellow sign bus, ..."."""
+    """Return all things in raster order: "small red star, yellow sign bus, ..."."""
     named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
     return ", ".join(" ".join(filter(None, words)) for words in named)
 

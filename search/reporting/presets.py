@@ -35,7 +35,8 @@ def write_preset(folder: Path, run: StudyRun) -> Path | None:
     path = folder / preset_filename(run.key.model, run.key.questions)
     if _was_exported(path, run.key, trial):
         return path
-    preset = preset_of(run.key, trial, sources=run.sources, family=run.family, layers=run.study.space.layers)
+    sources = {} if run.source is None else {run.key.questions: run.source}
+    preset = preset_of(run.key, trial, sources=sources, family=run.family, layers=run.study.space.layers)
     return preset.write(path)
 
 

@@ -103,7 +103,7 @@ def test_a_duplicate_id_is_the_second_ones_fault(folder: Path) -> None:
     assert "id '1' was there before" in bad[0].problem
 
 
-def test_all_bad_rows_are_told_at_once_the_first_twenty_in_full(folder: Path) -> None:
+def test_all_bad_rows_are_reported_at_once_the_first_twenty_in_full(folder: Path) -> None:
     path = write(folder, GOOD, *[b"x"] * 25)
     with pytest.raises(BadRowsError) as raised:
         load_questions(Source(data=path, metric="exact_match"), "all", None)
@@ -113,7 +113,7 @@ def test_all_bad_rows_are_told_at_once_the_first_twenty_in_full(folder: Path) ->
     assert len(raised.value.bad) == 25
 
 
-def test_skipping_goes_on_and_remembers(folder: Path) -> None:
+def test_skipping_reads_on_and_keeps_the_bad_rows(folder: Path) -> None:
     source = Source(data=write(folder, b"x", GOOD, b"y"), metric="exact_match", skip_bad=True)
     result = load_questions(source, "all", None)
     assert [q.id for q in result.questions] == ["1"]
