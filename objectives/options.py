@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from himap.errors import HimapError
 from himap.files import write_atomically
+from himap.urls import mask_words
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.custom import METRICS
 from objectives.data.own_file import BadRowsError
@@ -19,17 +25,55 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
+STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show no password."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(mask_words(message, self._words))
 
 
 def command_parser(module: str, doc: str | None) -> argparse.ArgumentParser:
     """Return the parser of `python -m MODULE`; the module's docstring becomes its help text."""
     summary, _, details = (doc or "").partition("\n")
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m {module}",
         description=summary,
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the process as Ctrl-C does; `signum` says which."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+@contextmanager
+def stopping_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let a handler take SIGINT, SIGTERM and SIGHUP; those that are ignored, as under nohup, stay so."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        taken = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, handler) for number in taken}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped(signum)
 
 
 def run_command(command: Callable[[], int], *errors: type[Exception], stopped: str = "stopped") -> int:
@@ -39,18 +83,24 @@ def run_command(command: Callable[[], int], *errors: type[Exception], stopped: s
         command: returns the exit code of a run without errors.
         errors: classes that are reported like HimapError, ObjectiveError and OSError: as one line on stderr
             (a list of bad rows keeps its lines), with exit code 2.
-        stopped: the line on stderr after Ctrl-C, with exit code 130.
+        stopped: the line on stderr after Ctrl-C (exit code 130), SIGTERM (143) or SIGHUP (129).
     """
     reported: tuple[type[Exception], ...] = (HimapError, ObjectiveError, OSError, *errors)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
-        return command()
+        with stopping_signals(_stop):
+            return command()
     except reported as error:
         message = str(error) if isinstance(error, BadRowsError) else " ".join(str(error).split())
         sys.stderr.write(f"error: {message}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{stopped}\n")
-        return 130
+    except KeyboardInterrupt as interrupt:
+        with suppress(OSError):  # the terminal is gone after SIGHUP
+            sys.stderr.write(f"{stopped}\n")
+            sys.stderr.flush()
+        return 128 + getattr(interrupt, "signum", signal.SIGINT)
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -18,8 +18,8 @@ MAY_IMPORT: dict[str, set[str]] = {  # packages, or parts of packages
     "himap": set(),
     "objectives": {"himap"},
     "minis": {"objectives", "himap"},
-    "storage": {"himap.config", "himap.errors", "himap.files", "himap.presets"},
-    "dashboard": {"storage", "himap.config", "himap.errors", "himap.presets", *LIGHT},
+    "storage": {"himap.config", "himap.errors", "himap.files", "himap.presets", "himap.urls"},
+    "dashboard": {"storage", "himap.config", "himap.errors", "himap.presets", "himap.urls", *LIGHT},
     "search": {"objectives", "himap", "storage"},
     "bench": {"himap", "objectives", "search", "storage", "minis"},
 }

@@ -11,7 +11,7 @@ from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
 from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
 from search.reporting.opening import opening_lines
-from search.reporting.presets import write_preset
+from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
 from search.running.driver import Driver
 from search.running.latency_timer import untimed
@@ -21,7 +21,7 @@ from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.trial_runner import TrialRunner
-from storage import open_store
+from storage import QuestionSource, open_store
 
 
 def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = None) -> SearchResult:
@@ -61,7 +61,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
                         study.on_trial = lambda run, _: report("trial", study=run)
                     Driver(pool, runs, holder, stop).run()
             stopped = stop.is_set() and not all(study.done for study in runs)
-            return SearchResult(tuple(_result(study, Path(config.presets)) for study in runs), stopped)
+            return SearchResult(tuple(_result(study, config) for study in runs), stopped)
 
 
 def _runner_maker(
@@ -73,12 +73,13 @@ def _runner_maker(
     return partial(TrialRunner, weights, SPLIT, config.questions, config.prefix_mb * 2**20, own)
 
 
-def _result(run: StudyRun, presets: Path) -> StudyResult:
+def _result(run: StudyRun, config: SearchConfig) -> StudyResult:
     message = run.abandoned
     if run.exhausted and not message:
         message = (
             f"{run.key.questions}: no configuration with a new effect is left; "
             f"ended at {len(run.trials)} of {run.budget} trials"
         )
-    preset = write_preset(presets, run)
+    options = [run.source] if run.source else [QuestionSource(run.key.benchmark, run.key.benchmark)]
+    preset = write_preset(Path(config.presets), run, certify_command(config, options))
     return StudyResult(run.key, tuple(run.trials), preset, run.source, bool(run.abandoned), message)

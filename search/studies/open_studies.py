@@ -50,7 +50,7 @@ def open_runs(
     for part, tokens in counted:
         name, source, digest = part.loaded.name, part.record, part.loaded.digest
         key = StudyKey(target.name, target.digest, name, SPLIT, part.n, seed, VERSION, digest)
-        study_id = store.study(key, family, space.layers)
+        study_id = store.study(key, family, space.layers, target.place)
         if holder is not None:
             holder.take(study_id, key)
         if source is not None:
