@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -67,6 +68,11 @@ class StudyRun:
         return {} if self.source is None else {self.key.questions: self.source}
 
     @property
+    def _devices(self) -> set[str]:
+        """The devices that this study's own latencies come from."""
+        return {trial.device for trial in self.trials if trial.device and (trial.latency_ms > 0 or not trial.reused)}
+
+    @property
     def wants(self) -> bool:
         """Whether another candidate should be handed out."""
         if self.abandoned:
@@ -115,7 +121,7 @@ class StudyRun:
         if candidate is None:
             self.exhausted = True
         elif candidate.known is not None:
-            self._keep(candidate, _reused(candidate, *candidate.known))
+            self._keep(candidate, _reused(candidate, *candidate.known, self._devices))
         else:
             return self._begin(candidate)
         return None
@@ -216,10 +222,15 @@ def _record(candidate: Candidate, fields: dict[str, Any]) -> Trial:
     return Trial(**{**fields, **own, **now, "parent": candidate.parent})
 
 
-def _reused(candidate: Candidate, parent: str, known: Trial) -> Trial:
-    """Return the record of a measurement of another study, which took no time here."""
+def _reused(candidate: Candidate, parent: str, known: Trial, devices: Collection[str]) -> Trial:
+    """Return the record of a measurement of another study, which took no time here.
+
+    Its latency is that of one of `devices`, or was not measured.
+    """
+    untimed = latency_fields(Latency(math.nan, math.nan, math.nan, known.device))
     return replace(
         known,
+        **({} if known.device in devices else untimed),
         config=candidate.config,
         number=candidate.number,
         origin=candidate.origin,
