@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,15 @@ import torch
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import image_size, load_image
+from objectives.data.images import MOST_PIXELS, image_size, load_image
 from objectives.errors import DataError
 from objectives.evaluation.features import Features, as_arguments
 from objectives.evaluation.models import LoadedModel
-from objectives.evaluation.prefix_cache import PrefixCache
+from objectives.evaluation.prefix_cache import Key, PrefixCache
 from objectives.statistics.estimates import Interval, interval
 
 _CHUNK = 32
+_BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
@@ -108,7 +109,22 @@ class Evaluator:
             i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in questions.items()
         }
         order = sorted(chunk, key=lambda i: shapes[i])
-        return [self._batch(part) for part in parts(order, batch_size)]
+        pixels = {i: sum(width * height for width, height in sizes) for i, (sizes, _) in shapes.items()}
+        return [batch for part in parts(order, batch_size) for batch in self._fitting(part, pixels)]
+
+    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[_Batch]:
+        """Prepare questions as one batch, or halve them until each batch is within the limits and the memory."""
+        if len(order) == 1:
+            return [self._batch(order)]
+        if sum(pixels[i] for i in order) <= MOST_PIXELS:
+            try:
+                batch = self._batch(order)
+                if batch.inputs["input_ids"].numel() <= _BATCH_TOKENS:
+                    return [batch]
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+        return [batch for half in halves(order) for batch in self._fitting(half, pixels)]
 
     def _batch(self, order: list[int]) -> _Batch:
         questions = [self.questions[i] for i in order]
@@ -137,12 +153,10 @@ class Evaluator:
         answered: list[int] = []
         model = self.loaded.model
         with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
-            for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
+            for chunk, batches in zip(self.chunks, self._batches, strict=True):
                 if answered and stop is not None and stop(answered, self._scores(answered, answers)):
                     break
-                for place, batch in enumerate(batches):
-                    begin((self._own, number, place))
-                    answers.update(zip(batch.order, self._answer(batch), strict=True))
+                self._answer_all(batches, begin, answers)
                 answered += chunk
         return self._result(config, answered, answers)
 
@@ -179,6 +193,32 @@ class Evaluator:
         }
         image, text = zip(*(counts[i] for i in range(len(self.questions))), strict=True)
         return image, text
+
+    def _answer_all(self, batches: list[_Batch], begin: Callable[[Key | None], None], answers: dict[int, str]) -> None:
+        """Add the answers of all batches; one that the memory cannot hold is halved, for later evaluations, too."""
+        place = 0
+        while place < len(batches):
+            batch = batches[place]
+            texts = self._attempt(batch, begin)
+            if texts is None:
+                batches[place : place + 1] = [self._batch(half) for half in halves(batch.order)]
+            else:
+                answers.update(zip(batch.order, texts, strict=True))
+                place += 1
+
+    def _attempt(self, batch: _Batch, begin: Callable[[Key | None], None]) -> list[str] | None:
+        """Return the answers of a batch, or None where they need more memory than there is and it can be halved."""
+        for key in ((self._own, *batch.order), None):  # the second time without a prefix cache
+            begin(key)
+            try:
+                return self._answer(batch)
+            except (MemoryError, RuntimeError) as error:
+                if key is None or not out_of_memory(error):
+                    raise
+            self._prefixes.records.clear()
+            if len(batch.order) > 1:
+                break
+        return None
 
     def _answer(self, batch: _Batch) -> list[str]:
         generated = self.loaded.model.generate(
@@ -227,6 +267,16 @@ def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
 def parts(items: Sequence[int], size: int) -> list[list[int]]:
     """Cut `items` into the fewest parts of at most `size`, of almost equal sizes."""
     return [list(items[low:high]) for low, high in itertools.pairwise(_bounds(len(items), size))]
+
+
+def halves(items: Sequence[int]) -> list[list[int]]:
+    """Cut `items`, at least two, into two parts."""
+    return parts(items, (len(items) + 1) // 2)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether an error means that memory could not be allocated, on a CPU or a GPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _bounds(n: int, size: int) -> list[int]:
