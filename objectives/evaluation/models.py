@@ -18,8 +18,6 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor  #
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
-from objectives.benchmarks import Question
-from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
 _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
@@ -142,21 +140,6 @@ def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> list[int]:
-    """Return how many image tokens each question's images become; loads no weights."""
-    processor = load_processor(weights)
-    token_id = AutoConfig.from_pretrained(weights).image_token_id
-    counts: dict[tuple[tuple[int, int], ...], int] = {}
-    sizes = [tuple(map(image_size, question.images)) for question in questions]
-    for question, size in zip(questions, sizes, strict=True):
-        if size not in counts:
-            images = [load_image(image) for image in question.images]
-            text = processor.apply_chat_template([user_turn("", len(images))])
-            ids = processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
-            counts[size] = int((ids == token_id).sum())
-    return [counts[size] for size in sizes]
 
 
 def _first_line(error: Exception) -> str:

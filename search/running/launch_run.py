@@ -9,7 +9,7 @@ from pathlib import Path
 
 from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
-from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
+from search.inputs.questions import SPLIT, StudyQuestions, config_questions
 from search.reporting.presets import write_preset
 from search.reporting.result import Progress, SearchResult, StudyResult
 from search.reporting.summary import summary
@@ -40,8 +40,8 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
     stop = threading.Event()
     with Cluster(config.address, config.gpus_per_worker) as cluster:
         workers = cluster.workers(config.workers)
-        questions = [load_study_questions(source, SPLIT, config.questions) for source in config.sources()]
         target = resolve(config.model, config.weights)
+        questions = config_questions(config, target)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
             runs = open_runs(store, config, target, questions, holder, workers)
             reporter = _Reporter(on_progress, runs, stop)

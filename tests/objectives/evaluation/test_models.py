@@ -18,7 +18,8 @@ from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.errors import ModelLoadError
 from objectives.evaluation import latency, models
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.models import LoadedModel, image_token_counts, load, load_processor, weights_digest
+from objectives.evaluation.models import LoadedModel, load, load_processor, weights_digest
+from objectives.evaluation.prompt_check import PromptCheck
 
 CLASSES = {"llava-mini": LlavaForConditionalGeneration, "qwenvl-mini": Qwen2_5_VLForConditionalGeneration}
 MAX_BYTES = 8_000_000
@@ -63,7 +64,7 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
     asked = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = image_token_counts(mini.weights, asked)
+    counts = PromptCheck(mini.weights).image_tokens(asked)
     areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in asked]
     if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
@@ -77,7 +78,7 @@ def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     prompts = [benchmark("vqav2").prompt(q) for q in asked]
     inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert image_token_counts(mini.weights, asked) == placeholders
+    assert PromptCheck(mini.weights).image_tokens(asked) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
