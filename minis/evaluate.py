@@ -8,7 +8,6 @@ The first 500 test questions of each of the six embedded benchmarks, with 95 % W
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,6 +27,7 @@ from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.flops import DecoderShape, flops_ratio
+from objectives.options import add_json_option, check_json, write_json
 from objectives.provenance import commit, versions
 
 SPLIT = "test"
@@ -91,19 +91,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help=f"{' or '.join(NAMES)}, or a checkpoint's folder")
     parser.add_argument("--n", type=int, default=500, help="test questions per benchmark (default 500)")
     parser.add_argument("--pruned", action="store_true", help="also measure the paper's setting and the controls")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_json_option(parser)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
     source = checkpoint.path(options.model) if options.model in NAMES else Path(options.model)
     configs = CONFIGS if options.pruned else {"dense": CONFIGS["dense"]}
     try:
+        check_json(options.json)
         result = evaluate(source, options.n, configs)
     except (ObjectiveError, ValueError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
     origin = f"{result['model']} on {result['device']}, n = {options.n}, commit {result['commit'] or 'unknown'}"
-    text = f"{accuracy_table(result['tasks'])}\n\n{origin}"
-    sys.stdout.write((json.dumps(result, indent=2) if options.json else text) + "\n")
+    if options.json:
+        write_json(options.json, result)
+    else:
+        sys.stdout.write(f"{accuracy_table(result['tasks'])}\n\n{origin}\n")
     return 0
 
 

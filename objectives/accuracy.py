@@ -27,9 +27,11 @@ from objectives.options import (
     add_json_option,
     add_model_options,
     add_source_options,
+    check_json,
     command_parser,
     run_command,
     source_of,
+    write_json,
 )
 from objectives.statistics.estimates import Comparison, compare
 
@@ -37,16 +39,17 @@ _EMBEDDED = 200
 
 
 def parser() -> argparse.ArgumentParser:
-    made = command_parser("objectives.accuracy", __doc__)
-    add_model_options(made)
-    made.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
-    add_source_options(made)
-    made.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
-    made.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
-    made.add_argument("--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense")
-    made.add_argument("--answers", type=Path, metavar="FILE", help="write every answer with its score")
-    add_json_option(made)
-    return made
+    """Return the command's parser."""
+    parser = command_parser("objectives.accuracy", __doc__)
+    add_model_options(parser)
+    parser.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
+    add_source_options(parser)
+    parser.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
+    parser.add_argument("--n", type=int, help=f"questions (default: all; {_EMBEDDED} of embedded scenes)")
+    parser.add_argument("--preset", type=Path, metavar="YAML", help="prune by this preset, and compare with dense")
+    parser.add_argument("--answers", type=Path, metavar="FILE", help="write every answer with its score")
+    add_json_option(parser)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    check_json(options.json)
     weights = resolve(options.model, options.weights).weights
     question_set = _questions(options, weights)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
@@ -70,7 +74,10 @@ def _run(options: argparse.Namespace) -> int:
     if options.answers:
         _write_answers(options.answers, question_set, evaluations)
     result = document(options.model, question_set, evaluations, comparison)
-    sys.stdout.write(json.dumps(result, indent=2) + "\n" if options.json else _lines(result))
+    if options.json:
+        write_json(options.json, result)
+    else:
+        sys.stdout.write(_lines(result))
     return 0
 
 

@@ -4,7 +4,7 @@ ObjectiveError
 ├── UnknownBenchmarkError  no benchmark has this name
 ├── ModelLoadError         a model that is unknown, or weights that cannot be loaded
 └── DataError              a file of questions, answers or images that cannot be used
-    └── BadRowsError       rows of a user's file of questions, each with its problem (data.custom)
+    └── BadRowsError       rows of a user's file of questions, each with its problem (data.own_file)
 """
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from himap.errors import HimapError
+from himap.files import write_atomically
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.custom import METRICS
-from objectives.data.custom import BadRowsError
+from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN
@@ -79,8 +82,25 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """Add --json."""
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    """Add --json [FILE], for `check_json` and `write_json`."""
+    parser.add_argument(
+        "--json", nargs="?", const="-", metavar="FILE", help="print the result as JSON, or write it to FILE"
+    )
+
+
+def check_json(path: str | None) -> None:
+    """Raise ObjectiveError where a file is a folder, or lies in one that does not exist."""
+    if path not in (None, "-") and (Path(path).is_dir() or not Path(path).resolve().parent.is_dir()):
+        raise ObjectiveError(f"got --json {path}; expected a file in a folder that exists")
+
+
+def write_json(path: str, document: Any) -> None:
+    """Print a document ("-"), or write it to a file."""
+    text = json.dumps(document, indent=2) + "\n"
+    if path == "-":
+        sys.stdout.write(text)
+    else:
+        write_atomically(path, text)
 
 
 def source_of(options: argparse.Namespace, name: str) -> Source:

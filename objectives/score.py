@@ -1,4 +1,4 @@
-"""Score answers that were made elsewhere by a benchmark's official rules.
+"""Score answers that were parser elsewhere by a benchmark's official rules.
 
     python -m objectives.score --benchmark mme --answers answers.jsonl --truth eval_tool/truth --json
 
@@ -10,7 +10,6 @@ annotation file. It may be left out where the answers carry it, as lmms-eval's d
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question,
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
 from objectives.data.source import official_questions
 from objectives.errors import DataError
-from objectives.options import add_json_option, command_parser, run_command
+from objectives.options import add_json_option, check_json, command_parser, run_command, write_json
 from objectives.statistics.estimates import interval
 from objectives.submissions.answers import Answer, read_answers
 from objectives.submissions.matching import match
@@ -96,12 +95,13 @@ def _carried(chosen: PublishedBenchmark, submitted: Sequence[Answer], path: Path
 
 
 def parser() -> argparse.ArgumentParser:
-    made = command_parser("objectives.score", __doc__)
-    made.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
-    made.add_argument("--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)")
-    made.add_argument("--truth", type=Path, metavar="PATH", help="the official file or folder")
-    add_json_option(made)
-    return made
+    """Return the command's parser."""
+    parser = command_parser("objectives.score", __doc__)
+    parser.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(EVERY_BENCHMARK))
+    parser.add_argument("--answers", required=True, type=Path, metavar="FILE", help="the answers (or their folder)")
+    parser.add_argument("--truth", type=Path, metavar="PATH", help="the official file or folder")
+    add_json_option(parser)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -111,13 +111,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    check_json(options.json)
     result = score(benchmark(options.benchmark), options.answers, options.truth)
     if result.unanswered:
         sys.stderr.write(f"note: {result.unanswered} of {result.n} questions have no answer and count as wrong\n")
     if result.unmatched:
         sys.stderr.write(f"note: {result.unmatched} answers belong to none of the questions\n")
     if options.json:
-        sys.stdout.write(json.dumps(asdict(result), indent=2) + "\n")
+        write_json(options.json, asdict(result))
     else:
         lines = [f"{name:24} {value:.4f}" for name, value in result.metrics.items()]
         sys.stdout.write("\n".join([*lines, f"{'questions':24} {result.n}", *result.notes]) + "\n")

@@ -1,16 +1,12 @@
-"""What the commands of the search share: options, the error line, JSON output."""
+"""What the commands of the search share: options and the error line."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 from objectives.options import run_command
-from search.errors import SearchError, UsageError
+from search.errors import SearchError
 
 
 def run_search_command(command: Callable[[], int], stopped: str = "stopped") -> int:
@@ -39,31 +35,3 @@ def add_goal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
     parser.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
     parser.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds a prompt")
-
-
-def add_json_option(parser: argparse.ArgumentParser) -> None:
-    """Add --json [FILE], for `check_json` and `write_json`."""
-    parser.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="print the result as JSON, or write it to FILE"
-    )
-
-
-def check_json(path: str | None) -> None:
-    """Refuse a file that cannot be written.
-
-    Raises:
-        UsageError: it is a folder, or lies in a folder that does not exist.
-    """
-    if path not in (None, "-") and (Path(path).is_dir() or not Path(path).resolve().parent.is_dir()):
-        raise UsageError(f"got --json {path}; expected a file in a folder that exists")
-
-
-def write_json(path: str, document: dict[str, Any]) -> None:
-    """Print a document ("-"), or write it to a file."""
-    text = json.dumps(document, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
-        return
-    from himap.files import write_atomically
-
-    write_atomically(path, text)

@@ -45,7 +45,7 @@ class SearchConfig:
         max_drop: accuracy that may be lost, in points.
         max_flops: true FLOPs, in percent of dense.
         max_latency: milliseconds a prompt.
-        race: prune configurations that almost surely lose to one that costs no more.
+        race: prune configurations that lose, with 95 % confidence, to one that costs no more.
         seed: of the sampler and the random criterion.
         presets: folder of the presets.
 

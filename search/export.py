@@ -75,7 +75,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when presets were written, 2 for what cannot be done, 130 when the user stopped it."""
+    """Run the command; return 0, or 2 for what cannot be exported, or 130 when stopped."""
     options = parser().parse_args(arguments)
 
     def run() -> int:

@@ -22,8 +22,15 @@ import sys
 from pathlib import Path
 
 from objectives.benchmarks import BENCHMARKS
-from objectives.options import add_model_options, add_source_options, command_parser
-from search.cli import add_goal_options, add_json_option, add_storage_option, check_json, run_search_command, write_json
+from objectives.options import (
+    add_json_option,
+    add_model_options,
+    add_source_options,
+    check_json,
+    command_parser,
+    write_json,
+)
+from search.cli import add_goal_options, add_storage_option, run_search_command
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
 
@@ -61,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
         "--no-race",
         dest="race",
         action="store_false",
-        help="answer all questions also where a configuration almost surely loses to one that costs no more",
+        help="answer all questions also where a configuration loses, with 95 %% confidence, to one that costs no more",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
@@ -94,7 +101,7 @@ def _add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0 when every budget is spent, 2 for what cannot be done, 130 when the user stopped it."""
+    """Run the command; return 0 when every budget is spent, 2 for what cannot be searched, 130 when stopped."""
     options = {name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(arguments)).items()}
     stopped = "stopped; everything measured is stored; run the same command again to resume"
     return run_search_command(lambda: _search(options.pop("json", None), options), stopped)

@@ -17,8 +17,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from objectives.options import command_parser
-from search.cli import add_json_option, add_storage_option, check_json, run_search_command, write_json
+from objectives.options import add_json_option, check_json, command_parser, write_json
+from search.cli import add_storage_option, run_search_command
 from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
@@ -115,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 and one line on stderr where the store cannot be read."""
+    """Run the command; return 0, or 2 for a store that cannot be read."""
     options = parser().parse_args(arguments)
     return run_search_command(lambda: _show(options.storage, options.json))
 

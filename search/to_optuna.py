@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 and one line on stderr for what cannot be done."""
+    """Run the command; return 0, or 2 for what cannot be copied."""
     options = parser().parse_args(arguments)
 
     def run() -> int:

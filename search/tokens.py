@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0, or 2 and one line on stderr for a request that cannot be met."""
+    """Run the command; return 0, or 2 for what cannot be answered."""
     options = parser().parse_args(arguments)
 
     def run() -> int:

@@ -37,6 +37,11 @@ def front(trials: Iterable[Trial], cost: str = "flops", value: str = "accuracy")
     return members
 
 
+def dense_trial(trials: Iterable[Trial]) -> Trial | None:
+    """Return the measurement of the dense model, once there is one."""
+    return next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
+
+
 def cheapest_within(members: Sequence[Trial], dense: Trial | None, margin: float = MARGIN) -> Trial | None:
     """Return the first of a front's members that loses at most `margin` (of 1) against dense; None without dense."""
     if dense is None:

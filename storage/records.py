@@ -19,6 +19,7 @@ Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)
+BASELINES = tuple(origin for origin in ORIGINS if origin not in ("warm_start", "sampler"))
 
 
 def utc_now() -> datetime:
@@ -50,8 +51,8 @@ class StudyKey:
     @property
     def name(self) -> str:
         """A readable name that is the same in every store, unlike the store's integer id."""
-        asked = f"{self.split}-{self.n_questions}"
-        return f"{self.model}/{self.questions}/{asked}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
+        part = f"{self.split}-{self.n_questions}"
+        return f"{self.model}/{self.questions}/{part}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
 
 
 @dataclass(frozen=True)
@@ -155,9 +156,9 @@ def latency_fields(latency: Latency) -> dict[str, Any]:
 class Trial(Measurement):
     """One configuration of a study, with its measurement.
 
-    A `pruned` trial was stopped once it was almost surely worse than another; its accuracy is an estimate on the `n`
-    questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study NAME,
-    trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
+    A `pruned` trial was stopped once it was worse than another with 95 % confidence; its accuracy is an estimate on
+    the `n` questions that were asked. Pruned and failed trials carry their `reason`. `parent` names the trial ("study
+    NAME, trial 3") that a warm start takes its configuration from, or, for a `reused` trial, its measurement.
 
     Raises:
         RecordError: state, origin, time zone, accuracy or reason contradict that.
@@ -193,13 +194,18 @@ class Trial(Measurement):
 
     @property
     def complete(self) -> bool:
-        """True when the trial was measured to its end."""
+        """Whether the trial was measured to its end."""
         return self.state == "complete"
 
     @property
     def failed(self) -> bool:
-        """True when the trial has no measurement."""
+        """Whether the trial has no measurement."""
         return self.state == "failed"
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the configuration is dense, FastV, one of the paper's or a control, and not the search's."""
+        return self.origin in BASELINES
 
 
 @dataclass(frozen=True)

@@ -127,12 +127,12 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
         if name in done:
             return []
         for following in sorted(graph[name]):
-            if found := walk(following, [*path, name]):
-                return found
+            if ring := walk(following, [*path, name]):
+                return ring
         done.add(name)
         return []
 
-    return next((found for name in sorted(graph) if (found := walk(name, []))), [])
+    return next((ring for name in sorted(graph) if (ring := walk(name, []))), [])
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -28,6 +28,7 @@ from bench.inference.report import report
 from bench.inference.subjects import ON_CPU, ON_GPU, Subject
 from bench.measuring import provenance
 from himap import PruningConfig
+from himap.errors import first_line
 from objectives.flops import flops
 
 SETTINGS = {"fastv": FASTV, "fastv_himap": FASTV, "himap": OURS, "himap_graph": OURS}
@@ -52,7 +53,7 @@ def warmed(subject: Subject, batch: int) -> tuple[list[Method], dict[str, Any]]:
             cells[method.name] = dict(memory(subject, method))
             working.append(method)
         except RuntimeError as error:  # not enough memory, or a graph that cannot be recorded
-            cells[method.name] = {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
+            cells[method.name] = {"error": first_line(error)}
     return working, cells
 
 

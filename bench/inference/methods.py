@@ -54,12 +54,12 @@ LABELS = {
 def methods(subject: Subject, batch: int) -> list[Method]:
     """Return every method that the subject's device has, in the order of `LABELS`."""
     model, prompt = subject.model, subject.prompt(batch)
-    place = subject.decoder, subject.image_start, subject.image_tokens
+    image_span = subject.decoder, subject.image_start, subject.image_tokens
     cached = partial(with_cache, model, prompt)
     every = [
         Method("dense", nullcontext, cached, batch),
-        Method("published", lambda: peers.published(*place, OURS), lambda: without_cache(model, subject.row), 1),
-        Method("fastv", lambda: peers.fastv(*place), cached, batch),
+        Method("published", lambda: peers.published(*image_span, OURS), lambda: without_cache(model, subject.row), 1),
+        Method("fastv", lambda: peers.fastv(*image_span), cached, batch),
         Method("fastv_himap", lambda: himap.prune(model, FASTV), cached, batch),
         Method("himap", lambda: himap.prune(model, OURS), cached, batch),
     ]

@@ -105,9 +105,9 @@ class ModelRows:
         self._shape = DecoderShape.from_config(self._loaded.model.config)
         self._head = {"model": target.name, "weights": target.kind}
 
-    def accuracy(self, name: str, found: PruningConfig | None) -> list[dict[str, Any]]:
+    def accuracy(self, name: str, searched: PruningConfig | None) -> list[dict[str, Any]]:
         """Return the rows of Table 1 on one benchmark."""
-        configs = methods(self.target.fastv_k) | ({"found": found} if found else {})
+        configs = methods(self.target.fastv_k) | ({"found": searched} if searched else {})
         results = evaluations(self._loaded, [name], self._n, configs)[name]
         rows: list[dict[str, Any]] = []
         for method, result in results.items():
@@ -127,7 +127,7 @@ class ModelRows:
                     "difference": vars(paired_difference(result.scores, results["dense"].scores)),
                 }
             )
-        return rows if found else [*rows, {**self._head, "benchmark": name, "method": "found"}]
+        return rows if searched else [*rows, {**self._head, "benchmark": name, "method": "found"}]
 
     def time(self, repeats: int) -> list[dict[str, Any]]:
         """Return the rows of Fig. 8."""
@@ -135,11 +135,10 @@ class ModelRows:
         evaluator = Evaluator(self._loaded, scienceqa, embedded_questions(scienceqa, SPLIT, repeats))
         rows: list[dict[str, Any]] = []
         for method, config in methods(self.target.fastv_k).items():
-            latency = measure(evaluator, config, repeats)
-            times = {"ms": latency.median, "low": latency.low, "high": latency.high}
-            speedup = rows[0]["ms"] / latency.median if rows else 1.0
+            times = dict(zip(("ms", "low", "high"), measure(evaluator, config, repeats), strict=True))
+            speedup = rows[0]["ms"] / times["ms"] if rows else 1.0
             device = device_name(self._loaded.device)
-            rows.append({**self._head, "method": method, "device": device, "n": latency.n, **times, "speedup": speedup})
+            rows.append({**self._head, "method": method, "device": device, "n": repeats, **times, "speedup": speedup})
         return rows
 
 

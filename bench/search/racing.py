@@ -26,7 +26,7 @@ def false_stops(table: ScoreTable, seed: int = 0) -> dict[str, Any]:
         groups.setdefault(group, []).append(question)
     units = list(groups.values())
     chunks = np.cumsum([len(chunk) for chunk in table.meta["chunks"]])[:-1]
-    fair = wrong = beaten = stopped = asked = 0
+    fair = wrong = beaten = pruned = answered = 0
     for _ in range(_DRAWS):
         row, *others = rng.choice(len(accuracy), min(_RIVALS + 1, len(accuracy)), replace=False)
         cheaper = [o for o in others if flops[o] <= flops[row] and paper[o] <= paper[row]]
@@ -42,12 +42,12 @@ def false_stops(table: ScoreTable, seed: int = 0) -> dict[str, Any]:
         if accuracy[row] >= max(accuracy[o] for o in cheaper):
             fair, wrong = fair + 1, wrong + (end is not None)
         else:
-            beaten, stopped, asked = beaten + 1, stopped + (end is not None), asked + (end or n)
+            beaten, pruned, answered = beaten + 1, pruned + (end is not None), answered + (end or n)
     return {
         "fair": fair,
         "false_stops": wrong,
         "rate": wrong / max(1, fair),
         "beaten": beaten,
-        "stopped_of_beaten": stopped / max(1, beaten),
-        "asked_of_beaten": float(asked / max(1, beaten * n)),
+        "stopped_of_beaten": pruned / max(1, beaten),
+        "asked_of_beaten": float(answered / max(1, beaten * n)),
     }

@@ -119,17 +119,17 @@ class ReplayPool:
         spent: dict[str, Any] = {name: float(values[row]) for name, values in table.spent.items()}
         scores, n = table.scores[row], table.scores.shape[1]
         race = Race(job.rivals, spent["flops"], spent["paper_flops"], table.groups)
-        asked: list[int] = []
+        answered: list[int] = []
         for chunk in table.meta["chunks"]:
-            if asked and race(asked, scores[asked].tolist()):
+            if answered and race(answered, scores[answered].tolist()):
                 break
-            asked += chunk
+            answered += chunk
         measurement = Measurement(
             **spent,
-            accuracy=float(scores[asked].mean()),
-            n=len(asked),
+            accuracy=float(scores[answered].mean()),
+            n=len(answered),
             scores=tuple(scores.tolist()),
-            seconds=whole * len(asked) / n,
+            seconds=whole * len(answered) / n,
         )
         return Outcome(job, measurement, race.reason)
 

@@ -129,7 +129,7 @@ def grid(space: SearchSpace, baselines: Sequence[Baseline], tokens: Sequence[int
     names = list(space.distributions)
     values = [choices(bounds) for bounds in space.distributions.values()]
     every = [config for _, config in baselines]
-    every += [space.config(dict(zip(names, each, strict=True))) for each in itertools.product(*values)]
+    every += [space.config(dict(zip(names, combination, strict=True))) for combination in itertools.product(*values)]
     distinct = {SearchSpace.effect_key(config, tokens): config for config in reversed(every)}
     return sorted(distinct.values(), key=lambda c: (c.k1, c.r1, c.phi_shallow, c.k2, c.r2, c.phi_deep))
 
@@ -159,8 +159,8 @@ class _Worker:
         model = self.loaded.model
         for inputs in self._inputs():
             is_image = inputs["input_ids"][0] == model.config.image_token_id
-            place = int(is_image.int().argmax()), int(is_image.sum())
-            with published(model.model.language_model, *place, config):
+            image_span = int(is_image.int().argmax()), int(is_image.sum())
+            with published(model.model.language_model, *image_span, config):
                 self._generate(inputs, use_cache=False, output_attentions=True)
 
     def _inputs(self) -> Iterator[dict[str, torch.Tensor]]:

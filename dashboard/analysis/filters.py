@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from dashboard.analysis.study_view import BASELINES, STATES, View
+from dashboard.analysis.study_view import STATES, View
 from storage.pareto import front
 from storage.records import Trial
 
@@ -20,7 +20,7 @@ class Filter:
 
     def accepts(self, trial: Trial) -> bool:
         """Return whether this trial is shown."""
-        if trial.origin in BASELINES:
+        if trial.is_baseline:
             return True
         used = {cut.criterion for cut in trial.config.cuts}
         return (

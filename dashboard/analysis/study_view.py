@@ -10,14 +10,14 @@ from himap.config import PruningConfig
 from himap.errors import ConfigError
 from himap.presets import Preset
 from storage.confirmation import Confirmation
-from storage.pareto import OperatingPoint, cheapest_within
+from storage.pareto import OperatingPoint, cheapest_within, dense_trial
 from storage.pareto import front as pareto_front
 from storage.presets import HeldOut, preset_of
 from storage.records import QuestionSource, StudyKey, StudySummary, Trial
 
 Pair = tuple[str, str]  # a model and a benchmark; they may have several studies
 _MEMBER = OperatingPoint("member", "member of the front")
-BASELINES: dict[str, str] = {
+BASELINE_NAMES: dict[str, str] = {
     "dense": "dense",
     "fastv": "FastV",
     "paper": "HiMAP paper",
@@ -77,12 +77,12 @@ class View:
     @property
     def baselines(self) -> tuple[Trial, ...]:
         """The complete trials of baselines: dense, FastV, the paper's settings, the controls."""
-        return tuple(trial for trial in self.complete if trial.origin in BASELINES)
+        return tuple(trial for trial in self.complete if trial.is_baseline)
 
     @property
     def dense(self) -> Trial | None:
         """The unpruned model, once it is measured."""
-        return next((trial for trial in self.complete if trial.origin == "dense"), None)
+        return dense_trial(self.complete)
 
     @property
     def certified(self) -> set[int]:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from dashboard.analysis.study_view import BASELINES, CONTROLS, Cost, View
+from dashboard.analysis.study_view import BASELINE_NAMES, CONTROLS, Cost, View
 from dashboard.figures.palette import Palette, error_bars, lay_out, palette
 from dashboard.wording.descriptions import configuration_text, details, held_out_text, short_verdict, trial_title
 from dashboard.wording.formatting import inert, scaled
@@ -133,7 +133,7 @@ def study_traces(view: View, axis: CostAxis, colors: Palette, coloring: Coloring
     """Return the traces of one study, from the back to the front."""
     x, members = axis.x, {trial.number for trial in view.front}
     shown = [trial for trial in view.complete if axis.has(trial)]
-    searched = [trial for trial in shown if trial.origin not in BASELINES]
+    searched = [trial for trial in shown if not trial.is_baseline]
     rest = [trial for trial in searched if trial.number not in members]
     on_front = [trial for trial in searched if trial.number in members]
     pruned = [trial for trial in view.pruned if axis.has(trial)]
@@ -143,7 +143,7 @@ def study_traces(view: View, axis: CostAxis, colors: Palette, coloring: Coloring
         _step(view.front, shown, x, colors),
         _on_front(on_front, x, colors, coloring),
     ]
-    for origin, name in BASELINES.items():
+    for origin, name in BASELINE_NAMES.items():
         trials = [trial for trial in shown if trial.origin == origin]
         trace = _points(trials, x, name, colors.baselines[origin], SYMBOLS[origin], 13, bars=len(trials) == 1)
         traces.append(trace.update(showlegend=origin in CONTROLS))
@@ -294,7 +294,7 @@ def _label(trial: Trial, x: Position, lift: int, colors: Palette) -> dict[str, A
     return {
         "x": x(trial),
         "y": 100 * trial.accuracy,
-        "text": BASELINES[trial.origin],
+        "text": BASELINE_NAMES[trial.origin],
         "ax": -26,
         "ay": -lift,
         "font": {"color": color, "size": 13},

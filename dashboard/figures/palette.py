@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from dashboard.analysis.study_view import BASELINES
+from dashboard.analysis.study_view import BASELINE_NAMES
 from dashboard.wording.formatting import inert
 
 
@@ -42,7 +42,9 @@ LIGHT = Palette(
     background="#ffffff",
     good="#00795a",
     bad="#b3261e",
-    baselines=dict(zip(BASELINES, _colors("#1b2230 #c2500a #00795a #4a8f2f #8a3fa8 #a8397c #6f5bd0"), strict=True)),
+    baselines=dict(
+        zip(BASELINE_NAMES, _colors("#1b2230 #c2500a #00795a #4a8f2f #8a3fa8 #a8397c #6f5bd0"), strict=True)
+    ),
     series=_colors("#1f5fbf #c2500a #00795a #8a3fa8 #8a6d00 #0b7285 #b3261e #5f3dc4 #6b7280 #a8397c"),
     depth="Viridis_r",
 )
@@ -55,7 +57,9 @@ DARK = Palette(
     background="#10151c",
     good="#45cfa2",
     bad="#ff8a80",
-    baselines=dict(zip(BASELINES, _colors("#f4f6f9 #ff9a57 #45cfa2 #9bd777 #d799f0 #f58cc0 #a99bff"), strict=True)),
+    baselines=dict(
+        zip(BASELINE_NAMES, _colors("#f4f6f9 #ff9a57 #45cfa2 #9bd777 #d799f0 #f58cc0 #a99bff"), strict=True)
+    ),
     series=_colors("#6aa5ff #ff9a57 #45cfa2 #d799f0 #e3c34a #5fd0e3 #ff8a80 #a99bff #a3afbf #f58cc0"),
     depth="Viridis",
 )

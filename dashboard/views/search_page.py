@@ -121,7 +121,7 @@ def _pruned(view: View, *, dark: bool) -> None:
         return
     saved = saved_share(view.pruned, view.key.n_questions)
     st.caption(
-        f"{len(view.pruned)} trials were stopped early, because they were almost surely less accurate than a trial "
+        f"{len(view.pruned)} trials were stopped early: each was less accurate, with 95 % confidence, than a trial "
         f"that costs no more. That saved {percent(saved, 0)} of their questions. Their accuracies are estimates."
     )
     picture(pruned_figure(view.pruned, view.key.n_questions, dark=dark), "pruned")

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.access import commands
 from dashboard.analysis.paired import PairedScores, compare
-from dashboard.analysis.study_view import BASELINES, View
+from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.context import Context, choose, chosen_trial
 from dashboard.figures.token_charts import survivors, tokens_figure
 from dashboard.views.widgets import metrics, picture, trial_table
@@ -76,7 +76,7 @@ def _choose(view: View) -> Trial | None:
 
 
 def _label(trial: Trial, view: View) -> str:
-    role = BASELINES.get(trial.origin) or ("front" if trial in view.front else "")
+    role = BASELINE_NAMES.get(trial.origin) or ("front" if trial in view.front else "")
     cost, accuracy = f"{percent(trial.flops_ratio)} of dense", percent(trial.accuracy)
     return " · ".join(filter(None, (f"{trial.number}", role, cost, accuracy, configuration_text(trial))))
 

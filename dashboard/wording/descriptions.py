@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from dashboard.analysis.study_view import BASELINES, Pair, View
+from dashboard.analysis.study_view import BASELINE_NAMES, Pair, View
 from dashboard.wording.formatting import amount, milliseconds, number, percent, points
 from storage.confirmation import Confirmation
 from storage.presets import ESTIMATE
@@ -44,7 +44,7 @@ def details(trial: Trial) -> list[tuple[str, str]]:
 
 def trial_title(trial: Trial) -> str:
     """Return `Trial 17`, with the name of the baseline that it is."""
-    name = BASELINES.get(trial.origin)
+    name = BASELINE_NAMES.get(trial.origin)
     return f"Trial {trial.number}" + (f", {name}" if name else "")
 
 

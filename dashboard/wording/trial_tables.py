@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from dashboard.analysis.study_view import BASELINES, View
+from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.wording.descriptions import certificate_text, short_verdict
 from storage.records import Trial
 
@@ -48,7 +48,7 @@ def front_table(view: View) -> pd.DataFrame:
 def all_table(view: View) -> pd.DataFrame:
     """Return every complete trial by number, with its role and what held-out questions say."""
     frame, members = trial_frame(view.complete, ALL), {trial.number for trial in view.front}
-    frame["origin"] = pd.Series([BASELINES.get(trial.origin, "search") for trial in view.complete], dtype=str)
+    frame["origin"] = pd.Series([BASELINE_NAMES.get(trial.origin, "search") for trial in view.complete], dtype=str)
     frame.insert(2, "front", pd.Series([t.number in members for t in view.complete], dtype=bool))
     frame.insert(3, "held_out", pd.Series([certificate_text(view, trial) for trial in view.complete], dtype=str))
     return frame

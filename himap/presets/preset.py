@@ -71,13 +71,13 @@ class Preset(Part):
         """
         family = self.model.family
         if family is not None and family not in classes:
-            got, made = f"got {next(iter(classes), 'nothing')}", f"for {family} ({self.model.name})"
+            got, expected = f"got {next(iter(classes), 'nothing')}", f"for {family} ({self.model.name})"
         elif self.model.layers is not None and self.model.layers != layers:
-            got, made = f"got one with {layers}", f"for {self.model.layers} decoder layers ({self.model.name})"
+            got, expected = f"got one with {layers}", f"for {self.model.layers} decoder layers ({self.model.name})"
         else:
             return
         raise PresetError(
-            f"this preset was made {made}, {got}; search this model for one of its own, "
+            f"this preset was made {expected}, {got}; search this model for one of its own, "
             "or pass the preset's config, whose accuracy here nobody measured"
         )
 

@@ -166,16 +166,16 @@ def _check_order(name: str, low: float | None, mean: float | None, high: float |
 def first_defect(error: ValidationError) -> str:
     """Return pydantic's first finding in one line, with the field's path."""
     defect = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in defect["loc"])
-    parent, _, last = place.rpartition(".")
+    location = ".".join(str(part) for part in defect["loc"])
+    parent, _, last = location.rpartition(".")
     kind, message = defect["type"], defect["msg"].removeprefix("Value error, ")
     if kind == "missing":
         return f"{parent or 'the file'} lacks {last}"
     if kind == "extra_forbidden":
         return f"{parent or 'the file'} has an unknown field {shown(last)}"
     if kind == "value_error":
-        return f"{place}: {message}"
+        return f"{location}: {message}"
     message = re.sub("^(Input|String|Tuple) should", "must", message).replace("valid tuple", "list")
     if kind in ("model_type", "dict_type"):
         message = "must be a mapping"
-    return f"{place} {message[:120]}, got {shown(defect['input'])}"
+    return f"{location} {message[:120]}, got {shown(defect['input'])}"

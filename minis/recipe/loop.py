@@ -82,8 +82,8 @@ def set_rate(optimizers: list[torch.optim.Optimizer], done: float) -> None:
 
 
 def _record(folder: Path, stage: Stage, step: int, loss: float, seconds: float) -> None:
-    place = {"stage": stage.name, "step": step, "steps": stage.steps}
-    row = {**place, "loss": round(loss, 4), "seconds": round(seconds)}
+    position = {"stage": stage.name, "step": step, "steps": stage.steps}
+    row = {**position, "loss": round(loss, 4), "seconds": round(seconds)}
     with (folder / "curves.jsonl").open("a") as curves:
         curves.write(json.dumps(row) + "\n")
     left = seconds / step * (stage.steps - step)

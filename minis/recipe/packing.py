@@ -72,9 +72,9 @@ class Packer:
 
     def block(self, prompt: str, answer: str, description: bool = False) -> TextBlock:
         """Return the block of one prompt and its answer."""
-        asked = self.tokenizer(f"{self.head}{prompt}{self.tail}")["input_ids"]
+        prompt_ids = self.tokenizer(f"{self.head}{prompt}{self.tail}")["input_ids"]
         answered = self.tokenizer(f" {answer}")["input_ids"]
-        return TextBlock([*asked, *answered, self.tokenizer.eos_token_id], len(asked), description)
+        return TextBlock([*prompt_ids, *answered, self.tokenizer.eos_token_id], len(prompt_ids), description)
 
     def blocks(self, scene: Scene, per_benchmark: int, rng: np.random.Generator) -> list[TextBlock]:
         """Return two descriptions, then `per_benchmark` questions of every benchmark, drawn by `rng`.

@@ -14,7 +14,7 @@ from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
 from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
 from objectives.errors import DataError
 
-Score = Callable[[Question, str], float]
+Scorer = Callable[[Question, str], float]
 TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
 _ANLS_LEAST = 0.5
 _SHORT = {"vqa": "vqa_accuracy"}
@@ -25,7 +25,7 @@ _NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)
 class Metric:
     """The last line of prompts and the scorer of answers; `score` is None for CIDEr, which needs all answers."""
 
-    score: Score | None
+    score: Scorer | None
     suffix: str = SHORT_ANSWER
     max_new_tokens: int = 16
     graded: bool = False

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from himap.errors import first_line
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
 from objectives.data.images import viewed
 from objectives.errors import DataError
@@ -59,8 +60,9 @@ def _dataset(hub: Hub) -> Any:
     try:
         return datasets.load_dataset(hub.id, hub.config or None, split=hub.split)
     except Exception as error:  # that library raises those of its HTTP and file libraries too
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"cannot load {hub.id} from the hub ({first}); give its files by --data-root") from error
+        raise DataError(
+            f"cannot load {hub.id} from the hub ({first_line(error)}); give its files by --data-root"
+        ) from error
 
 
 def _cache() -> Path:

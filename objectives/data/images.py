@@ -17,6 +17,7 @@ import numpy as np
 from cachetools import LRUCache, cached
 from PIL import ExifTags, Image, ImageCms
 
+from himap.errors import first_line
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
 
@@ -87,7 +88,7 @@ def viewed(image: Image.Image, name: str) -> Image.Image:
     except DataError:
         raise
     except Exception as error:  # decoders raise anything at a damaged file
-        raise DataError(f"{name} is truncated or damaged ({_line(error)})") from error
+        raise DataError(f"{name} is truncated or damaged ({first_line(error)})") from error
 
 
 @contextmanager
@@ -110,9 +111,9 @@ def _opened(file: Path | BinaryIO, name: str) -> Image.Image:
     try:
         image = Image.open(file)
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name} is too large ({_line(error)})") from error
+        raise DataError(f"{name} is too large ({first_line(error)})") from error
     except Exception as error:  # as in `viewed`
-        raise DataError(f"{name} is not an image, or cannot be read ({_line(error)})") from error
+        raise DataError(f"{name} is not an image, or cannot be read ({first_line(error)})") from error
     width, height = image.size
     if not 0 < width * height <= MOST_PIXELS:
         image.close()
@@ -165,7 +166,3 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
     return image.convert("RGB")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

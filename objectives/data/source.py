@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,9 +12,9 @@ from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
-from objectives.data.custom import BadRow, BadRowsError, read_own
 from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_images
+from objectives.data.own_file import BadRow, BadRowsError, read_own
 from objectives.data.subsets import SPLITS, splits_of, subset
 from objectives.errors import DataError
 
@@ -56,19 +55,6 @@ class Source:
         """Whether the questions are about embedded scenes."""
         return not (self.data or self.data_root or self.hub)
 
-    @property
-    def options(self) -> str:
-        """The options of a command line that mean this source."""
-        named: tuple[tuple[str, str | Path | None], ...] = (
-            ("--benchmark", self.benchmark),
-            ("--data", self.data),
-            ("--metric", self.metric),
-            ("--data-root", self.data_root),
-        )
-        words = [word for name, value in named if value for word in (name, str(value))]
-        words += ["--hub"] if self.hub else []
-        return shlex.join([*words, "--on-bad", "skip"] if self.skip_bad and not self.embedded else words)
-
 
 @dataclass(frozen=True)
 class QuestionSet:
@@ -87,11 +73,6 @@ class QuestionSet:
     digest: str = ""
     skipped: tuple[BadRow, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
-
-    @property
-    def embedded(self) -> bool:
-        """Whether the questions are about embedded scenes."""
-        return not self.digest
 
     @property
     def key(self) -> str:

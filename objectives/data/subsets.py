@@ -16,15 +16,15 @@ def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:
     """Return the first `n` questions without the group that would be cut in two, but at least the first group."""
     if n < 1:
         raise ValueError(f"got a subset of {n} questions; expected at least 1")
-    taken: list[Question] = []
+    kept: list[Question] = []
     for _, group in groupby(questions, key=lambda q: q.group or q.id):
         unit = list(group)
-        if taken and len(taken) + len(unit) > n:
+        if kept and len(kept) + len(unit) > n:
             break
-        taken += unit
-        if len(taken) >= n:
+        kept += unit
+        if len(kept) >= n:
             break
-    return taken
+    return kept
 
 
 def splits_of(questions: Sequence[Question]) -> list[str]:

@@ -12,6 +12,7 @@ from huggingface_hub import HfApi, try_to_load_from_cache
 from transformers import AutoConfig, PretrainedConfig
 
 from himap import families
+from himap.errors import first_line
 from objectives.errors import ModelLoadError
 from objectives.evaluation.known_models import KNOWN, Known
 from objectives.evaluation.models import weights_digest
@@ -123,10 +124,9 @@ def _family(weights: str, config: PretrainedConfig) -> str:
 
 
 def _not_there(weights: str, error: Exception) -> ModelLoadError:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
     names = ", ".join(KNOWN)
     return ModelLoadError(
-        f"no vision-language checkpoint at {weights!r} ({first}); "
+        f"no vision-language checkpoint at {weights!r} ({first_line(error)}); "
         f"expected one of {names}, a folder, or a hub id that this machine can reach"
     )
 

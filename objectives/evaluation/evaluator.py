@@ -8,16 +8,15 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import MOST_PIXELS, image_size, load_image
+from objectives.data.images import MOST_PIXELS, image_size
 from objectives.errors import DataError
-from objectives.evaluation.features import Features, as_arguments
+from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import Key, PrefixCache
 from objectives.statistics.estimates import Interval, interval
@@ -25,6 +24,7 @@ from objectives.statistics.estimates import Interval, interval
 _CHUNK = 32
 _BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
+Begin = Callable[[Key | None], None]  # see `PrefixCache.reusing`
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
 
@@ -57,21 +57,6 @@ class Evaluation:
         return interval(scores, graded=self.graded)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    """Prepared inputs of some questions, with their image features and token counts."""
-
-    order: list[int]
-    inputs: dict[str, torch.Tensor]
-    features: tuple[torch.Tensor, ...]
-    image_tokens: list[int]
-    text_tokens: list[int]
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of `generate`, with image features in place of pixels where the model takes them."""
-        return {**self.inputs, **as_arguments(self.features)}
-
-
 class Evaluator:
     """A model with a fixed list of questions; image features are computed once.
 
@@ -97,13 +82,14 @@ class Evaluator:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
         check_questions(self.questions)
-        self._features = Features(loaded.model)
-        self._prompts: dict[int, _Batch] = {}
+        self._features = Features(loaded)
+        self._prompts: dict[int, PromptBatch] = {}
         self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self.chunks]
+        self._tokens = self._count_tokens()
 
     @torch.inference_mode()
-    def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[_Batch]:
+    def _prepare(self, chunk: Sequence[int], batch_size: int) -> list[PromptBatch]:
         questions = {i: self.questions[i] for i in chunk}
         shapes = {
             i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in questions.items()
@@ -112,34 +98,22 @@ class Evaluator:
         pixels = {i: sum(width * height for width, height in sizes) for i, (sizes, _) in shapes.items()}
         return [batch for part in parts(order, batch_size) for batch in self._fitting(part, pixels)]
 
-    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[_Batch]:
+    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[PromptBatch]:
         """Prepare questions as one batch, or halve them until each batch is within the limits and the memory."""
         if len(order) == 1:
             return [self._batch(order)]
         if sum(pixels[i] for i in order) <= MOST_PIXELS:
             try:
                 batch = self._batch(order)
-                if batch.inputs["input_ids"].numel() <= _BATCH_TOKENS:
+                if batch.tensors["input_ids"].numel() <= _BATCH_TOKENS:
                     return [batch]
             except (MemoryError, RuntimeError) as error:
                 if not out_of_memory(error):
                     raise
         return [batch for half in halves(order) for batch in self._fitting(half, pixels)]
 
-    def _batch(self, order: list[int]) -> _Batch:
-        questions = [self.questions[i] for i in order]
-        images = [[load_image(image) for image in q.images] for q in questions]
-        inputs = self.loaded.inputs([self.benchmark.prompt(q) for q in questions], images)
-        inputs = {key: value.to(self.loaded.device) for key, value in inputs.items()}
-        is_image = inputs["input_ids"] == self.loaded.model.config.image_token_id
-        rest, features = self._features.instead_of_pixels([image for q in questions for image in q.images], inputs)
-        return _Batch(
-            order,
-            rest,
-            features,
-            is_image.sum(1).tolist(),
-            (inputs["attention_mask"].sum(1) - is_image.sum(1)).tolist(),
-        )
+    def _batch(self, order: list[int]) -> PromptBatch:
+        return self._features.batch(self.benchmark, self.questions, order)
 
     @torch.inference_mode()
     def evaluate(self, config: PruningConfig, stop: Stop | None = None) -> Evaluation:
@@ -185,28 +159,23 @@ class Evaluator:
 
     def tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the image tokens and the text tokens of each question's prompt."""
-        counts = {
-            i: pair
-            for batches in self._batches
-            for batch in batches
-            for i, *pair in zip(batch.order, batch.image_tokens, batch.text_tokens, strict=True)
-        }
-        image, text = zip(*(counts[i] for i in range(len(self.questions))), strict=True)
-        return image, text
+        return self._tokens
 
-    def _answer_all(self, batches: list[_Batch], begin: Callable[[Key | None], None], answers: dict[int, str]) -> None:
+    def _answer_all(
+        self, batches: list[PromptBatch], begin: Callable[[Key | None], None], answers: dict[int, str]
+    ) -> None:
         """Add the answers of all batches; one that the memory cannot hold is halved, for later evaluations, too."""
-        place = 0
-        while place < len(batches):
-            batch = batches[place]
+        ordinal = 0
+        while ordinal < len(batches):
+            batch = batches[ordinal]
             texts = self._attempt(batch, begin)
             if texts is None:
-                batches[place : place + 1] = [self._batch(half) for half in halves(batch.order)]
+                batches[ordinal : ordinal + 1] = [self._batch(half) for half in halves(batch.order)]
             else:
                 answers.update(zip(batch.order, texts, strict=True))
-                place += 1
+                ordinal += 1
 
-    def _attempt(self, batch: _Batch, begin: Callable[[Key | None], None]) -> list[str] | None:
+    def _attempt(self, batch: PromptBatch, begin: Begin) -> list[str] | None:
         """Return the answers of a batch, or None where they need more memory than there is and it can be halved."""
         for key in ((self._own, *batch.order), None):  # the second time without a prefix cache
             begin(key)
@@ -220,18 +189,27 @@ class Evaluator:
                 break
         return None
 
-    def _answer(self, batch: _Batch) -> list[str]:
+    def _count_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        counts: dict[int, tuple[int, int]] = {}
+        for batch in itertools.chain.from_iterable(self._batches):
+            image = (batch.tensors["input_ids"] == self.loaded.model.config.image_token_id).sum(1)
+            text = batch.tensors["attention_mask"].sum(1) - image
+            counts.update(zip(batch.order, zip(image.tolist(), text.tolist(), strict=True), strict=True))
+        images, texts = zip(*(counts[i] for i in range(len(self.questions))), strict=True)
+        return images, texts
+
+    def _answer(self, batch: PromptBatch) -> list[str]:
         generated = self.loaded.model.generate(
             **batch.arguments(), max_new_tokens=self.benchmark.max_new_tokens, do_sample=False
         )
-        new = generated[:, batch.inputs["input_ids"].shape[1] :]
+        new = generated[:, batch.slots :]
         texts = self.loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
     def prompt(self, i: int) -> dict[str, object]:
         """Return the arguments of `generate` for question `i` alone, image features included; prepared once."""
         if i not in self._prompts:
-            self._prompts[i] = self._batch([i])
+            self._prompts[i] = self._features.batch(self.benchmark, self.questions, [i])
         return self._prompts[i].arguments()
 
 

@@ -1,14 +1,19 @@
-"""Compute image features once per image and pass them to the model in place of pixels, where it takes them."""
+"""Prepare batches of prompts; features, computed once per image, replace pixels where a model takes them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from objectives.benchmarks import Benchmark, Question
+from objectives.data.images import load_image
+from objectives.evaluation.models import LoadedModel
 
 _FAMILIES = ("LlavaForConditionalGeneration", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
 
@@ -23,48 +28,67 @@ def takes_features(model: Any) -> bool:
     return known and type(model).__name__ in _FAMILIES
 
 
+@dataclass(frozen=True)
+class PromptBatch:
+    """The left-padded prompts of some questions, by their numbers; without features `tensors` hold the pixels."""
+
+    order: list[int]
+    tensors: dict[str, Tensor]
+    features: tuple[Tensor, ...]
+
+    @property
+    def slots(self) -> int:
+        """Length of the padded prompts."""
+        return self.tensors["input_ids"].shape[1]
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of forward and `generate`."""
+        if not self.features:
+            return dict(self.tensors)
+        output: Any = self.features
+        return {**self.tensors, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
+
+
 class Features:
     """Cache of the features that a model's vision tower and projector compute of images."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._takes = takes_features(model)
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded, self._model = loaded, loaded.model
+        self._takes = takes_features(loaded.model)
         self._kept: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def instead_of_pixels(
+    def batch(self, benchmark: Benchmark, questions: Sequence[Question], order: list[int]) -> PromptBatch:
+        """Return the prompts of the questions with these numbers."""
+        chosen = [questions[i] for i in order]
+        images = [[load_image(image) for image in question.images] for question in chosen]
+        inputs = self._loaded.inputs([benchmark.prompt(question) for question in chosen], images)
+        inputs = {name: value.to(self._loaded.device) for name, value in inputs.items()}
+        names = [image for question in chosen for image in question.images]
+        return PromptBatch(order, *self._instead_of_pixels(names, inputs))
+
+    def _instead_of_pixels(
         self, images: Sequence[str], inputs: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Return inputs without pixels, and features for `as_arguments`; pixels and no features if it takes none.
-
-        Args:
-            images: names of the images in the order of the prompts; images with one name are computed once.
-            inputs: of the model's forward, on its device.
-        """
+        """Return inputs without pixels, and features; pixels and no features if the model takes none."""
         if not self._takes:
             pixels = inputs["pixel_values"].to(self._model.dtype)
             return {**inputs, "pixel_values": pixels}, ()
-        if new := {name: place for place, name in enumerate(images) if name not in self._kept}:
+        if new := {name: index for index, name in enumerate(images) if name not in self._kept}:
             self._kept.update(zip(new, self._computed(list(new.values()), inputs), strict=True))
         rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
         return rest, tuple(self._kept[name] for name in images)
 
-    def _computed(self, places: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
+    def _computed(self, indices: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
         pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
         if grids is None:
-            vision: dict[str, Any] = {"pixel_values": pixels[places]}
+            vision: dict[str, Any] = {"pixel_values": pixels[indices]}
         else:  # the patches of all images are one list
             patches = pixels.split(grids.prod(1).tolist())
-            vision = {"pixel_values": torch.cat([patches[place] for place in places]), "image_grid_thw": grids[places]}
+            vision = {"pixel_values": torch.cat([patches[i] for i in indices]), "image_grid_thw": grids[indices]}
         config = self._model.config
         for name in ("vision_feature_layer", "vision_feature_select_strategy"):
             if hasattr(config, name):
                 vision[name] = getattr(config, name)
         features: Sequence[Tensor] = self._model.get_image_features(**vision).pooler_output
         return features
-
-
-def as_arguments(features: tuple[Tensor, ...]) -> dict[str, Any]:
-    """Return features as the argument by which forward and `generate` take them."""
-    output: Any = features
-    return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}} if features else {}

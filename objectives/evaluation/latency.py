@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,34 +14,25 @@ from himap import PruningConfig
 from objectives.evaluation.evaluator import Evaluator
 
 
-@dataclass(frozen=True)
-class Latency:
-    """Milliseconds per prompt at batch size 1: median and quartiles over `n` timed prompts."""
-
-    median: float
-    low: float
-    high: float
-    n: int
-
-
 @torch.inference_mode()
-def measure(evaluator: Evaluator, config: PruningConfig, repeats: int = 5) -> Latency:
+def measure(evaluator: Evaluator, config: PruningConfig, repeats: int = 5) -> tuple[float, float, float]:
     """Time the first new token of single prompts (prefill with cached image features), after one warm-up.
 
-    On CUDA the device is synchronized around each timing.
+    Returns:
+        Milliseconds per prompt over `repeats` prompts: the median, and the lower and the upper quartile.
     """
     model = evaluator.loaded.model
     prompts = [evaluator.prompt(i % len(evaluator.questions)) for i in range(repeats)]
     times = []
     with himap.prune(model, config):
         for prompt in (prompts[0], *prompts):
-            _synchronize(model.device)
+            _synchronize(model.device)  # a GPU works on after the call returns
             start = time.perf_counter()
             model.generate(**prompt, max_new_tokens=1, do_sample=False)
             _synchronize(model.device)
             times.append(1e3 * (time.perf_counter() - start))
-    low, median, high = np.quantile(times[1:], [0.25, 0.5, 0.75])
-    return Latency(float(median), float(low), float(high), repeats)
+    median, low, high = np.quantile(times[1:], [0.5, 0.25, 0.75]).tolist()
+    return median, low, high
 
 
 def device_name(device: torch.device) -> str:

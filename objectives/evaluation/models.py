@@ -18,6 +18,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor  #
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
 
+from himap.errors import first_line
 from objectives.errors import ModelLoadError
 
 _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
@@ -68,7 +69,7 @@ def load(weights: str | Path, device: str | None = None) -> LoadedModel:
         processor = load_processor(weights)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelLoadError(
-            f"cannot load a vision-language model from {str(weights)!r} ({_first_line(error)}); "
+            f"cannot load a vision-language model from {str(weights)!r} ({first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"
         ) from error
     return LoadedModel(model.to(device).eval(), processor, str(weights))
@@ -140,7 +141,3 @@ def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

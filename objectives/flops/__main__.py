@@ -14,41 +14,42 @@ of those left in front of layer 8. A cut of 0 % is off: FastV is --k1 2 --r1 50 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from himap import ConfigError, PruningConfig
+from himap.errors import first_line
 from objectives.flops import DecoderShape, flops, paper_flops, token_flops
 from objectives.flops.shapes import FULL_SIZE
-from objectives.options import add_json_option, command_parser, run_command
+from objectives.options import add_json_option, check_json, command_parser, run_command, write_json
 
 _PREFIXES = (("T", 1e12), ("G", 1e9), ("M", 1e6))
 PAPER_TEXT = 170  # 35 system and about 135 instruction tokens, the paper's prompts
 
 
 def parser() -> argparse.ArgumentParser:
-    made = command_parser("objectives.flops", __doc__)
-    made.add_argument("--model", required=True, help=f"{', '.join(FULL_SIZE)}, or a checkpoint's folder")
+    """Return the command's parser."""
+    parser = command_parser("objectives.flops", __doc__)
+    parser.add_argument("--model", required=True, help=f"{', '.join(FULL_SIZE)}, or a checkpoint's folder")
     for name, kind, value, what in (
         ("k1", int, 2, "layer of the shallow cut"),
         ("r1", float, 50, "percent it drops"),
         ("k2", int, 8, "layer of the deep cut"),
         ("r2", float, 75, "percent it drops of those left"),
     ):
-        made.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"{what} (default {value})")
-    made.add_argument(
+        parser.add_argument(f"--{name}", type=kind, default=value, metavar="N", help=f"{what} (default {value})")
+    parser.add_argument(
         "--text",
         type=int,
         default=PAPER_TEXT,
         metavar="N",
         help=f"text tokens of the prompt (default {PAPER_TEXT}, the paper's)",
     )
-    made.add_argument("--image", type=int, metavar="N", help="image tokens (default: the model's)")
-    add_json_option(made)
-    return made
+    parser.add_argument("--image", type=int, metavar="N", help="image tokens (default: the model's)")
+    add_json_option(parser)
+    return parser
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ def _read(folder: Path) -> tuple[DecoderShape, int]:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         return DecoderShape.from_config(config), getattr(config, "image_seq_length", None) or 0
     except (OSError, ValueError, AttributeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ConfigError(f"{folder} holds no configuration of a vision-language model: {reason}") from error
+        raise ConfigError(f"{folder} holds no configuration of a vision-language model: {first_line(error)}") from error
 
 
 def _settings(options: argparse.Namespace, layers: int) -> PruningConfig:
@@ -160,8 +160,12 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     def run() -> int:
+        check_json(options.json)
         document = costs(options)
-        sys.stdout.write((json.dumps(document, indent=2) if options.json else table(document)) + "\n")
+        if options.json:
+            write_json(options.json, document)
+        else:
+            sys.stdout.write(table(document) + "\n")
         return 0
 
     return run_command(run)

@@ -9,7 +9,6 @@ You can stop it at any time; run the same command again to resume.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,11 +25,11 @@ from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
 from objectives.evaluation.prompt_check import PromptCheck
 from objectives.flow import figures, results
-from objectives.flow.measure import Measurement
+from objectives.flow.measure import FlowMeasurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
-from objectives.options import add_json_option, add_model_options, command_parser, run_command
+from objectives.options import add_json_option, add_model_options, check_json, command_parser, run_command, write_json
 from objectives.provenance import commit, versions
 
 SPLIT = "validation"  # as in a search, so that suggestions from the flow never see the test split
@@ -38,20 +37,21 @@ PAPER = ("scienceqa", "aokvqa", "nocaps", "flickr30k")
 
 
 def parser() -> argparse.ArgumentParser:
-    made = command_parser("objectives.flow", __doc__)
-    add_model_options(made)
-    made.add_argument(
+    """Return the command's parser."""
+    parser = command_parser("objectives.flow", __doc__)
+    add_model_options(parser)
+    parser.add_argument(
         "--benchmark",
         nargs="+",
         default=list(PAPER),
         metavar="NAME",
         help=f"some of {', '.join(EVERY_BENCHMARK)} (default: {' '.join(PAPER)}, as in the paper)",
     )
-    made.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
-    made.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
-    made.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
-    add_json_option(made)
-    return made
+    parser.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
+    parser.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
+    add_json_option(parser)
+    return parser
 
 
 def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Path) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
     if document["complete"]:
         return document
     prompts = Prompts(loaded, question_set.benchmark, question_set.questions)
-    measured = Measurement(prompts, document["record"])
+    measured = FlowMeasurement(prompts, document["record"])
     with tqdm(
         total=measured.total, initial=measured.done, desc=f"{target.name} {question_set.key}", disable=None
     ) as bar:
@@ -151,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     if options.n < 2:
         raise ObjectiveError(f"got --n {options.n}; expected at least 2 questions, which intervals need")
+    check_json(options.json)
     figures.check_matplotlib()
     target = resolve(options.model, options.weights)
     if target.kind == "embedded mini":
@@ -164,7 +165,7 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(table(documents[-1]) + "\n")
     if options.json:
         shown = [{name: value for name, value in d.items() if name != "record"} for d in documents]
-        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
+        write_json(options.json, shown)
     return 0
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from himap.families import find
 from himap.flow import Block, disrupt, saliency
 from himap.flow.disruption import Flow
-from objectives.flow.prompts import Batch, Prompts
+from objectives.evaluation.features import PromptBatch
+from objectives.flow.prompts import Prompts
 
 FLOWS: tuple[Flow, ...] = ("visual_textual", "intra_visual", "random")
 SUMS = ("system", "image", "instruction", "intra_visual", "visual_textual")
@@ -30,8 +31,8 @@ class Setting:
 
     @property
     def key(self) -> str:
-        place = f"{self.where} {self.layers[0]}" if self.where == "layer" else self.where
-        return f"{self.flow}, {place}"
+        which = f"{self.where} {self.layers[0]}" if self.where == "layer" else self.where
+        return f"{self.flow}, {which}"
 
 
 def end_layers(layers: int) -> int:
@@ -68,7 +69,7 @@ def outputs(prompts: Prompts) -> Outputs:
     model, tokenizer = prompts.loaded.model, prompts.loaded.processor.tokenizer
     for batch in prompts.batches:
         generated = model.generate(
-            **batch.inputs(),
+            **batch.arguments(),
             max_new_tokens=prompts.benchmark.max_new_tokens,
             do_sample=False,
             output_logits=True,
@@ -92,7 +93,7 @@ def compare_outputs(prompts: Prompts, plain: Outputs, disturbed: Outputs) -> dic
     }
 
 
-class Measurement:
+class FlowMeasurement:
     """The measurement of one model on one benchmark, in steps.
 
     Args:
@@ -140,7 +141,7 @@ class Measurement:
             }
             save()
 
-    def _saliency(self, batch: Batch) -> dict[str, dict[str, list[float]]]:
+    def _saliency(self, batch: PromptBatch) -> dict[str, dict[str, list[float]]]:
         inputs, targets = self._prompts.answered(batch)
         sums = saliency(self._prompts.loaded.model, inputs, targets)
         return {str(i): {name: getattr(sums, name)[row].tolist() for name in SUMS} for row, i in enumerate(batch.order)}

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import image_size, load_image
+from objectives.data.images import image_size
 from objectives.errors import DataError
-from objectives.evaluation.features import Features, as_arguments
+from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel, user_turn
 
 IGNORED = -100
 _PROMPTS, _TOKENS = 24, 16_384  # limits of a batch
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The left-padded prompts of some questions; `order` holds their numbers."""
-
-    order: list[int]
-    tensors: dict[str, Tensor]
-    features: tuple[Tensor, ...]
-
-    def inputs(self) -> dict[str, Any]:
-        """Return the arguments of forward and `generate`, with image features where the model takes them."""
-        return {**self.tensors, **as_arguments(self.features)}
-
-    @property
-    def slots(self) -> int:
-        """Length of the padded prompts."""
-        return self.tensors["input_ids"].shape[1]
 
 
 class Prompts:
@@ -52,29 +33,24 @@ class Prompts:
                     f"question {question.id!r} has {len(question.images)} images and "
                     f"{len(question.answers)} answers; expected one image and at least one answer"
                 )
-        self._features = Features(loaded.model)
+        self._features = Features(loaded)
         texts = [benchmark.prompt(question) for question in self.questions]
         sizes = [image_size(question.image) for question in self.questions]
         order = sorted(range(len(texts)), key=lambda i: (sizes[i], len(texts[i])))
         longest = self._batch(order[-1:]).slots
         self.batches = self._in_batches(order, max(1, min(_PROMPTS, _TOKENS // longest)))
 
-    def smaller(self, most: int) -> list[Batch]:
+    def smaller(self, most: int) -> list[PromptBatch]:
         """Return the same prompts in batches of at most `most`."""
         return self._in_batches([i for batch in self.batches for i in batch.order], most)
 
-    def _in_batches(self, order: list[int], most: int) -> list[Batch]:
+    def _in_batches(self, order: list[int], most: int) -> list[PromptBatch]:
         return [self._batch(order[i : i + most]) for i in range(0, len(order), most)]
 
-    @torch.no_grad()
-    def _batch(self, order: list[int]) -> Batch:
-        questions = [self.questions[i] for i in order]
-        images = [[load_image(question.image)] for question in questions]
-        inputs = self.loaded.inputs([self.benchmark.prompt(question) for question in questions], images)
-        inputs = {name: value.to(self.loaded.device) for name, value in inputs.items()}
-        return Batch(order, *self._features.instead_of_pixels([q.image for q in questions], inputs))
+    def _batch(self, order: list[int]) -> PromptBatch:
+        return self._features.batch(self.benchmark, self.questions, order)
 
-    def answered(self, batch: Batch) -> tuple[dict[str, Any], Tensor]:
+    def answered(self, batch: PromptBatch) -> tuple[dict[str, Any], Tensor]:
         """Append the true answers to the prompts.
 
         Returns:
@@ -98,7 +74,7 @@ class Prompts:
             targets[row, start - 1 : start - 1 + len(answer)] = ids
             tensors["input_ids"][row, start : start + len(answer) - 1] = ids[:-1]
             tensors["attention_mask"][row, start : start + len(answer) - 1] = 1
-        return {**batch.inputs(), **tensors}, targets
+        return {**batch.arguments(), **tensors}, targets
 
     def answer_ids(self, question: Question) -> list[int]:
         """Return the tokens of the true answer, as they follow the prompt in the model's own chat format.

@@ -59,7 +59,7 @@ def _estimate(mean: float, low: float, high: float) -> Estimate:
 
 
 def summary(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the summary of a complete record of `flow.measure.Measurement`; docs/flow.md lists its fields."""
+    """Return the summary of a complete record of `flow.measure.FlowMeasurement`; docs/flow.md lists its fields."""
     questions = [record["saliency"][str(i)] for i in range(len(record["saliency"]))]
     sums = {name: np.array([question[name] for question in questions]) for name in questions[0]}
     blocks = list(record["disruption"].values())

@@ -86,25 +86,18 @@ def _star() -> list[tuple[float, float]]:
     return [(q * math.sin(i * math.pi / 5), -q * math.cos(i * math.pi / 5)) for i, q in enumerate(radii)]
 
 
+def _cross() -> list[tuple[float, float]]:
+    arm = [(-0.33, -1.0), (0.33, -1.0), (0.33, -0.33)]
+    quarters = [arm, [(-y, x) for x, y in arm], [(-x, -y) for x, y in arm], [(y, -x) for x, y in arm]]
+    return [point for quarter in quarters for point in quarter]
+
+
 _OUTLINES: dict[str, list[tuple[float, float]]] = {
     "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
     "triangle": [(0, -1), (1, 0.85), (-1, 0.85)],
     "diamond": [(0, -1.1), (0.8, 0), (0, 1.1), (-0.8, 0)],
     "star": _star(),
-    "cross": [
-        (-0.33, -1),
-        (0.33, -1),
-        (0.33, -0.33),
-        (1, -0.33),
-        (1, 0.33),
-        (0.33, 0.33),
-        (0.33, 1),
-        (-0.33, 1),
-        (-0.33, 0.33),
-        (-1, 0.33),
-        (-1, -0.33),
-        (-0.33, -0.33),
-    ],
+    "cross": _cross(),
 }
 
 

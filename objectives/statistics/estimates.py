@@ -69,14 +69,14 @@ def compare(scores: Sequence[float], others: Sequence[float]) -> Comparison:
     return Comparison(difference, mcnemar(gained, lost))
 
 
-def paired_difference(scores: Sequence[float], others: Sequence[float], seed: int = 0) -> Interval:
+def paired_difference(scores: Sequence[float], others: Sequence[float]) -> Interval:
     """Return the mean of `scores - others` on the same questions, with its 95 % paired bootstrap interval."""
     if len(scores) != len(others) or not len(scores):
         got = f"got {len(scores)} and {len(others)} scores"
         raise ValueError(f"{got}; expected two equally long, non-empty lists")
     differences = np.asarray(scores, dtype=float) - np.asarray(others, dtype=float)
-    return _bootstrap(differences, seed)
+    return _bootstrap(differences)
 
 
-def _bootstrap(values: np.ndarray, seed: int = 0) -> Interval:
-    return Interval(float(values.mean()), *mean_interval(values, seed))
+def _bootstrap(values: np.ndarray) -> Interval:
+    return Interval(float(values.mean()), *mean_interval(values))

@@ -11,9 +11,9 @@ _TAILS = (0.025, 0.975)
 _DISTINCT = 500
 
 
-def mean_interval(values: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def mean_interval(values: np.ndarray) -> tuple[float, float]:
     """Return the 95 % interval of the mean of (n,) values."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) < _DISTINCT:
         means = rng.multinomial(len(values), counts / len(values), size=DRAWS) @ distinct / len(values)

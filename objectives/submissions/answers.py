@@ -13,19 +13,8 @@ from objectives.errors import DataError
 from objectives.json_files import parse, read_json, read_rows, read_text
 
 _TEXTS = (
-    "filtered_resps",
-    "resps",
-    "text",
-    "answer",
-    "pred",
-    "prediction",
-    "pred_answer",
-    "response",
-    "output",
-    "caption",
-    "model_answer",
-    "multiple_choice",
-    "direct_answer",
+    *("filtered_resps", "resps", "text", "answer", "pred", "prediction", "pred_answer", "response"),
+    *("output", "caption", "model_answer", "multiple_choice", "direct_answer"),
 )
 _IDS = ("question_id", "id", "qid", "pid", "image_id", "img_id")
 _PROMPTS = ("prompt", "question", "input", "text")

@@ -43,7 +43,7 @@ class Confirmer:
     Args:
         on_step: called before each measurement with its description.
         library: questions of the benchmarks that are not embedded.
-        floor: a configuration that almost surely loses more than this (of 1) against dense is given up early; its
+        floor: a configuration that loses more than this (of 1), with 95 % confidence, is given up early; its
             confirmation then has fewer questions, and NaN for the scores of the others.
     """
 

@@ -38,7 +38,7 @@ def export(options: argparse.Namespace) -> None:
         open_store(options.storage, readonly=True).close()
     with open_store(options.storage) as store:
         library, names = _questions(options, store, target)
-        studies = _studies(store, target, names, console)
+        studies = _studies(options, store, target, names, console)
         console.print(f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}")
         selector = Selector(store, target, library, console.print)
         if options.joint:
@@ -76,7 +76,9 @@ def _questions(options: argparse.Namespace, store: Store, target: Target) -> tup
     return library, list(library.part(HELD_OUT, options.questions))
 
 
-def _studies(store: Store, target: Target, names: list[str], console: Console) -> dict[str, StudySummary]:
+def _studies(
+    options: argparse.Namespace, store: Store, target: Target, names: list[str], console: Console
+) -> dict[str, StudySummary]:
     studies = studies_of(store, target, names)
     if not names:
         for name in [name for name, study in studies.items() if study.key.source]:
@@ -92,7 +94,7 @@ def _studies(store: Store, target: Target, names: list[str], console: Console) -
     else:
         known = sorted({f"{s.key.model} on {s.key.questions}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
-        why += "; a file's searches end where its rows change" if any("@" in name for name in lacking) else ""
+        why += "; a file's searches end where its rows change" if options.data and lacking else ""
     what = f" on {', '.join(lacking)}" if lacking else ""
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from himap import PruningConfig
 from search.errors import UsageError
 from storage import Trial
-from storage.pareto import front
+from storage.pareto import dense_trial, front
 
 
 @dataclass
@@ -49,7 +49,7 @@ def joint_candidates(studies: Mapping[str, Sequence[Trial]], max_ratio: float) -
     """
     drops: dict[PruningConfig, dict[str, float]] = {}
     for name, trials in studies.items():
-        dense = next((t for t in trials if t.origin == "dense"), None)
+        dense = dense_trial(trials)
         if dense is None:
             raise UsageError(f"the search on {name} has not measured dense; run it again to its budget")
         for trial in trials:

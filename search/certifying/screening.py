@@ -13,7 +13,7 @@ from storage import Confirmation, Trial
 from storage.pareto import KNEE, NOT_WORSE, WITHIN_MARGINS, OperatingPoint, front, knee
 
 SLACK = max(point.margin for point in WITHIN_MARGINS)  # of accuracy: a larger loss fits no operating point
-LARGEST = 16  # configurations of a study that are screened, besides its baselines
+_MOST = 16  # configurations of a study that are screened, besides its baselines
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,19 @@ def screened(trial: Trial, confirmation: Confirmation, dense: Confirmation, firs
     return Screened(trial, difference_interval(confirmation.scores[first:], dense.scores[first:], graded=True))
 
 
-def worth_screening(trials: Iterable[Trial], dense: Trial, most: int = LARGEST) -> list[Trial]:
+def worth_screening(trials: Iterable[Trial], dense: Trial) -> list[Trial]:
     """Return the trials that may fit an operating point, by rising FLOPs.
 
-    They are cheaper than dense, and the upper end of their interval is at most `SLACK` below it. Of each `most`-th
-    part of their range of FLOPs, on a log scale, only the most accurate is taken, and every baseline.
+    They are cheaper than dense, and the upper end of their interval is at most `SLACK` below it. Of each of `_MOST`
+    parts of their range of FLOPs, on a log scale, only the most accurate is taken, and every baseline.
     """
     floor = dense.accuracy - SLACK
     able = [t for t in trials if t.complete and t.flops < dense.flops and t.accuracy_high >= floor]
-    edges = np.geomspace(min((t.flops for t in able), default=1.0), dense.flops, most + 1)
+    edges = np.geomspace(min((t.flops for t in able), default=1.0), dense.flops, _MOST + 1)
     parts: dict[int, Trial] = {}
     for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
         parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
-    baselines = [t for t in able if t.origin not in ("sampler", "warm_start")]
-    chosen = {trial.number: trial for trial in [*parts.values(), *baselines]}
+    chosen = {trial.number: trial for trial in [*parts.values(), *(t for t in able if t.is_baseline)]}
     return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
 
 

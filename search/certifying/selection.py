@@ -12,7 +12,7 @@ from search.inputs.limits import LEAST_QUESTIONS
 from search.inputs.questions import Library
 from storage import Store, StudySummary, Trial
 from storage.confirmation import MARGIN
-from storage.pareto import OperatingPoint, front, operating_points
+from storage.pareto import OperatingPoint, dense_trial, front, operating_points
 
 JOINT = OperatingPoint("joint", "smallest worst loss on several benchmarks", MARGIN)
 
@@ -35,7 +35,7 @@ class Selector:
     def operating_points(self, study: StudySummary, screen: int) -> list[Choice]:
         """Return the operating points of a study, by `screen` further questions (0: by its own estimates)."""
         trials = self._complete(study)
-        dense = next((t for t in trials if t.origin == "dense"), None)
+        dense = dense_trial(trials)
         if dense is None:
             self._report(f"{study.key.questions}: left out, its search has not measured dense")
             return []

@@ -14,9 +14,11 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from himap.errors import first_line
 from search.errors import UsageError
 from search.sampling.problem import FIELDS, Goals
 from storage import Store, StudySummary, Trial
+from storage.pareto import dense_trial
 
 _PARAMS = ("k1", "k2", "r1", "r2", "phi_shallow", "phi_deep")
 _NO_ATTRIBUTES = (*_PARAMS, "created_at")
@@ -63,10 +65,9 @@ def _open(target: str) -> optuna.storages.BaseStorage:
     try:
         return _FastStorage(target)
     except Exception as error:  # whatever the database's driver raises
-        message = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(
-            f"cannot use --to as Optuna's storage: {message}; expected sqlite:///FILE in a folder that exists, "
-            "or postgresql://USER@HOST/DATABASE of a server that runs"
+            f"cannot use --to as Optuna's storage: {first_line(error)}; expected sqlite:///FILE in a folder that "
+            "exists, or postgresql://USER@HOST/DATABASE of a server that runs"
         ) from error
 
 
@@ -112,7 +113,7 @@ def frozen_trials(trials: Sequence[Trial], goals: Goals, layers: int = 0) -> lis
     choices = CategoricalDistribution(criteria or [""])
     kinds = (depths, depths, percents, percents, choices, choices)
     distributions: dict[str, BaseDistribution] = dict(zip(_PARAMS, kinds, strict=True))
-    dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
+    dense = dense_trial(trials)
     ordered = sorted(trials, key=lambda trial: trial.number)
     return [_frozen(trial, dense, distributions, goals) for trial in ordered]
 

@@ -48,7 +48,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Answer:
+class WorkerReply:
     """A worker's measurement, or the reason why there is none; one value for Tune, too."""
 
     measurement: Measurement | None = field(repr=False)
@@ -80,10 +80,10 @@ class TrialTrainable(tune.Trainable):
             measurement, reason = self._runner.measure(self._key, config, rivals)
         except Exception as error:
             message = (str(error).strip() or "no message").splitlines()[-1]
-            answer = Answer(None, f"{type(error).__name__}: {message}"[:500])
-            return {"number": number, "answer": answer, "done": True}
+            reply = WorkerReply(None, f"{type(error).__name__}: {message}"[:500])
+            return {"number": number, "reply": reply, "done": True}
         shown = {name: getattr(measurement, name) for name in ("accuracy", "flops_ratio", "paper_flops")}
-        return {"number": number, "answer": Answer(measurement, reason), **shown, "done": True}
+        return {"number": number, "reply": WorkerReply(measurement, reason), **shown, "done": True}
 
 
 class StudySearcher(Searcher):
@@ -110,9 +110,9 @@ class StudySearcher(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Commit the trial's result."""
         number = self._numbers.pop(trial_id, None)
-        answer = (result or {}).get("answer") or Answer(None, "the worker died")
+        reply = (result or {}).get("reply") or WorkerReply(None, "the worker died")
         if number is not None:
-            self._opened().finish(number, answer)
+            self._opened().finish(number, reply)
 
     def save(self, checkpoint_path: str) -> None:
         """Save which Tune trial has which number."""
@@ -215,7 +215,7 @@ class TuneStudy:
             self._ahead.append(following)
         return candidate
 
-    def finish(self, number: int, answer: Answer) -> None:
+    def finish(self, number: int, reply: WorkerReply) -> None:
         """Commit a result; do nothing for a trial that is stored, which Tune may measure once more after a kill.
 
         Raises:
@@ -225,7 +225,7 @@ class TuneStudy:
         if candidate is None:
             return
         self._holder.check()
-        self._run.commit(candidate, answer.measurement, answer.reason)
+        self._run.commit(candidate, reply.measurement, reply.reason)
         if self._run.abandoned:
             raise StudyFailedError(self._run.abandoned)
         if self._run.done:

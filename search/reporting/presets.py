@@ -10,7 +10,7 @@ from search.sampling.problem import Goals
 from search.studies.study_run import StudyRun
 from storage import StudyKey, Trial
 from storage.confirmation import HELD_OUT
-from storage.pareto import cheapest_within, front
+from storage.pareto import cheapest_within, dense_trial, front
 from storage.presets import preset_filename, preset_of
 
 
@@ -19,7 +19,7 @@ def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial |
 
     It is the cheapest within one point of dense, else the most accurate; of those within the limits of `goals`.
     """
-    dense = next((t for t in trials if t.origin == "dense" and t.complete), None)
+    dense = dense_trial(trials)
     members = [t for t in front(trials) if goals is None or goals.within(t, dense)]
     return cheapest_within(members, dense) or (members[-1] if members else None)
 

@@ -50,9 +50,7 @@ def _questions(study: StudyResult) -> dict[str, Any] | None:
 def table(study: StudyResult, goals: Goals) -> Table:
     """Return the front with the baselines, by rising FLOPs; the preset's row is marked."""
     members = study.front
-    baselines = [
-        t for t in study.trials if t.complete and t.origin not in ("sampler", "warm_start") and t not in members
-    ]
+    baselines = [t for t in study.trials if t.complete and t.is_baseline and t not in members]
     preset = preset_trial(study.trials, goals)
     n = max((t.n for t in study.trials), default=0)
     title = f"{study.key.model} / {study.key.questions} ({n} validation questions, 95 % intervals)"

@@ -45,10 +45,5 @@ class LatencyTimer:
 def untimed(trials: list[Trial]) -> list[Trial]:
     """Return the members of the front and the baselines without a latency."""
     members = {trial.number for trial in front(trials)}
-    return [
-        trial
-        for trial in trials
-        if trial.complete
-        and not trial.latency_ms > 0
-        and (trial.number in members or trial.origin not in ("sampler", "warm_start"))
-    ]
+    wanted = [trial for trial in trials if trial.complete and (trial.is_baseline or trial.number in members)]
+    return [trial for trial in wanted if not trial.latency_ms > 0]

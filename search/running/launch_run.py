@@ -10,9 +10,9 @@ from pathlib import Path
 from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
 from search.inputs.questions import SPLIT, StudyQuestions, config_questions
+from search.reporting.opening import opening_lines
 from search.reporting.presets import write_preset
 from search.reporting.result import Progress, SearchResult, StudyResult
-from search.reporting.summary import summary
 from search.running.driver import Driver
 from search.running.latency_timer import untimed
 from search.studies.lease_holder import LeaseHolder
@@ -45,7 +45,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
             runs = open_runs(store, config, target, questions, holder, workers)
             reporter = _Reporter(on_progress, runs, stop)
-            for line in summary(config, target, questions, runs, workers, store.location):
+            for line in opening_lines(config, target, questions, runs, workers, store.location):
                 reporter.message(line)
             if all(study.done and not untimed(study.trials) for study in runs):
                 reporter.message("nothing to do: every study has spent its budget (a larger --budget resumes)")

@@ -15,10 +15,10 @@ from search.inputs.questions import SPLIT, StudyQuestions
 from search.sampling.space import VERSION, EffectKey, SearchSpace
 from search.studies.lease_holder import LeaseHolder
 from search.studies.store_writer import StoreWriter
-from search.studies.study import Known, Study
+from search.studies.study import KnownResult, Study
 from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
-from storage.pareto import cheapest_within, front
+from storage.pareto import cheapest_within, dense_trial, front
 
 _WARM_STARTS = 8  # of each other study's front
 
@@ -87,7 +87,7 @@ def _open(
     )
 
 
-def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, Known]:
+def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, KnownResult]:
     """Return what other studies measured of the same weights on the same questions, by effect.
 
     Latencies of another version of the space are left out: not all of them were measured on an idle device.
@@ -120,8 +120,7 @@ def warm_starts(key: StudyKey, others: list[StoredStudy]) -> list[tuple[PruningC
         step = max(1, len(members) / _WARM_STARTS)
         chosen = [members[int(i * step)] for i in range(min(_WARM_STARTS, len(members)))]
         spread += [(trial.config, _name(other, trial)) for trial in chosen]
-        dense = next((trial for trial in trials if trial.origin == "dense" and trial.complete), None)
-        best = cheapest_within(members, dense)
+        best = cheapest_within(members, dense_trial(trials))
         cheapest += [(best.config, _name(other, best))] if best is not None else []
     return list(dict(cheapest + spread).items())
 

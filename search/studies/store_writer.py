@@ -17,13 +17,13 @@ _log = logging.getLogger(__name__)
 class StoreWriter:
     """Commits to a store on behalf of a lease's `owner`, each record once.
 
-    A write that fails because the store is unavailable is tried again, with growing pauses, for `patience` seconds.
+    A write that fails because the store is unavailable is tried again, with growing pauses, for `PATIENCE` seconds.
     Whether an interrupted write went through is looked up, so that nothing is written twice. Without an owner there
     is no lease to check.
     """
 
-    def __init__(self, store: Store, owner: str = "", patience: float = PATIENCE) -> None:
-        self._store, self._owner, self._patience = store, (owner,) if owner else (), patience
+    def __init__(self, store: Store, owner: str = "") -> None:
+        self._store, self._owner = store, (owner,) if owner else ()
 
     def add(self, study_id: int, trial: Trial) -> None:
         """Commit a trial.
@@ -64,10 +64,10 @@ class StoreWriter:
                 break
             except StoreUnavailableError as error:
                 waited = time.monotonic() - start
-                if waited + pause > self._patience:
+                if waited + pause > PATIENCE:
                     raise StoreLostError(_lost(error, waited)) from error
                 if not repeated:
-                    _log.warning("%s; trying again for up to %.0f s", error, self._patience)
+                    _log.warning("%s; trying again for up to %.0f s", error, PATIENCE)
             repeated = True
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)

@@ -26,7 +26,7 @@ _DRAWS = 2000
 _SETTLED = 10  # trials after which their cost is known
 
 Baseline = tuple[Origin, PruningConfig]
-Known = tuple[str, Trial]  # the trial's name, and the trial
+KnownResult = tuple[str, Trial]  # the trial's name, and the trial
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Candidate:
     origin: Origin
     proposal: optuna.Trial | None = None
     parent: str = ""
-    known: Known | None = None
+    known: KnownResult | None = None
     rivals: tuple[Rival, ...] = ()
     attempts: int = 0
 
@@ -82,7 +82,7 @@ class Study:
         *,
         goals: Goals | None = None,
         warm_starts: Iterable[tuple[PruningConfig, str]] = (),
-        known: Mapping[EffectKey, Known] | None = None,
+        known: Mapping[EffectKey, KnownResult] | None = None,
         workers: int = 1,
         dedup: bool = True,
         unfinished: Iterable[RunningTrial] = (),

@@ -13,7 +13,7 @@ from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
 from storage import Latency, QuestionSource, RecordError, RunningTrial, StudyKey, Trial
 from storage.pareto import front
-from storage.records import Measurement, latency_fields, utc_now
+from storage.records import BASELINES, Measurement, latency_fields, utc_now
 
 _RETRIES = 2  # of a candidate that was lost with its worker
 _MAX_FAILURES = 8  # in a row, after which a study is abandoned
@@ -186,7 +186,7 @@ class StudyRun:
 
     def _rivals(self, candidate: Candidate) -> tuple[Rival, ...]:
         """Return the front members that the candidate races against; none where it is measured to its end."""
-        if not self._race or candidate.origin not in ("sampler", "warm_start") or self.study.goals.timed:
+        if not self._race or candidate.origin in BASELINES or self.study.goals.timed:
             return ()
         return tuple(
             Rival(t.number, t.flops, t.paper_flops, t.scores)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import ray
 import torch
 
+from himap.errors import first_line
 from search.errors import UsageError, WorkersLostError
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
@@ -125,9 +126,8 @@ class Cluster:
             ray.init(address=self.address, log_to_driver=False, configure_logging=False)
         except Exception as error:  # Ray raises a bare one for much of what can go wrong here
             self.leave()
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise WorkersLostError(
-                f"cannot join a Ray cluster at {self.address}: {message}; expected HOST:PORT as printed by "
+                f"cannot join a Ray cluster at {self.address}: {first_line(error)}; expected HOST:PORT as printed by "
                 "`ray start --head`, and the same versions of Ray and Python there and here"
             ) from error
 

@@ -16,8 +16,8 @@ from storage.records import Measurement
 class Job:
     """A configuration to measure, with a tag that comes back with the outcome.
 
-    It is pruned once it almost surely loses to one of the `rivals`. With `timed` its latency is measured and nothing
-    else, on an idle pool.
+    It is pruned once it loses to one of the `rivals` with 95 % confidence. With `timed` nothing but its latency is
+    measured, on an idle pool.
     """
 
     benchmark: str

@@ -1,4 +1,4 @@
-"""Prunes a configuration once it is almost surely less accurate than one that costs no more.
+"""Prunes a configuration once it is less accurate, with 95 % confidence, than one that costs no more.
 
 Both answer the same questions in the same shuffled order, so the questions asked are a sample without replacement of
 all differences between their scores. Betting against the hypothesis "it is at least as good on all questions" grows a
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-FALSE_STOPS = 0.05
+FAMILY_WISE_ERROR = 0.05  # probability, at most, of pruning a configuration that is as good as every rival
 _RIVALS = 3
 _EXACT = 1e-9
 # Parts of the largest allowed bet; they run side by side, since the best one is not known beforehand.
@@ -40,24 +40,18 @@ class Race:
         rivals: measured front members; those that cost more take no part, and of the others only the most accurate.
         flops, paper_flops: of the configuration.
         groups: the group of each question; without it each question stands alone.
-        false_stops: probability, at most, of pruning a configuration that is as good as every rival.
 
     Attributes:
         reason: why the configuration was pruned; "" if it was not.
     """
 
     def __init__(
-        self,
-        rivals: Sequence[Rival],
-        flops: float,
-        paper_flops: float,
-        groups: Sequence[Hashable] | None = None,
-        false_stops: float = FALSE_STOPS,
+        self, rivals: Sequence[Rival], flops: float, paper_flops: float, groups: Sequence[Hashable] | None = None
     ) -> None:
         cheap = [r for r in rivals if r.flops <= flops and r.paper_flops <= paper_flops]
         cheap.sort(key=lambda r: (-sum(r.scores), r.number))
         self._rivals = cheap[:_RIVALS]
-        self._limit = len(self._rivals) / false_stops
+        self._limit = len(self._rivals) / FAMILY_WISE_ERROR
         self._groups = groups
         sizes = Counter(groups or ())
         self._number, self._largest = len(sizes), max(sizes.values(), default=1)

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 FIRST = 3600.0  # seconds, while little is known, and for a worker that loads its model
-LEAST = 120.0
-MEDIANS, LONGEST = 20.0, 5.0
+LEAST, _MEDIANS, _LONGEST = 120.0, 20.0, 5.0
 _KNOWN = 5  # finished jobs after which their times are a guide
 
 
@@ -22,7 +21,6 @@ class TimeLimits:
     """
 
     first: float = FIRST
-    least: float = LEAST
     _seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _since: dict[int, float] = field(default_factory=dict)
 
@@ -40,7 +38,7 @@ class TimeLimits:
         seconds = self._seconds[kind]
         if len(seconds) < _KNOWN:
             return self.first
-        return max(self.least, MEDIANS * median(seconds), LONGEST * max(seconds))
+        return max(LEAST, _MEDIANS * median(seconds), _LONGEST * max(seconds))
 
     def exceeded(self, worker: int, kind: str) -> bool:
         """Return whether the worker's job, of this kind, takes longer than that."""

@@ -79,8 +79,8 @@ class TrialRunner:
 
     def time(self, benchmark: str, config: PruningConfig) -> Latency:
         """Return the latency; nothing else may run on the device."""
-        timed = latency.measure(self.evaluator(benchmark), config)
-        return Latency(timed.median, timed.low, timed.high, latency.device_name(self.loaded.device))
+        device = latency.device_name(self.loaded.device)
+        return Latency(*latency.measure(self.evaluator(benchmark), config), device)
 
 
 def costs(shape: DecoderShape, image: Sequence[int], text: Sequence[int], config: PruningConfig) -> Measurement:

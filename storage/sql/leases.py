@@ -27,16 +27,16 @@ def take(connection: Connection, study_id: int, wanted: Lease, seconds: float, d
         raise StorageError(f"there is no study {study_id}; get its id from Store.study(key)")
     moment, held = now(connection), current(connection, study_id)
     until = moment + timedelta(seconds=seconds)
-    taken = replace(wanted, taken_at=moment, renewed_at=moment, expires_at=until)
-    values = row_values(taken, "lease")
+    renewed = replace(wanted, taken_at=moment, renewed_at=moment, expires_at=until)
+    values = row_values(renewed, "lease")
     if held is None:
         connection.execute(insert(LEASES), {"study_id": study_id, **values})
-        return taken
+        return renewed
     if held.owner not in (wanted.owner, dead) and held.expires_at > moment:
         return held
     chosen = update(LEASES).where(LEASES.c.study_id == study_id, LEASES.c.renewed_at == held.renewed_at)
     if connection.execute(chosen.values(**values)).rowcount == 1:
-        return taken
+        return renewed
     return current(connection, study_id) or held  # it was renewed meanwhile
 
 

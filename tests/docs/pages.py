@@ -66,9 +66,9 @@ def parse(words: list[str]) -> None:
 
 def module(name: str) -> str:
     """The module that `python -m NAME` runs."""
-    found = find_spec(name)
-    assert found, f"there is no module {name}"
-    return f"{name}.__main__" if found.submodule_search_locations else name
+    spec = find_spec(name)
+    assert spec, f"there is no module {name}"
+    return f"{name}.__main__" if spec.submodule_search_locations else name
 
 
 @contextlib.contextmanager

@@ -22,12 +22,12 @@ def resolve(name: str) -> Any:
     parts = name.split(".")
     for i in range(len(parts) - 1, 0, -1):
         try:
-            found = import_module(".".join(parts[:i]))
+            value = import_module(".".join(parts[:i]))
         except ModuleNotFoundError:
             continue
         for part in parts[i:]:
-            found = getattr(found, part)
-        return found
+            value = getattr(value, part)
+        return value
     raise AssertionError(f"there is no {name}")
 
 

@@ -53,8 +53,8 @@ class Conformance:
         return questions(self.name, "validation", MANY)
 
     def test_the_words_of_the_questions_never_change(self, mine: PublishedBenchmark) -> None:
-        asked = questions(self.name, "validation", 200)
-        contents = [(q.id, q.image, q.answers, mine.prompt(q), mine.target(q)) for q in asked]
+        sample = questions(self.name, "validation", 200)
+        contents = [(q.id, q.image, q.answers, mine.prompt(q), mine.target(q)) for q in sample]
         assert zlib.crc32(repr(contents).encode()) == self.fingerprint
 
     def test_asking_again_gives_the_same(self, mine: PublishedBenchmark, many: tuple[Question, ...]) -> None:

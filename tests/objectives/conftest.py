@@ -18,7 +18,7 @@ pytest.register_assert_rewrite("benchmark_conformance")
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of each mini, its weights large: small ones answer every question with the same word."""
-    made = {}
+    paths = {}
     for name in NAMES:
         torch.manual_seed(5)
         tokenizer = build_tokenizer(name)
@@ -27,9 +27,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             for key, weight in model.named_parameters():
                 if weight.ndim > 1 and "embed" not in key:
                     weight.mul_(8.0)
-        made[name] = tmp_path_factory.mktemp("checkpoints") / name
-        checkpoint.save(name, model, tokenizer, made[name])
-    return made
+        paths[name] = tmp_path_factory.mktemp("checkpoints") / name
+        checkpoint.save(name, model, tokenizer, paths[name])
+    return paths
 
 
 @pytest.fixture(scope="session")

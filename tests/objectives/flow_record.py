@@ -27,7 +27,7 @@ def record(turn: int = 6, seed: int = 0) -> dict[str, Any]:
             "intra_visual": visual,
             "visual_textual": text,
         }
-        saliency[str(i)] = {name: (each * row).tolist() for (name, each), row in zip(means.items(), noise, strict=True)}
+        saliency[str(i)] = {name: (one * row).tolist() for (name, one), row in zip(means.items(), noise, strict=True)}
     blocks = {}
     places = [("first", range(ENDS)), ("last", range(LAYERS - ENDS, LAYERS)), ("all", range(LAYERS))]
     places += [("layer", range(layer, layer + 1)) for layer in range(LAYERS)]

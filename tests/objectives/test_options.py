@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from himap import ConfigError
-from objectives.data.custom import BadRow, BadRowsError
+from objectives.data.own_file import BadRow, BadRowsError
 from objectives.errors import DataError
 from objectives.options import add_model_options, command_parser, run_command
 

@@ -18,8 +18,8 @@ from objectives.data.images import load_image
 
 
 def test_the_numbers_are_those_of_the_study_and_the_image_is_exact(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["--benchmark", "scienceqa", "--questions", "20", "--numbers", "7", "3", "99", "-1"]
-    assert questions.main(asked) == 0
+    arguments = ["--benchmark", "scienceqa", "--questions", "20", "--numbers", "7", "3", "99", "-1"]
+    assert questions.main(arguments) == 0
     records = json.loads(capsys.readouterr().out)
     expected = embedded_questions(benchmark("scienceqa"), "validation", 20)
     assert [one["number"] for one in records] == [7, 3]

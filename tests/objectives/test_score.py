@@ -286,8 +286,8 @@ def test_textvqa_as_llava_writes_it(tmp_path: Path, textvqa: Path, run: Run, pro
 
 def test_the_same_words_on_one_image_take_their_answers_in_order(tmp_path: Path, run: Run) -> None:
     row = {"image_id": "a1", "question": "What?"}
-    asked = [row | {"question_id": i, "answers": [word] * 10} for i, word in enumerate(("cat", "dog"))]
-    truth = whole(tmp_path / "TextVQA_0.5.1_val.json", {"data": asked})
+    questions = [row | {"question_id": i, "answers": [word] * 10} for i, word in enumerate(("cat", "dog"))]
+    truth = whole(tmp_path / "TextVQA_0.5.1_val.json", {"data": questions})
     answers = [{"question_id": "a1", "prompt": "What?", "text": word} for word in ("cat", "dog")]
     assert run("textvqa", lines(tmp_path / "a.jsonl", answers), truth)["metrics"]["accuracy"] == 1.0
 
@@ -378,12 +378,12 @@ def test_the_published_mme_scores_of_a_published_model(tmp_path: Path, run: Run)
     truth.mkdir()
     ask = "Please answer yes or no."
     for number, category in enumerate(published_scores.MME):
-        asked = list(published_scores.mme(category))
-        records = [f"{each.image}\t{each.text} {ask}\t{each.label}\n" for each in asked]
+        questions = list(published_scores.mme(category))
+        records = [f"{one.image}\t{one.text} {ask}\t{one.label}\n" for one in questions]
         (truth / f"{category}.txt").write_text("".join(records))
-        for each in asked:
-            prompt = each.text + ("", f" {ask}", f"  {ask}")[number % 3] + SHORT
-            rows.append({"question_id": f"{category}/{each.image}", "prompt": prompt, "text": each.answer})
+        for one in questions:
+            prompt = one.text + ("", f" {ask}", f"  {ask}")[number % 3] + SHORT
+            rows.append({"question_id": f"{category}/{one.image}", "prompt": prompt, "text": one.answer})
     result = run("mme", lines(tmp_path / "llava.jsonl", rows), truth)
     assert result["metrics"]["perception"] == pytest.approx(published_scores.PERCEPTION, abs=5e-4)
     assert result["metrics"]["cognition"] == pytest.approx(published_scores.COGNITION, abs=5e-4)
@@ -392,7 +392,7 @@ def test_the_published_mme_scores_of_a_published_model(tmp_path: Path, run: Run)
 def test_the_published_pope_score_of_a_published_model(tmp_path: Path, run: Run) -> None:
     popular = published_scores.pope_popular()
     labels = [{"question_id": i, "image": q.image, "text": q.text, "label": q.label} for i, q in enumerate(popular, 1)]
-    answers = [{"question_id": 20000000 + i, "text": each.answer} for i, each in enumerate(popular, 1)]
+    answers = [{"question_id": 20000000 + i, "text": one.answer} for i, one in enumerate(popular, 1)]
     truth = lines(tmp_path / "coco_pope_popular.json", labels)
     result = run("pope", lines(tmp_path / "llava.jsonl", answers), truth)
     assert round(result["metrics"]["f1"], 4) == published_scores.F1_POPULAR

@@ -35,8 +35,10 @@ def test_without_a_command_it_lists_them(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_options_of_one_name_mean_the_same_everywhere() -> None:
     meanings: dict[str, set[str]] = {}
-    for name in COMMANDS:
-        for action in import_module(f"search.{name.replace('-', '_')}").parser()._actions:
+    modules = [f"search.{name.replace('-', '_')}" for name in COMMANDS]
+    modules += ["objectives.accuracy", "objectives.score", "objectives.flow.__main__", "objectives.flops.__main__"]
+    for name in modules:
+        for action in import_module(name).parser()._actions:
             for option in action.option_strings:
                 meanings.setdefault(option, set()).add(f"{action.metavar} {action.nargs} {action.type}")
     shared = ("--weights", "--storage", "--json", "--data", "--metric", "--data-root", "--hub", "--on-bad")

@@ -59,7 +59,7 @@ def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
             store.begin(study, RunningTrial(number, "sampler", PruningConfig.paper()), "me")
         pope, vqav2 = store_status(store)
         assert pope["process"] == {"host": "here", "pid": 7}
-        assert [each["number"] for each in pope["running"]] == [5, 6]
+        assert [one["number"] for one in pope["running"]] == [5, 6]
         assert 0 <= pope["running"][0]["seconds"] < 60
         assert (vqav2["process"], vqav2["running"]) == (None, [])
         store.take(study, lease, -1)  # expired

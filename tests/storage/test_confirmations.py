@@ -54,8 +54,8 @@ def test_a_second_one_of_the_same_takes_its_place(store: Store, key: StudyKey) -
         replace(full, n_questions=100, flops=8e9),
     )
     elsewhere = replace(full, split="validation")
-    for each in (full, cheaper, fewer, elsewhere, replace(full, device="another")):
-        store.confirm(study, each)
+    for one in (full, cheaper, fewer, elsewhere, replace(full, device="another")):
+        store.confirm(study, one)
     assert store.confirmations(study) == [cheaper, replace(full, device="another"), fewer]
     assert store.confirmations(study, "validation") == [elsewhere]
     assert store.confirmations(store.study(replace(key, seed=1))) == []

@@ -23,7 +23,7 @@ FRONT = [at(1, 0.1, 0.60), at(2, 0.2, 0.882), at(3, 0.4, 0.893), at(4, 0.5, 0.89
 
 
 def places(trials: list[Trial]) -> dict[str, int]:
-    return {place.slug: found.number for place, found in operating_points(front(trials), DENSE)}
+    return {point.slug: trial.number for point, trial in operating_points(front(trials), DENSE)}
 
 
 def test_each_place_has_its_member() -> None:
@@ -47,10 +47,10 @@ def two_studies() -> dict[str, list[Trial]]:
 
 
 def test_candidates_know_what_the_studies_know() -> None:
-    found = {(c.benchmark, c.trial.number): c.drops for c in joint_candidates(two_studies(), 0.6)}
-    assert set(found) == {("pope", 1), ("pope", 2), ("pope", 3), ("pope", 4)}
-    assert found["pope", 4] == pytest.approx({"pope": 0.004, "mme": 0.02})
-    assert found["pope", 2] == pytest.approx({"pope": 0.018})
+    joint = {(c.benchmark, c.trial.number): c.drops for c in joint_candidates(two_studies(), 0.6)}
+    assert set(joint) == {("pope", 1), ("pope", 2), ("pope", 3), ("pope", 4)}
+    assert joint["pope", 4] == pytest.approx({"pope": 0.004, "mme": 0.02})
+    assert joint["pope", 2] == pytest.approx({"pope": 0.018})
     assert ("mme", 9) in {(c.benchmark, c.trial.number) for c in joint_candidates(two_studies(), 1.0)}
 
 

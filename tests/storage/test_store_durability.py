@@ -70,22 +70,22 @@ def run(program: str, url: str) -> subprocess.Popen[str]:
 def test_a_kill_right_after_add_loses_nothing_and_the_next_run_goes_on(url: str) -> None:
     process = run(WRITER, url)
     assert process.stdout is not None
-    confirmed = -1
+    stored = -1
     for line in process.stdout:
-        confirmed = int(line)
-        if confirmed == 25:
+        stored = int(line)
+        if stored == 25:
             process.send_signal(signal.SIGKILL)
             break
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == -signal.SIGKILL
     finished = [line for line in rest.split("\n")[:-1] if line]
-    confirmed = int(finished[-1]) if finished else confirmed
+    stored = int(finished[-1]) if finished else stored
     with open_store(url) as store:
         study = store.study(StudyKey("m", "d", "pope", "validation", 2, 0, "s"))
         trials = store.trials(study)
         numbers = [trial.number for trial in trials]
         assert numbers == list(range(len(numbers)))
-        assert len(numbers) - 1 in (confirmed, confirmed + 1)  # the last may be committed but not yet told
+        assert len(numbers) - 1 in (stored, stored + 1)  # the last may be committed but not yet printed
         assert all(trial.scores == (0.0, 1.0) for trial in trials)
 
 

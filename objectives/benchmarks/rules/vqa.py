@@ -10,20 +10,8 @@ import re
 from collections.abc import Sequence
 
 _ARTICLES = {"a", "an", "the"}
-_NUMBERS = {
-    "none": "0",
-    "zero": "0",
-    "one": "1",
-    "two": "2",
-    "three": "3",
-    "four": "4",
-    "five": "5",
-    "six": "6",
-    "seven": "7",
-    "eight": "8",
-    "nine": "9",
-    "ten": "10",
-}
+_NUMBER_WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+_NUMBERS = {"none": "0"} | {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
 _PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 _PERIODS_AT_MOST = 32  # the original hands re.UNICODE, which is 32, to sub() as its count
 _WITH_APOSTROPHES = """

@@ -39,12 +39,12 @@ def tiny() -> Subject:
         patch_size=4,
         projection_dim=32,
     )
-    made = random_llava("tiny", DecoderShape(128, 256, 12, 4, 4, 32, 128), CPU, 3, tower)
+    tiny_model = random_llava("tiny", DecoderShape(128, 256, 12, 4, 4, 32, 128), CPU, 3, tower)
     with torch.no_grad():  # random weights attend almost evenly; larger ones make rankings clear
-        for name, weight in made.model.named_parameters():
+        for name, weight in tiny_model.model.named_parameters():
             if weight.ndim > 1 and "embed" not in name:
                 weight.mul_(4.0)
-    return made
+    return tiny_model
 
 
 @pytest.fixture(scope="module", params=["tiny", "qwenvl-mini"])
@@ -55,8 +55,8 @@ def subject(request: pytest.FixtureRequest, tiny: Subject) -> Subject:
 def logits(subject: Subject, batch: int = 1, **options: Any) -> Tensor:
     """Of the prompt's last token."""
     with torch.inference_mode(), subject.features_given(batch):
-        found: Tensor = subject.model(**subject.prompt(batch), **options).logits[:, -1]
-    return found
+        result: Tensor = subject.model(**subject.prompt(batch), **options).logits[:, -1]
+    return result
 
 
 def place(subject: Subject) -> tuple[Any, int, int]:
@@ -92,8 +92,8 @@ def test_segments_give_the_engines_logits_and_cache(tiny: Subject, config: Pruni
     embeds = tiny.model.get_input_embeddings()(prompt["input_ids"]).detach()
     embeds[:, tiny.image_start : tiny.image_start + tiny.image_tokens] = tiny.features
     prefill = StaticPrefill(tiny.model, prompt["input_ids"], torch.zeros_like(embeds), config)
-    found, cache = prefill(embeds)
-    torch.testing.assert_close(found, output.logits[:, -1:], rtol=1e-5, atol=1e-5)
+    result, cache = prefill(embeds)
+    torch.testing.assert_close(result, output.logits[:, -1:], rtol=1e-5, atol=1e-5)
     for number, layer in enumerate(output.past_key_values.layers):
         torch.testing.assert_close(cache.layers[number][0], layer.keys, rtol=1e-5, atol=1e-5)
 
@@ -121,16 +121,16 @@ def test_dropped_tokens_leave_the_cache(tiny: Subject) -> None:
 
 
 def test_the_shares_count_every_part_once(tiny: Subject) -> None:
-    found = measure.shares(tiny, 1, 2, time.perf_counter)
-    assert 0 < found["scoring"]["median"] < found["engine"]["median"] < 1
+    result = measure.shares(tiny, 1, 2, time.perf_counter)
+    assert 0 < result["scoring"]["median"] < result["engine"]["median"] < 1
     with torch.inference_mode(), tiny.features_given(1), himap.prune(tiny.model, OURS):
         next(with_cache(tiny.model, tiny.prompt(1)))
 
 
 def test_the_document_holds_every_method_and_the_report_shows_it(tiny: Subject) -> None:
-    found = inference.measured(tiny, [1, 2], 1, time.perf_counter)
+    result = inference.measured(tiny, [1, 2], 1, time.perf_counter)
     names = ["dense", "published", "fastv", "fastv_himap", "himap"]
-    for batch in found["batches"]:
+    for batch in result["batches"]:
         assert list(batch["methods"]) == names
         assert all(cell["prefill_ms"]["median"] > 0 for cell in batch["methods"].values())
         assert batch["methods"]["published"]["prompts_timed"] == 1
@@ -143,7 +143,7 @@ def test_the_document_holds_every_method_and_the_report_shows_it(tiny: Subject) 
         "clock": "wall",
         "load": 0.0,
         "not_measured": ["llava-7b"],
-        "models": [found],
+        "models": [result],
     }
     text = report(document)
     assert "llava-7b: not measured" in text and "one prompt timed, times 2" in text
@@ -154,9 +154,9 @@ def test_a_failed_method_is_reported_and_the_rest_measured(tiny: Subject, monkey
         raise torch.OutOfMemoryError("out of memory\nlong explanation")
 
     monkeypatch.setattr(peers, "fastv", out_of_memory)
-    found = inference.at_batch(tiny, 1, 1, time.perf_counter)
-    assert found["methods"]["fastv"] == {"error": "out of memory"}
-    assert "dense/himap" in found["prefill_ratios"] and "dense/fastv" not in found["prefill_ratios"]
+    result = inference.at_batch(tiny, 1, 1, time.perf_counter)
+    assert result["methods"]["fastv"] == {"error": "out of memory"}
+    assert "dense/himap" in result["prefill_ratios"] and "dense/fastv" not in result["prefill_ratios"]
 
 
 def test_it_loads_where_there_is_no_search() -> None:

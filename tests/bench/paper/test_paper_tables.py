@@ -68,8 +68,8 @@ def test_a_found_configuration_counts_for_the_same_weights_only(form: str, tmp_p
 
 def test_the_command_measures_pairs_and_leaves_out_the_rest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = resolve("qwenvl", "mini")
-    found = replace(FOUND, config=replace(FOUND.config, k1=4))
-    (tmp_path / "qwenvl-scienceqa.yaml").write_text(preset_of(key(target.digest), found).yaml())
+    preset_trial = replace(FOUND, config=replace(FOUND.config, k1=4))
+    (tmp_path / "qwenvl-scienceqa.yaml").write_text(preset_of(key(target.digest), preset_trial).yaml())
     small = ["--model", "qwenvl", "--benchmark", "scienceqa", "pope", "--n", "4", "--repeats", "2"]
     assert tables.main([*small, "--presets", str(tmp_path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -23,7 +23,7 @@ from objectives.provenance import commit
 from search.sampling.space import SearchSpace
 from search.studies.study import Baseline
 from search.workers.jobs import Job
-from search.workers.racing import FALSE_STOPS, Rival
+from search.workers.racing import FAMILY_WISE_ERROR, Rival
 from search.workers.trial_runner import costs
 from storage.pareto import dominated_area
 
@@ -39,7 +39,7 @@ def table() -> ScoreTable:
     configs = grid(SearchSpace(LAYERS, **STEPS), BASELINES, [TOKENS])
     spent = [costs(SHAPE, [TOKENS], [TEXT], config) for config in configs]
     noise = np.random.default_rng(0).normal(0, 0.08, (len(configs), N))
-    ratio = np.array([each.flops_ratio for each in spent])
+    ratio = np.array([one.flops_ratio for one in spent])
     scores = (np.sqrt(ratio)[:, None] + noise > np.linspace(0.3, 0.95, N)).astype(float)
     dense = costs(SHAPE, [TOKENS], [TEXT], PruningConfig.dense()).flops
     order = np.random.default_rng(1).permutation(N).tolist()
@@ -127,11 +127,11 @@ def test_each_part_saves_what_it_should(table: ScoreTable) -> None:
 
 
 def test_the_race_on_the_table_stops_few_wrongly(table: ScoreTable) -> None:
-    found = false_stops(table)
-    assert found["fair"] > 100
-    assert found["rate"] <= FALSE_STOPS
-    assert 0 < found["stopped_of_beaten"] <= 1
-    assert found["asked_of_beaten"] < 1
+    result = false_stops(table)
+    assert result["fair"] > 100
+    assert result["rate"] <= FAMILY_WISE_ERROR
+    assert 0 < result["stopped_of_beaten"] <= 1
+    assert result["asked_of_beaten"] < 1
 
 
 def test_pairs_race_as_pairs(table: ScoreTable) -> None:
@@ -143,10 +143,10 @@ def test_pairs_race_as_pairs(table: ScoreTable) -> None:
         ScoreTable({**table.meta, "chunks": chunks, "groups": groups}, table.configs, scores, table.spent)
         for groups in ([i // 2 for i in range(N)], list(range(N)))
     )
-    found = false_stops(paired)
-    assert found["rate"] <= FALSE_STOPS
-    assert found["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
-    seconds = [float(replay(each, Variant("random"), 3, 60).seconds[-1]) for each in (paired, single)]
+    result = false_stops(paired)
+    assert result["rate"] <= FAMILY_WISE_ERROR
+    assert result["asked_of_beaten"] > false_stops(single)["asked_of_beaten"]
+    seconds = [float(replay(one, Variant("random"), 3, 60).seconds[-1]) for one in (paired, single)]
     assert seconds[0] > seconds[1]  # a pair weighs less, so the race needs more of them
 
 
@@ -162,6 +162,6 @@ def test_the_command_reports_what_is_missing_and_compares(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:]] == ["ours", "loop"]
     assert search.main(["--table", str(tmp_path / "t.npz"), "--seeds", "1", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["replayed"]["device"] == device_name(torch.device("cpu"))
-    assert found["replayed"]["commit"] == commit()
+    result = json.loads(capsys.readouterr().out)
+    assert result["replayed"]["device"] == device_name(torch.device("cpu"))
+    assert result["replayed"]["commit"] == commit()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.analysis.study_view import BASELINES, View, build_view
+from dashboard.analysis.study_view import BASELINE_NAMES, View, build_view
 from dashboard.figures.front import cost_axis, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
@@ -52,7 +52,7 @@ def test_baselines_have_symbols_of_their_own_and_a_name(view: View, dark: bool) 
     assert {"random", "uniform", "downsample"} <= named
     palette = DARK if dark else LIGHT
     assert labels["FastV"] == palette.baselines["fastv"]
-    symbols = [trace.marker.symbol for trace in figure.data if trace.name in BASELINES.values()]
+    symbols = [trace.marker.symbol for trace in figure.data if trace.name in BASELINE_NAMES.values()]
     assert len(symbols) == len(set(symbols)) == 6
     assert "circle" not in symbols
 

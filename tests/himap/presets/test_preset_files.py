@@ -100,7 +100,7 @@ def test_every_field_reads_back(tmp_path: Path) -> None:
         "configuration": preset.config.as_dict(),
         "model": preset.model.model_dump(),
         "certificate": preset.certificate.model_dump(),
-        "measured": [each.model_dump() for each in preset.measured],
+        "measured": [one.model_dump() for one in preset.measured],
         "provenance": preset.provenance.model_dump(),
     } == DOCUMENT
 
@@ -141,11 +141,11 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
     }
     confirmation = Confirmation(config=full.config, **fields, n_questions=500)
     held_out = HeldOut(replace(KNEE, margin=0.005), {"pope": confirmation, "mme": confirmation})
-    made = preset_of(key, full, held_out, family="LlavaForConditionalGeneration", layers=12)
-    preset = himap.read_preset(made.write(tmp_path / "c.yaml"))
-    assert preset == made
-    assert [each.benchmark for each in preset.measured] == ["pope", "mme"]
-    assert all({**each.model_dump(), **fields} == each.model_dump() for each in preset.measured)
+    original = preset_of(key, full, held_out, family="LlavaForConditionalGeneration", layers=12)
+    preset = himap.read_preset(original.write(tmp_path / "c.yaml"))
+    assert preset == original
+    assert [one.benchmark for one in preset.measured] == ["pope", "mme"]
+    assert all({**one.model_dump(), **fields} == one.model_dump() for one in preset.measured)
     assert preset.certificate.model_dump() == {
         "operating_point": "knee of the front",
         "margin_points": 0.5,

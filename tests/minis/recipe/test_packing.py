@@ -39,13 +39,13 @@ def packed(packer: Packer, name: str, scene: Scene) -> tuple[list[TextBlock], Pa
 
 def places(batch: PackedBatch, blocks: list[TextBlock]) -> list[tuple[TextBlock, int]]:
     """Where each block that fitted begins, found by its tokens."""
-    ids, found = batch.ids[0].tolist(), []
+    ids, pairs = batch.ids[0].tolist(), []
     for block in blocks:
         size = len(block.tokens)
         starts = [i for i in range(PREFIX, len(ids) - size + 1) if ids[i : i + size] == block.tokens]
-        found += [(block, starts[0])] if starts else []
-    assert len(found) > 8, "too few blocks to say anything"
-    return found
+        pairs += [(block, starts[0])] if starts else []
+    assert len(pairs) > 8, "too few blocks to say anything"
+    return pairs
 
 
 def alone(packer: Packer, block: TextBlock, image_tokens: int) -> torch.Tensor:
@@ -62,8 +62,8 @@ def test_a_block_has_the_tokens_that_the_processor_gives(packer: Packer, folder:
                 prompt = benchmark.prompt(question)
                 content = [{"type": "image"}, {"type": "text", "text": prompt}]
                 turn = [{"role": "user", "content": content}]
-                said = processor.apply_chat_template(turn, add_generation_prompt=True)
-                ids = processor(images=[render(scene)], text=[said], return_tensors="pt")["input_ids"][0]
+                prompt_text = processor.apply_chat_template(turn, add_generation_prompt=True)
+                ids = processor(images=[render(scene)], text=[prompt_text], return_tensors="pt")["input_ids"][0]
                 block = packer.block(prompt, benchmark.target(question))
                 plain = alone(packer, replace(block, tokens=block.tokens[: block.answer]), 0)
                 kept = ids[ids != packer.image_id].tolist()

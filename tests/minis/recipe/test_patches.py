@@ -35,9 +35,9 @@ def test_labels_say_what_the_owner_is(name: str) -> None:
         scene = make_scene("train", index)
         height, width = grid(name, scene)
         owner, center = owners(scene, height, width)
-        found = labels(scene, height, width)
-        assert found.shape == (height * width, len(CLASSES))
-        for token, row in enumerate(found.tolist()):
+        targets = labels(scene, height, width)
+        assert targets.shape == (height * width, len(CLASSES))
+        for token, row in enumerate(targets.tolist()):
             if owner[token] < 0:
                 assert row == [0, -100, -100, -100, -100, -100, -100]
                 continue
@@ -50,8 +50,8 @@ def test_labels_say_what_the_owner_is(name: str) -> None:
 def test_words_are_the_owners_and_the_center_is_marked(tokenizer: PreTrainedTokenizerFast) -> None:
     scene = make_scene("train", 0)
     thing = scene.things[1]
-    said = words(scene, np.array([-1, 1, 1]), np.array([False, False, True]))
+    row_tokens = words(scene, np.array([-1, 1, 1]), np.array([False, False, True]))
     own = [thing.kind, thing.color, thing.size, f"r{thing.row + 1}", f"c{thing.column + 1}", *thing.text.split()]
-    assert said == [["<image>"], ["<image>", *own], ["<image>", *own, "<|image_pad|>"]]
-    ids = [tokenizer.convert_tokens_to_ids(token) for token in said]
+    assert row_tokens == [["<image>"], ["<image>", *own], ["<image>", *own, "<|image_pad|>"]]
+    ids = [tokenizer.convert_tokens_to_ids(token) for token in row_tokens]
     assert tokenizer.unk_token_id not in {i for token in ids for i in token}

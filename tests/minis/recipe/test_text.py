@@ -70,27 +70,27 @@ def test_the_kind_of_a_rule_is_found() -> None:
 
 def test_a_rule_question_comes_with_each_of_its_easier_relatives(packer: Packer) -> None:
     """For the same question: as asked, option told, kind told, kind told and open, open, and reasoned."""
-    asked = next(
+    chosen = next(
         (scene, question)
         for scene in (make_scene("train", i) for i in range(50))
         for question in scene_questions(BENCHMARKS["aokvqa"], scene)
     )[1]
     rng = np.random.default_rng(0)
-    seen = {tuple(packer.question_block(BENCHMARKS["aokvqa"], asked, rng).tokens) for _ in range(200)}
+    seen = {tuple(packer.question_block(BENCHMARKS["aokvqa"], chosen, rng).tokens) for _ in range(200)}
     assert len(seen) == 6
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_every_word_is_known(tokenizer: PreTrainedTokenizerFast, split: str) -> None:
-    said = []
+    texts = []
     for index in range(300):
         scene = make_scene(split, index)
-        said += [text.caption(scene), text.list_by_kind(scene), text.list_by_color(scene)]
-        said += [" ".join(text.attributes(thing)) for thing in scene.things]
+        texts += [text.caption(scene), text.list_by_kind(scene), text.list_by_color(scene)]
+        texts += [" ".join(text.attributes(thing)) for thing in scene.things]
         for benchmark in BENCHMARKS.values():
             for question in scene_questions(benchmark, scene):
-                said += [benchmark.prompt(question), " ".join((*question.answers, *question.choices))]
-    unknown = [s for s, ids in zip(said, tokenizer(said)["input_ids"], strict=True) if tokenizer.unk_token_id in ids]
+                texts += [benchmark.prompt(question), " ".join((*question.answers, *question.choices))]
+    unknown = [s for s, ids in zip(texts, tokenizer(texts)["input_ids"], strict=True) if tokenizer.unk_token_id in ids]
     assert not unknown
 
 
@@ -125,9 +125,9 @@ def test_every_answer_fits_in_the_new_tokens_allowed(tokenizer: PreTrainedTokeni
 
 def test_the_listing_alternates_with_the_draw(packer: Packer) -> None:
     """One listing a time, by kind or by color, beside the caption."""
-    asked = set()
+    chosen = set()
     for seed in range(8):
         caption, listing, *_ = packer.blocks(SCENE, 1, np.random.default_rng(seed))
         assert text.CAPTION in packer.tokenizer.convert_ids_to_tokens(caption.tokens)
-        asked |= {text.BY_KIND, text.BY_COLOR} & set(packer.tokenizer.convert_ids_to_tokens(listing.tokens))
-    assert asked == {text.BY_KIND, text.BY_COLOR}
+        chosen |= {text.BY_KIND, text.BY_COLOR} & set(packer.tokenizer.convert_ids_to_tokens(listing.tokens))
+    assert chosen == {text.BY_KIND, text.BY_COLOR}

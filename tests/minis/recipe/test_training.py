@@ -64,18 +64,18 @@ def test_an_interrupted_run_resumes_bit_for_bit(tmp_path: Path, stop_at: int) ->
 
 
 def test_the_resumed_run_starts_at_its_checkpoint(tmp_path: Path) -> None:
-    asked: list[int] = []
+    rated: list[int] = []
     module = Small()
     with pytest.raises(KeyboardInterrupt):
         loop.run(stage(module, stop_at=8), tmp_path)
     again = stage(Small())
 
     def watched(step: int) -> torch.Tensor:
-        asked.append(step)
+        rated.append(step)
         return again.loss(step)
 
     loop.run(replace(again, loss=watched), tmp_path)
-    assert asked == list(range(5, 12))
+    assert rated == list(range(5, 12))
 
 
 def test_a_finished_run_does_nothing_more(tmp_path: Path) -> None:

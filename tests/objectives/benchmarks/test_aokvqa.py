@@ -41,8 +41,8 @@ class TestAOKVQA(Conformance):
     ("answer", "score"), [("wait", 1.0), ("B", 1.0), ("B. wait", 1.0), ("stop", 0.0), ("Wait", 0.0), ("", 0.0)]
 )
 def test_a_choice_is_given_by_its_words_or_its_letter(answer: str, score: float) -> None:
-    asked = Question("q", "", "What does it mean?", ("B",), choices=("stop", "wait", "turn"))
-    assert benchmark("aokvqa").score(asked, answer) == score
+    item = Question("q", "", "What does it mean?", ("B",), choices=("stop", "wait", "turn"))
+    assert benchmark("aokvqa").score(item, answer) == score
 
 
 class TestAOKVQADirect(Conformance):
@@ -59,11 +59,11 @@ class TestAOKVQADirect(Conformance):
 
 @pytest.mark.parametrize(("given_by", "score"), [(0, 0.0), (1, 1 / 3), (2, 2 / 3), (3, 1.0), (10, 1.0)])
 def test_direct_answers_leave_nobody_out(given_by: int, score: float) -> None:
-    asked = Question("q", "", "?", ("red",) * given_by + ("blue",) * (10 - given_by))
-    assert benchmark("aokvqa-direct").score(asked, "red") == pytest.approx(score)
+    item = Question("q", "", "?", ("red",) * given_by + ("blue",) * (10 - given_by))
+    assert benchmark("aokvqa-direct").score(item, "red") == pytest.approx(score)
 
 
 def test_direct_answers_are_compared_letter_for_letter() -> None:
-    asked = Question("q", "", "?", ("red",) * 10)
-    assert benchmark("aokvqa-direct").score(asked, "Red.") == 0
+    item = Question("q", "", "?", ("red",) * 10)
+    assert benchmark("aokvqa-direct").score(item, "Red.") == 0
     assert benchmark("aokvqa-direct").submitted(" Red.") == "red"

@@ -84,9 +84,9 @@ def test_references_are_averaged() -> None:
 
 
 def test_figures_are_those_of_the_literature() -> None:
-    asked = [Question("1", "", "", ("A cat sat.",)), Question("2", "", "", ("A dog.",))]
-    figures = benchmark("nocaps").metrics(asked, ["a cat", "A dog!"])
-    assert figures["cider"] == pytest.approx(100 * sum(cider(asked, ["a cat", "A dog!"])) / 2)
+    questions = [Question("1", "", "", ("A cat sat.",)), Question("2", "", "", ("A dog.",))]
+    figures = benchmark("nocaps").metrics(questions, ["a cat", "A dog!"])
+    assert figures["cider"] == pytest.approx(100 * sum(cider(questions, ["a cat", "A dog!"])) / 2)
     assert figures["accuracy"] == pytest.approx(figures["cider"] / 1000)
 
 

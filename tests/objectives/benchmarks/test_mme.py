@@ -64,12 +64,12 @@ class TestMME(Conformance):
 
 def test_accuracy_plus_wants_both_questions_of_an_image() -> None:
     """Three images, six questions, one wrong: accuracy 5/6, but only two of the three pairs are right."""
-    asked = [
+    sample = [
         Question(f"{image}-{answer}", image, "?", (answer,), category="color", group=image)
         for image in ("a", "b", "c")
         for answer in ("yes", "no")
     ]
-    figures = MME.metrics(asked, ["yes", "no", "Yes", "Yes", "yes.", "No"])
+    figures = MME.metrics(sample, ["yes", "no", "Yes", "Yes", "yes.", "No"])
     points = 100 * (5 / 6 + 2 / 3)
     expected = {"accuracy": 5 / 6, "accuracy_plus": 2 / 3, "color": points, "perception": points}
     assert figures == pytest.approx(expected)
@@ -77,12 +77,12 @@ def test_accuracy_plus_wants_both_questions_of_an_image() -> None:
 
 def test_categories_of_one_image_are_pairs_of_their_own() -> None:
     """Both questions of "color" right, one of "count" wrong: half the pairs, not none of them."""
-    asked = [
+    sample = [
         Question(f"{category}-{answer}", "a", "?", (answer,), category=category, group="a")
         for category in ("color", "count")
         for answer in ("yes", "no")
     ]
-    figures = MME.metrics(asked, ["yes", "no", "no", "no"])
+    figures = MME.metrics(sample, ["yes", "no", "no", "no"])
     assert (figures["accuracy"], figures["accuracy_plus"]) == (3 / 4, 1 / 2)
     assert (figures["color"], figures["count"], figures["perception"]) == (200, 50, 250)
     assert "cognition" not in figures
@@ -92,19 +92,19 @@ def test_a_kind_that_is_there_in_every_color_asks_something_else() -> None:
     """No color is left for the question whose answer is no."""
     things = tuple(Thing("star", color, False, i // 4, i % 4) for i, color in enumerate(COLORS))
     crowded = Scene("test", 0, 4, 4, things, 0)
-    asked = [MME.ask(crowded, np.random.default_rng(seed)) for seed in range(40)]
-    assert all(len(pair) == 2 for pair in asked)
-    assert {pair[0].category for pair in asked} == {"count"}
+    sample = [MME.ask(crowded, np.random.default_rng(seed)) for seed in range(40)]
+    assert all(len(pair) == 2 for pair in sample)
+    assert {pair[0].category for pair in sample} == {"count"}
 
 
 def test_the_published_scores_of_a_published_model() -> None:
-    asked = [
-        (Question("", each.image, each.text, (each.label.lower(),), category=category, group=each.image), each.answer)
+    sample = [
+        (Question("", one.image, one.text, (one.label.lower(),), category=category, group=one.image), one.answer)
         for category in published_scores.MME
-        for each in published_scores.mme(category)
+        for one in published_scores.mme(category)
     ]
-    assert len(asked) == 2374
-    figures = MME.metrics(*map(list, zip(*asked, strict=True)))
+    assert len(sample) == 2374
+    figures = MME.metrics(*map(list, zip(*sample, strict=True)))
     assert figures["existence"] == pytest.approx(185)
     assert figures["perception"] == pytest.approx(published_scores.PERCEPTION, abs=5e-4)
     assert figures["cognition"] == pytest.approx(published_scores.COGNITION, abs=5e-4)

@@ -27,15 +27,15 @@ class TestPOPE(Conformance):
         return "yes" if scene.count(kind=kind) else "no"
 
     def test_questions_come_as_a_yes_and_a_no(self) -> None:
-        asked = questions(self.name, "validation", MANY)
-        for yes, no in zip(asked[::2], asked[1::2], strict=True):
+        sample = questions(self.name, "validation", MANY)
+        for yes, no in zip(sample[::2], sample[1::2], strict=True):
             assert (yes.answers, no.answers) == (("yes",), ("no",))
             assert yes.image == no.image and yes.group == no.group and yes.category == no.category
 
     def test_the_three_strategies_come_about_equally_often(self) -> None:
-        asked = questions(self.name, "validation", MANY)
+        sample = questions(self.name, "validation", MANY)
         for strategy in ("random", "popular", "adversarial"):
-            assert 120 <= sum(q.category == strategy for q in asked) <= 220
+            assert 120 <= sum(q.category == strategy for q in sample) <= 220
 
     def test_popular_asks_for_the_most_frequent_absent_kind(self) -> None:
         by_frequency = ["circle", "sign", "square", "triangle", "star", "letter"]  # 1.6, 1.6, 1.4, 1.2, 1, 1
@@ -73,7 +73,7 @@ def test_answers_are_read_by_popes_rule(answer: str, read: str) -> None:
     assert read_pope(answer) == read
 
 
-def asked(*answers: str) -> list[Question]:
+def sample(*answers: str) -> list[Question]:
     return [Question(f"q{i}", "image", "Is there a cat in the image?", (a,)) for i, a in enumerate(answers)]
 
 
@@ -83,19 +83,19 @@ def test_figures_of_a_hand_made_set() -> None:
     So 2 of 3 said yes are right (precision 2/3), 2 of 4 are found (recall 1/2), F1 is 2·(1/3)/(7/6) = 4/7,
     7 of 10 are right and 3 of 10 are said to be there.
     """
-    truth = asked(*["yes"] * 4, *["no"] * 6)
+    truth = sample(*["yes"] * 4, *["no"] * 6)
     answers = ["Yes", "yes", "no", "No, none", "yes", "no", "not here", "no", "No.", "no"]
     figures = POPE.metrics(truth, answers)
     assert figures == pytest.approx({"accuracy": 0.7, "precision": 2 / 3, "recall": 0.5, "f1": 4 / 7, "yes_ratio": 0.3})
 
 
 def test_figures_without_a_single_hit_are_zero_not_an_error() -> None:
-    figures = POPE.metrics(asked("yes", "no"), ["no", "no"])
+    figures = POPE.metrics(sample("yes", "no"), ["no", "no"])
     assert (figures["precision"], figures["recall"], figures["f1"]) == (0, 0, 0)
 
 
 def test_the_published_score_of_a_published_model() -> None:
     popular = published_scores.pope_popular()
-    figures = POPE.metrics(asked(*(each.label for each in popular)), [each.answer for each in popular])
+    figures = POPE.metrics(sample(*(one.label for one in popular)), [one.answer for one in popular])
     assert len(popular) == 3000
     assert round(figures["f1"], 4) == published_scores.F1_POPULAR

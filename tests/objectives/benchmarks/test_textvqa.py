@@ -22,6 +22,6 @@ class TestTextVQA(Conformance):
         return scene.things[only(scene, "letter", color)].text
 
     def test_signs_and_letters_are_both_read(self) -> None:
-        asked = questions(self.name, "validation", MANY)
-        assert {q.answers[0] for q in asked if q.category == "sign"} == set(WORDS)
-        assert {q.answers[0] for q in asked if q.category == "letter"} == set(LETTERS)
+        sample = questions(self.name, "validation", MANY)
+        assert {q.answers[0] for q in sample if q.category == "sign"} == set(WORDS)
+        assert {q.answers[0] for q in sample if q.category == "letter"} == set(LETTERS)

@@ -42,8 +42,8 @@ class TestVQAv2(Conformance):
             assert max(map(q.answers.count, q.answers)) >= 7
 
     def test_annotators_do_slip(self) -> None:
-        asked = questions(self.name, "validation", MANY)
-        assert sum(len(set(q.answers)) > 1 for q in asked) > MANY / 4
+        sample = questions(self.name, "validation", MANY)
+        assert sum(len(set(q.answers)) > 1 for q in sample) > MANY / 4
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,6 @@ def test_textvqa_normalizes_always() -> None:
 
 def test_both_readings_of_raw_answers_are_reported() -> None:
     """LLaVA converts answers before it submits them; the official rule alone refuses "Yes" here."""
-    asked = [Question("1", "", "Is it?", ("yes",) * 10), Question("2", "", "How many?", ("2",) * 10)]
-    figures = benchmark("vqav2").metrics(asked, ["Yes", "2"])
+    sample = [Question("1", "", "Is it?", ("yes",) * 10), Question("2", "", "How many?", ("2",) * 10)]
+    figures = benchmark("vqav2").metrics(sample, ["Yes", "2"])
     assert figures == {"accuracy": 0.5, "accuracy_evalai": 1.0}

@@ -33,10 +33,10 @@ def picture(path: Path) -> None:
 
 
 def make_vqav2(root: Path) -> None:
-    asked = [{"question_id": i, "image_id": i, "question": f"What is {i}?"} for i in range(N)]
+    sample = [{"question_id": i, "image_id": i, "question": f"What is {i}?"} for i in range(N)]
     answers = [{"answer": "cat"}] * 10
     notes = [{"question_id": i, "image_id": i, "answer_type": "other", "answers": answers} for i in range(N)]
-    dump(root / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": asked})
+    dump(root / "v2_OpenEnded_mscoco_val2014_questions.json", {"questions": sample})
     dump(root / "v2_mscoco_val2014_annotations.json", {"annotations": notes})
     for i in range(N):
         picture(root / "val2014" / f"COCO_val2014_{i:012d}.jpg")
@@ -243,15 +243,15 @@ def test_subsets_are_stratified() -> None:
 
 
 def test_an_order_does_not_depend_on_that_of_the_file() -> None:
-    asked = many({"a": 30, "b": 20})
-    groups = [asked[i : i + 2] for i in range(0, len(asked), 2)]
-    assert ordered(asked) == ordered([q for group in reversed(groups) for q in group])
+    sample = many({"a": 30, "b": 20})
+    groups = [sample[i : i + 2] for i in range(0, len(sample), 2)]
+    assert ordered(sample) == ordered([q for group in reversed(groups) for q in group])
 
 
 def test_an_image_stays_in_its_split_whatever_else_there_is() -> None:
-    asked = many({"a": 400})
-    assert splits_of(asked)[:10] == splits_of(many({"a": 5}))
-    assert 0.4 < splits_of(asked).count("test") / len(asked) < 0.6
+    sample = many({"a": 400})
+    assert splits_of(sample)[:10] == splits_of(many({"a": 5}))
+    assert 0.4 < splits_of(sample).count("test") / len(sample) < 0.6
 
 
 def test_questions_that_share_an_image_are_in_one_split() -> None:
@@ -261,11 +261,11 @@ def test_questions_that_share_an_image_are_in_one_split() -> None:
         [Question(f"{c}-{i}", f"{c}-own-{i}", "?", ("a",), more_images=(f"{c}-{i}", f"{c}-{i + 1}")) for i in range(5)]
         for c in range(10)
     ]
-    asked = [chain[i] for i in (3, 0, 4, 2, 1) for chain in chains]
-    result = dict(zip((q.id for q in asked), splits_of(asked), strict=True))
+    sample = [chain[i] for i in (3, 0, 4, 2, 1) for chain in chains]
+    result = dict(zip((q.id for q in sample), splits_of(sample), strict=True))
     assert all(len({result[q.id] for q in chain}) == 1 for chain in chains)
     assert set(result.values()) == {"validation", "test"}
-    assert shared_images(asked) == shared_images(asked[::-1])[::-1]
+    assert shared_images(sample) == shared_images(sample[::-1])[::-1]
 
 
 def test_own_questions_are_split_the_same_wherever_they_lie(tmp_path: Path) -> None:
@@ -289,10 +289,10 @@ def test_own_questions_are_split_the_same_wherever_they_lie(tmp_path: Path) -> N
 
 
 def test_whole_groups() -> None:
-    asked = many({"a": 3})
-    assert [len(whole_groups(asked, n)) for n in (1, 2, 3, 4, 5, 9)] == [2, 2, 2, 4, 4, 6]
+    sample = many({"a": 3})
+    assert [len(whole_groups(sample, n)) for n in (1, 2, 3, 4, 5, 9)] == [2, 2, 2, 4, 4, 6]
     with pytest.raises(ValueError, match="subset of 0"):
-        whole_groups(asked, 0)
+        whole_groups(sample, 0)
 
 
 class Rows(list[dict[str, Any]]):
@@ -355,5 +355,5 @@ def test_a_digest_tells_other_questions_from_embedded_ones(tmp_path: Path) -> No
     make_pope(tmp_path / "pope")
     scenes = load_questions(Source("pope"), "validation", 2)
     files = load_questions(Source("pope", data_root=tmp_path), "all", 2)
-    assert (scenes.embedded, scenes.key, scenes.digest) == (True, "pope", "")
-    assert (files.embedded, files.key) == (False, f"pope@{files.digest}") and len(files.digest) == 8
+    assert (scenes.key, scenes.digest) == ("pope", "")
+    assert files.key == f"pope@{files.digest}" and len(files.digest) == 8

@@ -12,27 +12,27 @@ from objectives.evaluation.evaluator import check_questions, chunked, parts
 
 @pytest.mark.parametrize("name", ["pope", "mme"])
 def test_both_questions_of_a_pair_are_in_one_chunk_side_by_side(name: str) -> None:
-    asked = embedded_questions(benchmark(name), "validation", 120)
-    chunks = chunked(asked, 32)
+    questions = embedded_questions(benchmark(name), "validation", 120)
+    chunks = chunked(questions, 32)
     order = [i for chunk in chunks for i in chunk]
-    assert sorted(order) == list(range(len(asked))) != order
-    assert chunks == chunked(asked, 32)
+    assert sorted(order) == list(range(len(questions))) != order
+    assert chunks == chunked(questions, 32)
     for chunk in chunks:
-        groups = [asked[i].group for i in chunk]
+        groups = [questions[i].group for i in chunk]
         assert groups[::2] == groups[1::2]
         assert len(chunk) <= 32
 
 
 def test_questions_without_groups_are_shuffled_singly_into_equal_chunks() -> None:
-    asked = [Question(str(i), "x", "?", ("a",)) for i in range(100)]
-    chunks = chunked(asked, 32)
+    questions = [Question(str(i), "x", "?", ("a",)) for i in range(100)]
+    chunks = chunked(questions, 32)
     assert [len(chunk) for chunk in chunks] == [len(part) for part in parts(range(100), 32)] == [25] * 4
     assert any(abs(a - b) > 1 for a, b in zip(chunks[0], chunks[0][1:], strict=False))
 
 
 def test_a_group_larger_than_a_chunk_stays_whole() -> None:
-    asked = [Question(str(i), "x", "?", ("a",), group="all" if i < 70 else "") for i in range(100)]
-    assert any(set(range(70)) <= set(chunk) for chunk in chunked(asked, 32))
+    questions = [Question(str(i), "x", "?", ("a",), group="all" if i < 70 else "") for i in range(100)]
+    assert any(set(range(70)) <= set(chunk) for chunk in chunked(questions, 32))
 
 
 def test_questions_without_an_image_are_refused_and_counted() -> None:

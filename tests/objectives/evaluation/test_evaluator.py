@@ -28,13 +28,13 @@ CONFIGS = {
 MIXED = "textvqa"  # prompts of several lengths, images of both sizes
 
 
-def asked(n: int = 10) -> list[Question]:
+def mixed_questions(n: int = 10) -> list[Question]:
     return embedded_questions(benchmark(MIXED), "validation", n)
 
 
 @pytest.fixture(scope="module")
 def evaluators(minis: dict[str, LoadedModel]) -> dict[str, Evaluator]:
-    return {name: Evaluator(mini, benchmark(MIXED), asked(), batch_size=5) for name, mini in minis.items()}
+    return {name: Evaluator(mini, benchmark(MIXED), mixed_questions(), batch_size=5) for name, mini in minis.items()}
 
 
 @pytest.fixture(params=["llava-mini", "qwenvl-mini"])
@@ -67,18 +67,18 @@ def test_batched_answers_are_those_of_each_question_alone(evaluator: Evaluator, 
 @pytest.mark.parametrize("config", [CONFIGS["dense"], CONFIGS["hard"]], ids=["dense", "hard"])
 def test_questions_about_several_images(mini: LoadedModel, config: PruningConfig) -> None:
     """Of one, two and three images, one of them twice, in one batch: each as alone, with its own counts."""
-    one, *_ = several = asked(4)
-    pictures = [q.image for q in asked(10)]
+    one, *_ = several = mixed_questions(4)
+    pictures = [q.image for q in mixed_questions(10)]
     several[1:] = [
         replace(several[1], more_images=(one.image,)),
         replace(several[2], more_images=tuple(pictures[4:6])),
         replace(several[3], more_images=(several[3].image, pictures[7])),
     ]
-    found = Evaluator(mini, benchmark(MIXED), several, batch_size=4).evaluate(config)
-    assert found.answers == tuple(answer_alone(mini, q, config) for q in several)
+    results = Evaluator(mini, benchmark(MIXED), several, batch_size=4).evaluate(config)
+    assert results.answers == tuple(answer_alone(mini, q, config) for q in several)
     alone = Evaluator(mini, benchmark(MIXED), [Question(p, p, "?", ("a",)) for p in pictures])
     tokens = dict(zip(pictures, alone.tokens()[0], strict=True))
-    assert found.image_tokens == tuple(sum(tokens[image] for image in q.images) for q in several)
+    assert results.image_tokens == tuple(sum(tokens[image] for image in q.images) for q in several)
 
 
 def test_pruning_changes_answers(evaluator: Evaluator) -> None:
@@ -203,7 +203,7 @@ def test_no_questions_are_refused(mini: LoadedModel) -> None:
 def files(folder: Path) -> list[Question]:
     """Questions about files of one name in two folders, which show different letters."""
     questions = []
-    for i, question in enumerate(asked(8)):
+    for i, question in enumerate(mixed_questions(8)):
         path = folder / str(i) / "image.png"
         path.parent.mkdir()
         embedded_image(question.image).save(path)
@@ -226,7 +226,7 @@ def test_batches_stay_within_their_limits(
     batches = [batch for part in other._batches for batch in part]
     assert 1 < max(len(batch.order) for batch in batches) < 5
     if limit == "_BATCH_TOKENS":
-        assert all(batch.inputs["input_ids"].numel() <= value for batch in batches if len(batch.order) > 1)
+        assert all(batch.tensors["input_ids"].numel() <= value for batch in batches if len(batch.order) > 1)
     assert other.evaluate(CONFIGS["hard"]) == evaluator.evaluate(CONFIGS["hard"])
 
 

@@ -55,17 +55,17 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
     check_loaded(loaded, name)
     assert sum(file.stat().st_size for file in folder.rglob("*")) <= MAX_BYTES + 500_000
     pope = benchmark("pope")
-    asked = embedded_questions(pope, "validation", 4)
-    inputs = loaded.inputs([pope.prompt(q) for q in asked], [[embedded_image(q.image)] for q in asked])
+    questions = embedded_questions(pope, "validation", 4)
+    inputs = loaded.inputs([pope.prompt(q) for q in questions], [[embedded_image(q.image)] for q in questions])
     new = loaded.model.generate(**inputs, max_new_tokens=2)[:, inputs["input_ids"].shape[1] :]
     answers = loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
     assert {answer.strip() for answer in answers} <= {"yes", "no"}
 
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
-    asked = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = PromptCheck(mini.weights).image_tokens(asked)
-    areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in asked]
+    questions = embedded_questions(benchmark("textvqa"), "validation", 30)
+    counts = PromptCheck(mini.weights).image_tokens(questions)
+    areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in questions]
     if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
     else:
@@ -74,11 +74,11 @@ def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
 
 
 def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
-    asked = embedded_questions(benchmark("vqav2"), "validation", 10)
-    prompts = [benchmark("vqav2").prompt(q) for q in asked]
-    inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in asked])
+    questions = embedded_questions(benchmark("vqav2"), "validation", 10)
+    prompts = [benchmark("vqav2").prompt(q) for q in questions]
+    inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in questions])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert PromptCheck(mini.weights).image_tokens(asked) == placeholders
+    assert PromptCheck(mini.weights).image_tokens(questions) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
@@ -98,10 +98,10 @@ def test_the_turn_is_the_image_then_the_text_then_the_answers_place(mini: Loaded
     inputs = mini.inputs(["What is the star?"], [[embedded_image("validation-0")]])
     ids, image = inputs["input_ids"][0], mini.model.config.image_token_id
     after = ids[int((ids == image).nonzero().max()) + 1 :]
-    said = mini.processor.tokenizer.decode(after).split()
-    first = said.index("What")
-    assert said[first : first + 5] == ["What", "is", "the", "star", "?"]
-    assert said[-1] in ("ASSISTANT:", "assistant")
+    tokens = mini.processor.tokenizer.decode(after).split()
+    first = tokens.index("What")
+    assert tokens[first : first + 5] == ["What", "is", "the", "star", "?"]
+    assert tokens[-1] in ("ASSISTANT:", "assistant")
 
 
 def changed_copy(folder: Path, target: Path) -> Path:

@@ -30,9 +30,9 @@ def evaluator(mini: LoadedModel, cache: PrefixCache | None) -> Evaluator:
 
 
 @torch.inference_mode()
-def logits(each: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.Tensor:
+def logits(one: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.Tensor:
     """All logits of the first batch, and of one decoding step behind it."""
-    model, batch = each.loaded.model, each._batches[0][0]
+    model, batch = one.loaded.model, one._batches[0][0]
     with himap.prune(model, config), cache.reusing(model, config) as begin:
         begin(("batch",))
         out = model.generate(
@@ -42,9 +42,9 @@ def logits(each: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.
 
 
 def test_logits_are_the_same_to_the_bit(mini: LoadedModel) -> None:
-    each, cache, none = evaluator(mini, None), PrefixCache(2**28), PrefixCache(0)
+    one, cache, none = evaluator(mini, None), PrefixCache(2**28), PrefixCache(0)
     for config in (*CONFIGS, *CONFIGS):
-        assert torch.equal(logits(each, cache, config), logits(each, none, config)), config
+        assert torch.equal(logits(one, cache, config), logits(one, none, config)), config
     assert cache.reused == (0 + 3 + 3 + 2 + 5) + (3 + 3 + 5 + 2 + 9)
 
 
@@ -98,8 +98,8 @@ def test_the_least_recently_used_goes_first_and_the_budget_holds() -> None:
 
 def test_layers_larger_than_the_budget_run_each_time(mini: LoadedModel) -> None:
     cache = PrefixCache(1)
-    each = evaluator(mini, cache)
-    assert each.evaluate(CONFIGS[0]) == each.evaluate(CONFIGS[0])
+    one = evaluator(mini, cache)
+    assert one.evaluate(CONFIGS[0]) == one.evaluate(CONFIGS[0])
     assert (cache.reused, cache.nbytes) == (0, 0)
 
 

@@ -20,7 +20,7 @@ DOCS = (ROOT / "docs" / "flops.md").read_text()
 PAPER_SETTING = ["--k1", "2", "--r1", "50", "--k2", "8", "--r2", "75"]
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(list(arguments)) == 0
     return capsys.readouterr().out
 
@@ -48,26 +48,26 @@ def test_the_command_of_the_docs_prints_both_counts_as_json() -> None:
 
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_every_model_has_a_table(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    lines = said(capsys, "--model", name, *PAPER_SETTING).splitlines()
+    lines = printed(capsys, "--model", name, *PAPER_SETTING).splitlines()
     assert lines[0].startswith(f"{name} ({FULL_SIZE[name].checkpoint}): {FULL_SIZE[name].image_tokens} image")
     assert [line.split()[-1] for line in lines[1:2]] == ["ratio"]
     assert all(re.search(r"\d+\.\d{3} +\d+\.\d{3} +\d+\.\d%$", line) for line in lines[2:5])
 
 
 def test_qwenvl_is_the_papers_in_the_papers_count_only(capsys: pytest.CaptureFixture[str]) -> None:
-    table = said(capsys, "--model", "qwenvl-7b", *PAPER_SETTING)
+    table = printed(capsys, "--model", "qwenvl-7b", *PAPER_SETTING)
     assert re.search(r"paper_flops .* 3\.600 +0\.893", table)
     assert table.endswith("paper_flops as the paper has it: 448 image tokens, m = 22016\n")
-    result = json.loads(said(capsys, "--model", "qwenvl-7b", "--text", "0", "--json"))
+    result = json.loads(printed(capsys, "--model", "qwenvl-7b", "--text", "0", "--json"))
     assert result["flops"]["dense"] == flops(FULL_SIZE["qwenvl-7b"].shape, 256, 0, PruningConfig.dense())
 
 
 def test_a_folder_is_read_like_a_name(capsys: pytest.CaptureFixture[str], folders: dict[str, Path]) -> None:
-    result = json.loads(said(capsys, "--model", str(folders["llava-mini"]), "--text", "9", "--json"))
+    result = json.loads(printed(capsys, "--model", str(folders["llava-mini"]), "--text", "9", "--json"))
     assert result["image_tokens"] == 144 and result["layers"] == 12
     qwen = str(folders["qwenvl-mini"])
     assert "name their number with --image N" in refused(capsys, "--model", qwen)
-    assert json.loads(said(capsys, "--model", qwen, "--image", "64", "--json"))["image_tokens"] == 64
+    assert json.loads(printed(capsys, "--model", qwen, "--image", "64", "--json"))["image_tokens"] == 64
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.evaluation.models import LoadedModel, weights_digest
 from objectives.flow import __main__ as flow
 from objectives.flow import figures, measure
-from objectives.flow.measure import FLOWS, Measurement, compare_outputs, end_layers, outputs, settings
+from objectives.flow.measure import FLOWS, FlowMeasurement, compare_outputs, end_layers, outputs, settings
 from objectives.flow.prompts import IGNORED, Prompts
 
 NAME = "textvqa"  # prompts of several lengths, images of both sizes
@@ -74,11 +74,11 @@ def test_questions_without_one_image_or_an_answer_are_refused(mini: LoadedModel)
 def test_every_layer_and_both_ends_are_disturbed() -> None:
     result = settings(12)
     assert end_layers(12) == 2 and end_layers(32) == 5 and end_layers(1) == 1 and end_layers(40) == 5
-    assert len(result) == 3 * (12 + 3) == len({each.key for each in result})
-    by_place = {each.where: each.layers for each in result if each.where != "layer"}
+    assert len(result) == 3 * (12 + 3) == len({one.key for one in result})
+    by_place = {one.where: one.layers for one in result if one.where != "layer"}
     assert by_place == {"first": (0, 1), "last": (10, 11), "all": tuple(range(12))}
-    assert {each.layers for each in result if each.where == "layer"} == {(i,) for i in range(12)}
-    assert {each.flow for each in result} == set(FLOWS)
+    assert {one.layers for one in result if one.where == "layer"} == {(i,) for i in range(12)}
+    assert {one.flow for one in result} == set(FLOWS)
 
 
 def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> None:
@@ -105,7 +105,7 @@ def test_a_stopped_measurement_goes_on_to_the_same_record(
 ) -> None:
     mini = minis["llava-mini"]
     monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:7])
-    whole = Measurement(prompts_of(mini, n=3), {})
+    whole = FlowMeasurement(prompts_of(mini, n=3), {})
     whole.run(lambda: None)
     assert whole.done == whole.total == 3 + 7
     record: dict[str, Any] = {}
@@ -117,9 +117,9 @@ def test_a_stopped_measurement_goes_on_to_the_same_record(
                 raise Stopped
 
         with pytest.raises(Stopped):
-            Measurement(prompts_of(mini, n=3), record).run(stop)
+            FlowMeasurement(prompts_of(mini, n=3), record).run(stop)
         record = json.loads(json.dumps(record))
-    again = Measurement(prompts_of(mini, n=3), record)
+    again = FlowMeasurement(prompts_of(mini, n=3), record)
     assert 0 < again.done < again.total
     again.run(lambda: None)
     assert json.loads(json.dumps(whole.record)) == json.loads(json.dumps(again.record))
@@ -140,7 +140,7 @@ def test_the_command_measures_stores_draws_and_prints_once(
     assert printed.count("agrees") + printed.count("undecided") == 7
     files = sorted(path.suffix for path in tmp_path.iterdir())
     assert files == [".json", ".png", ".svg"]
-    monkeypatch.setattr(flow, "Measurement", None)  # nothing is measured again
+    monkeypatch.setattr(flow, "FlowMeasurement", None)  # nothing is measured again
     assert run(folders["qwenvl-mini"], tmp_path, "--json") == 0
     result = json.loads(capsys.readouterr().out)[0]
     assert result["complete"] and "record" not in result and result["summary"]["layers"] == 12

@@ -45,10 +45,10 @@ def test_means_are_means_and_lie_in_their_intervals(stored: dict[str, Any]) -> N
 def test_the_bias_ratio_is_the_logarithm_of_the_two_effects(stored: dict[str, Any]) -> None:
     result = stored["summary"]
     visual, text = (result["effect"][name] for name in ("intra_visual", "visual_textual"))
-    for layer, each in enumerate(result["bias_ratio"][:-1]):
-        assert each["mean"] == pytest.approx(math.log(visual[layer]["mean"] / text[layer]["mean"]), rel=1e-6)
-        assert each["low"] < each["mean"] < each["high"]
-        assert each["mean"] == pytest.approx(math.log(0.5 if layer < 6 else 2), abs=0.15)
+    for layer, one in enumerate(result["bias_ratio"][:-1]):
+        assert one["mean"] == pytest.approx(math.log(visual[layer]["mean"] / text[layer]["mean"]), rel=1e-6)
+        assert one["low"] < one["mean"] < one["high"]
+        assert one["mean"] == pytest.approx(math.log(0.5 if layer < 6 else 2), abs=0.15)
     assert result["bias_ratio"][-1] is None  # image rows of the last layer reach nobody
 
 
@@ -58,8 +58,8 @@ def test_pairs_stay_pairs() -> None:
     draw = Estimates(50)
     ratio = draw.log_ratios(2 * common, common)[0]
     assert ratio is not None and ratio["high"] - ratio["low"] < 1e-6
-    each = draw.means(common)[0]
-    assert each["high"] - each["low"] > 0.1
+    one = draw.means(common)[0]
+    assert one["high"] - one["low"] > 0.1
 
 
 def test_answers_that_all_stay_leave_room_for_doubt(stored: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ def test_a_flow_is_stored_whole_and_read_back(stored: dict[str, Any], tmp_path: 
     results.write(path, stored)
     assert results.read(path) == json.loads(json.dumps(stored))
     assert results.start(tmp_path / "flow", stored["key"])[1]["complete"]
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_a_write_that_breaks_leaves_the_old_file(stored: dict[str, Any], tmp_path: Path) -> None:

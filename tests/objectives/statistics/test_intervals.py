@@ -97,7 +97,7 @@ def test_credits_count_as_parts_of_an_answer() -> None:
 def test_questions_that_hang_together_count_as_fewer() -> None:
     own, dense = changed(200, 6, 10)
     groups = [i // 2 for i in range(400)]
-    twice = [np.repeat(each, 2) for each in (own, dense)]
+    twice = [np.repeat(item, 2) for item in (own, dense)]
     alone, together = difference_interval(own, dense), difference_interval(*twice, groups)
     assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=2e-4)
     assert difference_interval(*twice).low > together.low + 0.005

@@ -116,9 +116,9 @@ def test_operating_points_are_selected_by_further_validation_questions(
     """40 of them behind the 20 of the search; dense and both winners answer them before test questions."""
     assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
     screened = confirmations("mme", "validation")
-    assert {(each.n_questions, each.trial) for each in screened} >= {(N + 40, 0), (N + 40, 3)}
+    assert {(one.n_questions, one.trial) for one in screened} >= {(N + 40, 0), (N + 40, 3)}
     assert measured[: len(screened)] == [("mme", DENSE), ("mme", CHEAP), ("mme", EXPENSIVE)][: len(screened)]
-    assert [each.split for each in confirmations("mme")] == ["test"] * (len(measured) - len(screened))
+    assert [one.split for one in confirmations("mme")] == ["test"] * (len(measured) - len(screened))
     assert "screening  mme: dense" in capsys.readouterr().out
     again = len(measured)
     assert run(tiny, "--benchmark", "mme", "--screen", "40") == 0
@@ -194,7 +194,7 @@ def test_a_joint_preset_has_the_smallest_worst_loss(
     assert [path.name for path in Path("presets").iterdir()] == ["tiny-joint.yaml"]
     preset = himap.read_preset("presets/tiny-joint.yaml")
     assert preset.config == EXPENSIVE  # loses nothing on either; the cheap one loses 30 points on mme
-    assert {each.benchmark for each in preset.measured} == {"pope", "mme"}
+    assert {one.benchmark for one in preset.measured} == {"pope", "mme"}
     assert len(measured) == 4
     assert confirmations("pope", "validation") == []
     assert [c.trial for c in confirmations("mme")] == [4, None]

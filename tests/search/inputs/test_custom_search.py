@@ -262,7 +262,7 @@ def test_winners_are_certified_on_the_test_part_of_the_same_file(
     screened = [images for images in seen if images <= searching]
     certifying = seen[len(screened) :]  # the selection comes first
     assert screened and certifying and not any(images & searching for images in certifying)
-    path = min(Path("presets").iterdir(), key=lambda each: len(each.name))
+    path = min(Path("presets").iterdir(), key=lambda one: len(one.name))
     preset = himap.read_preset(path)
     (measured,) = preset.measured
     assert (measured.key, measured.split, measured.n) == (searched, "test", 20)

@@ -13,7 +13,7 @@ import pytest
 from himap import PruningConfig
 from search import SearchConfig
 from search.errors import UsageError
-from search.integrations.ray_tune import Answer, Assignment, StudySearcher, TrialTrainable, tuner
+from search.integrations.ray_tune import Assignment, StudySearcher, TrialTrainable, WorkerReply, tuner
 from storage import StoreMissingError, Trial
 from tests.search.running.test_repeatable import clockless
 from tests.search.search_helpers import launch, start, stored, wait_for
@@ -106,7 +106,7 @@ def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:
     )
     result = TrialTrainable.step(worker)
     assert (result["number"], result["done"]) == (3, True)
-    assert result["answer"] == Answer(None, "ValueError: the image is corrupt")
+    assert result["reply"] == WorkerReply(None, "ValueError: the image is corrupt")
     searcher = StudySearcher(SearchConfig("qwenvl", 10, ["pope"]))
     assert searcher.metric is None  # Tune ends everything where a result lacks a searcher's metric
 

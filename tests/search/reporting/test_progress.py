@@ -25,9 +25,9 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(progress, "time", made)
-    return made
+    fake = Clock()
+    monkeypatch.setattr(progress, "time", fake)
+    return fake
 
 
 def finish(run: StudyRun, shown: ProgressTable) -> None:
@@ -42,11 +42,11 @@ def test_piped_a_line_at_the_first_trial_of_a_study_and_then_every_ten_seconds(c
     other.study_id = 2
     lines = []
     with ProgressTable(console, [run, other]) as shown:
-        for moment, each in ((2, run), (3, run), (4, other), (11, run), (12, run), (30, other)):
+        for moment, one in ((2, run), (3, run), (4, other), (11, run), (12, run), (30, other)):
             clock.now = 100.0 + moment
             assert isinstance(console.file, io.StringIO)
             before = len(console.file.getvalue().splitlines())
-            finish(each, shown)
+            finish(one, shown)
             lines.append(len(console.file.getvalue().splitlines()) - before)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

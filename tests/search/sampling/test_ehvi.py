@@ -208,7 +208,7 @@ def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
     dense = trial(0, PruningConfig.dense(), "dense", accuracy=0.95, flops_ratio=1.0)
     assert max(t.flops_ratio for t in trials) < 0.605  # token counts are rounded, which costs do not foresee
     free = searched("ehvi", 40)[len(BASELINES) + 1 :]
-    within, without = (sum(goals.within(t, dense) for t in each) for each in (trials, free))
+    within, without = (sum(goals.within(t, dense) for t in item) for item in (trials, free))
     assert within > 2 * without > 0
 
 
@@ -227,7 +227,7 @@ def test_results_outside_of_the_space_count() -> None:
         study.tell(candidate, trial(candidate.number, candidate.config, accuracy=accuracy, flops_ratio=ratio))
     low, high = flops_ratio(controls[2][1]), flops_ratio(controls[1][1])
     candidates = [study.ask() for _ in range(4)]
-    assert all(low < flops_ratio(each.config) < high for each in candidates if each is not None)
+    assert all(low < flops_ratio(item.config) < high for item in candidates if item is not None)
 
 
 def test_latency_can_be_the_cost() -> None:
@@ -278,7 +278,7 @@ def test_a_long_study_is_thinned_and_keeps_its_front(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ehvi, "_MAX_OBSERVATIONS", 20)
     left = sampler._thinned(observations)
     assert len(left) == 20
-    values = np.array([each.values for each in observations])
+    values = np.array([item.values for item in observations])
     front = [observations[i] for i in front_indices(values[:, 1], values[:, 0])]
     assert front
-    assert all(each in left for each in front)
+    assert all(item in left for item in front)

@@ -121,7 +121,7 @@ def test_what_a_killed_driver_had_handed_out_comes_first_with_its_number(store: 
         with pytest.raises(Killed):
             Driver(ScriptedPool(measured, room=3), [run], holder).run()
     left = store.running(run.study_id)
-    assert [each.number for each in left] == [5, 6]
+    assert [one.number for one in left] == [5, 6]
     handed = []
 
     def answer(job: Job) -> Outcome:
@@ -131,6 +131,6 @@ def test_what_a_killed_driver_had_handed_out_comes_first_with_its_number(store: 
     with LeaseHolder(store) as holder:
         again = open_run(store, 12, holder=holder)
         Driver(ScriptedPool(answer), [again], holder).run()
-    assert handed[:2] == [(each.config, each.number) for each in left]
+    assert handed[:2] == [(one.config, one.number) for one in left]
     assert [t.number for t in store.trials(again.study_id)] == list(range(12))
     assert store.running(again.study_id) == []

@@ -118,7 +118,7 @@ def test_failed_trials_are_restored_and_not_asked_for_again() -> None:
 def test_same_seed_and_results_same_asks(sampler: str) -> None:
     first, second, other = study(sampler), study(sampler), study(sampler, seed=1)
     n = 22  # past the first 20, which are random for some samplers
-    asks = [[keys([step(each)]) for _ in range(n)] for each in (first, second, other)]
+    asks = [[keys([step(one)]) for _ in range(n)] for one in (first, second, other)]
     assert asks[0] == asks[1] != asks[2]
 
 

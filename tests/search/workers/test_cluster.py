@@ -21,7 +21,7 @@ from tests.search.search_helpers import descendants, launch, stored, wait_for
 
 
 @pytest.mark.parametrize(
-    ("cpus", "gpus", "each", "held"),
+    ("cpus", "gpus", "gpus_each", "held"),
     [
         (8, 0, 0, 8),
         (8, 2, 0, 8),
@@ -34,8 +34,8 @@ from tests.search.search_helpers import descendants, launch, stored, wait_for
         (0, 1, 1, 0),
     ],
 )
-def test_how_many_workers_fit_on_a_node(cpus: float, gpus: float, each: float, held: int) -> None:
-    assert fit(cpus, gpus, each) == held
+def test_how_many_workers_fit_on_a_node(cpus: float, gpus: float, gpus_each: float, held: int) -> None:
+    assert fit(cpus, gpus, gpus_each) == held
 
 
 @pytest.mark.parametrize("gpus", [-1, 1.5, float("nan"), float("inf")])

@@ -1,4 +1,4 @@
-"""The race: few stops are wrong however often it looks, and what surely loses is stopped early."""
+"""The race: few stops are wrong however often it looks, and what clearly loses is pruned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from search.workers.racing import FALSE_STOPS, Race, Rival, capital
+from search.workers.racing import FAMILY_WISE_ERROR, Race, Rival, capital
 
 
 def population(rng: np.random.Generator, n: int, gained: int, lost: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,7 +35,7 @@ def test_at_most_five_percent_of_equals_are_stopped(n: int, discordant: int) -> 
     own, theirs = population(rng, n, discordant, discordant)
     race = Race([Rival(0, 1.0, 1.0, tuple(theirs))], 1.0, 1.0)
     stops = [stopped_at(race, own, rng.permutation(n), 1) is not None for _ in range(500)]
-    assert np.mean(stops) <= FALSE_STOPS
+    assert np.mean(stops) <= FAMILY_WISE_ERROR
 
 
 def test_several_rivals_share_the_five_percent() -> None:
@@ -51,7 +51,7 @@ def test_several_rivals_share_the_five_percent() -> None:
             theirs[rng.choice(left, 8, replace=False)] = 1
             rivals.append(Rival(number, 1.0, 1.0, tuple(theirs)))
         wrong += stopped_at(Race(rivals, 1.0, 1.0), own, rng.permutation(120), 10) is not None
-    assert wrong / 400 <= FALSE_STOPS
+    assert wrong / 400 <= FAMILY_WISE_ERROR
 
 
 def test_graded_scores_keep_the_rate_too() -> None:
@@ -60,14 +60,14 @@ def test_graded_scores_keep_the_rate_too() -> None:
     theirs = rng.permutation(own)  # the same mean
     race = Race([Rival(0, 1.0, 1.0, tuple(theirs))], 1.0, 1.0)
     stops = [stopped_at(race, own, rng.permutation(200), 5) is not None for _ in range(600)]
-    assert np.mean(stops) <= FALSE_STOPS
+    assert np.mean(stops) <= FAMILY_WISE_ERROR
 
 
 def test_pairs_asked_side_by_side_keep_the_rate() -> None:
     """Pairs won or lost together, and whole pairs in random order: singly they are no random draws."""
     rng = np.random.default_rng(7)
     n, discordant = 120, 20  # pairs; of them won, and as many lost
-    own, theirs = (np.repeat(each, 2) for each in population(rng, n, discordant, discordant))
+    own, theirs = (np.repeat(one, 2) for one in population(rng, n, discordant, discordant))
     rivals, groups = [Rival(0, 1.0, 1.0, tuple(theirs))], [i // 2 for i in range(2 * n)]
     stops = {True: 0, False: 0}
     for _ in range(500):
@@ -75,7 +75,7 @@ def test_pairs_asked_side_by_side_keep_the_rate() -> None:
         for paired in stops:
             race = Race(rivals, 1.0, 1.0, groups if paired else None)
             stops[paired] += stopped_at(race, own, order, 2) is not None
-    assert stops[True] / 500 <= FALSE_STOPS < stops[False] / 500
+    assert stops[True] / 500 <= FAMILY_WISE_ERROR < stops[False] / 500
 
 
 def test_groups_of_one_are_the_questions_themselves() -> None:
@@ -109,10 +109,10 @@ def test_what_is_clearly_worse_is_stopped_early() -> None:
 
 def test_only_rivals_that_cost_no_more_count_and_the_reason_names_one() -> None:
     wrong, right = (0.0,) * 60, (1.0,) * 60
-    dear, cheap = Rival(3, 2.0, 1.0, right), Rival(4, 1.0, 1.0, right)
-    alone = Race([dear], 1.5, 1.5)
+    expensive, cheap = Rival(3, 2.0, 1.0, right), Rival(4, 1.0, 1.0, right)
+    alone = Race([expensive], 1.5, 1.5)
     assert not alone(range(30), wrong[:30])
-    race = Race([dear, cheap], 1.5, 1.5)
+    race = Race([expensive, cheap], 1.5, 1.5)
     assert race(range(30), wrong[:30])
     assert race.reason == "less accurate than trial 4, which costs no more, after 30 of 60 questions"
 

@@ -91,7 +91,7 @@ def test_running_trials_stay_until_they_are_stored(store: Store, study: int, mak
     assert len(store.running(study)) == 2  # for the next one
     store.take(study, YOU, 60)
     store.add(study, make_trial(3), "you")
-    assert [each.number for each in store.running(study)] == [1]
+    assert [one.number for one in store.running(study)] == [1]
 
 
 def test_of_many_that_want_it_at_once_one_gets_it(url: str, key: StudyKey) -> None:

@@ -18,8 +18,8 @@ from PIL import Image
 
 from objectives.benchmarks import Question
 from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric, parse_number
-from objectives.data.custom import BadRowsError, read_own
 from objectives.data.images import image_size, load_image
+from objectives.data.own_file import BadRowsError, read_own
 from objectives.data.source import Source, load_questions
 from objectives.errors import DataError
 
@@ -110,14 +110,14 @@ def write(folder: Path, *rows: Any) -> Path:
 def test_bad_rows(folder: Path, row: Any, name: str, problem: str) -> None:
     questions, bad = read_own(write(folder, row), name)
     assert questions == []
-    assert [each.line for each in bad] == [1]
+    assert [item.line for item in bad] == [1]
     assert problem in bad[0].problem and "\n" not in bad[0].problem
 
 
 def test_a_duplicate_id_is_the_second_ones_fault(folder: Path) -> None:
     questions, bad = read_own(write(folder, GOOD, GOOD | {"question": "And?"}, GOOD | {"id": 1}), "exact_match")
     assert [q.text for q in questions] == ["What is it?"]
-    assert [each.line for each in bad] == [2, 3]
+    assert [item.line for item in bad] == [2, 3]
     assert "id '1' was there before" in bad[0].problem
 
 
@@ -135,7 +135,7 @@ def test_skipping_goes_on_and_remembers(folder: Path) -> None:
     source = Source(data=write(folder, b"x", GOOD, b"y"), metric="exact_match", skip_bad=True)
     result = load_questions(source, "all", None)
     assert [q.id for q in result.questions] == ["1"]
-    assert [each.line for each in result.skipped] == [1, 3]
+    assert [item.line for item in result.skipped] == [1, 3]
 
 
 def test_nothing_left_is_an_error_also_when_skipping(folder: Path) -> None:
@@ -312,7 +312,7 @@ def test_two_thousand_fuzzed_lines_end_in_rows_or_in_reasons(lines: list[bytes],
             return
     rows = [line for line in path_lines(lines) if line.strip()]
     assert len(questions) + len(bad) == len(rows)
-    assert all(each.problem and "\n" not in each.problem for each in bad)
+    assert all(item.problem and "\n" not in item.problem for item in bad)
     if questions:
         own = OwnBenchmark("mine", "Mine", metric(name))
         answers = [own.target(q) for q in questions]

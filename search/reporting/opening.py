@@ -14,7 +14,7 @@ from search.inputs.questions import SPLIT, StudyQuestions
 from search.studies.study_run import StudyRun
 
 
-def summary(
+def opening_lines(
     config: SearchConfig,
     target: Target,
     questions: Sequence[StudyQuestions],
