@@ -88,7 +88,7 @@ def write(folder: Path, *rows: Any) -> Path:
         (GOOD | {"choices": ["cat", " Cat"]}, "multiple_choice", "2 to 26 different ones"),
         (GOOD | {"answer": math.nan}, "exact_match", "'answer' holds nan, which is no number"),
         (GOOD | {"answer": math.inf}, "number", "'answer' holds inf, which is no number"),
-        (GOOD | {"answers": ["cat", -math.inf]}, "vqa", "'answers' holds -inf"),
+        ({**GOOD, "answer": math.nan} | {"choices": ["a", -math.inf]}, "vqa", "'answer' holds nan"),
         (GOOD | {"id": math.nan}, "exact_match", "'id' holds nan"),
         (GOOD | {"choices": ["one", "two", math.nan]}, "multiple_choice", "'choices' holds nan"),
         (GOOD | {"category": math.nan}, "exact_match", "'category' holds nan"),

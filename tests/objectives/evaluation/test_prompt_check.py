@@ -16,7 +16,7 @@ from minis import checkpoint
 from objectives import accuracy, questions
 from objectives.benchmarks import Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric
-from objectives.data.custom import BadRowsError
+from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source, load_questions
 from objectives.evaluation import prompt_check
 from objectives.evaluation.evaluator import Evaluator
