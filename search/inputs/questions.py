@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from objectives.data.source import Problem, QuestionSet, Source, load_questions
-from objectives.evaluation.checkpoints import Target
 from objectives.evaluation.evaluator import check_questions
 from objectives.evaluation.prompt_check import PromptCheck
-from search.config import SearchConfig
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS
 from storage import QuestionSource
@@ -84,10 +82,10 @@ def load_study_questions(source: Source, split: str, n: int, problem: Problem | 
     return StudyQuestions(source, loaded, n if source.embedded else len(loaded.questions))
 
 
-def config_questions(config: SearchConfig, target: Target) -> list[StudyQuestions]:
-    """Return the questions of all sources of a search, which its model can take; raise as `load_study_questions`."""
-    problem = PromptCheck(target.weights).problem
-    return [load_study_questions(source, SPLIT, config.questions, problem) for source in config.sources()]
+def searched_questions(weights: str, sources: Iterable[Source], n: int) -> list[StudyQuestions]:
+    """Return the questions of all sources that a search asks of a checkpoint; raise as `load_study_questions`."""
+    problem = PromptCheck(weights).problem
+    return [load_study_questions(source, SPLIT, n, problem) for source in sources]
 
 
 def source_options(records: Sequence[QuestionSource | None]) -> str:

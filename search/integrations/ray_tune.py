@@ -26,7 +26,7 @@ from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.known_models import KNOWN
 from search.config import SearchConfig
 from search.errors import StudyFailedError, UsageError
-from search.inputs.questions import SPLIT, config_questions
+from search.inputs.questions import SPLIT, searched_questions
 from search.studies.lease_holder import LeaseHolder
 from search.studies.open_studies import open_runs
 from search.studies.study import Candidate
@@ -62,7 +62,7 @@ class TrialTrainable(tune.Trainable):
         """Load the model and the questions."""
         search = SearchConfig.from_json(config["search"])
         target = resolve(search.model, search.weights)
-        (questions,) = config_questions(search, target)
+        (questions,) = searched_questions(target.weights, search.sources(), search.questions)
         self._key = questions.key
         own = {questions.key: questions.loaded}
         self._runner = TrialRunner(target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
@@ -194,7 +194,7 @@ class TuneStudy:
         self._store = open_store(search.storage)
         self._holder = LeaseHolder(self._store).__enter__()
         target = resolve(search.model, search.weights)
-        questions = config_questions(search, target)
+        questions = searched_questions(target.weights, search.sources(), search.questions)
         (self._run,) = open_runs(self._store, search, target, questions, self._holder, self._workers)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Candidate] = deque()

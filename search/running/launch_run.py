@@ -9,7 +9,7 @@ from pathlib import Path
 
 from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
-from search.inputs.questions import SPLIT, StudyQuestions, config_questions
+from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import write_preset
 from search.reporting.result import Progress, SearchResult, StudyResult
@@ -41,7 +41,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
     with Cluster(config.address, config.gpus_per_worker) as cluster:
         workers = cluster.workers(config.workers)
         target = resolve(config.model, config.weights)
-        questions = config_questions(config, target)
+        questions = searched_questions(target.weights, config.sources(), config.questions)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
             runs = open_runs(store, config, target, questions, holder, workers)
             reporter = _Reporter(on_progress, runs, stop)

@@ -20,7 +20,7 @@ from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.config import SearchConfig
 from search.errors import UsageError
-from search.inputs.questions import Library, StudyQuestions, config_questions, load_study_questions, source_options
+from search.inputs.questions import Library, StudyQuestions, load_study_questions, searched_questions, source_options
 from search.launch import main
 from search.running import launch_run
 from search.studies.open_studies import open_runs
@@ -299,7 +299,7 @@ def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
     model = ["--model", "qwenvl", "--weights", "mini"]
     with open_store("sqlite:///himap.db") as store:
         config = SearchConfig("qwenvl", 9, weights="mini", data="mine.jsonl", metric="exact_match", on_bad="skip")
-        questions = config_questions(config, resolve("qwenvl", "mini"))
+        questions = searched_questions(resolve("qwenvl", "mini").weights, config.sources(), config.questions)
         (run,) = open_runs(store, config, resolve("qwenvl", "mini"), questions)
         store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
