@@ -21,6 +21,7 @@ from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
+from objectives.evaluation.prompt_check import PromptCheck
 from objectives.json_files import json_text
 from objectives.options import (
     add_json_option,
@@ -59,9 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     check_json(options.json)
-    question_set = _questions(options)
+    weights = resolve(options.model, options.weights).weights
+    question_set = _questions(options, weights)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    loaded = load(resolve(options.model, options.weights).weights)
+    loaded = load(weights)
     evaluator = Evaluator(loaded, question_set.benchmark, question_set.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     evaluations = {"dense": dense}
@@ -76,12 +78,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _questions(options: argparse.Namespace) -> QuestionSet:
+def _questions(options: argparse.Namespace, weights: str) -> QuestionSet:
     if options.n is not None and options.n < 1:
         raise DataError(f"got --n {options.n}; expected at least 1")
     source = source_of(options, options.benchmark)
     split = options.split or ("all" if source.data else "test")
-    return load_questions(source, split, options.n or (_EMBEDDED if source.embedded else None))
+    n = options.n or (_EMBEDDED if source.embedded else None)
+    return load_questions(source, split, n, PromptCheck(weights).problem)
 
 
 def document(

@@ -14,6 +14,7 @@ import base64
 import io
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from objectives.benchmarks import Question, benchmark
@@ -31,6 +32,7 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add_source_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--questions", type=int, required=True, help="number of questions of the study")
+    parser.add_argument("--leave-out", type=int, nargs="+", default=[], metavar="ROW", help="rows the study left out")
     parser.add_argument("--key", default="", help="the key of the study's questions; others are refused")
 
 
@@ -42,7 +44,8 @@ def study_questions(options: argparse.Namespace) -> QuestionSet:
         UnknownBenchmarkError: no benchmark has this name.
     """
     name = benchmark(options.benchmark).name if options.benchmark else ""
-    question_set = load_questions(source_of(options, name), options.split, options.questions)
+    source = replace(source_of(options, name), left_out=frozenset(options.leave_out))
+    question_set = load_questions(source, options.split, options.questions)
     if options.key and question_set.key != options.key:
         raise DataError(
             f"the study asked {options.key}, but {question_set.origin} holds {question_set.key} now; "

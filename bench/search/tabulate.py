@@ -143,7 +143,7 @@ class _Worker:
         torch.set_num_threads(1)
         self.loaded, self.benchmark = load(source, device="cpu"), benchmark(name)
         self.questions = embedded_questions(self.benchmark, "validation", n)
-        self.evaluator = self.with_cache(PrefixCache(2**30, 2**29))
+        self.evaluator = self.with_cache(PrefixCache(2**30))
 
     def with_cache(self, cache: PrefixCache) -> Evaluator:
         return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)

@@ -91,6 +91,8 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
 def _study_options(key: StudyKey, source: QuestionSource | None) -> list[str]:
     """Return the options by which a command asks the questions of a study, and refuses others."""
     origin = ["--benchmark", key.benchmark] if source is None else source.arguments
+    if source is not None and source.skipped:
+        origin += ["--leave-out", *(str(row) for row, _ in source.skipped)]
     return [*origin, "--split", key.split, "--questions", str(key.n_questions), "--key", key.questions]
 
 

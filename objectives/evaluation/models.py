@@ -20,8 +20,6 @@ from transformers.utils import import_utils
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from himap.errors import first_line
-from objectives.benchmarks import Question
-from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
 _CHANGE_ANSWERS = (  # what transformers reads of a checkpoint's folder; logs of a training and our own files are none
@@ -170,18 +168,3 @@ def _files_digest(folder: Path, files: tuple[tuple[Path, int, int, int], ...]) -
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> list[int]:
-    """Return how many image tokens each question's images become; loads no weights."""
-    processor = load_processor(weights)
-    token_id = AutoConfig.from_pretrained(weights).image_token_id
-    counts: dict[tuple[tuple[int, int], ...], int] = {}
-    sizes = [tuple(map(image_size, question.images)) for question in questions]
-    for question, size in zip(questions, sizes, strict=True):
-        if size not in counts:
-            images = [load_image(image) for image in question.images]
-            text = processor.apply_chat_template([user_turn("", len(images))])
-            ids = processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
-            counts[size] = int((ids == token_id).sum())
-    return [counts[size] for size in sizes]

@@ -66,13 +66,13 @@ def _questions(options: argparse.Namespace, store: Store, target: Target) -> tup
     embedded = not (options.data or options.data_root or options.hub)
     if embedded and options.benchmark == EVERYTHING:
         source_of(options, "pope")  # for options that contradict each other
-        return Library(), []
+        return Library(target.weights), []
     if not embedded and not options.data and options.benchmark == EVERYTHING and not official:
         raise UsageError(f"{store.location} has no search of {target.name} on questions of --data-root or --hub")
     chosen = sources(options, options.benchmark, official)
     if embedded:
-        return Library(), [source.benchmark for source in chosen]
-    library = Library(chosen)
+        return Library(target.weights), [source.benchmark for source in chosen]
+    library = Library(target.weights, chosen)
     return library, list(library.part(HELD_OUT, options.questions))
 
 

@@ -20,7 +20,8 @@ from objectives.errors import ModelLoadError
 from objectives.evaluation import latency, models
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.models import LoadedModel, image_token_counts, load, load_processor, weights_digest
+from objectives.evaluation.models import LoadedModel, load, load_processor, weights_digest
+from objectives.evaluation.prompt_check import PromptCheck
 
 CLASSES = {"llava-mini": LlavaForConditionalGeneration, "qwenvl-mini": Qwen2_5_VLForConditionalGeneration}
 MAX_BYTES = 8_000_000
@@ -65,7 +66,7 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
     questions = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = image_token_counts(mini.weights, questions)
+    counts = PromptCheck(mini.weights).image_tokens(questions)
     areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in questions]
     if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
@@ -79,7 +80,7 @@ def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     prompts = [benchmark("vqav2").prompt(q) for q in questions]
     inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in questions])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert image_token_counts(mini.weights, questions) == placeholders
+    assert PromptCheck(mini.weights).image_tokens(questions) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
