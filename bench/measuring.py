@@ -13,6 +13,7 @@ import torch
 
 from objectives.evaluation.latency import device_name
 from objectives.provenance import commit, versions
+from search.workers.cores import available_cores
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ def provenance(device: torch.device | None = None) -> dict[str, Any]:
     """Return the device (by default the CPU), load, commit, versions and date of a measurement."""
     return {
         "device": device_name(device or torch.device("cpu")),
-        "cores": os.cpu_count(),
+        "cores": available_cores(),
         "load": os.getloadavg()[0],
         "commit": commit(),
         "versions": versions() | {"python": platform.python_version()},

@@ -18,9 +18,10 @@ from dashboard.access import cached_reads
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
 from dashboard.wording.formatting import plain
+from himap.urls import mask_words
 from storage import StudySummary
+from storage.commands import DEFAULT_STORAGE
 
-DEFAULT_STORAGE = "sqlite:///himap.db"
 SECONDS_BETWEEN_LOOKS = 2
 SHOWN = "shown_stamp"
 STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
@@ -45,9 +46,9 @@ def storage_url(arguments: list[str]) -> str:
     try:
         known, unknown = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:
-        raise ValueError(f"{error}; {expected}") from error
+        raise ValueError(f"{mask_words(str(error), arguments)}; {expected}") from error
     if unknown:
-        raise ValueError(f"got {' '.join(unknown)}; {expected}")
+        raise ValueError(f"got {mask_words(' '.join(unknown), unknown)}; {expected}")
     return known.storage
 
 
@@ -90,13 +91,13 @@ def _page(url: str, title: str) -> Callable[[], None]:
         if live:
             watch(url)
         if state.store is None:
-            empty.no_store(state, empty.search_command(url, DEFAULT_STORAGE))
+            empty.no_store(state, url, DEFAULT_STORAGE)
             return
         studies = cached_reads.studies(url, state.stamp, state.store)
         if studies:
             _draw(title, Context(url, state.store, studies, dark))
         else:
-            empty.no_studies(empty.search_command(url, DEFAULT_STORAGE))
+            empty.no_studies(url, DEFAULT_STORAGE)
 
     return draw
 

@@ -49,7 +49,15 @@ class Context:
         """Return one study under one cost."""
         records = cached_reads.study_records(self.url, study.id, self.store)
         return study_view.build_view(
-            study.key, records.trials, cost, records.confirmations, records.questions, study.family, study.layers
+            study.key,
+            records.trials,
+            cost,
+            records.confirmations,
+            records.questions,
+            study.family,
+            study.layers,
+            study.weights,
+            self.url,
         )
 
     def latest_studies(self) -> dict[study_view.Pair, StudySummary]:

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 
 def write_atomically(path: str | Path, text: str) -> Path:
     """Write a text file so that a reader sees the old content or the new one, never half of one; return its path.
 
-    Missing parent folders are created.
+    Missing parent folders are created. A link stays and its target is written, an existing file keeps its mode, a new
+    one gets that of the umask. What is no regular file, such as /dev/stdout, is written as it is.
 
     Raises:
         OSError: the file cannot be written.
     """
-    target = Path(path)
+    shown = Path(path)
+    if shown.exists() and not shown.is_file():
+        shown.write_text(text, encoding="utf-8")
+        return shown
+    target = Path(os.path.realpath(shown))
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
+    temporary = target.with_name(f".{uuid.uuid4().hex}.tmp")  # short, as the target's name may be of the longest
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; results are meant to be shared
+        if target.exists():
+            temporary.chmod(target.stat().st_mode & 0o7777)
         temporary.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(shown)) from error
     finally:
         temporary.unlink(missing_ok=True)
-    return target
+    return shown

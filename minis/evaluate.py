@@ -103,10 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 2
     origin = f"{result['model']} on {result['device']}, n = {options.n}, commit {result['commit'] or 'unknown'}"
-    if options.json:
-        write_json(options.json, result)
-    else:
-        sys.stdout.write(f"{accuracy_table(result['tasks'])}\n\n{origin}\n")
+    write_json(options.json, result, f"{accuracy_table(result['tasks'])}\n\n{origin}\n")
     return 0
 
 

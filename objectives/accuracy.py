@@ -72,10 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.answers:
         _write_answers(options.answers, question_set, evaluations)
     result = document(options.model, question_set, evaluations, comparison)
-    if options.json:
-        write_json(options.json, result)
-    else:
-        sys.stdout.write(_lines(result))
+    write_json(options.json, result, _lines(result))
     return 0
 
 

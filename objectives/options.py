@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import io
+import signal
 import sys
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from himap.errors import HimapError
 from himap.files import write_atomically
+from himap.urls import mask_words
 from objectives.benchmarks import benchmark
 from objectives.benchmarks.custom import METRICS
 from objectives.data.own_file import BadRowsError
@@ -19,17 +25,55 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
+STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors show no password."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        super().error(mask_words(message, self._words))
 
 
 def command_parser(module: str, doc: str | None) -> argparse.ArgumentParser:
     """Return the parser of `python -m MODULE`; the module's docstring becomes its help text."""
     summary, _, details = (doc or "").partition("\n")
-    return argparse.ArgumentParser(
+    return _Parser(
         prog=f"python -m {module}",
         description=summary,
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal that ends the process as Ctrl-C does; `signum` says which."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__()
+        self.signum = signum
+
+
+@contextmanager
+def stopping_signals(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let a handler take SIGINT, SIGTERM and SIGHUP; those that are ignored, as under nohup, stay so."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        taken = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, handler) for number in taken}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _stop(signum: int, frame: FrameType | None) -> None:
+    raise Stopped(signum)
 
 
 def run_command(command: Callable[[], int], *errors: type[Exception], stopped: str = "stopped") -> int:
@@ -39,18 +83,24 @@ def run_command(command: Callable[[], int], *errors: type[Exception], stopped: s
         command: returns the exit code of a run without errors.
         errors: classes that are reported like HimapError, ObjectiveError and OSError: as one line on stderr
             (a list of bad rows keeps its lines), with exit code 2.
-        stopped: the line on stderr after Ctrl-C, with exit code 130.
+        stopped: the line on stderr after Ctrl-C (exit code 130), SIGTERM (143) or SIGHUP (129).
     """
     reported: tuple[type[Exception], ...] = (HimapError, ObjectiveError, OSError, *errors)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names that the terminal's encoding does not have
     try:
-        return command()
+        with stopping_signals(_stop):
+            return command()
     except reported as error:
         message = str(error) if isinstance(error, BadRowsError) else " ".join(str(error).split())
         sys.stderr.write(f"error: {message}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{stopped}\n")
-        return 130
+    except KeyboardInterrupt as interrupt:
+        with suppress(OSError):  # the terminal is gone after SIGHUP
+            sys.stderr.write(f"{stopped}\n")
+            sys.stderr.flush()
+        return 128 + getattr(interrupt, "signum", signal.SIGINT)
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -94,37 +144,41 @@ def check_json(path: str | None) -> None:
         raise ObjectiveError(f"got --json {path}; expected a file in a folder that exists")
 
 
-def write_json(path: str, document: Any) -> None:
-    """Print a document ("-"), or write it to a file."""
-    text = json_text(document, indent=2) + "\n"
-    if path == "-":
-        sys.stdout.write(text)
+def write_json(path: str | None, document: Any, text: str = "") -> None:
+    """Print a document ("-") or write it to a file; without --json print the text in its place."""
+    written = text if path is None else json_text(document, indent=2) + "\n"
+    if path in (None, "-"):
+        sys.stdout.write(written)
     else:
-        write_atomically(path, text)
+        write_atomically(path, written)
 
 
-def source_of(options: argparse.Namespace, name: str) -> Source:
+def source_of(options: Any, name: str) -> Source:
     """Return the source of one benchmark, or of the user's own file where the name is "".
+
+    Args:
+        options: has those of `add_source_options` as attributes.
 
     Raises:
         DataError: options that contradict each other.
     """
-    skip = options.on_bad == "skip"
-    return Source(name, options.data, options.metric, options.data_root, options.hub, skip)
+    data, data_root = (path and Path(path) for path in (options.data, options.data_root))
+    return Source(name, data, options.metric, data_root, options.hub, options.on_bad == "skip")
 
 
-def sources(options: argparse.Namespace, everything: Iterable[str]) -> list[Source]:
-    """Return a source for each benchmark of `--benchmark NAME ...`, or that of the user's own file.
+def sources(options: Any, names: Sequence[str], everything: Iterable[str]) -> list[Source]:
+    """Return a source for each benchmark, or that of the user's own file.
 
     Args:
+        options: as for `source_of`.
+        names: of benchmarks, or "all" alone.
         everything: the benchmarks that "all" means.
 
     Raises:
         DataError: options that contradict each other.
         UnknownBenchmarkError: no benchmark has this name.
     """
-    named = options.benchmark != EVERYTHING
+    named = list(names) != EVERYTHING
     if options.data is not None:
-        return [source_of(options, " ".join(options.benchmark) if named else "")]
-    names = list(dict.fromkeys(options.benchmark if named else everything))
-    return [source_of(options, benchmark(name).name) for name in names]
+        return [source_of(options, " ".join(names) if named else "")]
+    return [source_of(options, benchmark(name).name) for name in dict.fromkeys(names if named else everything)]

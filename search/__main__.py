@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
+from search.command_line import words
+
 COMMANDS = {
     "launch": "search the pruning settings of a model on benchmarks",
     "export": "certify a search's winners on held-out questions and write them as presets",
@@ -22,17 +24,17 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; 2 for a command that does not exist."""
-    words = sys.argv[1:] if arguments is None else arguments
-    if not words or words[0] in ("-h", "--help"):
+    given = words(arguments)
+    if not given or given[0] in ("-h", "--help"):
         width = max(map(len, COMMANDS))
         lines = "\n".join(f"  {name:{width}}  {summary}" for name, summary in COMMANDS.items())
         sys.stdout.write(f"{__doc__}\ncommands:\n{lines}\n")
-        return 0 if words else 2
-    if words[0] not in COMMANDS:
-        sys.stderr.write(f"error: got the command {words[0]!r}; expected one of {', '.join(COMMANDS)}\n")
+        return 0 if given else 2
+    if given[0] not in COMMANDS:
+        sys.stderr.write(f"error: got the command {given[0]!r}; expected one of {', '.join(COMMANDS)}\n")
         return 2
     try:
-        code: int = import_module(f"search.{words[0].replace('-', '_')}").main(words[1:])
+        code: int = import_module(f"search.{given[0].replace('-', '_')}").main(given[1:])
     except ModuleNotFoundError as error:
         sys.stderr.write(f"error: got no module {error.name!r}; install it: pip install 'himap-search[search]'\n")
         return 2

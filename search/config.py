@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -35,7 +34,7 @@ class SearchConfig:
         hub: take the benchmark's dataset from the Hugging Face hub.
         on_bad: "stop" at rows of `data` that cannot be used, or "skip" them.
         storage: URL of the store.
-        workers: how many; None takes one a GPU, without GPUs one a core.
+        workers: how many; None takes one a GPU, without GPUs one a core that this process may use.
         address: HOST:PORT of a Ray cluster to join; None starts Ray on this machine.
         gpus_per_worker: 0.5 for two workers on one GPU; None takes 1 where there are GPUs.
         prefix_mb: MiB a worker may use for layers that many configurations share.
@@ -97,8 +96,7 @@ class SearchConfig:
 
     def sources(self) -> list[Source]:
         """Return where the questions come from, one source a benchmark."""
-        paths = {name: path and Path(path) for name, path in (("data", self.data), ("data_root", self.data_root))}
-        return sources(argparse.Namespace(**vars(self) | paths, benchmark=list(self.benchmarks)), BENCHMARKS)
+        return sources(self, self.benchmarks, BENCHMARKS)
 
     def to_json(self) -> str:
         """Return the fields as a JSON object."""

@@ -29,6 +29,7 @@ from pathlib import Path
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.options import EVERYTHING, add_model_options, add_source_options, command_parser
 from search.cli import add_storage_option, run_search_command
+from search.command_line import words
 from search.inputs.limits import HELD_OUT_QUESTIONS
 
 
@@ -75,8 +76,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0, or 2 for what cannot be exported, or 130 when stopped."""
-    options = parser().parse_args(arguments)
+    """Run the command; return 0, or 2 for what cannot be exported, or 130 (143, 129) when stopped."""
+    options = parser().parse_args(words(arguments))
 
     def run() -> int:
         from search.certifying.export_run import export  # after parsing: torch takes seconds to import

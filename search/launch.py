@@ -31,6 +31,7 @@ from objectives.options import (
     write_json,
 )
 from search.cli import add_goal_options, add_storage_option, run_search_command
+from search.command_line import words
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
 
@@ -79,7 +80,10 @@ def parser() -> argparse.ArgumentParser:
 def _add_worker_options(parser: argparse.ArgumentParser) -> None:
     """Add how many workers there are, where, and what each may use."""
     parser.add_argument(
-        "--workers", type=int, metavar="N", help="workers (default: one a GPU, without GPUs one a core)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="workers (default: one a GPU, without GPUs one a core that this process may use)",
     )
     parser.add_argument(
         "--address",
@@ -101,8 +105,9 @@ def _add_worker_options(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0 when every budget is spent, 2 for what cannot be searched, 130 when stopped."""
-    options = {name: str(v) if isinstance(v, Path) else v for name, v in vars(parser().parse_args(arguments)).items()}
+    """Run the command; return 0 when every budget is spent, 2 for an error, 130, 143 or 129 when stopped."""
+    parsed = vars(parser().parse_args(words(arguments)))
+    options = {name: str(v) if isinstance(v, Path) else v for name, v in parsed.items()}
     stopped = "stopped; everything measured is stored; run the same command again to resume"
     return run_search_command(lambda: _search(options.pop("json", None), options), stopped)
 
@@ -117,11 +122,10 @@ def _search(json_path: str | None, options: dict[str, object]) -> int:
     with SearchConsole(stderr=json_path == "-") as console:
         result = run(config, console)
     console.conclude(config, result)
-    if json_path is not None:
-        write_json(json_path, document(result))
+    write_json(json_path, document(result))
     if abandoned := [study.message for study in result.studies if study.abandoned]:
         raise StudyFailedError("; ".join(abandoned))
-    return 130 if result.stopped else 0
+    return 128 + console.signum if result.stopped else 0
 
 
 if __name__ == "__main__":

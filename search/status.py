@@ -19,6 +19,7 @@ from rich.table import Table
 
 from objectives.options import add_json_option, check_json, command_parser, write_json
 from search.cli import add_storage_option, run_search_command
+from search.command_line import words
 from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
@@ -116,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0, or 2 for a store that cannot be read."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(words(arguments))
     return run_search_command(lambda: _show(options.storage, options.json))
 
 

@@ -14,6 +14,7 @@ import sys
 
 from objectives.options import command_parser
 from search.cli import add_goal_options, add_storage_option, run_search_command
+from search.command_line import words
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,12 +30,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0, or 2 for what cannot be copied."""
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(words(arguments))
 
     def run() -> int:
         from search.integrations.optuna_storage import copy  # after parsing: Optuna takes seconds to import
         from search.sampling.problem import Goals
         from storage import open_store
+        from storage.commands import password_note, shell_command
 
         objectives = tuple(dict.fromkeys(options.objectives))
         goals = Goals(objectives, options.max_drop, options.max_flops, options.max_latency)
@@ -42,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
             for line in copy(store, options.to, options.model, options.benchmark, goals):
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
-        sys.stdout.write(f"look at them: optuna-dashboard {options.to}\n")
+        note = password_note(options.to)
+        sys.stdout.write(f"look at them: {shell_command('optuna-dashboard', options.to)}\n{note and note + chr(10)}")
         return 0
 
     return run_search_command(run)

@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0 when the margin holds, 1 when not, 2 for what cannot be verified, 130 when stopped."""
+    """Run the command; return 0 when the margin holds, 1 when not, 2 for an error, 130, 143 or 129 when stopped."""
     options = parser().parse_args(arguments)
 
     def run() -> int:

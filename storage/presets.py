@@ -15,6 +15,7 @@ from typing import Any
 
 from himap.errors import PresetError
 from himap.presets import Certificate, Measured, ModelPart, Preset, Provenance, read_preset
+from storage.commands import shell_command
 from storage.confirmation import MARGIN, Confirmation, points
 from storage.errors import RecordError
 from storage.pareto import OperatingPoint
@@ -69,6 +70,7 @@ def preset_of(
     *,
     family: str = "",
     layers: int = 0,
+    command: str = "",
 ) -> Preset:
     """Return the preset of a study's trial: without held-out results it is an estimate, and says so.
 
@@ -76,6 +78,7 @@ def preset_of(
         sources: where questions come from that are not embedded, by benchmark.
         family: transformers class of the model; "" where unknown.
         layers: depth of its decoder; 0 where unknown.
+        command: certifies the preset; "" for one that finds the model by its name.
 
     Raises:
         RecordError: the trial is not complete.
@@ -94,7 +97,7 @@ def preset_of(
         model=ModelPart(
             name=key.model, family=family or None, layers=layers or None, weights_digest=key.weights_digest
         ),
-        certificate=_estimate(key, sources) if held_out is None else held_out.certificate,
+        certificate=_estimate(key, sources, command) if held_out is None else held_out.certificate,
         measured=tuple(measured),
         provenance=Provenance(
             study=key.name,
@@ -132,10 +135,10 @@ def preset_path(folder: Path, weights_digest: str, model: str, benchmark: str, *
     return path if same else folder / preset_filename(model, benchmark, *parts, weights_digest[:12])
 
 
-def _estimate(key: StudyKey, sources: Sources) -> Certificate:
+def _estimate(key: StudyKey, sources: Sources, command: str) -> Certificate:
     source = sources.get(key.questions)
-    options = f"--benchmark {key.benchmark}" if source is None else source.options
-    command = f"python -m search.export --model {key.model} {options}"
+    options = ["--benchmark", key.benchmark] if source is None else source.arguments
+    command = command or shell_command("python", "-m", "search.export", "--model", key.model, *options)
     return Certificate(
         operating_point="member of the front",
         margin_points=100 * MARGIN,

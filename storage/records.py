@@ -246,7 +246,8 @@ class Lease:
 class StudySummary:
     """One study at a glance.
 
-    `family` is the model's transformers class and `layers` its decoder's depth ("" and 0 where unknown). `trials`
+    `family` is the model's transformers class and `layers` its decoder's depth ("" and 0 where unknown); `weights` is
+    what --weights takes for the same weights ("" where the model's name implies them). `trials`
     counts every recorded trial, `failed` and `pruned` those in these states.
     """
 
@@ -259,6 +260,7 @@ class StudySummary:
     pruned: int = 0
     family: str = ""
     layers: int = 0
+    weights: str = ""
 
     @property
     def complete(self) -> int:

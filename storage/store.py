@@ -62,22 +62,29 @@ class Store:
         self._engine = engine
         self.location = location
 
-    def study(self, key: StudyKey, family: str = "", layers: int = 0) -> int:
+    def study(self, key: StudyKey, family: str = "", layers: int = 0, weights: str = "") -> int:
         """Return the id of the study with exactly this key, created if it is new.
 
         Args:
             family: transformers class of the model; "" where unknown.
             layers: depth of its decoder; 0 where unknown.
+            weights: what --weights takes for them now; "" where the model's name implies them.
         """
         values = row_values(key, f"study {key.name}")
-        query = select(STUDIES.c.id).where(*(STUDIES.c[name] == value for name, value in values.items()))
+        same = [STUDIES.c[name] == value for name, value in values.items()]
+        query = select(STUDIES.c.id).where(*same)
         with self._translated(f"open study {key.name} in"):
             with transaction(self._engine) as connection:
                 study_id = connection.scalar(query)
             if study_id is not None:
+                if weights:
+                    with transaction(self._engine, write=True) as connection:
+                        moved = update(STUDIES).where(*same, STUDIES.c.weights != weights)
+                        connection.execute(moved.values(weights=weights, revision=STUDIES.c.revision + 1))
                 return study_id
             now = utc_now()
-            row = {**values, "family": family, "layers": layers, "created_at": now, "updated_at": now, "revision": 1}
+            model = {"family": family, "layers": layers, "weights": weights}
+            row = {**values, **model, "created_at": now, "updated_at": now, "revision": 1}
             try:
                 with transaction(self._engine, write=True) as connection:
                     return connection.execute(insert(STUDIES).returning(STUDIES.c.id), row).scalar_one()
@@ -303,6 +310,7 @@ class Store:
                 updated_at=row["updated_at"],
                 family=row["family"],
                 layers=row["layers"],
+                weights=row["weights"],
             )
             for row in rows
         ]

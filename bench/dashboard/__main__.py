@@ -25,6 +25,7 @@ from bench.dashboard.peers import PEER, fill_optuna, serving_optuna
 from bench.dashboard.serving import chromium, serving
 from bench.dashboard.store import fill
 from bench.measuring import timed
+from search.workers.cores import available_cores
 
 GOAL = 2.0  # seconds
 FRONT = ".js-plotly-plot .scatterlayer .trace path.point"
@@ -68,7 +69,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--studies", type=int, default=20)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args(arguments)
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    machine = f"{platform.machine()}, {available_cores()} cores, load {os.getloadavg()[0]:.1f}"
     show(f"{options.trials} trials in {options.studies} studies; {machine}, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
         database, bare = Path(folder, "himap.db"), Path(folder, "bare.py")

@@ -62,9 +62,7 @@ def ablation(loaded: LoadedModel, names: list[str], n: int, full: PruningConfig)
             name: {
                 **cell(shape, results[name][row], config),
                 "difference": vars(paired_difference(results[name][row].scores, results[name][DENSE].scores)),
-                "image_tokens": _mean(results[name][row].image_tokens),
-                "after_k1": _mean(results[name][row].after_k1),
-                "after_k2": _mean(results[name][row].after_k2),
+                **_tokens(results[name][row].image_tokens, config),
             }
             for name in names
         }
@@ -77,6 +75,11 @@ def ablation(loaded: LoadedModel, names: list[str], n: int, full: PruningConfig)
         }
     origin = {"split": SPLIT, "setting": full.as_dict(), "weights_digest": loaded.digest}
     return {**origin, **provenance(loaded.device), "rows": cells}
+
+
+def _tokens(image_tokens: tuple[int, ...], config: PruningConfig) -> dict[str, float]:
+    after_k1, after_k2 = zip(*map(config.kept, image_tokens), strict=True)
+    return {"image_tokens": _mean(image_tokens), "after_k1": _mean(after_k1), "after_k2": _mean(after_k2)}
 
 
 def _mean(values: tuple[int, ...] | list[float]) -> float:

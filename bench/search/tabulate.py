@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
 import sys
 import time
@@ -42,6 +41,7 @@ from objectives.flops import DecoderShape
 from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace, choices
 from search.studies.study import Baseline
+from search.workers.cores import available_cores
 from search.workers.trial_runner import costs
 
 DATA = Path(__file__).parents[1] / "data"
@@ -283,7 +283,7 @@ def _in_a_loop(
     """Return FLOPs and seconds of a plain loop over some configurations, with the better number of threads."""
     some = configs[:: -(-len(configs) // _ALONE)]
     measured = []
-    for threads in (1, os.cpu_count() or 1):
+    for threads in (1, available_cores()):
         torch.set_num_threads(threads)
         measured.append([(flops[config], timed(run, config)[1]) for config in some])
     torch.set_num_threads(1)

@@ -74,9 +74,14 @@ def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[in
     return [_question(values) for values in _run("objectives.questions", [*_study_options(key, source), *options])]
 
 
-def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> Survivors:
-    """Run the model on question `number` under a trial's configuration. Arguments and errors as `questions`."""
-    options = ["--model", key.model, "--digest", key.weights_digest, *_study_options(key, source)]
+def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int, weights: str = "") -> Survivors:
+    """Run the model on question `number` under a trial's configuration. Arguments and errors as `questions`.
+
+    Args:
+        weights: of the model, as `StudySummary` has them.
+    """
+    options = ["--model", key.model, "--weights", weights or "auto", "--digest", key.weights_digest]
+    options += _study_options(key, source)
     options += ["--question", str(number), "--config", json.dumps(trial.config.as_dict())]
     result = _run("search.tokens", options)
     question = _question(result)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from himap.config import PruningConfig
 from himap.errors import ConfigError
 from himap.presets import Preset
+from storage.commands import DEFAULT_STORAGE, export_command
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within, dense_trial
 from storage.pareto import front as pareto_front
@@ -73,6 +74,8 @@ class View:
     questions: QuestionSource | None = None
     family: str = ""
     layers: int = 0
+    weights: str = ""
+    url: str = DEFAULT_STORAGE
 
     @property
     def baselines(self) -> tuple[Trial, ...]:
@@ -102,8 +105,15 @@ def build_view(
     questions: QuestionSource | None = None,
     family: str = "",
     layers: int = 0,
+    weights: str = "",
+    url: str = DEFAULT_STORAGE,
 ) -> View:
-    """Return the view of a study's trials; `cost` is a key of `COSTS`, the rest as in `View` and `StudySummary`."""
+    """Return the view of a study's trials.
+
+    Args:
+        cost: a key of `COSTS`.
+        url: of the store; the rest as in `View` and `StudySummary`.
+    """
     states: dict[str, list[Trial]] = {"complete": [], "pruned": [], "failed": []}
     for trial in trials:
         states[trial.state].append(trial)
@@ -118,6 +128,8 @@ def build_view(
         questions,
         family,
         layers,
+        weights,
+        url,
     )
 
 
@@ -138,12 +150,19 @@ def canonical(config: PruningConfig) -> PruningConfig:
         return config
 
 
+def certify_command(url: str, view: View) -> str:
+    """Return the command that certifies this study's operating points, ready for a shell, without a password."""
+    questions = view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
+    return export_command(url, view.key.model, view.weights, questions)
+
+
 def preset(view: View, trial: Trial, point: OperatingPoint = _MEMBER) -> Preset:
     """Return the preset of a trial, certified or not by held-out questions, or an estimate without them."""
     result = view.confirmations.get(trial.number)
     held_out = None if result is None else HeldOut(point, {view.key.questions: result})
     sources = {} if view.questions is None else {view.key.questions: view.questions}
-    return preset_of(view.key, trial, held_out, sources, family=view.family, layers=view.layers)
+    command = certify_command(view.url, view)
+    return preset_of(view.key, trial, held_out, sources, family=view.family, layers=view.layers, command=command)
 
 
 def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | None:

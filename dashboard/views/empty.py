@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-
 import streamlit as st
 
 from dashboard.access.cached_reads import StoreState
@@ -12,6 +9,7 @@ from dashboard.analysis.study_view import View
 from dashboard.views.widgets import table
 from dashboard.wording.formatting import sentence
 from dashboard.wording.trial_tables import failure_table
+from storage.commands import password_note, shell_command
 
 SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
 
@@ -20,30 +18,25 @@ def search_command(url: str, default: str) -> str:
     """Return the command that fills this store, ready for a shell, without the password of the URL."""
     if url == default:
         return SEARCH_COMMAND
-    return f"{SEARCH_COMMAND} --storage {shlex.quote(without_password(url))}"
+    return f"{SEARCH_COMMAND} {shell_command('--storage', url)}"
 
 
-def without_password(url: str) -> str:
-    """Return the URL as it may be shown."""
-    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:PASSWORD@", url)
-
-
-def no_store(state: StoreState, command: str) -> None:
+def no_store(state: StoreState, url: str, default: str) -> None:
     """Say that there is no store yet, or why it cannot be read."""
     if state.missing:
         st.subheader("No store yet")
         st.markdown(sentence(state.problem))
-        _start(command)
+        _start(url, default)
         return
     st.error(sentence(state.problem), icon=":material/error:")
     st.markdown("This page tries again every two seconds and appears once the store can be read.")
 
 
-def no_studies(command: str) -> None:
+def no_studies(url: str, default: str) -> None:
     """Say that the store has no study."""
     st.subheader("The store is empty")
     st.markdown("It was created, but no search has written into it yet.")
-    _start(command)
+    _start(url, default)
 
 
 def no_trials() -> None:
@@ -62,7 +55,9 @@ def failures_only(view: View) -> None:
     table(failure_table(view))
 
 
-def _start(command: str) -> None:
+def _start(url: str, default: str) -> None:
     st.markdown("Start a search, in this folder, in another terminal:")
-    st.code(command, language="bash")
+    st.code(search_command(url, default), language="bash")
+    if note := password_note(url):
+        st.caption(sentence(note))
     st.markdown("The first front appears here by itself, within a minute or two.")

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import shlex
-
 import streamlit as st
 
-from dashboard.analysis.study_view import View, preset
+from dashboard.analysis.study_view import View, certify_command, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
-from dashboard.views.empty import without_password
 from dashboard.views.widgets import COST_NAMES, preset_download, segments, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
 from dashboard.wording.trial_tables import csv, held_out_table
 from storage import StudySummary
+from storage.commands import password_note
 from storage.pareto import OperatingPoint, operating_points
 from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
@@ -66,13 +64,6 @@ def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
     return {capitalized(point.name): (point, trial) for point, trial in choices}
 
 
-def certify_command(url: str, view: View) -> str:
-    """Return the command that certifies this study's operating points, ready for a shell, without a password."""
-    questions = view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
-    command = ["python", "-m", "search.export", "--storage", without_password(url), "--model", view.key.model]
-    return shlex.join([*command, *questions, "--out", "presets/"])
-
-
 def _preset(view: View) -> None:
     choices = export_choices(view)
     if not choices:
@@ -100,6 +91,8 @@ def _certify(context: Context, view: View) -> None:
         "dense on the same questions. Run this in this folder, in another terminal:"
     )
     st.code(certify_command(context.url, view), language="bash", wrap_lines=True)
+    if note := password_note(context.url):
+        st.caption(sentence(note))
     if not view.confirmations:
         st.markdown("Nothing of this study is measured on held-out questions yet. Results appear here by themselves.")
         return

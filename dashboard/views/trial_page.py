@@ -145,7 +145,7 @@ def _tokens(view: View, trial: Trial, comparison: PairedScores | None) -> None:
         st.caption("This runs the model on the question, in a process of its own: a few seconds for a mini model.")
         return
     try:
-        result = _cached_survivors(key, view.questions, trial, number)
+        result = _cached_survivors(key, view.questions, trial, number, view.weights)
     except commands.CommandError as error:
         st.error(sentence(str(error)), icon=":material/error:")
         return
@@ -178,5 +178,7 @@ def _cached_questions(
 
 
 @st.cache_data(show_spinner="Running the model on this question", max_entries=64)
-def _cached_survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
-    return commands.survivors(key, source, trial, number)
+def _cached_survivors(
+    key: StudyKey, source: QuestionSource | None, trial: Trial, number: int, weights: str
+) -> commands.Survivors:
+    return commands.survivors(key, source, trial, number, weights)

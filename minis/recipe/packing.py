@@ -17,6 +17,7 @@ from minis.recipe import text
 from minis.recipe.attention import CHUNK
 from objectives.benchmarks import BENCHMARKS, Benchmark, Question
 from objectives.benchmarks.base import SHORT_ANSWER
+from objectives.benchmarks.captions import PROMPT, description
 from objectives.scenes import Scene
 
 IGNORED = -100
@@ -84,7 +85,7 @@ class Packer:
         request, listing = (
             (text.BY_KIND, text.list_by_kind) if rng.random() < 0.5 else (text.BY_COLOR, text.list_by_color)
         )
-        blocks = [self.block(text.CAPTION, text.caption(scene), True), self.block(request, listing(scene), True)]
+        blocks = [self.block(PROMPT, description(scene), True), self.block(request, listing(scene), True)]
         for benchmark in BENCHMARKS.values():
             count = per_benchmark * (2 if benchmark.name == "aokvqa" else 1)
             drawn = [q for _ in range(count) for q in benchmark.ask(scene, rng)]

@@ -13,15 +13,15 @@ from transformers import PreTrainedTokenizerFast
 
 from objectives.benchmarks import BENCHMARKS
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER
+from objectives.benchmarks.captions import PROMPT
 from objectives.data.embedded import scene_questions
 from objectives.scenes import COLORS, KINDS, LETTERS, WORDS, Scene, Thing, make_scene
 
-CAPTION = "Provide a one-sentence caption for the provided image."
 BY_KIND = "List the objects by kind."
 BY_COLOR = "List the objects by color."
 _QWEN = ("im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
 _MARKS = ("<pad>", "<unk>", "<s>", "</s>", "<image>", *(f"<|{name}|>" for name in _QWEN))
-_FIXED = ("USER:", "ASSISTANT:", SHORT_ANSWER, OPTION_LETTER, CAPTION, BY_KIND, BY_COLOR)
+_FIXED = ("USER:", "ASSISTANT:", SHORT_ANSWER, OPTION_LETTER, PROMPT, BY_KIND, BY_COLOR)
 
 LLAVA_TEMPLATE = (
     "{% for message in messages %}{% if message['role'] == 'user' %}USER: "
@@ -88,12 +88,6 @@ def attributes(thing: Thing) -> list[str]:
 
 def _cell(thing: Thing) -> str:
     return f"r{thing.row + 1} c{thing.column + 1}"
-
-
-def caption(scene: Scene) -> str:
-    """Return all things in raster order: "small red star, yellow sign bus, ..."."""
-    named = [(t.size if t.kind != "sign" else "", t.color, t.kind, t.text) for t in scene.things]
-    return ", ".join(" ".join(filter(None, words)) for words in named)
 
 
 def list_by_kind(scene: Scene) -> str:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from objectives.benchmarks.base import Question
-from objectives.benchmarks.custom import metric_name, parse_number
+from objectives.benchmarks.custom import metric_name
+from objectives.benchmarks.rules.free_number import read_number
 from objectives.data.images import check_image
 from objectives.errors import DataError
 from objectives.json_files import parse
@@ -133,7 +134,7 @@ class _Reader:
             if len(set(words)) != 1 or words[0] not in ("yes", "no"):
                 raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
             return words[:1]
-        if self._metric == "number" and any(parse_number(answer) is None for answer in answers):
+        if self._metric == "number" and any(read_number(answer) is None for answer in answers):
             raise _Refused(f"got answer {answers[0]!r}; expected a number")
         return answers
 

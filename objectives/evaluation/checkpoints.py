@@ -42,6 +42,15 @@ class Target:
     why: str = ""
 
     @property
+    def place(self) -> str:
+        """What --weights takes for these weights in any folder; "" where the model's name implies them."""
+        if Path(self.weights).is_dir():
+            return "" if self.kind == "embedded mini" else str(Path(self.weights).resolve())
+        if self.name in KNOWN and self.weights == KNOWN[self.name].hub_id:
+            return "full"
+        return "" if self.weights == self.name else self.weights
+
+    @property
     def digest(self) -> str:
         """The digest of the weights, see `weights_digest`."""
         return weights_digest(self.weights)

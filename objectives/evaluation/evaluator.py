@@ -30,16 +30,14 @@ Stop = Callable[[Sequence[int], Sequence[float]], bool]
 class Evaluation:
     """Results in question order; token counts are those of each question's prompt.
 
-    `after_k1` and `after_k2` count the image tokens left after each cut. An evaluation that was stopped has no metrics;
-    its open questions have the answer "" and the score NaN. `graded` is that of the benchmark.
+    An evaluation that was stopped has no metrics; its open questions have the answer "" and the score NaN. `graded` is
+    that of the benchmark.
     """
 
     answers: tuple[str, ...]
     scores: tuple[float, ...]
     metrics: dict[str, float]
     image_tokens: tuple[int, ...]
-    after_k1: tuple[int, ...]
-    after_k2: tuple[int, ...]
     text_tokens: tuple[int, ...]
     graded: bool = False
 
@@ -114,28 +112,23 @@ class Evaluator:
                     begin((self._own, number, ordinal))
                     answers.update(zip(batch.order, self._answer(batch), strict=True))
                 answered += chunk
-        return self._result(config, answered, answers)
+        return self._result(answered, answers)
 
     def _scores(self, answered: Sequence[int], answers: dict[int, str]) -> list[float]:
         submitted = [self.benchmark.submitted(answers[i]) for i in answered]
         return self.benchmark.scores([self.questions[i] for i in answered], submitted)
 
-    def _result(self, config: PruningConfig, answered: Sequence[int], answers: dict[int, str]) -> Evaluation:
+    def _result(self, answered: Sequence[int], answers: dict[int, str]) -> Evaluation:
         order = range(len(self.questions))
         complete = sorted(answered) == list(order)
         scores = dict(zip(sorted(answered), self._scores(sorted(answered), answers), strict=True))
         texts = tuple(answers.get(i, "") for i in order)
         submitted = [self.benchmark.submitted(text) for text in texts]
-        image, text = self.tokens()
-        after = [config.kept(tokens) for tokens in image]
         return Evaluation(
             texts,
             tuple(scores.get(i, math.nan) for i in order),
             self.benchmark.metrics(self.questions, submitted) if complete else {},
-            image,
-            tuple(k1 for k1, _ in after),
-            tuple(k2 for _, k2 in after),
-            text,
+            *self._tokens,
             self.benchmark.graded,
         )
 

@@ -162,10 +162,7 @@ def main(arguments: list[str] | None = None) -> int:
     def run() -> int:
         check_json(options.json)
         document = costs(options)
-        if options.json:
-            write_json(options.json, document)
-        else:
-            sys.stdout.write(table(document) + "\n")
+        write_json(options.json, document, table(document) + "\n")
         return 0
 
     return run_command(run)

@@ -162,9 +162,7 @@ def _run(options: argparse.Namespace) -> int:
         documents.append(measure(loaded, target, source, options.n, options.out))
         if not options.json:
             sys.stdout.write(table(documents[-1]) + "\n")
-    if options.json:
-        shown = [{name: value for name, value in d.items() if name != "record"} for d in documents]
-        write_json(options.json, shown)
+    write_json(options.json, [{name: value for name, value in d.items() if name != "record"} for d in documents])
     return 0
 
 

@@ -69,7 +69,7 @@ def _questions(options: argparse.Namespace, store: Store, target: Target) -> tup
         return Library(), []
     if not embedded and not options.data and options.benchmark == EVERYTHING and not official:
         raise UsageError(f"{store.location} has no search of {target.name} on questions of --data-root or --hub")
-    chosen = sources(options, dict.fromkeys(official))
+    chosen = sources(options, options.benchmark, official)
     if embedded:
         return Library(), [source.benchmark for source in chosen]
     library = Library(chosen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,12 +79,12 @@ def load_study_questions(source: Source, split: str, n: int) -> StudyQuestions:
     return StudyQuestions(source, loaded, n if source.embedded else len(loaded.questions))
 
 
-def source_options(records: Sequence[QuestionSource | None]) -> str:
-    """Return the options by which a command takes the questions of all these sources; "" for embedded scenes."""
+def source_options(records: Sequence[QuestionSource | None]) -> list[str]:
+    """Return the options by which a command takes the questions of all these sources; none for embedded scenes."""
     first = records[0] if records else None
     if first is None or first.data:
-        return "" if first is None else first.options
-    return shlex.join(["--benchmark", *(record.benchmark for record in records if record), *first.arguments[2:]])
+        return [] if first is None else first.arguments
+    return ["--benchmark", *(record.benchmark for record in records if record), *first.arguments[2:]]
 
 
 def image_tokens(model: str, questions: StudyQuestions) -> list[int]:

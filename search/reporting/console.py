@@ -1,27 +1,36 @@
-"""Shows a search on the console: what it will do, its progress, its result; Ctrl-C stops it gently."""
+"""Shows a search on the console: what it will do, its progress, its result; a signal stops it gently."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+from contextlib import ExitStack
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from rich.console import Console
 
+from objectives.options import Stopped, stopping_signals
 from search.config import SearchConfig
-from search.inputs.questions import source_options
+from search.reporting.presets import certify_command
 from search.reporting.progress import ProgressTable
 from search.reporting.report import table
 from search.reporting.result import Progress, SearchResult
+from storage.commands import password_note, shell_command
 
+DASHBOARD = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 _PIPED_WIDTH = 160
 
 
 class SearchConsole:
     """The callback of `search.run` on a console; a context manager.
 
-    While trials are measured the first Ctrl-C stops the search once the running ones are stored, the second at once.
+    While trials are measured the first Ctrl-C, SIGTERM or SIGHUP stops the search once the running ones are stored, the
+    second at once.
+
+    Attributes:
+        signum: the signal that stopped it.
     """
 
     def __init__(self, stderr: bool = False) -> None:
@@ -30,7 +39,8 @@ class SearchConsole:
         self._table: ProgressTable | None = None
         self._latest: Progress | None = None
         self._stopping = False
-        self._handler: Any = None
+        self._signals = ExitStack()
+        self.signum = signal.SIGINT
 
     def __enter__(self) -> SearchConsole:
         return self
@@ -39,7 +49,7 @@ class SearchConsole:
         if self._table is not None:
             self._table.__exit__(None, None, None)
             self._table = None
-            signal.signal(signal.SIGINT, self._handler)
+        self._signals.close()
 
     def __call__(self, progress: Progress) -> None:
         """Show what the search has just done."""
@@ -48,7 +58,7 @@ class SearchConsole:
             self.print(progress.message)
         if progress.phase == "measuring":
             self._table = ProgressTable(self._console, progress.runs).__enter__()
-            self._handler = signal.signal(signal.SIGINT, self._interrupt)
+            self._signals.enter_context(stopping_signals(self._interrupt))
         elif progress.run is not None and self._table is not None:
             self._table.update(progress.run)
 
@@ -67,15 +77,19 @@ class SearchConsole:
         for path in presets:
             self.print(f"preset: {path}")
         if presets:
-            line = f"certify them: python -m search.export --storage {config.storage} --model {config.model} "
-            self.print((line + source_options([study.source for study in result.studies])).strip())
+            self.print(f"certify them: {certify_command(config, [study.source for study in result.studies])}")
         if result.stopped:
             self.print("stopped early; everything measured is stored; run the same command again to resume")
-        self.print(f"dashboard: streamlit run dashboard/app.py -- --storage {config.storage}")
+        app = DASHBOARD.relative_to(Path.cwd()) if DASHBOARD.is_relative_to(Path.cwd()) else DASHBOARD
+        self.print(f"dashboard: {shell_command('streamlit', 'run', str(app), '--', '--storage', config.storage)}")
+        if note := password_note(config.storage):
+            self.print(note)
 
     def _interrupt(self, signum: int, frame: FrameType | None) -> None:
         if self._stopping or self._latest is None:
-            raise KeyboardInterrupt
-        self._stopping = True
-        self._console.print("stopping: finishing what is running (once more to end at once)")
+            raise Stopped(signum)
+        self._stopping, self.signum = True, signal.Signals(signum)
         self._latest.stop()
+        if signum == getattr(signal, "SIGHUP", 0) and self._console.is_terminal:  # which may be gone
+            self._console.file = Path(os.devnull).open("w")  # noqa: SIM115  # open until the process ends
+        self._console.print("stopping: finishing what is running (once more to end at once)")

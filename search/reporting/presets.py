@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from himap import Preset, PresetError, read_preset
+from search.config import SearchConfig
+from search.inputs.questions import source_options
 from search.sampling.problem import Goals
 from search.studies.study_run import StudyRun
-from storage import Trial
+from storage import QuestionSource, Trial
+from storage.commands import export_command
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, dense_trial, front
 from storage.presets import preset_of, preset_path
@@ -24,11 +27,20 @@ def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial |
     return cheapest_within(members, dense) or (members[-1] if members else None)
 
 
-def write_preset(folder: Path, run: StudyRun) -> Path | None:
+def certify_command(config: SearchConfig, sources: Sequence[QuestionSource | None]) -> str:
+    """Return the command that certifies a search's presets in the folder where it ran."""
+    weights = "" if config.weights == "auto" else config.weights
+    return export_command(config.storage, config.model, weights, source_options(sources), config.presets)
+
+
+def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     """Write a study's preset, an estimate, and return its path; None where the study has nothing to offer.
 
     A file that an export made of the same weights stays as it is: an estimate of the same configuration is left out,
     one of another configuration goes to `MODEL-BENCHMARK-estimate.yaml` beside it.
+
+    Args:
+        command: certifies the preset.
     """
     trial = preset_trial(run.trials, run.study.goals)
     if trial is None:
@@ -39,7 +51,9 @@ def write_preset(folder: Path, run: StudyRun) -> Path | None:
         if exported.config == trial.config:
             return path
         path = preset_path(folder, *name, "estimate")
-    preset = preset_of(run.key, trial, sources=run.sources, family=run.family, layers=run.study.space.layers)
+    sources = {} if run.source is None else {run.key.questions: run.source}
+    layers = run.study.space.layers
+    preset = preset_of(run.key, trial, sources=sources, family=run.family, layers=layers, command=command)
     return preset.write(path)
 
 

@@ -11,6 +11,8 @@ from search.studies.study_run import StudyRun
 from storage import QuestionSource, StudyKey, Trial
 from storage.pareto import front, hypervolume
 
+Phase = Literal["message", "measuring", "trial"]
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -24,7 +26,7 @@ class Progress:
         run: the study of the trial that was stored last; None in other phases.
     """
 
-    phase: Literal["message", "measuring", "trial"]
+    phase: Phase
     runs: Sequence[StudyRun]
     stop: Callable[[], None]
     message: str = ""

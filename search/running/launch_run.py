@@ -11,8 +11,8 @@ from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
 from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
 from search.reporting.opening import opening_lines
-from search.reporting.presets import write_preset
-from search.reporting.result import Progress, SearchResult, StudyResult
+from search.reporting.presets import certify_command, write_preset
+from search.reporting.result import Phase, Progress, SearchResult, StudyResult
 from search.running.driver import Driver
 from search.running.latency_timer import untimed
 from search.studies.lease_holder import LeaseHolder
@@ -21,7 +21,7 @@ from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.trial_runner import TrialRunner
-from storage import Trial, open_store
+from storage import QuestionSource, open_store
 
 
 def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = None) -> SearchResult:
@@ -44,40 +44,24 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
         target = resolve(config.model, config.weights)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
             runs = open_runs(store, config, target, questions, holder, workers)
-            reporter = _Reporter(on_progress, runs, stop)
+
+            def report(phase: Phase, message: str = "", study: StudyRun | None = None) -> None:
+                if on_progress is not None:
+                    on_progress(Progress(phase, runs, stop.set, message, study))
+
             for line in opening_lines(config, target, questions, runs, workers, store.location):
-                reporter.message(line)
+                report("message", line)
             if all(study.done and not untimed(study.trials) for study in runs):
-                reporter.message("nothing to do: every study has spent its budget (a larger --budget resumes)")
+                report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
-                reporter.message(f"starting {workers} worker(s), each loads the model ...")
+                report("message", f"starting {workers} worker(s), each loads the model ...")
                 with Pool(workers, _runner_maker(config, target, questions), cluster) as pool:
-                    reporter.measuring()
+                    report("measuring", "workers are up, measuring ...")
+                    for study in runs:
+                        study.on_trial = lambda run, _: report("trial", study=run)
                     Driver(pool, runs, holder, stop).run()
             stopped = stop.is_set() and not all(study.done for study in runs)
-            return SearchResult(tuple(_result(study, Path(config.presets)) for study in runs), stopped)
-
-
-class _Reporter:
-    """Turns what a search does into calls of its callback."""
-
-    def __init__(
-        self, on_progress: Callable[[Progress], None] | None, runs: Sequence[StudyRun], stop: threading.Event
-    ) -> None:
-        self._call = on_progress or (lambda progress: None)
-        self._runs, self._stop = runs, stop
-
-    def message(self, line: str) -> None:
-        self._call(Progress("message", self._runs, self._stop.set, line))
-
-    def measuring(self) -> None:
-        """Report that the workers are up, and from now on each stored trial."""
-        self._call(Progress("measuring", self._runs, self._stop.set, "workers are up, measuring ..."))
-        for run in self._runs:
-            run.on_trial = self._trial
-
-    def _trial(self, run: StudyRun, trial: Trial) -> None:
-        self._call(Progress("trial", self._runs, self._stop.set, run=run))
+            return SearchResult(tuple(_result(study, config) for study in runs), stopped)
 
 
 def _runner_maker(
@@ -89,12 +73,13 @@ def _runner_maker(
     return partial(TrialRunner, weights, SPLIT, config.questions, config.prefix_mb * 2**20, own)
 
 
-def _result(run: StudyRun, presets: Path) -> StudyResult:
+def _result(run: StudyRun, config: SearchConfig) -> StudyResult:
     message = run.abandoned
     if run.exhausted and not message:
         message = (
             f"{run.key.questions}: no configuration with a new effect is left; "
             f"ended at {len(run.trials)} of {run.budget} trials"
         )
-    preset = write_preset(presets, run)
+    options = [run.source] if run.source else [QuestionSource(run.key.benchmark, run.key.benchmark)]
+    preset = write_preset(Path(config.presets), run, certify_command(config, options))
     return StudyResult(run.key, tuple(run.trials), preset, run.source, bool(run.abandoned), message)

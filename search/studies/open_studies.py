@@ -44,45 +44,29 @@ def open_runs(
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
     counted = [(part, image_tokens(target.weights, part)) for part in questions]
-    return [_open(store, config, target, part, tokens, others, holder, workers) for part, tokens in counted]
-
-
-def _open(
-    store: Store,
-    config: SearchConfig,
-    target: Target,
-    questions: StudyQuestions,
-    tokens: list[int],
-    others: list[StoredStudy],
-    holder: LeaseHolder | None,
-    workers: int,
-) -> StudyRun:
-    loaded, seed = questions.loaded, config.seed
-    key = StudyKey(target.name, target.digest, loaded.name, SPLIT, questions.n, seed, VERSION, loaded.digest)
-    study_id = store.study(key, target.family, target.shape.layers)
-    if holder is not None:
-        holder.take(study_id, key)
-    if questions.record is not None:
-        store.set_questions(study_id, questions.record)
-    stored = store.trials(study_id)
-    study = Study(
-        SearchSpace(target.shape.layers, config.seed),
-        baselines(target),
-        tokens,
-        config.sampler,
-        config.seed,
-        stored,
-        goals=config.goals,
-        warm_starts=warm_starts(key, others),
-        known=known_results(key, others, tokens),
-        workers=workers,
-        unfinished=store.running(study_id),
-    )
+    space, seed, family = SearchSpace(target.shape.layers, config.seed), config.seed, target.family
     writer = StoreWriter(store, holder.owner if holder else "")
-    source_record, family = questions.record, target.family
-    return StudyRun(
-        key, study_id, study, config.budget, stored, writer, race=config.race, source=source_record, family=family
-    )
+    runs: list[StudyRun] = []
+    for part, tokens in counted:
+        name, source, digest = part.loaded.name, part.record, part.loaded.digest
+        key = StudyKey(target.name, target.digest, name, SPLIT, part.n, seed, VERSION, digest)
+        study_id = store.study(key, family, space.layers, target.place)
+        if holder is not None:
+            holder.take(study_id, key)
+        if source is not None:
+            store.set_questions(study_id, source)
+        stored = store.trials(study_id)
+        study = Study(
+            *(space, baselines(target), tokens, config.sampler, seed, stored),
+            goals=config.goals,
+            warm_starts=warm_starts(key, others),
+            known=known_results(key, others, tokens),
+            workers=workers,
+            unfinished=store.running(study_id),
+        )
+        begun = (key, study_id, study, config.budget, stored, writer)
+        runs.append(StudyRun(*begun, race=config.race, source=source, family=family))
+    return runs
 
 
 def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, KnownResult]:

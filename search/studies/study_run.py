@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -61,11 +61,6 @@ class StudyRun:
         self._pending: list[tuple[Candidate, Trial]] = []
         self._asker = ThreadPoolExecutor(1, "ask")
         self._answer: Future[Candidate | None] | None = None
-
-    @property
-    def sources(self) -> Mapping[str, QuestionSource]:
-        """Where the questions come from, by benchmark, if they are not embedded."""
-        return {} if self.source is None else {self.key.questions: self.source}
 
     @property
     def _devices(self) -> set[str]:

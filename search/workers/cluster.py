@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
-import os
+import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import ray
 import torch
 
 from himap.errors import first_line
 from search.errors import UsageError, WorkersLostError
+from search.workers import ray_session
+from search.workers.cores import available_cores
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 _CONNECT_SECONDS = 5.0
@@ -31,6 +35,7 @@ class Cluster:
         gpus_per_worker: a part of one GPU, or whole GPUs; None takes 1 where there are GPUs.
 
     Attributes:
+        logs: the folder of the Ray that was started last.
         growing: whether nodes that join later get workers too: where no number of workers was requested.
 
     Raises:
@@ -39,7 +44,9 @@ class Cluster:
 
     address: str | None = None
     gpus_per_worker: float | None = None
+    logs: Path | None = field(default=None, init=False)
     growing: bool = field(default=False, init=False)
+    _keep_logs: bool = field(default=False, init=False)
     _connected: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -88,15 +95,19 @@ class Cluster:
         for left in range(_STARTS if self.address is None else 0, 0, -1):
             self._connected = True
             try:
-                ray.init(
+                self._remove_logs()
+                self.logs, self._keep_logs = ray_session.temporary_folder(), False
+                atexit.register(self._remove_logs)  # after Ray, which ends what an interrupted start left only then
+                ray_session.init(
                     address="local",
                     num_cpus=workers,
                     include_dashboard=False,
-                    log_to_driver=False,
-                    configure_logging=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=str(self.logs),
                 )
                 return
+            except UsageError:
+                raise
             except Exception:  # Ray gives its processes half a minute, too little on a busy machine
                 ray.shutdown()
                 if left == 1:
@@ -110,11 +121,17 @@ class Cluster:
             return False
         return any(kind in ("raylet", "gcs_server") for kind, _ in node.dead_processes())
 
-    def leave(self) -> None:
+    def leave(self, *, keep_logs: bool = False) -> None:
         """Stop the Ray that was started, or leave the cluster that was joined; do nothing the second time."""
         if self._connected:
             self._connected = False
             ray.shutdown()
+            self._keep_logs = keep_logs
+            self._remove_logs()
+
+    def _remove_logs(self) -> None:
+        if self.logs is not None and not self._keep_logs:
+            shutil.rmtree(self.logs, ignore_errors=True)
 
     def _join(self) -> None:
         if self.address is None or self._connected:
@@ -123,7 +140,7 @@ class Cluster:
         try:
             _check_listening(self.address)
             self._connected = True
-            ray.init(address=self.address, log_to_driver=False, configure_logging=False)
+            ray_session.init(address=self.address)
         except Exception as error:  # Ray raises a bare one for much of what can go wrong here
             self.leave()
             raise WorkersLostError(
@@ -132,11 +149,11 @@ class Cluster:
             ) from error
 
     def _nodes(self) -> list[Mapping[str, float]]:
-        """Return the resources of each node; of this machine its cores, or as many CPUs as its GPUs need."""
+        """Return the resources of each node; of this machine the cores it may use, or as many CPUs as its GPUs need."""
         if self.address is not None:
             return [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = torch.cuda.device_count()
-        cores = float("inf") if gpus and self.gpus_per_worker != 0 else os.cpu_count() or 1
+        cores = float("inf") if gpus and self.gpus_per_worker != 0 else available_cores()
         return [{"CPU": cores, "GPU": gpus}]
 
     def _capacity(self) -> str:

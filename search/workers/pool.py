@@ -15,7 +15,7 @@ import torch
 from ray.exceptions import RayError, RayTaskError
 
 from himap import PruningConfig
-from search.errors import WorkersLostError
+from search.errors import UsageError, WorkersLostError
 from search.workers.cluster import Cluster
 from search.workers.jobs import Job, Outcome, Runner
 from search.workers.racing import Rival
@@ -91,16 +91,19 @@ class Pool:
             self._cluster.start(self._workers)
             self._actors = [self._make() for _ in range(self._workers)]
             self._processes = dict(enumerate(ray.get([actor.ready.remote() for actor in self._actors])))
-        except Exception as error:  # Ray raises a bare one where its processes are slow to start
+        except UsageError:
             self._cluster.leave()
+            raise
+        except Exception as error:  # Ray raises a bare one where its processes are slow to start
+            self._cluster.leave(keep_logs=True)
             raise WorkersLostError(f"the workers do not start: {_reason(error)}") from error
         except BaseException:
             self._cluster.leave()
             raise
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._cluster.leave()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._cluster.leave(keep_logs=kind is WorkersLostError)
 
     def _make(self) -> Any:
         remote: Any = ray.remote(num_cpus=1, num_gpus=self._cluster.gpus)(_Evaluator)
@@ -228,7 +231,7 @@ class Pool:
         """Start Ray again after its own processes died; hand out again the jobs without a result."""
         self._rebuilt += 1
         if self._rebuilt > _REBUILDS:
-            raise WorkersLostError(f"Ray died {self._rebuilt} times in a row; see its logs in /tmp/ray")
+            raise WorkersLostError(f"Ray died {self._rebuilt} times in a row; see its logs in {self._cluster.logs}")
         outcomes, again = [], []
         for reference, (_, job) in self._running.items():
             outcome = _outcome(reference, job) if ray.wait([reference], timeout=0)[0] else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from himap.urls import masked
 from storage.errors import SchemaError, StorageError, StoreMissingError, StoreUnavailableError
 from storage.sql.schema import CURRENT, stored_version, upgrade
 
@@ -23,11 +23,7 @@ _ADVISORY_LOCK = 0x48694D4150  # "HiMAP": one process at a time creates or upgra
 _TEMPORARY_SQLITE = ("locked", "is full", "disk I/O", "unable to open")
 _TEMPORARY_POSTGRESQL = ("08", "40", "53", "55P03", "57P", "58030")  # connection, conflict, room, lock, restart
 _EXPECTED = "expected sqlite:///FILE or postgresql://USER@HOST/DATABASE"
-
-
-def describe(url: URL) -> str:
-    """Return the store's URL for messages, without its password."""
-    return url.render_as_string(hide_password=True)
+_ENCODE = "in a user's name, a password or an option percent-encode @ : / ? & as %40 %3A %2F %3F %26"
 
 
 def build_engine(url: str, *, readonly: bool) -> tuple[Engine, str]:
@@ -37,17 +33,20 @@ def build_engine(url: str, *, readonly: bool) -> tuple[Engine, str]:
         StorageError: a URL, folder or driver that cannot work.
         StoreMissingError: a readonly store that is not there.
     """
+    location = masked(url)
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        masked = re.sub(r":[^:/@]*@", ":***@", url)
-        raise StorageError(f"got storage {masked!r}; {_EXPECTED}") from error
+        encode = f"; {_ENCODE}" if "@" in url else ""
+        raise StorageError(f"got storage {location!r}; {_EXPECTED}{encode}") from error
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        _check_file(parsed, readonly=readonly)
-        return _sqlite(parsed, readonly=readonly), describe(parsed)
+        _check_file(parsed, location, readonly=readonly)
+        return _sqlite(parsed, readonly=readonly), location
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return _postgresql(parsed, readonly=readonly), describe(parsed)
-    raise StorageError(f"got storage {describe(parsed)!r}; {_EXPECTED}")
+        if url.count("@") > 1:
+            raise StorageError(f"got storage {location!r} with more than one @; {_ENCODE}")
+        return _postgresql(parsed, location, readonly=readonly), location
+    raise StorageError(f"got storage {location!r}; {_EXPECTED}")
 
 
 @contextmanager
@@ -107,6 +106,8 @@ def one_line(location: str, doing: str, error: SQLAlchemyError) -> str:
         hint = f"another program held it for more than {BUSY_SECONDS} s: stop that one, or try again"
     elif "readonly" in message or "read-only" in message:
         hint = "make the file and its folder writable, or choose another --storage"
+    elif location.startswith("postgresql") and "password" in message:
+        hint = f"give it in the URL ({_ENCODE}), in PGPASSWORD or in ~/.pgpass"
     elif location.startswith("postgresql"):
         hint = "check that the server runs and that host, port, user and database are right"
     elif "full" in message:
@@ -129,9 +130,11 @@ def _check_version(version: int, location: str, *, readonly: bool) -> None:
         )
 
 
-def _check_file(url: URL, *, readonly: bool) -> None:
+def _check_file(url: URL, location: str, *, readonly: bool) -> None:
     if not url.database or url.database == ":memory:":
-        raise StorageError(f"got storage {describe(url)!r}, which names no file; expected sqlite:///FILE")
+        raise StorageError(f"got storage {location!r}, which names no file; expected sqlite:///FILE")
+    if "?" in location:
+        raise StorageError(f"got storage {location!r} with a ?; expected sqlite:///FILE, a file without ? in its path")
     path = Path(url.database)
     if path.is_dir():
         raise StorageError(f"got the directory {path} as storage; expected a file, as in {path / 'himap.db'}")
@@ -167,14 +170,14 @@ def _sqlite(url: URL, *, readonly: bool) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, *, readonly: bool) -> Engine:
+def _postgresql(url: URL, location: str, *, readonly: bool) -> Engine:
     query = {"connect_timeout": str(CONNECT_SECONDS), "application_name": "himap-search", **url.query}
     full = url.set(drivername="postgresql+psycopg", query=query)
     try:
         engine = create_engine(full, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise StorageError(
-            f"got storage {describe(url)!r}, which needs psycopg; pip install 'himap-search[postgres]'"
+            f"got storage {location!r}, which needs psycopg; pip install 'himap-search[postgres]'"
         ) from error
     if readonly:
         return engine.execution_options(postgresql_readonly=True)

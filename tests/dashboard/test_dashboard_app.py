@@ -98,9 +98,9 @@ def test_wrong_arguments_get_one_line(page: Any, arguments: list[str]) -> None:
 def test_the_store_defaults_to_the_one_of_the_search() -> None:
     assert storage_url([]) == "sqlite:///himap.db"
     assert empty.search_command("sqlite:///himap.db", storage_url([])) == empty.SEARCH_COMMAND
-    command = empty.search_command("postgresql://u:secret@h/d?a=1&b=2", storage_url([]))
+    command = empty.search_command("postgresql://u:secret@h/d?sslmode=require&user=b", storage_url([]))
     assert "secret" not in command
-    assert command.endswith("--storage 'postgresql://u:PASSWORD@h/d?a=1&b=2'")
+    assert command.endswith("--storage 'postgresql://u@h/d?sslmode=require&user=b'")
 
 
 def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched_store: str) -> None:
@@ -240,7 +240,9 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
 def test_surviving_tokens_are_shown_after_a_click_and_errors_are_shown(
     page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int) -> commands.Survivors:
+    def survivors(
+        key: StudyKey, source: QuestionSource | None, trial: Trial, number: int, weights: str
+    ) -> commands.Survivors:
         if number == 1:
             raise commands.CommandError("python -m search.tokens failed: No module named 'torch'")
         file = io.BytesIO()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,36 @@ def test_a_stop_is_one_line_and_130(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert run_command(stop, stopped="stopped; nothing was kept") == 130
     assert capsys.readouterr().err == "stopped; nothing was kept\n"
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_signals_stop_a_command_as_ctrl_c_does(
+    capsys: pytest.CaptureFixture[str], signum: signal.Signals, code: int
+) -> None:
+    def waits() -> int:
+        signal.raise_signal(signum)
+        return 0
+
+    before = signal.getsignal(signum)
+    assert run_command(waits, stopped="stopped; nothing was kept") == code
+    assert capsys.readouterr().err == "stopped; nothing was kept\n"
+    assert signal.getsignal(signum) == before
+
+
+def test_under_nohup_sighup_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert run_command(lambda: signal.raise_signal(signal.SIGHUP) or 7) == 7
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_wrong_option_shows_no_password(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = command_parser("x", "X.")
+    add_model_options(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--model", "m", "--storge", "postgresql://u:p@ss word@h/d"])
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --storge postgresql://u:***@h/d\n")
 
 
 def test_the_options_load_no_model_library() -> None:

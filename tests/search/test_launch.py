@@ -16,7 +16,7 @@ import pytest
 import himap
 from storage import Trial
 from storage.pareto import front
-from tests.search.search_helpers import descendants, kill_evaluator, launch, stored, wait_for
+from tests.search.search_helpers import ROOT, descendants, kill_evaluator, launch, stored, wait_for
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -75,7 +75,7 @@ def test_a_run_says_what_it_will_do_and_what_it_found(tiny: Path, first_run: tup
             "study tiny/pope trials 1/6 front 1 best at <= 50 % FLOPs",
             "tiny / pope (20 validation questions",
             "preset: presets/tiny-pope.yaml",
-            "dashboard: streamlit run dashboard/app.py -- --storage sqlite:///himap.db",
+            f"dashboard: streamlit run {ROOT / 'dashboard' / 'app.py'} -- --storage sqlite:///himap.db",
         )
     ]
     assert positions == sorted(positions)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from search.launch import main
 from search.running import launch_run
+from search.workers.cores import available_cores
 from search.workers.jobs import Job, Outcome
 from storage import open_store
 from tests.search.search_helpers import ROOT, ScriptedPool, measured
@@ -53,7 +53,7 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
         (["--sampler", "grid"], "unknown sampler 'grid'; expected one of auto, ehvi, gp, tpe, nsga2, random"),
         (["--budget", "0"], "got --budget 0; expected a whole number from 1 to 2147483647"),
         (["--budget", "-3"], "got --budget -3"),
-        (["--workers", "0"], f"got --workers 0; this machine has {os.cpu_count()} core(s), expected 1 to"),
+        (["--workers", "0"], f"got --workers 0; this machine has {available_cores()} core(s), expected 1 to"),
         (["--workers", "4000"], "got --workers 4000; this machine has"),
         (["--questions", "3"], "got --questions 3; expected a whole number from 20"),
         (["--seed", "-1"], "got --seed -1"),

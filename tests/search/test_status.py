@@ -50,7 +50,7 @@ def test_every_study_is_counted(url: str, capsys: pytest.CaptureFixture[str]) ->
     assert (empty["benchmark"], empty["trials"], empty["last_trial_at"]) == ("vqav2", 0, None)
 
 
-def test_what_runs_is_told_while_its_process_lives(url: str) -> None:
+def test_what_runs_is_shown_while_its_process_lives(url: str) -> None:
     lease = Lease("me", "here", 7, "")
     with open_store(url) as store:
         study = store.study(KEY)

@@ -107,7 +107,7 @@ def test_questions_that_are_not_embedded_are_named_with_the_command_that_confirm
     assert document["measured"][0]["questions"] == "--data mine.jsonl --metric anls"
 
 
-def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTrial) -> None:
+def test_a_certificate_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTrial) -> None:
     confirmation = Confirmation(**{**FULL, "commit": "fff", "device": "a gpu"})
     held_out = HeldOut(TWO_POINTS, {"pope": confirmation})
     document = document_of(
@@ -131,7 +131,7 @@ def test_a_promise_brings_the_held_out_numbers(key: StudyKey, make_trial: MakeTr
     assert (where["commit"], where["device"], where["trial"]) == ("fff", "a gpu", 17)
 
 
-def test_a_promise_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
+def test_a_certificate_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
     good = Confirmation(**FULL)
     bad = Confirmation(**{**FULL, "difference": -0.03, "difference_low": -0.05, "difference_high": -0.01})
     assert HeldOut(JOINT, {"pope": good}).verdict == "certified within 1 point"

@@ -67,7 +67,7 @@ def run(program: str, url: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_kill_right_after_add_loses_nothing_and_the_next_run_goes_on(url: str) -> None:
+def test_a_kill_right_after_add_loses_nothing_and_the_next_run_resumes(url: str) -> None:
     process = run(WRITER, url)
     assert process.stdout is not None
     stored = -1

@@ -103,6 +103,11 @@ def test_an_unreachable_server_and_its_password_stays_secret() -> None:
     assert "hunter2" not in message("postgresql//someone:hunter2@127.0.0.1:port/himap")
 
 
+def test_a_file_with_a_question_mark_is_not_cut_short(tmp_path: Path) -> None:
+    assert "expected sqlite:///FILE, a file without ? in its path" in message(f"sqlite:///{tmp_path / 'what?.db'}")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_postgresql_without_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     assert "pip install 'himap-search[postgres]'" in message("postgresql://somebody@localhost/himap")

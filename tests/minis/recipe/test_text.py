@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from minis.recipe import text
 from minis.recipe.packing import Packer
 from objectives.benchmarks import BENCHMARKS
+from objectives.benchmarks.captions import PROMPT, description
 from objectives.data.embedded import scene_questions
 from objectives.scenes import SPLITS, Scene, Thing, make_scene
 
@@ -28,7 +29,7 @@ SCENE = Scene(
 
 
 def test_the_caption_goes_in_raster_order() -> None:
-    assert text.caption(SCENE) == "small red star, yellow sign bus, large red letter K, large blue star"
+    assert description(SCENE) == "small red star, yellow sign bus, large red letter K, large blue star"
 
 
 def test_the_list_by_kind_counts_every_kind_and_says_where() -> None:
@@ -85,7 +86,7 @@ def test_every_word_is_known(tokenizer: PreTrainedTokenizerFast, split: str) -> 
     texts = []
     for index in range(300):
         scene = make_scene(split, index)
-        texts += [text.caption(scene), text.list_by_kind(scene), text.list_by_color(scene)]
+        texts += [description(scene), text.list_by_kind(scene), text.list_by_color(scene)]
         texts += [" ".join(text.attributes(thing)) for thing in scene.things]
         for benchmark in BENCHMARKS.values():
             for question in scene_questions(benchmark, scene):
@@ -128,6 +129,6 @@ def test_the_listing_alternates_with_the_draw(packer: Packer) -> None:
     chosen = set()
     for seed in range(8):
         caption, listing, *_ = packer.blocks(SCENE, 1, np.random.default_rng(seed))
-        assert text.CAPTION in packer.tokenizer.convert_ids_to_tokens(caption.tokens)
+        assert PROMPT in packer.tokenizer.convert_ids_to_tokens(caption.tokens)
         chosen |= {text.BY_KIND, text.BY_COLOR} & set(packer.tokenizer.convert_ids_to_tokens(listing.tokens))
     assert chosen == {text.BY_KIND, text.BY_COLOR}

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from objectives.benchmarks import Question
-from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric, parse_number
+from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric
+from objectives.benchmarks.rules.free_number import read_number
 from objectives.data.images import image_size, load_image
 from objectives.data.own_file import BadRowsError, read_own
 from objectives.data.source import Source, load_questions
@@ -102,7 +103,7 @@ def test_a_duplicate_id_is_the_second_ones_fault(folder: Path) -> None:
     assert "id '1' was there before" in bad[0].problem
 
 
-def test_all_bad_rows_are_told_at_once_the_first_twenty_in_full(folder: Path) -> None:
+def test_all_bad_rows_are_reported_at_once_the_first_twenty_in_full(folder: Path) -> None:
     path = write(folder, GOOD, *[b"x"] * 25)
     with pytest.raises(BadRowsError) as raised:
         load_questions(Source(data=path, metric="exact_match"), "all", None)
@@ -112,7 +113,7 @@ def test_all_bad_rows_are_told_at_once_the_first_twenty_in_full(folder: Path) ->
     assert len(raised.value.bad) == 25
 
 
-def test_skipping_goes_on_and_remembers(folder: Path) -> None:
+def test_skipping_reads_on_and_keeps_the_bad_rows(folder: Path) -> None:
     source = Source(data=write(folder, b"x", GOOD, b"y"), metric="exact_match", skip_bad=True)
     result = load_questions(source, "all", None)
     assert [q.id for q in result.questions] == ["1"]
@@ -233,10 +234,10 @@ def test_unknown_metrics(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1,200 km", 1200), ("3, 4", 3), ("-.5", -0.5), ("1e3", 1000), ("12%", 12), ("none", None), ("1e999", None)],
+    [("1,200 km", 1200), ("3, 4", None), ("-.5", -0.5), ("1e3", 1000), ("12%", 12), ("none", 0), ("1e999", None)],
 )
 def test_numbers_in_texts(text: str, value: float | None) -> None:
-    assert parse_number(text) == value
+    assert read_number(text) == value
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,7 @@ def test_a_larger_subset_begins_with_the_smaller_one(real: Source) -> None:
     assert all(Counter(q.group for q in large)[q.group] == 2 for q in large if q.group)
 
 
-def test_a_missing_image_is_told_before_anything_runs(real: Source) -> None:
+def test_a_missing_image_is_reported_before_anything_runs(real: Source) -> None:
     for path in (real.data_root or Path()).rglob("*.[jp][pn]g"):
         path.unlink()
     with pytest.raises(DataError, match="images are not there"):

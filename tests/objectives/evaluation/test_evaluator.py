@@ -94,7 +94,7 @@ def test_token_counts_are_the_engines(evaluator: Evaluator) -> None:
             evaluator.loaded.model(**inputs)
         assert pruning.image_tokens == [result.image_tokens[i]]
         assert pruning.text_tokens == [result.text_tokens[i]]
-        assert pruning.kept == [(result.after_k1[i], result.after_k2[i])]
+        assert pruning.kept == [config.kept(result.image_tokens[i])]
 
 
 def test_scores_and_figures_are_the_benchmarks(evaluator: Evaluator) -> None:
@@ -106,7 +106,7 @@ def test_scores_and_figures_are_the_benchmarks(evaluator: Evaluator) -> None:
 
 
 def test_accuracy_is_the_mean_score_with_its_interval() -> None:
-    result = Evaluation(("",) * 4, (1.0, 0.0, 1.0, 0.0), {}, (1,), (1,), (1,), (1,))
+    result = Evaluation(("",) * 4, (1.0, 0.0, 1.0, 0.0), {}, (1,), (1,))
     assert (result.accuracy.mean, result.accuracy) == (0.5, wilson(0.5, 4))
 
 

@@ -82,7 +82,7 @@ def test_a_folder_is_read_like_a_name(capsys: pytest.CaptureFixture[str], folder
         (["--model", "llava-7b", "--image", "0"], "got 0 image tokens; expected at least 1"),
     ],
 )
-def test_what_cannot_be_counted_is_said_in_one_line(
+def test_what_cannot_be_counted_is_one_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
 ) -> None:
     monkeypatch.chdir(ROOT)

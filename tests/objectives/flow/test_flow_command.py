@@ -100,7 +100,7 @@ class Stopped(Exception):
     """What stands for a kill."""
 
 
-def test_a_stopped_measurement_goes_on_to_the_same_record(
+def test_a_stopped_measurement_resumes_to_the_same_record(
     minis: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mini = minis["llava-mini"]
@@ -154,7 +154,7 @@ def test_the_command_measures_stores_draws_and_prints_once(
         (["--model", "nowhere"], "error: unknown model 'nowhere'; expected one of"),
     ],
 )
-def test_what_cannot_be_measured_is_said_in_one_line(
+def test_what_cannot_be_measured_is_one_line(
     more: list[str], message: str, folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(folders["llava-mini"], tmp_path, *more) == 2
@@ -162,7 +162,7 @@ def test_what_cannot_be_measured_is_said_in_one_line(
     assert lines[-1].startswith(message)
 
 
-def test_missing_matplotlib_is_said_before_anything_is_measured(
+def test_missing_matplotlib_is_reported_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(figures, "find_spec", lambda name: None)

@@ -125,7 +125,7 @@ def test_operating_points_are_selected_by_further_validation_questions(
     assert len(measured) == again
 
 
-def test_what_surely_loses_too_much_is_given_up_early(tiny: Path, folder: Path) -> None:
+def test_what_clearly_loses_too_much_is_given_up_early(tiny: Path, folder: Path) -> None:
     """A stand-in for dense that is always right: the tiny checkpoint, which guesses, is far below."""
     target = resolve(str(tiny), "auto")
     with open_store("sqlite:///himap.db") as store:

@@ -104,6 +104,6 @@ def test_what_the_search_asked_before_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("mean", [-0.001, 0.0])
-def test_not_worse_means_the_estimate_and_within_a_point_surely(mean: float) -> None:
+def test_not_worse_means_the_estimate_and_within_a_point_the_interval(mean: float) -> None:
     one = Screened(DENSE, Interval(mean, mean - 0.009, mean + 0.009))
     assert one.certifies(NOT_WORSE) == (mean == 0.0)

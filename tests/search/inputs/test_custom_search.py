@@ -171,8 +171,8 @@ def test_a_study_asks_as_many_as_there_are(here: Path) -> None:
     assert many.n == len(many.loaded.questions) == many.loaded.sizes["validation"] < 100
     assert few.loaded.questions == many.loaded.questions[: few.n]
     assert load(Source("pope"), n=21).n == 21  # embedded ones have no end
-    assert source_options([many.record]) == "--data mine.jsonl --metric exact_match"
-    assert source_options([load(Source("pope")).record]) == ""
+    assert source_options([many.record]) == ["--data", "mine.jsonl", "--metric", "exact_match"]
+    assert source_options([load(Source("pope")).record]) == []
 
 
 def test_validation_and_test_share_no_image(here: Path) -> None:
@@ -326,7 +326,7 @@ def test_official_files_are_searched_and_certified_by_pairs(
         path.rename(here / "images" / path.name)
     questions = load(Source("pope", data_root=here), n=21)
     assert questions.n == len(questions.loaded.questions) == 20  # no half of a pair
-    assert source_options([questions.record]) == f"--benchmark pope --data-root {here}"
+    assert source_options([questions.record]) == ["--benchmark", "pope", "--data-root", str(here)]
     with open_store("sqlite:///himap.db") as store:
         (run,) = opened(store, tiny, questions)
         assert run.key.questions.startswith("pope@")

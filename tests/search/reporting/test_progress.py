@@ -71,17 +71,20 @@ def test_in_a_terminal_a_table_that_is_drawn_over(monkeypatch: pytest.MonkeyPatc
     assert "1/50" in text
 
 
-def test_the_first_interrupt_stops_gently_and_the_second_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_stops_gently_and_the_second_at_once(
+    capsys: pytest.CaptureFixture[str], signum: signal.Signals
+) -> None:
     run, calls = run_of([]), list[int]()
-    console = SearchConsole()
+    console, before = SearchConsole(), signal.getsignal(signum)
     with console:
         console(Progress("message", [run], lambda: calls.append(1), "starting"))
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signum) == before
         console(Progress("measuring", [run], lambda: calls.append(1)))
-        signal.raise_signal(signal.SIGINT)
-        assert calls == [1]
+        signal.raise_signal(signum)
+        assert (calls, console.signum) == ([1], signum)
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signum)
         assert calls == [1]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signum) == before
     assert capsys.readouterr().out == "starting\nstopping: finishing what is running (once more to end at once)\n"

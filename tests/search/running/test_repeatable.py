@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
+from search.workers.cores import available_cores
 from storage import Trial
 from tests.search.search_helpers import launch, stored
 
@@ -42,7 +42,7 @@ def test_the_same_seed_and_one_worker_give_the_same_trials(tiny: Path, tmp_path:
     assert [trial.config for trial in other] != [trial.config for trial in first]
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="a second worker needs a second core")
+@pytest.mark.skipif(available_cores() < 2, reason="a second worker needs a second core")
 def test_more_workers_give_the_same_measurements(tiny: Path, tmp_path: Path) -> None:
     def by_configuration(trials: list[Trial]) -> dict[PruningConfig, Trial]:
         moment = trials[0].created_at

@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def test_the_second_is_refused_and_told_by_whom_until_the_first_ends(store: Store) -> None:
+def test_the_second_is_refused_and_sees_by_whom_until_the_first_ends(store: Store) -> None:
     study = store.study(KEY)
     with LeaseHolder(store) as first:
         first.take(study, KEY)

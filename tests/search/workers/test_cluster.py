@@ -16,6 +16,7 @@ from ray.cluster_utils import Cluster as Nodes
 
 from search.errors import UsageError, WorkersLostError
 from search.workers.cluster import Cluster, fit
+from search.workers.cores import available_cores
 from storage import StoreMissingError
 from tests.search.search_helpers import descendants, launch, stored, wait_for
 
@@ -48,7 +49,7 @@ def test_a_machine_without_enough_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert Cluster().workers(None) == 2
     assert Cluster(None, 0.25).workers(None) == 8
-    assert Cluster(None, 0).workers(None) == os.cpu_count()
+    assert Cluster(None, 0).workers(None) == available_cores()
     with pytest.raises(UsageError, match=r"got --workers 5; this machine has 2 GPU\(s\), expected 1 to 4"):
         Cluster(None, 0.5).workers(5)
     with pytest.raises(UsageError, match=r"no room .*; this machine has 2 GPU\(s\), expected fewer --gpus"):

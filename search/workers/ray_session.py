@@ -1,0 +1,56 @@
+"""Starts Ray without its takeover of signals, in a folder that is short enough for its sockets."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from search.errors import UsageError
+
+_LONGEST_SOCKET = 107  # bytes of a path, Linux's limit
+_SESSION = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")  # what Ray appends
+_PREFIX = "himap-"
+
+
+def init(**options: Any) -> None:
+    """Call `ray.init`, and keep this process's handlers of signals.
+
+    Ray would end the process at SIGTERM behind our back, its native part with a stack trace.
+    """
+    os.environ.setdefault("RAY_DISABLE_FAILURE_SIGNAL_HANDLER", "1")
+    theirs = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda handler: None
+    try:
+        ray.init(log_to_driver=False, configure_logging=False, **options)
+    finally:
+        ray._private.utils.set_sigterm_handler = theirs
+
+
+def temporary_folder(candidates: Sequence[str] | None = None) -> Path:
+    """Make and return a folder for Ray's sockets and logs.
+
+    Args:
+        candidates: where to, the first that fits; None takes RAY_TMPDIR, TMPDIR and the system's own.
+
+    Raises:
+        UsageError: none is a folder to write to with a path that Ray can use.
+    """
+    if candidates is None:
+        candidates = [os.environ.get("RAY_TMPDIR", ""), os.environ.get("TMPDIR", ""), "/tmp", "/var/tmp", "/dev/shm"]
+    longest = _LONGEST_SOCKET - _SESSION - len(f"/{_PREFIX}12345678")
+    for place in candidates:
+        if re.fullmatch(f"/[ -~]{{,{longest - 1}}}", place):
+            try:
+                return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+            except OSError:
+                continue
+    raise UsageError(
+        f"got no temporary folder for Ray's sockets, tried {', '.join(filter(None, candidates))}; expected one to "
+        f"write to with an ASCII path of at most {longest} characters: set RAY_TMPDIR=/SHORT/FOLDER"
+    )

@@ -1,0 +1,36 @@
+"""Commands that are printed for people to paste: quoted for a shell, and without passwords."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from himap.urls import without_password
+
+DEFAULT_STORAGE = "sqlite:///himap.db"
+PASSWORD_NOTE = "the password is left out of commands: set PGPASSWORD first, or keep it in ~/.pgpass"
+
+
+def shell_command(*words: str) -> str:
+    """Return the words as a shell takes them; URLs lose their passwords."""
+    return shlex.join(without_password(word) if "://" in word else word for word in words)
+
+
+def export_command(
+    url: str, model: str, weights: str = "", questions: Sequence[str] = (), out: str = "presets/"
+) -> str:
+    """Return the command that certifies the studies of a model.
+
+    Args:
+        url: of the store.
+        model, weights: values of --model and --weights; "" for weights that the model's name implies.
+        questions: options that name the questions; none for all embedded ones.
+        out: the folder of the presets.
+    """
+    named = ["--model", model, *(["--weights", weights] if weights else [])]
+    return shell_command("python", "-m", "search.export", "--storage", url, *named, *questions, "--out", out)
+
+
+def password_note(url: str) -> str:
+    """Return what to do about a password that commands leave out; "" where the URL has none."""
+    return PASSWORD_NOTE if without_password(url) != url else ""

