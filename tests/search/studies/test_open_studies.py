@@ -68,7 +68,9 @@ def test_other_studies_are_those_of_the_same_weights(tmp_path: Path, monkeypatch
     """A name may stand for other weights (checkpoint-500), and the same weights may have several names."""
     monkeypatch.setattr(open_studies, "image_tokens", lambda *_: list(IMAGE_TOKENS))
     shape = SimpleNamespace(layers=LAYERS)
-    target: Any = SimpleNamespace(name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2)
+    target: Any = SimpleNamespace(
+        name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2, place="x"
+    )
     loaded = SimpleNamespace(name="pope", digest="", questions=())
     questions: Any = SimpleNamespace(loaded=loaded, n=20, record=None)
     moved = PruningConfig(2, 60, 8, 60)

@@ -1,4 +1,4 @@
-"""What a pruned prompt leaves in its cache: later turns, copies, rows in another order, other content."""
+"""Rows of a filled cache that change between turns: the masks follow them, or the cache is refused."""
 
 from __future__ import annotations
 
@@ -14,21 +14,6 @@ from himap import InputError, PruningConfig
 from tests.himap.tiny_models import Subject
 
 CONFIG = PruningConfig(2, 50, 4, 75)
-
-
-def test_caches_may_alternate_be_copied_and_be_resumed_later(subject: Subject) -> None:
-    """Two prompts are prefilled before either is continued; a copy and a later context give the same logits."""
-    model, batch = subject.model, subject.batch()
-    token = {"input_ids": torch.full((3, 1), 7), "position_ids": torch.full((3, 1), 40)}
-    with himap.prune(model, CONFIG), torch.no_grad():
-        kept = model(**batch, use_cache=True).past_key_values
-        expected = model(**token, past_key_values=copy.deepcopy(kept)).logits
-        model(**subject.prompts[1], use_cache=True)
-        copied = copy.deepcopy(kept)
-        output = model(**token, past_key_values=kept).logits
-    assert torch.equal(output, expected)
-    with himap.prune(model, CONFIG), torch.no_grad():
-        assert torch.equal(model(**token, past_key_values=copied).logits, expected)
 
 
 def swap_rows(cache: Any, rows: torch.Tensor) -> None:
@@ -81,18 +66,3 @@ def test_a_cache_with_other_content_is_refused(subject: Subject) -> None:
             layer.keys = layer.keys * 2
         with pytest.raises(InputError, match="content of this cache was changed; prefill it again"):
             model(**token, past_key_values=cache)
-
-
-def test_a_reset_cache_takes_a_new_prompt(subject: Subject) -> None:
-    model, prompt = subject.model, subject.prompts[0]
-    token = {"input_ids": torch.full((1, 1), 7), "position_ids": torch.full((1, 1), 40)}
-    with torch.no_grad():
-        expected = model(**token, past_key_values=model(**prompt, use_cache=True).past_key_values).logits
-        with himap.prune(model, CONFIG):
-            cache = model(**prompt, use_cache=True).past_key_values
-        cache.reset()
-        if cache.get_seq_length():
-            pytest.skip("this version of transformers fills a reset cache with zeros in place of emptying it")
-        with himap.prune(model, PruningConfig.dense()):
-            model(**prompt, past_key_values=cache)
-            assert torch.equal(model(**token, past_key_values=cache).logits, expected)
