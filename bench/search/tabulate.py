@@ -39,6 +39,7 @@ from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from search.inputs.baselines import baselines
+from search.inputs.limits import QUESTIONS
 from search.sampling.space import SearchSpace, choices
 from search.studies.study import Baseline
 from search.workers.cores import available_cores
@@ -303,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser("bench.search.tabulate", __doc__)
     parser.add_argument("--model", default="qwenvl")
     parser.add_argument("--benchmark", default="scienceqa")
-    parser.add_argument("--questions", type=int, default=120)
+    parser.add_argument("--questions", type=int, default=QUESTIONS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, help="only so many configurations, to try it out")
     parser.add_argument("--out", type=Path, default=DATA / "search.npz")

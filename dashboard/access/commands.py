@@ -118,13 +118,13 @@ def _run(module: str, arguments: list[str]) -> Any:
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise CommandError(f"python -m {module} gave no answer within {SECONDS} s; try again") from None
+        raise CommandError(f"the command python -m {module} gave no answer within {SECONDS} s; try again") from None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
         message = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
         hint = "; install torch to run the model" if "No module named 'torch'" in message else ""
-        raise CommandError(f"python -m {module} failed: {message}{hint}")
+        raise CommandError(f"the command python -m {module} failed: {message}{hint}")
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise CommandError(f"python -m {module} printed no JSON; run it in a terminal to see why") from None
+        raise CommandError(f"the command python -m {module} printed no JSON; run it in a terminal to see why") from None
