@@ -22,6 +22,7 @@ from objectives.data.images import load_image
 from objectives.data.source import QuestionSet, Source, load_questions
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel, load
+from search.inputs.limits import QUESTIONS
 
 
 @torch.inference_mode()
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser("bench.accuracy", __doc__)
     parser.add_argument("--model", required=True, help="a checkpoint's folder or hub id")
     parser.add_argument("--benchmark", default="pope", help="default pope, on embedded scenes")
-    parser.add_argument("--n", type=int, default=120, help="questions (default 120)")
+    parser.add_argument("--n", type=int, default=QUESTIONS, help=f"questions (default {QUESTIONS})")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     questions = load_questions(Source(benchmark(options.benchmark).name), "validation", options.n)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
+
+from objectives.json_files import json_text
 
 
 def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
@@ -17,7 +18,7 @@ def parser(module: str, doc: str | None) -> argparse.ArgumentParser:
 
 def show(result: str | dict[str, Any] | list[Any]) -> None:
     """Print a text, or anything else as JSON, at once and also into a pipe."""
-    sys.stdout.write((result if isinstance(result, str) else json.dumps(result, indent=2)) + "\n")
+    sys.stdout.write((result if isinstance(result, str) else json_text(result, indent=2)) + "\n")
     sys.stdout.flush()
 
 

@@ -27,6 +27,7 @@ from bench import command
 from himap import PruningConfig
 from objectives.statistics.estimates import Interval, paired_difference, wilson
 from objectives.statistics.intervals import accuracy_interval, difference_interval
+from search.inputs.limits import QUESTIONS
 from storage import StorageError, Trial, open_store
 from storage.pareto import front, operating_points
 
@@ -137,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser("bench.coverage", __doc__)
     parser.add_argument("--storage", metavar="URL", help="take the tables from this store's studies")
     parser.add_argument("--repeats", type=int, default=1000, help="repeated searches (default 1000)")
-    parser.add_argument("--validation", type=int, default=120, help="validation questions (default 120)")
+    parser.add_argument("--validation", type=int, default=QUESTIONS, help=f"validation questions (default {QUESTIONS})")
     parser.add_argument("--test", type=int, default=500, help="test questions (default 500)")
     options = parser.parse_args(arguments)
     if min(options.repeats, options.validation, options.test) < 1:

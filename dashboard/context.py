@@ -37,6 +37,10 @@ class Context:
     studies: list[StudySummary]
     dark: bool
 
+    def stamp(self, study: StudySummary) -> str:
+        """Return a text that changes whenever the study does."""
+        return self.store.version_stamp(study.id)
+
     def trials(self, study: StudySummary) -> list[Trial]:
         """Return the trials of a study without scores."""
         return cached_reads.study_records(self.url, study.id, self.store).trials

@@ -15,9 +15,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 import himap
+from objectives.data.images import read_image
+from objectives.errors import DataError
 from objectives.evaluation.models import LoadedModel, load
 
 Answer = Callable[[Image.Image, str], str]
@@ -42,9 +44,9 @@ class Handler(BaseHTTPRequestHandler):
         question = parse_qs(urlsplit(self.path).query).get("question", [""])[0]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         try:
-            image = Image.open(io.BytesIO(body)).convert("RGB")
-        except UnidentifiedImageError:
-            self.send_error(400, "the body is not an image; send a PNG or JPEG file")
+            image = read_image(io.BytesIO(body))
+        except DataError as error:
+            self.send_error(400, f"{error}; send a PNG or JPEG file")
             return
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")

@@ -75,6 +75,17 @@ class TokenSet:
         names = ("role", "position", "prompt_index", "prompt_ids")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
 
+    def rows(self, rows: Sequence[int]) -> TokenSet:
+        """Return the set with these rows of the batch, in this order; a row may stand several times."""
+        index = list(rows)
+        role, position, prompt_index, prompt_ids = (
+            tensor[index] for tensor in (self.role, self.position, self.prompt_index, self.prompt_ids)
+        )
+        n_system, n_image, n_instruction = (
+            tuple(counts[i] for i in index) for counts in (self.n_system, self.n_image, self.n_instruction)
+        )
+        return TokenSet(role, position, prompt_index, prompt_ids, n_system, n_image, n_instruction)
+
     @property
     def slots(self) -> int:
         """Width of the set, padding counted."""

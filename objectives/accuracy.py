@@ -6,7 +6,6 @@ python -m objectives.accuracy --model qwenvl --data questions.jsonl --metric exa
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +21,8 @@ from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.models import load
+from objectives.evaluation.prompt_check import PromptCheck
+from objectives.json_files import json_text
 from objectives.options import (
     add_json_option,
     add_model_options,
@@ -59,9 +60,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     check_json(options.json)
-    question_set = _questions(options)
+    weights = resolve(options.model, options.weights).weights
+    question_set = _questions(options, weights)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    loaded = load(resolve(options.model, options.weights).weights)
+    loaded = load(weights)
     evaluator = Evaluator(loaded, question_set.benchmark, question_set.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     evaluations = {"dense": dense}
@@ -76,12 +78,13 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _questions(options: argparse.Namespace) -> QuestionSet:
+def _questions(options: argparse.Namespace, weights: str) -> QuestionSet:
     if options.n is not None and options.n < 1:
         raise DataError(f"got --n {options.n}; expected at least 1")
     source = source_of(options, options.benchmark)
     split = options.split or ("all" if source.data else "test")
-    return load_questions(source, split, options.n or (_EMBEDDED if source.embedded else None))
+    n = options.n or (_EMBEDDED if source.embedded else None)
+    return load_questions(source, split, n, PromptCheck(weights).problem)
 
 
 def document(
@@ -109,7 +112,7 @@ def _write_answers(path: Path, question_set: QuestionSet, evaluations: dict[str,
     for name, evaluation in evaluations.items():
         for question, text, score in zip(question_set.questions, evaluation.answers, evaluation.scores, strict=True):
             row = {"question_id": question.id, "category": question.category, "text": text, "score": score}
-            lines.append(json.dumps({"configuration": name, **row}) + "\n")
+            lines.append(json_text({"configuration": name, **row}) + "\n")
     write_atomically(path, "".join(lines))
 
 

@@ -1,13 +1,27 @@
-"""Read JSON and JSON lines of unknown quality: every fault becomes a DataError that names the file."""
+"""Write JSON that every reader takes; read JSON of unknown quality, where every fault becomes a DataError."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from objectives.errors import DataError
+
+
+def json_text(document: Any, indent: int | None = None) -> str:
+    """Return a document as strict JSON: what is not a finite number becomes null, text stays text."""
+    return json.dumps(_finite(document), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_text(path: Path) -> str:

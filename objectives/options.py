@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import signal
 import sys
 import threading
@@ -23,6 +22,7 @@ from objectives.data.own_file import BadRowsError
 from objectives.data.source import Source
 from objectives.errors import ObjectiveError
 from objectives.evaluation.known_models import KNOWN
+from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
@@ -146,7 +146,7 @@ def check_json(path: str | None) -> None:
 
 def write_json(path: str | None, document: Any, text: str = "") -> None:
     """Print a document ("-") or write it to a file; without --json print the text in its place."""
-    written = text if path is None else json.dumps(document, indent=2) + "\n"
+    written = text if path is None else json_text(document, indent=2) + "\n"
     if path in (None, "-"):
         sys.stdout.write(written)
     else:

@@ -12,15 +12,16 @@ from __future__ import annotations
 import argparse
 import base64
 import io
-import json
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from objectives.benchmarks import Question, benchmark
 from objectives.data.images import load_image
 from objectives.data.source import QuestionSet, load_questions
 from objectives.errors import DataError
+from objectives.json_files import json_text
 from objectives.options import add_source_options, command_parser, run_command, source_of
 from objectives.scenes import SPLITS
 
@@ -31,6 +32,7 @@ def add_study_options(parser: argparse.ArgumentParser) -> None:
     add_source_options(parser)
     parser.add_argument("--split", choices=SPLITS, default="validation")
     parser.add_argument("--questions", type=int, required=True, help="number of questions of the study")
+    parser.add_argument("--leave-out", type=int, nargs="+", default=[], metavar="ROW", help="rows the study left out")
     parser.add_argument("--key", default="", help="the key of the study's questions; others are refused")
 
 
@@ -42,7 +44,8 @@ def study_questions(options: argparse.Namespace) -> QuestionSet:
         UnknownBenchmarkError: no benchmark has this name.
     """
     name = benchmark(options.benchmark).name if options.benchmark else ""
-    question_set = load_questions(source_of(options, name), options.split, options.questions)
+    source = replace(source_of(options, name), left_out=frozenset(options.leave_out))
+    question_set = load_questions(source, options.split, options.questions)
     if options.key and question_set.key != options.key:
         raise DataError(
             f"the study asked {options.key}, but {question_set.origin} holds {question_set.key} now; "
@@ -82,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
 
     def run() -> int:
-        json.dump(question_records(study_questions(options).questions, options.numbers), sys.stdout)
+        sys.stdout.write(json_text(question_records(study_questions(options).questions, options.numbers)))
         return 0
 
     return run_command(run)

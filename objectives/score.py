@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
+from objectives.benchmarks.labels import read_each
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
 from objectives.data.source import official_questions
 from objectives.errors import DataError
@@ -89,7 +90,7 @@ def _carried(chosen: PublishedBenchmark, submitted: Sequence[Answer], path: Path
     if len(rows) < len(submitted):
         raise DataError(f"{path} does not carry the truth; name {chosen.title}'s official files with --truth")
     try:
-        return [chosen.row(row, i) for i, row in enumerate(rows)]
+        return read_each(chosen.row, rows, path)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{path} does not carry the whole truth ({error}); name it with --truth") from error
 

@@ -24,6 +24,7 @@ from objectives.benchmarks import Question
 from objectives.data.images import load_image
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
+from objectives.json_files import json_text
 from objectives.options import add_model_options, command_parser
 from objectives.questions import add_study_options, question_records, study_questions
 from search.cli import run_search_command
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
 
     def run() -> int:
-        json.dump(_answer(options), sys.stdout)
+        sys.stdout.write(json_text(_answer(options)))
         return 0
 
     return run_search_command(run)

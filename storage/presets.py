@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from numbers import Integral
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from himap.presets import Certificate, Measured, ModelPart, Preset, Provenance
+from himap.errors import PresetError
+from himap.presets import Certificate, Measured, ModelPart, Preset, Provenance, read_preset
 from storage.commands import shell_command
 from storage.confirmation import MARGIN, Confirmation, points
 from storage.errors import RecordError
@@ -18,6 +22,7 @@ from storage.pareto import OperatingPoint
 from storage.records import Measurement, QuestionSource, StudyKey, Trial
 
 ESTIMATE = "an estimate on validation questions, not certified on held-out ones"
+_LONGEST = 195  # bytes of a slug: file systems take names of 255, and a temporary name is longer
 
 Sources = Mapping[str, QuestionSource]
 _EMBEDDED: Sources = MappingProxyType({})
@@ -107,9 +112,27 @@ def preset_of(
 
 
 def preset_filename(model: str, benchmark: str, *parts: str) -> str:
-    """Return `MODEL-BENCHMARK[-PART...].yaml`; only letters, digits and `._-`."""
-    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join([model, benchmark, *parts])).strip(".-")
-    return f"{slug or 'preset'}.yaml"
+    """Return `MODEL-BENCHMARK[-PART...].yaml`: letters of any script, digits and `._-`, at most 200 bytes."""
+    name = unicodedata.normalize("NFC", "-".join([model, benchmark, *parts]))
+    slug = re.sub(r"[^\w.-]+", "-", name).strip(".-") or "preset"
+    if len(slug.encode()) > _LONGEST:
+        slug = f"{slug.encode()[: _LONGEST - 9].decode(errors='ignore')}-{sha256(name.encode()).hexdigest()[:8]}"
+    return f"{slug}.yaml"
+
+
+def preset_path(folder: Path, weights_digest: str, model: str, benchmark: str, *parts: str) -> Path:
+    """Return where a preset of these weights goes: its usual file, unless that is other weights' or no preset.
+
+    Then the name also has the digest of the weights.
+    """
+    path = folder / preset_filename(model, benchmark, *parts)
+    if not path.exists():
+        return path
+    try:
+        same = read_preset(path).model.weights_digest == weights_digest
+    except PresetError:
+        same = False
+    return path if same else folder / preset_filename(model, benchmark, *parts, weights_digest[:12])
 
 
 def _estimate(key: StudyKey, sources: Sources, command: str) -> Certificate:

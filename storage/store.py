@@ -317,12 +317,12 @@ class Store:
 
     def version_stamp(self, study_id: int | None = None) -> str:
         """Return a short text that changes whenever the store (or that study) changed; reads one row per study."""
-        query = select(func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0))
+        query = select(func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0), func.max(STUDIES.c.updated_at))
         if study_id is not None:
             query = query.where(STUDIES.c.id == study_id)
         with self._translated("read the version of"), transaction(self._engine) as connection:
-            count, revision = connection.execute(query).one()
-        return f"{count}.{revision}"
+            count, revision, latest = connection.execute(query).one()
+        return f"{count}.{revision}.{latest}"  # the moment tells a store from another one that replaced it
 
     def close(self) -> None:
         """Close all connections. Using the store afterwards opens new ones."""

@@ -11,7 +11,6 @@ twice, exactly the budget. One calm process measures each again, question by que
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from bench.measuring import provenance
 from bench.postgres import PostgresServer
 from objectives.benchmarks import BENCHMARKS
 from objectives.evaluation.checkpoints import resolve
+from objectives.json_files import json_text
 from storage import Trial
 
 KILLED = ("driver", "worker", "raylet")
@@ -150,7 +150,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 study = run_study(plan, options, server, Path(name))
                 trials = trials_in(server.url, plan.benchmark)
                 studies.append(study | checked(trials, options.budget, runner, plan.benchmark))
-                progress(json.dumps(studies[-1]))
+                progress(json_text(studies[-1]))
     faults = sum((Counter(study["faults"]) for study in studies), Counter())
     settings = ("budget", "questions", "workers", "seed", "model")
     return {

@@ -39,6 +39,7 @@ from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
 from search.inputs.baselines import baselines
+from search.inputs.limits import QUESTIONS
 from search.sampling.space import SearchSpace, choices
 from search.studies.study import Baseline
 from search.workers.cores import available_cores
@@ -143,7 +144,7 @@ class _Worker:
         torch.set_num_threads(1)
         self.loaded, self.benchmark = load(source, device="cpu"), benchmark(name)
         self.questions = embedded_questions(self.benchmark, "validation", n)
-        self.evaluator = self.with_cache(PrefixCache(2**30, 2**29))
+        self.evaluator = self.with_cache(PrefixCache(2**30))
 
     def with_cache(self, cache: PrefixCache) -> Evaluator:
         return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)
@@ -303,7 +304,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = command.parser("bench.search.tabulate", __doc__)
     parser.add_argument("--model", default="qwenvl")
     parser.add_argument("--benchmark", default="scienceqa")
-    parser.add_argument("--questions", type=int, default=120)
+    parser.add_argument("--questions", type=int, default=QUESTIONS)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--limit", type=int, help="only so many configurations, to try it out")
     parser.add_argument("--out", type=Path, default=DATA / "search.npz")

@@ -91,6 +91,8 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
 def _study_options(key: StudyKey, source: QuestionSource | None) -> list[str]:
     """Return the options by which a command asks the questions of a study, and refuses others."""
     origin = ["--benchmark", key.benchmark] if source is None else source.arguments
+    if source is not None and source.skipped:
+        origin += ["--leave-out", *(str(row) for row, _ in source.skipped)]
     return [*origin, "--split", key.split, "--questions", str(key.n_questions), "--key", key.questions]
 
 
@@ -116,13 +118,13 @@ def _run(module: str, arguments: list[str]) -> Any:
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=SECONDS)
     except subprocess.TimeoutExpired:
-        raise CommandError(f"python -m {module} gave no answer within {SECONDS} s; try again") from None
+        raise CommandError(f"the command python -m {module} gave no answer within {SECONDS} s; try again") from None
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
         message = lines[-1].removeprefix("error: ") if lines else f"exit code {done.returncode}"
         hint = "; install torch to run the model" if "No module named 'torch'" in message else ""
-        raise CommandError(f"python -m {module} failed: {message}{hint}")
+        raise CommandError(f"the command python -m {module} failed: {message}{hint}")
     try:
         return json.loads(done.stdout)
     except ValueError:
-        raise CommandError(f"python -m {module} printed no JSON; run it in a terminal to see why") from None
+        raise CommandError(f"the command python -m {module} printed no JSON; run it in a terminal to see why") from None

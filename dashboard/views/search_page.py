@@ -78,7 +78,7 @@ def _importance(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Parameter importance", anchor=False, width="content")
         target = segments("For", TARGETS, "target", hidden=True)
-    result = _cached_importance(study.id, study.complete, target, context)
+    result = _cached_importance(context.url, study.id, context.stamp(study), target, context.trials(study))
     if result is None:
         st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it.")
         return
@@ -92,9 +92,8 @@ def _importance(context: Context, study: StudySummary) -> None:
 
 
 @st.cache_data(show_spinner="Computing parameter importance", max_entries=64)
-def _cached_importance(study_id: int, complete: int, target: str, _context: Context) -> Importance | None:
-    study = next(one for one in _context.studies if one.id == study_id)
-    return importance(_context.trials(study), target)
+def _cached_importance(url: str, study_id: int, stamp: str, target: str, _trials: list[Trial]) -> Importance | None:
+    return importance(_trials, target)
 
 
 def _running(context: Context, study: StudySummary) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from himap import families
 from himap.config import PruningConfig
 from himap.engine import attention, refusals
+from himap.engine.compiled import refuse_compiled
 from himap.engine.pruning import Pruning
 from himap.errors import ConfigError, HimapError
 from himap.families.family import Family
@@ -111,14 +112,15 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
         The record of the last prompt: token counts and kept positions.
 
     Raises:
-        UnsupportedModelError: the family, decoder or attention implementation is unknown, or the model is
-            compiled.
+        UnsupportedModelError: the family, decoder or attention implementation is unknown, or a part of the
+            model is compiled.
         ConfigError: a cut lies beyond the model's last layer.
         PresetError: the preset file cannot be read, or was made for another architecture.
         InputError: raised by a call in the context that cannot be pruned correctly.
         HimapError: the model is already in a pruning context.
     """
     family = families.find(model)
+    refuse_compiled(family)
     if isinstance(config, str | Path):
         config = read_preset(config)
     if isinstance(config, Preset):

@@ -14,6 +14,7 @@ from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
+from himap.engine.compiled import refuse_compiled
 from himap.errors import HimapError, UnsupportedModelError
 from himap.families.family import Family
 from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
@@ -101,7 +102,7 @@ def replaced(family: Family, function: AttentionFunction) -> Iterator[None]:
 
     Raises:
         HimapError: the decoder's attention is already replaced.
-        UnsupportedModelError: SDPA cannot stand in for the attention implementation, or the model is compiled.
+        UnsupportedModelError: SDPA cannot stand in for the attention implementation, or a part is compiled.
     """
     config = family.decoder.config  # the vision tower has a configuration of its own
     before = config._attn_implementation
@@ -110,8 +111,7 @@ def replaced(family: Family, function: AttentionFunction) -> Iterator[None]:
     if before not in REPLACES:
         expected = ", ".join(REPLACES)
         raise UnsupportedModelError(f"got attention implementation {before!r}; expected one of {expected}")
-    if getattr(family.model, "_compiled_call_impl", None) is not None:
-        raise UnsupportedModelError("got a compiled model; enter the context before compile()")
+    refuse_compiled(family)
     name = f"{PREFIX}{next(_numbers)}"  # one a context, so that contexts of several models are independent
     AttentionInterface.register(name, function)
     AttentionMaskInterface.register(name, sdpa_mask)

@@ -14,18 +14,20 @@ from torch import Tensor, nn
 from himap.config import PruningConfig
 from himap.criteria import create
 from himap.engine import refusals
+from himap.engine.cache_record import CacheRecord
 from himap.engine.passes import ContinuationPass, Pass, PromptPass, kv_cache
 from himap.errors import InputError
 from himap.families.family import Family
 from himap.tokens import PAD, TokenSet
 
-_SPANS = "himap_spans"  # the attribute of a cache that records how its prompt was pruned
+_RECORD = "himap_record"  # the attribute of a cache that holds its `CacheRecord`
 
 
 class _Call(threading.local):
     """The forward call that is running, one a thread."""
 
     current: Pass | None = None
+    cache: Any = None
     ids: Tensor | None = None
 
 
@@ -133,11 +135,12 @@ class Pruning:
 
     def _begin_prompt(self, inputs: dict[str, Any], ids: Tensor | None) -> PromptPass | None:
         mask, embeds, cache = inputs.get("attention_mask"), inputs.get("inputs_embeds"), kv_cache(inputs)
+        refusals.check_uncompiled(self._family)
         if self._cuts:
             refusals.check_prompt(inputs, self._family.layers)
             self._family.check_prompt(inputs)
-        if hasattr(cache, _SPANS):  # an empty cache with a record has been reset
-            delattr(cache, _SPANS)
+        if hasattr(cache, _RECORD):  # an empty cache with a record has been reset
+            delattr(cache, _RECORD)
         if embeds is not None and ids is not None and ids.shape[1] == embeds.shape[1]:
             inputs["input_ids"] = ids
         image = self._family.image_mask(inputs)
@@ -155,20 +158,21 @@ class Pruning:
         return prompt
 
     def _begin_continuation(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
-        config, spans = getattr(cache, _SPANS, (None, None))
+        record: CacheRecord | None = getattr(cache, _RECORD, None)
         if self._cuts and self._has_image(inputs):
             raise InputError(
                 "an image on a filled cache cannot be pruned; pass the whole conversation "
                 "without a cache, or, if the turn has no image of its own, without pixel_values"
             )
-        if config is not None and config != self.config:
-            raise InputError("this cache was filled with another pruning configuration; prefill it again")
-        if not spans:
+        if record is None:
             return None
-        added = {cache.get_seq_length(span.layer) - span.tokens.slots for span in spans}
+        if record.config != self.config:
+            raise InputError("this cache was filled with another pruning configuration; prefill it again")
+        added = {cache.get_seq_length(span.layer) - span.tokens.slots for span in record.spans}
         if len(added) > 1 or min(added) < 0:
             raise InputError("this cache was cut to another length; drop whole turns by prefilling again")
-        return ContinuationPass(spans, self._family.window)
+        record.follow_rows(cache)
+        return ContinuationPass(record.spans, self._family.window)
 
     def _has_image(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a continuation has image tokens; wait for the device only if it may have some."""
@@ -182,7 +186,9 @@ class Pruning:
 
     def after_forward(self, module: nn.Module, args: Any, output: Any) -> None:
         """End the call after the backbone, also after an exception."""
-        self._call.current = None
+        cache, self._call.cache, self._call.current = self._call.cache, None, None
+        if hasattr(cache, _RECORD):
+            getattr(cache, _RECORD).keep_keys(cache)
 
     def before_layer(
         self, layer: int, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -193,7 +199,7 @@ class Pruning:
             return None
         hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
         hidden = current.enter(layer, hidden, kwargs)
-        cache = kv_cache(kwargs)
+        cache = self._call.cache = kv_cache(kwargs)
         if isinstance(current, PromptPass) and cache is not None:
-            setattr(cache, _SPANS, (self.config, current.spans))
+            setattr(cache, _RECORD, CacheRecord(self.config, current.spans))
         return (hidden, *rest), kwargs

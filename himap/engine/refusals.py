@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
+import torch
 from torch import Tensor, nn
 
+from himap.engine.compiled import compiled_part
 from himap.engine.passes import kv_cache
 from himap.errors import InputError
+from himap.families.family import Family
 
 _ASSISTED = "assisted decoding would rank its guesses as part of the prompt, and rolls its cache back"
 REFUSED_OPTIONS = {
@@ -48,6 +51,18 @@ def check_call(inputs: Mapping[str, Any]) -> None:
         raise InputError("logits_to_keep must be a number: a pruned prompt has other slots than its input")
     if inputs.get("output_attentions"):
         raise InputError(f"output_attentions does not work with pruning: {REFUSED_OPTIONS['output_attentions']}")
+
+
+def check_uncompiled(family: Family) -> None:
+    """Refuse a model that was compiled inside the context: its code would keep the context's hooks afterwards.
+
+    Raises:
+        InputError: a part of the model runs compiled code, or is being compiled.
+    """
+    part = compiled_part(family)
+    if part is not None or torch.compiler.is_compiling():
+        where = f" in {part}" if part else ""
+        raise InputError(f"got compiled code{where}, which would keep pruning after the context; call it uncompiled")
 
 
 def check_prompt(inputs: Mapping[str, Any], layers: Sequence[nn.Module]) -> None:

@@ -9,13 +9,12 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from himap.config import PruningConfig
 from himap.errors import PresetError
 from himap.files import write_atomically
-from himap.presets.safe_yaml import read_mapping
+from himap.presets.safe_yaml import dump_mapping, read_mapping
 from himap.presets.schema import (
     Certificate,
     Configuration,
@@ -49,7 +48,7 @@ class Preset(Part):
             for name in ("source", "questions"):
                 if measured[name] is None:
                     del measured[name]
-        return _HEADER + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+        return _HEADER + dump_mapping(document)
 
     def write(self, path: str | Path) -> Path:
         """Write the file atomically, with missing parent folders, and return its path.
@@ -103,7 +102,7 @@ def read_preset(path: str | Path) -> Preset:
     """Return the content of a preset file, checked field by field; nothing in it is ever executed.
 
     Raises:
-        PresetError: missing, too large, not (safe) YAML, of another kind, of a newer schema, or with a field
+        PresetError: missing, too large, not YAML of plain values, of another kind, of a newer schema, or with a field
             that is unknown, missing or out of range. The message names the file and the first defect.
     """
     try:

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from himap.config import PruningConfig
 from himap.errors import ConfigError, PresetError, shown
 
 SCHEMA = 1
 KIND = "himap-preset"
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1, le=1)]
 Amount = Annotated[float, Field(ge=0)] | None
-
-
-def _moment(value: object) -> object:
-    """Return the text of a date, which YAML reads from text without quotes."""
-    return value.isoformat() if isinstance(value, date) else value
 
 
 class Part(BaseModel):
@@ -131,7 +118,7 @@ class Provenance(Part):
     device: str
     commit: str
     versions: dict[str, str]
-    date: Annotated[str, BeforeValidator(_moment)]
+    date: str
 
     @model_validator(mode="after")
     def _is_a_date(self) -> Provenance:
@@ -178,4 +165,6 @@ def first_defect(error: ValidationError) -> str:
     message = re.sub("^(Input|String|Tuple) should", "must", message).replace("valid tuple", "list")
     if kind in ("model_type", "dict_type"):
         message = "must be a mapping"
-    return f"{location} {message[:120]}, got {shown(defect['input'])}"
+    quoted = kind in ("float_type", "int_type") and _NUMBER.fullmatch(str(defect["input"]))
+    hint = "; write the number without quotes" if quoted else ""
+    return f"{location} {message[:120]}, got {shown(defect['input'])}{hint}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
+
+from objectives.json_files import json_text
 
 log = logging.getLogger(__name__)
 _WARMUP, _DECAY = 0.03, 0.3
@@ -85,7 +86,7 @@ def _record(folder: Path, stage: Stage, step: int, loss: float, seconds: float) 
     position = {"stage": stage.name, "step": step, "steps": stage.steps}
     row = {**position, "loss": round(loss, 4), "seconds": round(seconds)}
     with (folder / "curves.jsonl").open("a") as curves:
-        curves.write(json.dumps(row) + "\n")
+        curves.write(json_text(row) + "\n")
     left = seconds / step * (stage.steps - step)
     log.info("%s %d/%d loss %.4f, %.0f s left", stage.name, step, stage.steps, loss, left)
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import letter, read_each, texts
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import COLORS, Scene
@@ -45,9 +46,9 @@ class AOKVQA(PublishedBenchmark):
             code = CODE_WORDS[rng.integers(len(CODE_WORDS))]
             colors = [*(t.color for name, t in things if name != kind), *rng.permutation(COLORS).tolist()]
             wrong = [color for color in dict.fromkeys(colors) if color != thing.color]
-            options, letter = choices(rng, thing.color, wrong[:2], 3)
+            options, right = choices(rng, thing.color, wrong[:2], 3)
             text = f"{code} means {kind}. What color is the {code}?"
-            questions.append(question(scene, ordinal, text, letter, choices=options))
+            questions.append(question(scene, ordinal, text, right, choices=options))
         return questions
 
     def score(self, question: Question, answer: str) -> float:
@@ -57,12 +58,12 @@ class AOKVQA(PublishedBenchmark):
         return float(read_letter(question, answer) == question.answers[0])
 
     def official(self, path: Path) -> list[Question]:
-        rows = read_rows(find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations"))
-        return [self.row(row, i) for i, row in enumerate(rows)]
+        file = find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations")
+        return read_each(self.row, read_rows(file), file)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        letter = chr(65 + int(field(row, "correct_choice_idx", self.title)))
-        return replace(_unanswered(row), answers=(letter,), choices=tuple(row["choices"]))
+        right = letter(field(row, "correct_choice_idx", self.title), field(row, "choices", self.title))
+        return replace(_unanswered(row), answers=(right,), choices=tuple(row["choices"]))
 
 
 class AOKVQADirect(PublishedBenchmark):
@@ -86,13 +87,14 @@ class AOKVQADirect(PublishedBenchmark):
         return answer.strip().rstrip(".").lower()
 
     def official(self, path: Path) -> list[Question]:
-        rows = read_rows(find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations"))
-        return [self.row(row, i) for i, row in enumerate(rows) if not row.get("difficult_direct_answer")]
+        file = find(path, ["aokvqa_v1p0_val.json"], "A-OKVQA annotations")
+        records = [row for row in read_rows(file) if not row.get("difficult_direct_answer")]
+        return read_each(self.row, records, file)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of a record; the hub writes the list of answers as one string."""
         answers = field(row, "direct_answers", self.title)
-        return replace(_unanswered(row), answers=tuple(literal_eval(answers) if isinstance(answers, str) else answers))
+        return replace(_unanswered(row), answers=texts(literal_eval(answers) if isinstance(answers, str) else answers))
 
 
 def _unanswered(row: Mapping[str, Any]) -> Question:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import read_each, texts
 from objectives.benchmarks.rules.cider import CiderD
 from objectives.benchmarks.rules.ptb import tokenize
 from objectives.errors import DataError
@@ -81,8 +82,8 @@ class Nocaps(Captions):
         return coco_captions(find(path, ["nocaps_val_4500_captions.json"], "nocaps captions"))
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
-        texts = tuple(field(row, "annotations_captions", self.title))
-        return Question(str(row["image_id"]), "", "", texts, category=str(row.get("image_domain", "")))
+        captions = texts(field(row, "annotations_captions", self.title))
+        return Question(str(row["image_id"]), "", "", captions, category=str(row.get("image_domain", "")))
 
 
 class Flickr30k(Captions):
@@ -99,30 +100,36 @@ class Flickr30k(Captions):
         if isinstance(value, dict) and "annotations" in value:
             return coco_captions(file)
         rows = [row for row in field(value, "images", file) if row.get("split", "test") == "test"]
-        return [
-            Question(Path(row["filename"]).stem, row["filename"], "", tuple(s["raw"] for s in row["sentences"]))
-            for row in rows
-        ]
+        return read_each(_flickr, rows, file)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         number = str(row.get("img_id", index))
-        return Question(number, "", "", tuple(field(row, "caption", self.title)))
+        return Question(number, "", "", texts(field(row, "caption", self.title)))
+
+
+def _flickr(row: Mapping[str, Any], index: int) -> Question:
+    return Question(Path(row["filename"]).stem, row["filename"], "", texts([one["raw"] for one in row["sentences"]]))
 
 
 def coco_captions(path: Path) -> list[Question]:
     """Read images and their captions from a file in COCO's form."""
     value = read_json(path)
-    texts: dict[Any, list[str]] = {}
+    captions: dict[Any, list[str]] = {}
     for note in field(value, "annotations", path):
-        texts.setdefault(field(note, "image_id", path), []).append(field(note, "caption", path))
-    images = value.get("images") or [{"id": number} for number in texts]
-    questions = [
-        Question(
-            str(i["id"]), i.get("file_name", f"{i['id']}.jpg"), "", tuple(texts[i["id"]]), category=i.get("domain", "")
-        )
-        for i in images
-        if i["id"] in texts
-    ]
+        captions.setdefault(field(note, "image_id", path), []).append(field(note, "caption", path))
+    images = value.get("images") or [{"id": number} for number in captions]
+    questions = read_each(
+        lambda image, _: Question(
+            str(image["id"]),
+            image.get("file_name", f"{image['id']}.jpg"),
+            "",
+            texts(captions[image["id"]]),
+            category=image.get("domain", ""),
+        ),
+        (image for image in images if image["id"] in captions),
+        path,
+        "image",
+    )
     if not questions:
         raise DataError(f"{path} has captions, but none of an image that it lists")
     return questions

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,9 @@ from rapidfuzz.distance import Levenshtein
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Benchmark, Question
 from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
+from objectives.benchmarks.rules.free_choice import read_choice
+from objectives.benchmarks.rules.free_number import read_number
+from objectives.benchmarks.rules.free_text import read_yes_no
 from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
 from objectives.errors import DataError
 
@@ -18,7 +20,6 @@ Scorer = Callable[[Question, str], float]
 TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
 _ANLS_LEAST = 0.5
 _SHORT = {"vqa": "vqa_accuracy"}
-_NUMBER = re.compile(r"[-+]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|\.\d+)(?:e[-+]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -74,36 +75,20 @@ def vqa(question: Question, answer: str) -> float:
 
 
 def yes_no(question: Question, answer: str) -> float:
-    """Return 1 if the first "yes" or "no" among the answer's words is the truth."""
-    word = re.search(r"\b(yes|no)\b", answer.lower())
-    return float(word is not None and word[1] == _simple(question.answers[0]))
+    """Return 1 if the answer says the truth, yes or no."""
+    return float(read_yes_no(answer) == _simple(question.answers[0]))
 
 
 def choice(question: Question, answer: str) -> float:
-    """Return 1 for the right option, by its letter ("B", "B.", "(B) ...", "the answer is B") or by its words."""
-    right = ord(question.answers[0]) - 65
-    words = _simple(answer)
-    options = [_simple(option) for option in question.choices]
-    if words in options:
-        return float(options.index(words) == right)
-    last = chr(64 + len(options))
-    letter = re.match(rf"\s*\(?([A-{last}a-{last.lower()}])(?:[).:,\s]|$)", answer)
-    letter = letter or re.search(rf"answer is:?\s*\(?([A-{last}])\b", answer)
-    return float(letter is not None and ord(letter[1].upper()) - 65 == right)
+    """Return 1 if the answer means the right option, by its letter or by its words."""
+    return float(read_choice(answer, question.choices) == question.answers[0])
 
 
 def number(question: Question, answer: str, tolerance: float = TOLERANCE) -> float:
-    """Return 1 if the first number in the answer lies within the relative tolerance of the truth."""
-    value = parse_number(answer)
-    truths = [true for text in question.answers if (true := parse_number(text)) is not None]
+    """Return 1 if the number in the answer lies within the relative tolerance of the truth."""
+    value = read_number(answer)
+    truths = [true for text in question.answers if (true := read_number(text)) is not None]
     return float(value is not None and any(abs(value - true) <= tolerance * abs(true) for true in truths))
-
-
-def parse_number(text: str) -> float | None:
-    """Return the first number in a text: "about 1,200 km" is 1200; None where there is none."""
-    digits = _NUMBER.search(text.lower())
-    value = float(digits[0].replace(",", "")) if digits else None
-    return value if value is None or math.isfinite(value) else None
 
 
 def anls(question: Question, answer: str) -> float:

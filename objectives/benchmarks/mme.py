@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import read_each, yes_or_no
 from objectives.benchmarks.rules.choices import read_mme
 from objectives.errors import DataError
 from objectives.json_files import field, read_text
@@ -69,7 +71,7 @@ class MME(PublishedBenchmark):
     def official(self, path: Path) -> list[Question]:
         """Read one text file per category, or the release, where each image has a text file of its own."""
         if path.is_file():
-            return list(self._category(path))
+            return self._category(path)
         files = [path / f"{name}.txt" for name in (*PERCEPTION, *COGNITION)]
         files = [file for file in files if file.is_file()]
         if files:
@@ -79,34 +81,39 @@ class MME(PublishedBenchmark):
             raise DataError(f"found no MME questions in {path}; expected existence.txt, or existence/, and so on")
         return questions
 
-    def _category(self, path: Path) -> Iterator[Question]:
-        for i, line in enumerate(read_text(path).splitlines(), 1):
+    def _category(self, path: Path) -> list[Question]:
+        def official(line: str, index: int) -> Question:
             parts = line.split("\t")
             if len(parts) not in (3, 4):
-                raise DataError(f"{path} line {i}: got {len(parts)} fields; expected image, question and answer")
-            yield _official(path.stem, parts[0], parts[1], parts[2], i)
+                raise DataError(f"got {len(parts)} fields; expected image, question and answer")
+            return _official(path.stem, parts[0], parts[1], parts[2], index + 1)
+
+        return read_each(official, read_text(path).splitlines(), path, "line")
 
     def _released(self, root: Path, category: str) -> Iterator[Question]:
         folder = root / category
         texts = folder / "questions_answers_YN" if (folder / "questions_answers_YN").is_dir() else folder
         images = {p.stem: p for p in (*folder.glob("*.[jp][pn]g"), *folder.glob("images/*.[jp][pn]g"))}
+
+        def official(line: str, index: int, image: str) -> Question:
+            text, _, answer = line.rpartition("\t")
+            return _official(category, image, text, answer, index + 1)
+
         for path in sorted(texts.glob("*.txt")):
-            for i, line in enumerate(read_text(path).splitlines(), 1):
-                text, _, answer = line.rpartition("\t")
-                place = images.get(path.stem, folder / f"{path.stem}.jpg").relative_to(folder)
-                yield _official(category, place.as_posix(), text, answer, i)
+            image = images.get(path.stem, folder / f"{path.stem}.jpg").relative_to(folder).as_posix()
+            yield from read_each(partial(official, image=image), read_text(path).splitlines(), path, "line")
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         category, image = str(row.get("category", "")), str(field(row, "question_id", self.title))
         image = image.removeprefix(f"{category}/")
-        return _official(category, image, str(row["question"]), str(row["answer"]), index)
+        return _official(category, image, str(row["question"]), row["answer"], index)
 
 
-def _official(category: str, image: str, text: str, answer: str, ordinal: int) -> Question:
+def _official(category: str, image: str, text: str, answer: Any, ordinal: int) -> Question:
     """Return a question without "Please answer yes or no.", as LLaVA-1.5 words it; the suffix replaces it."""
     text = " ".join(text.replace(_YES_OR_NO, "").split())
     place = f"{category}/{image}" if category else image
-    truth = (answer.strip().lower(),)
+    truth = (yes_or_no(answer),)
     return Question(f"{place}-{ordinal}", place, text, truth, category=category, group=place)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import read_each, yes_or_no
 from objectives.benchmarks.rules.choices import read_pope
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import KINDS, Scene
@@ -68,14 +69,14 @@ class POPE(PublishedBenchmark):
         return [q for strategy, file in files.items() for q in self._strategy(file, strategy)]
 
     def _strategy(self, path: Path, strategy: str) -> list[Question]:
-        return [self.row({"category": strategy, **row}, i) for i, row in enumerate(read_rows(path))]
+        return read_each(self.row, ({"category": strategy, **row} for row in read_rows(path)), path, "line")
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of a record; two in a row are a pair, of a present and an absent object.
 
         Official labels have the fields text and label, the hub question and answer.
         """
-        answer = str(row["label"] if "label" in row else field(row, "answer", self.title)).strip().lower()
+        answer = yes_or_no(row["label"] if "label" in row else field(row, "answer", self.title))
         text = str(row["text"] if "text" in row else field(row, "question", self.title))
         name = row["image"] if isinstance(row.get("image"), str) else f"{row.get('image_source', '')}.jpg"
         category, number = str(row.get("category", "")), str(row.get("question_id", index))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import letter, read_each
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
@@ -36,8 +37,8 @@ class ScienceQA(PublishedBenchmark):
         questions = []
         for ordinal, i in enumerate(rng.permutation(len(pool))[:2]):
             text, answer, others = pool[i]
-            options, letter = choices(rng, answer, others, 4)
-            questions.append(question(scene, ordinal, text, letter, choices=options))
+            options, right = choices(rng, answer, others, 4)
+            questions.append(question(scene, ordinal, text, right, choices=options))
         return questions
 
     def score(self, question: Question, answer: str) -> float:
@@ -59,12 +60,12 @@ class ScienceQA(PublishedBenchmark):
         chosen = read_json(splits)["test"] if splits.is_file() else list(problems)
         rows = [{**field(problems, pid, file), "pid": pid} for pid in chosen]
         test = [row for row in rows if row.get("split", "test") == "test"]
-        return [self.row(row, i) for i, row in enumerate(test)]
+        return read_each(self.row, test, file)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         choices = tuple(field(row, "choices", self.title))
         name = str(row.get("pid", index))
         image = f"{name}/image.png" if row.get("image") is not None else ""
         text = f"Context: {row['hint']}\n{row['question']}" if row.get("hint") else row["question"]
-        letter = chr(65 + int(field(row, "answer", self.title)))
-        return Question(name, image, text, (letter,), choices, category=str(row.get("subject", "")))
+        right = letter(field(row, "answer", self.title), choices)
+        return Question(name, image, text, (right,), choices, category=str(row.get("subject", "")))

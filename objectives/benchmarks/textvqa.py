@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import read_each, texts
 from objectives.benchmarks.rules.vqa import textvqa_accuracy
 from objectives.json_files import field, find, read_json
 from objectives.scenes import Scene
@@ -48,11 +49,12 @@ class TextVQA(PublishedBenchmark):
         if (beside := annotations.with_name(_OCR)).is_file():
             ocr = {row["image_id"]: row["ocr_tokens"] for row in field(read_json(beside), "data", beside)}
         rows = field(read_json(annotations), "data", annotations)
-        return [self.row({"ocr_tokens": ocr.get(row.get("image_id"), []), **row}, i) for i, row in enumerate(rows)]
+        records = ({"ocr_tokens": ocr.get(row.get("image_id"), []), **row} for row in rows)
+        return read_each(self.row, records, annotations)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of an annotation or of a hub record, which have the same fields."""
-        answers = tuple(field(row, "answers", self.title))
+        answers = texts(field(row, "answers", self.title))
         tokens = ", ".join(row.get("ocr_tokens") or [])
         text = f"{row['question']}\nReference OCR token: {tokens}" if tokens else row["question"]
         return Question(str(row["question_id"]), f"{row['image_id']}.jpg", text, answers)

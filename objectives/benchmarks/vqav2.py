@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
+from objectives.benchmarks.labels import read_each, texts
 from objectives.benchmarks.rules.vqa import evalai, vqa_accuracy
 from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
@@ -70,16 +71,17 @@ class VQAv2(PublishedBenchmark):
         """Read the annotations, which alone are enough to score answers, and the texts from the questions file."""
         annotations = find(path, [_ANNOTATIONS], "VQAv2 annotations")
         beside = annotations.with_name(_QUESTIONS)
-        texts = {}
+        wording = {}
         if path.is_dir() or beside.is_file():
             questions = read_json(find(path if path.is_dir() else beside, [_QUESTIONS], "VQAv2 questions"))
-            texts = {q["question_id"]: q["question"] for q in field(questions, "questions", beside)}
+            wording = {q["question_id"]: q["question"] for q in field(questions, "questions", beside)}
         rows = field(read_json(annotations), "annotations", annotations)
-        return [self.row({"question": texts.get(row.get("question_id"), ""), **row}, i) for i, row in enumerate(rows)]
+        records = ({"question": wording.get(row.get("question_id"), ""), **row} for row in rows)
+        return read_each(self.row, records, annotations)
 
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of an annotation or of a hub record, which have the same fields."""
-        answers = tuple(note["answer"] for note in field(row, "answers", self.title))
+        answers = texts([note["answer"] for note in field(row, "answers", self.title)])
         image = f"COCO_val2014_{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
         category = str(row.get("answer_type", ""))
         return Question(str(row["question_id"]), image, row["question"], answers, category=category)

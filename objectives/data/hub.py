@@ -10,6 +10,8 @@ from typing import Any
 
 from himap.errors import first_line
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
+from objectives.benchmarks.labels import read_each
+from objectives.data.images import viewed
 from objectives.errors import DataError
 
 
@@ -23,7 +25,7 @@ def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
     rows = _dataset(chosen.hub)
     texts = rows.remove_columns([name for name in ("image", "decoded_image") if name in rows.column_names])
     try:
-        questions = [chosen.row(row, i) for i, row in enumerate(texts)]
+        questions = read_each(chosen.row, texts, chosen.hub.id)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise DataError(f"{chosen.hub.id} has records of another form ({error})") from error
     return [replace(question, image=question.image or f"hub-{i}") for i, question in enumerate(questions)]
@@ -37,7 +39,7 @@ def keep_images(chosen: PublishedBenchmark, questions: list[Question]) -> list[Q
 
 
 def _file(hub: Hub, rows: Any, index: int) -> str:
-    folder = _cache() / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
+    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
     path = folder / f"{index}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +47,7 @@ def _file(hub: Hub, rows: Any, index: int) -> str:
         if image is None:
             raise DataError(f"{hub.id}: record {index} has no image")
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        image.convert("RGB").save(unfinished, "PNG")
+        viewed(image, f"{hub.id}: image {index}").save(unfinished, "PNG")
         unfinished.replace(path)
     return str(path)
 

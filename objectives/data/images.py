@@ -1,70 +1,168 @@
-"""Load the images that questions name: embedded scenes by key, files by absolute path."""
+"""Load the images that questions name as a viewer shows them: embedded scenes by key, files by absolute path.
+
+Every image that a model gets comes from here: the first frame, upright by its EXIF orientation, transparency over
+white, in 8-bit sRGB.
+"""
 
 from __future__ import annotations
 
+import io
 import warnings
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image
+import numpy as np
+from cachetools import LRUCache, cached
+from PIL import ExifTags, Image, ImageCms
 
 from himap.errors import first_line
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
 
 MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones may be decompression bombs
-_KEPT = 256
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
+_decoded: LRUCache[str, Image.Image] = LRUCache(2**28, lambda image: 3 * image.width * image.height)  # in bytes
 
 
 def load_image(key: str) -> Image.Image:
-    """Return the image with this key, in RGB; files are decoded once and cached.
+    """Return the image with this key as a viewer shows it, in RGB; decoded files are cached.
 
     Raises:
-        DataError: no such file, not an image, or one that is truncated or too large.
+        DataError: as `read_image`.
     """
     return _from_file(key) if Path(key).is_absolute() else embedded_image(key)
 
 
 def image_size(key: str) -> tuple[int, int]:
-    """Return width and height in pixels; of a file only the header is read."""
+    """Return width and height in pixels as `load_image` returns it; of a file only the header is read."""
     if not Path(key).is_absolute():
         return embedded_image(key).size
-    with _opened(Path(key)) as image:
-        return image.size
+    with _silent(), _opened(Path(key), f"image {key}") as image:
+        turned = image.format != "TIFF" and _orientation(image) >= 5  # Pillow turns TIFF files itself
+        return (image.height, image.width) if turned else image.size
 
 
-def check_image(path: Path) -> None:
-    """Decode the whole image without caching it; raise DataError as `load_image`."""
-    _decoded(path)
+def read_image(file: Path | BinaryIO) -> Image.Image:
+    """Open and decode an image without caching it, see `viewed`.
+
+    Raises:
+        DataError: no such file, not an image, or one that is truncated or too large, or as `viewed`.
+    """
+    name = f"image {file}" if isinstance(file, Path) else "the image"
+    with _silent(), _opened(file, name) as image:
+        return viewed(image, name)
 
 
-@lru_cache(maxsize=_KEPT)
-def _from_file(path: str) -> Image.Image:
-    return _decoded(Path(path))
+def viewed(image: Image.Image, name: str) -> Image.Image:
+    """Return the first frame of an opened image as a viewer shows it: upright, over white, in 8-bit sRGB.
 
+    Args:
+        name: of the image in messages.
 
-def _decoded(path: Path) -> Image.Image:
-    with _opened(path) as image:
-        try:
-            return image.convert("RGB")
-        except (OSError, SyntaxError, ValueError, EOFError, MemoryError, Image.DecompressionBombError) as error:
-            raise DataError(f"image {path} is truncated or damaged ({first_line(error)})") from error
-
-
-def _opened(path: Path) -> Image.Image:
-    """Open the file and check the size that its header states, before anything is decoded."""
+    Raises:
+        DataError: it is truncated or damaged, or holds numbers for which no white is defined.
+    """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path)
-    except FileNotFoundError:
-        raise DataError(f"there is no image {path}") from None
+        image.load()
+        profile = image.info.get("icc_profile")
+        upright = _eight_bits(_upright(image), image)
+        if upright is None:
+            raise DataError(f"{name} has pixels of mode {image.mode}, which have no white; save it with 8 or 16 bits")
+        if not upright.has_transparency_data:
+            return _srgb(upright, profile)
+        layered = (upright.convert("LA") if upright.mode == "La" else upright).convert("RGBA")
+        white = Image.new("RGB", layered.size, "white")
+        white.paste(_srgb(layered.convert("RGB"), profile), mask=layered.getchannel("A"))
+        return white
+    except DataError:
+        raise
+    except Exception as error:  # decoders raise anything at a damaged file
+        raise DataError(f"{name} is truncated or damaged ({first_line(error)})") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep warnings about odd metadata and large images from the user, who gets an image or one line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cached(_decoded, key=str)
+def _from_file(path: str) -> Image.Image:
+    return read_image(Path(path))
+
+
+def _opened(file: Path | BinaryIO, name: str) -> Image.Image:
+    """Open the image and check the size that its header states, before anything is decoded."""
+    if isinstance(file, Path) and not file.is_file():
+        raise DataError(f"there is no {name}")
+    try:
+        image = Image.open(file)
     except Image.DecompressionBombError as error:
-        raise DataError(f"image {path} is too large ({first_line(error)})") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is not an image ({first_line(error)})") from error
+        raise DataError(f"{name} is too large ({first_line(error)})") from error
+    except Exception as error:  # as in `viewed`
+        raise DataError(f"{name} is not an image, or cannot be read ({first_line(error)})") from error
     width, height = image.size
-    if width * height > MOST_PIXELS:
+    if not 0 < width * height <= MOST_PIXELS:
         image.close()
-        raise DataError(f"image {path} has {width} x {height} pixels; at most {MOST_PIXELS:,} are read")
+        raise DataError(f"{name} has {width} x {height} pixels; at most {MOST_PIXELS:,} are read")
     return image
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation; 1, as viewers do, where the EXIF data is damaged."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged metadata raises anything, too
+        return 1
+    return value if value in _TURNED else 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _TURNED.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
+
+
+def _eight_bits(image: Image.Image, opened: Image.Image) -> Image.Image | None:
+    """Return gray images of 9 to 16 bits with 8, as Pillow reads colors; None for integers or floats beyond that."""
+    if image.mode == "F" or (image.mode == "I" and opened.format not in ("PNG", "PPM")):
+        return None
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.uint32)
+    tags = getattr(opened, "tag_v2", {})
+    bits = max(16 if opened.format != "TIFF" else tags.get(_BITS, (16,))[0], 9)
+    gray = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        gray = 255 - gray
+    clear = image.info.get("transparency")
+    if not isinstance(clear, int):
+        return Image.fromarray(gray)
+    alpha = np.where(values == clear, 0, 255).astype(np.uint8)
+    return Image.merge("LA", (Image.fromarray(gray), Image.fromarray(alpha)))
+
+
+def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """Return the image in RGB, by its ICC profile; one that is damaged or of another mode is ignored."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if not ImageCms.getProfileDescription(source).startswith("sRGB"):
+                colors = image if image.mode in ("L", "CMYK") else image.convert("RGB")
+                same = ImageCms.profileToProfile(colors, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+                return same or image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return image.convert("RGB")

@@ -8,50 +8,64 @@ options of a multiple choice; subsets are balanced by `category`, which is optio
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from objectives.benchmarks.base import Question
-from objectives.benchmarks.custom import metric_name, parse_number
-from objectives.data.images import check_image
+from objectives.benchmarks.custom import metric_name
+from objectives.benchmarks.rules.free_number import read_number
+from objectives.data.images import MOST_PIXELS, read_image
 from objectives.errors import DataError
 from objectives.json_files import parse
 
 SHOWN = 20
 _MOST_CHOICES = 26
+_MOST_LETTERS = 100_000  # of a text
+_MOST_IMAGES = 64  # of a question
+_MOST_TOGETHER = 2 * MOST_PIXELS  # in the images of a question
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line that cannot be used, and the reason."""
+    """A line of a file that cannot be used, or a question by its number in a benchmark, and the reason."""
 
     line: int
     problem: str
+    word: str = "line"
 
 
 class BadRowsError(DataError):
-    """Rows of a user's file cannot be used; the message lists the first twenty."""
+    """Rows of a source cannot be used; the message lists the first twenty."""
 
-    def __init__(self, path: Path, bad: list[BadRow], rows: int) -> None:
+    def __init__(self, origin: Path | str, bad: list[BadRow], rows: int) -> None:
         self.bad = bad
         if len(bad) == 1:
-            only = f"line {bad[0].line} of {path} cannot be used ({bad[0].problem})"
+            only = f"{bad[0].word} {bad[0].line} of {origin} cannot be used ({bad[0].problem})"
             super().__init__(f"{only}; correct it, or leave it out with --on-bad skip")
             return
-        shown = "".join(f"\n  line {row.line}: {row.problem}" for row in bad[:SHOWN])
+        shown = "".join(f"\n  {row.word} {row.line}: {row.problem}" for row in bad[:SHOWN])
         more = f"\n  and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-        message = f"{len(bad)} of {rows} rows of {path} cannot be used"
+        message = f"{len(bad)} of {rows} rows of {origin} cannot be used"
         super().__init__(f"{message}; correct them, or leave them out with --on-bad skip:{shown}{more}")
 
 
-def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Question], list[BadRow]]:
+def read_own(
+    path: Path,
+    metric: str,
+    root: Path | None = None,
+    problem: Callable[[Question], str] = lambda question: "",
+    left_out: Container[int] = (),
+) -> tuple[list[Question], list[BadRow]]:
     """Return the questions of a file in order, and the rows that cannot be used.
 
     Args:
         metric: decides which answers a row may have.
         root: the folder of relative image paths, by default the file's; no image may lie outside of it.
+        problem: returns why a model cannot take a question, or "".
+        left_out: numbers of lines that are not read.
 
     Raises:
         DataError: the file cannot be read, or has no rows.
@@ -67,10 +81,13 @@ def read_own(path: Path, metric: str, root: Path | None = None) -> tuple[list[Qu
     questions: list[Question] = []
     bad: list[BadRow] = []
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line.strip() or number in left_out:
             continue
         try:
-            questions.append(reader.question(line))
+            question = reader.question(line)
+            if reason := problem(question):
+                raise _Refused(reason)
+            questions.append(question)
         except _Refused as refused:
             bad.append(BadRow(number, str(refused)))
     if not questions and not bad:
@@ -88,14 +105,14 @@ class _Reader:
     def __init__(self, metric: str, root: Path) -> None:
         self._metric, self._root = metric, root
         self._ids: set[str] = set()
-        self._images: dict[Path, str] = {}
+        self._images: dict[Path, str | int] = {}  # why it cannot be used, or its pixels
 
     def question(self, line: bytes) -> Question:
         row = _object(line)
         name = _string(row, "id", numbers=True)
         if name in self._ids:
             raise _Refused(f"id {name!r} was there before; expected a new one for each question")
-        images = [self._image(path) for path in _paths(row)]
+        images = self._paths(row)
         text = "" if self._metric == "cider" and "question" not in row else _string(row, "question")
         answers = _answers(row)
         choices = _choices(row)
@@ -104,7 +121,20 @@ class _Reader:
         self._ids.add(name)
         return Question(name, images[0], text, answers, choices, category, more_images=tuple(images[1:]))
 
-    def _image(self, given: str) -> str:
+    def _paths(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the absolute paths of a row's images, which are within the limits alone and together."""
+        given = row.get("image")
+        names = _list(row, "image", numbers=False) if isinstance(given, list) else [_string(row, "image")]
+        if len(names) > _MOST_IMAGES:
+            raise _Refused(f"got {len(names)} images; expected at most {_MOST_IMAGES}")
+        images = [self._image(name) for name in names]
+        pixels = sum(pixels for _, pixels in images)
+        if pixels > _MOST_TOGETHER:
+            raise _Refused(f"its images have {pixels:,} pixels together; at most {_MOST_TOGETHER:,} are read")
+        return [str(path) for path, _ in images]
+
+    def _image(self, given: str) -> tuple[Path, int]:
+        """Return the path and the number of pixels of an image."""
         try:
             path = (self._root / given).resolve()
             inside = path.is_relative_to(self._root)
@@ -114,13 +144,14 @@ class _Reader:
             raise _Refused(f"image {given!r} lies outside the data root {self._root}")
         if path not in self._images:
             try:
-                check_image(path)
-                self._images[path] = ""
+                image = read_image(path)
+                self._images[path] = image.width * image.height
             except (DataError, OSError, ValueError) as error:
                 self._images[path] = str(error)
-        if self._images[path]:
-            raise _Refused(self._images[path])
-        return str(path)
+        known = self._images[path]
+        if isinstance(known, str):
+            raise _Refused(known)
+        return path, known
 
     def _fit(self, answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
         """Return the answers in the form that the metric compares, or refuse those that it cannot compare."""
@@ -133,7 +164,7 @@ class _Reader:
             if len(set(words)) != 1 or words[0] not in ("yes", "no"):
                 raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
             return words[:1]
-        if self._metric == "number" and any(parse_number(answer) is None for answer in answers):
+        if self._metric == "number" and any(read_number(answer) is None for answer in answers):
             raise _Refused(f"got answer {answers[0]!r}; expected a number")
         return answers
 
@@ -158,6 +189,8 @@ def _string(row: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
 
 
 def _text(value: Any, name: str, *, numbers: bool = False) -> str:
+    if numbers and isinstance(value, float) and not math.isfinite(value):
+        raise _Refused(f"{name!r} holds {value}, which is no number; expected text or a finite number")
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return str(value)
@@ -167,6 +200,8 @@ def _text(value: Any, name: str, *, numbers: bool = False) -> str:
         raise _Refused(f"{name!r} is {_kind(value)}; expected text")
     if not value.strip():
         raise _Refused(f"{name!r} is empty")
+    if len(value) > _MOST_LETTERS:
+        raise _Refused(f"{name!r} has {len(value):,} letters; expected at most {_MOST_LETTERS:,}")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
         raise _Refused(f"{name!r} holds half a character (a lone surrogate)")
     return value
@@ -178,12 +213,6 @@ def _list(row: Mapping[str, Any], name: str, *, numbers: bool) -> list[str]:
     if not row[name]:
         raise _Refused(f"{name!r} is empty")
     return [_text(value, name, numbers=numbers) for value in row[name]]
-
-
-def _paths(row: Mapping[str, Any]) -> list[str]:
-    if isinstance(row.get("image"), list):
-        return _list(row, "image", numbers=False)
-    return [_string(row, "image")]
 
 
 def _answers(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -198,7 +227,8 @@ def _choices(row: Mapping[str, Any]) -> tuple[str, ...]:
     if row.get("choices") is None:
         return ()
     choices = tuple(_list(row, "choices", numbers=True))
-    if len(set(choices)) < len(choices) or not 2 <= len(choices) <= _MOST_CHOICES:
+    different = {" ".join(choice.casefold().split()) for choice in choices}
+    if len(different) < len(choices) or not 2 <= len(choices) <= _MOST_CHOICES:
         raise _Refused(f"got {len(choices)} choices; expected 2 to {_MOST_CHOICES} different ones")
     return choices
 

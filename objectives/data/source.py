@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
@@ -16,6 +17,8 @@ from objectives.data.hub import hub_questions, keep_images
 from objectives.data.own_file import BadRow, BadRowsError, read_own
 from objectives.data.subsets import SPLITS, splits_of, subset
 from objectives.errors import DataError
+
+Problem = Callable[[Benchmark, Question], str]  # why a model cannot take a question, or ""
 
 _MISSING_SHOWN = 5
 _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
@@ -27,7 +30,8 @@ class Source:
 
     A benchmark's name alone means its embedded scenes; with `data_root` its official files there, with `hub` its usual
     dataset on the hub. `data` is the user's own file, scored by `metric`, with image paths relative to `data_root`.
-    `skip_bad` leaves out rows that cannot be used. Raises DataError for fields that contradict each other.
+    `skip_bad` leaves out rows that cannot be used; `left_out` are numbers of rows that were left out before, so that
+    no model is needed to find them again. Raises DataError for fields that contradict each other.
     """
 
     benchmark: str = ""
@@ -36,6 +40,7 @@ class Source:
     data_root: Path | None = None
     hub: bool = False
     skip_bad: bool = False
+    left_out: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         if bool(self.benchmark) == (self.data is not None):
@@ -57,7 +62,8 @@ class QuestionSet:
 
     `name` is that of the benchmark, or of the user's file and its metric; `origin` names the source for people.
     `digest` changes with any question or image of the source and is "" for embedded scenes. `skipped` are rows that
-    were left out; `sizes` counts all questions of each split, except for embedded scenes, which have no end.
+    were left out, by the file's faults or by the model's; `sizes` counts all questions of each split, except for
+    embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
@@ -74,25 +80,28 @@ class QuestionSet:
         return f"{self.name}@{self.digest}" if self.digest else self.name
 
 
-def load_questions(source: Source, split: str, n: int | None) -> QuestionSet:
+def load_questions(source: Source, split: str, n: int | None, problem: Problem | None = None) -> QuestionSet:
     """Load the first `n` questions of a split.
 
     Args:
         split: "validation", "test" or, except for embedded scenes, "all".
         n: how many; None for all, except for embedded scenes.
+        problem: returns why a model cannot take a question, as `evaluation.prompt_check.PromptCheck.problem` does, or
+            "". Embedded scenes are not checked.
 
     Raises:
         DataError: the data cannot be used.
         UnknownBenchmarkError: no benchmark has this name.
     """
+    problem = problem or (lambda asked, question: "")
     if source.data is not None:
-        question_set = _own(source, source.data, split, n)
+        question_set = _own(source, source.data, split, n, problem)
     elif source.embedded:
         return _embedded(benchmark(source.benchmark), split, n)
     elif source.data_root is not None:
-        question_set = _official(benchmark(source.benchmark), source.data_root, split, n)
+        question_set = _official(source, source.data_root, split, n, problem)
     else:
-        question_set = _from_hub(benchmark(source.benchmark), split, n)
+        question_set = _from_hub(source, split, n, problem)
     if not question_set.questions:
         raise DataError(
             f"{question_set.origin}: none of its {sum(question_set.sizes.values())} questions is in the {split} "
@@ -107,16 +116,15 @@ def _embedded(chosen: PublishedBenchmark, split: str, n: int | None) -> Question
     return QuestionSet(chosen, embedded_questions(chosen, split, n), chosen.name, "embedded scenes")
 
 
-def _own(source: Source, path: Path, split: str, n: int | None) -> QuestionSet:
-    measured = metric(source.metric)
-    questions, bad = read_own(path, source.metric, source.data_root)
+def _own(source: Source, path: Path, split: str, n: int | None, problem: Problem) -> QuestionSet:
+    kind = metric_name(source.metric)
+    name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
+    own = OwnBenchmark(name, f"{path.stem} ({kind})", metric(source.metric))
+    questions, bad = read_own(path, source.metric, source.data_root, partial(problem, own), source.left_out)
     if bad and (not source.skip_bad or not questions):
         raise BadRowsError(path, bad, len(bad) + len(questions))
     portable = _by_contents(questions)
     where = dict(zip((q.id for q in questions), questions, strict=True))
-    kind = metric_name(source.metric)
-    name = f"{_UNFIT.sub('-', path.stem)}-{kind}"
-    own = OwnBenchmark(name, f"{path.stem} ({kind})", measured)
     questions = [where[q.id] for q in subset(portable, split, n)]
     return QuestionSet(own, questions, name, str(path), _digest(portable), tuple(bad), _sizes(portable))
 
@@ -130,17 +138,53 @@ def _by_contents(questions: list[Question]) -> list[Question]:
     ]
 
 
-def _official(chosen: PublishedBenchmark, root: Path, split: str, n: int | None) -> QuestionSet:
+def _official(source: Source, root: Path, split: str, n: int | None, problem: Problem) -> QuestionSet:
+    chosen = benchmark(source.benchmark)
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
     folder = root / chosen.name if (root / chosen.name).is_dir() else root
     usable = [q for q in official_questions(chosen, folder) if q.image]
-    placed = [_placed(chosen, folder, question) for question in subset(usable, split, n)]
-    missing = [question.image for question in placed if not Path(question.image).is_file()]
-    if missing:
-        some = ", ".join(missing[:_MISSING_SHOWN])
-        raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-    return QuestionSet(chosen.at_full_size(), placed, chosen.name, str(folder), _digest(usable), (), _sizes(usable))
+
+    def take(left_out: set[str]) -> list[Question]:
+        placed = [_placed(chosen, folder, question) for question in subset(usable, split, n, left_out)]
+        missing = [question.image for question in placed if not Path(question.image).is_file()]
+        if missing:
+            some = ", ".join(missing[:_MISSING_SHOWN])
+            raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
+        return placed
+
+    return _published(source, chosen, str(folder), usable, take, problem)
+
+
+def _published(
+    source: Source,
+    chosen: PublishedBenchmark,
+    origin: str,
+    usable: list[Question],
+    take: Callable[[set[str]], list[Question]],
+    problem: Problem,
+) -> QuestionSet:
+    """Return the questions that `take` takes of `usable`, without the groups of those that a model refuses.
+
+    Args:
+        take: returns as many questions as are wanted, without the groups (or ids) it is given.
+
+    Raises:
+        BadRowsError: a model refuses some, and the source does not skip them.
+    """
+    numbers = {question.id: number for number, question in enumerate(usable, 1)}
+    asked, bad = chosen.at_full_size(), list[BadRow]()
+    while True:
+        refused = source.left_out | {row.line for row in bad}
+        lost = {q.group or q.id for number, q in enumerate(usable, 1) if number in refused}
+        taken = take(lost)
+        new = [BadRow(numbers[q.id], reason, "question") for q in taken if (reason := problem(asked, q))]
+        bad += new
+        if not new:
+            break
+        if not source.skip_bad:
+            raise BadRowsError(origin, bad, len(taken))
+    return QuestionSet(asked, taken, chosen.name, origin, _digest(usable), tuple(bad), _sizes(usable))
 
 
 def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]:
@@ -159,11 +203,14 @@ def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Quest
     return replace(question, image=str(path.resolve()))
 
 
-def _from_hub(chosen: PublishedBenchmark, split: str, n: int | None) -> QuestionSet:
-    every = hub_questions(chosen)
-    questions = keep_images(chosen, subset(every, split, n))
-    origin = f"{chosen.hub.id} on the hub"
-    return QuestionSet(chosen.at_full_size(), questions, chosen.name, origin, _digest(every), (), _sizes(every))
+def _from_hub(source: Source, split: str, n: int | None, problem: Problem) -> QuestionSet:
+    chosen = benchmark(source.benchmark)
+    usable = hub_questions(chosen)
+
+    def take(left_out: set[str]) -> list[Question]:
+        return keep_images(chosen, subset(usable, split, n, left_out))
+
+    return _published(source, chosen, f"{chosen.hub.id} on the hub", usable, take, problem)
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:

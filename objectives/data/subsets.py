@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import groupby
 
 from objectives.benchmarks.base import Question
@@ -70,10 +70,15 @@ def ordered(questions: Sequence[Question]) -> list[Question]:
     return [question for *_, unit in placed for question in unit]
 
 
-def subset(questions: Sequence[Question], split: str, n: int | None) -> list[Question]:
-    """Return the first `n` questions (None: all) of "validation", "test" or "all"."""
+def subset(questions: Sequence[Question], split: str, n: int | None, left_out: Container[str] = ()) -> list[Question]:
+    """Return the first `n` questions (None: all) of "validation", "test" or "all".
+
+    Args:
+        left_out: groups, or ids of questions without one, that do not count; the others keep their order.
+    """
     placed = zip(questions, splits_of(questions), strict=True)
-    chosen = ordered([question for question, its in placed if split in ("all", its)])
+    order = ordered([question for question, its in placed if split in ("all", its)])
+    chosen = [question for question in order if (question.group or question.id) not in left_out]
     return chosen if n is None or not chosen else whole_groups(chosen, n)
 
 

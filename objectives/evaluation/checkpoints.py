@@ -15,7 +15,7 @@ from himap import families
 from himap.errors import first_line
 from objectives.errors import ModelLoadError
 from objectives.evaluation.known_models import KNOWN, Known
-from objectives.evaluation.models import weights_digest
+from objectives.evaluation.models import check_no_adapter, weights_digest
 from objectives.flops import DecoderShape
 
 
@@ -144,10 +144,12 @@ def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> 
     if not Path(weights).is_dir() and kind == "full weights":
         _check_reachable(weights)
     try:
+        check_no_adapter(weights)
         config = AutoConfig.from_pretrained(weights)
         family = _family(weights, config)
         shape = DecoderShape.from_config(config)
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(weights, error) from error
-    label = Path(name).name if Path(name).exists() else name
+    label = (Path(name).resolve().name if Path(name).exists() else "") or name
+    label = label.encode("utf-8", "replace").decode()  # a file name need not be text
     return Target(label, weights, kind, shape, fastv_k, family, why)

@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,15 +14,17 @@ import torch
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import image_size
+from objectives.data.images import MOST_PIXELS, image_size
 from objectives.errors import DataError
 from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel
-from objectives.evaluation.prefix_cache import PrefixCache
+from objectives.evaluation.prefix_cache import Key, PrefixCache
 from objectives.statistics.estimates import Interval, interval
 
 _CHUNK = 32
+_BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
+Begin = Callable[[Key | None], None]  # see `PrefixCache.reusing`
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
 
 
@@ -91,7 +93,25 @@ class Evaluator:
             i: ([image_size(image) for image in q.images], len(self.benchmark.prompt(q))) for i, q in questions.items()
         }
         order = sorted(chunk, key=lambda i: shapes[i])
-        return [self._features.batch(self.benchmark, self.questions, part) for part in parts(order, batch_size)]
+        pixels = {i: sum(width * height for width, height in sizes) for i, (sizes, _) in shapes.items()}
+        return [batch for part in parts(order, batch_size) for batch in self._fitting(part, pixels)]
+
+    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[PromptBatch]:
+        """Prepare questions as one batch, or halve them until each batch is within the limits and the memory."""
+        if len(order) == 1:
+            return [self._batch(order)]
+        if sum(pixels[i] for i in order) <= MOST_PIXELS:
+            try:
+                batch = self._batch(order)
+                if batch.tensors["input_ids"].numel() <= _BATCH_TOKENS:
+                    return [batch]
+            except (MemoryError, RuntimeError) as error:
+                if not out_of_memory(error):
+                    raise
+        return [batch for half in halves(order) for batch in self._fitting(half, pixels)]
+
+    def _batch(self, order: list[int]) -> PromptBatch:
+        return self._features.batch(self.benchmark, self.questions, order)
 
     @torch.inference_mode()
     def evaluate(self, config: PruningConfig, stop: Stop | None = None) -> Evaluation:
@@ -105,12 +125,10 @@ class Evaluator:
         answered: list[int] = []
         model = self.loaded.model
         with himap.prune(model, config), self._prefixes.reusing(model, config) as begin:
-            for number, (chunk, batches) in enumerate(zip(self.chunks, self._batches, strict=True)):
+            for chunk, batches in zip(self.chunks, self._batches, strict=True):
                 if answered and stop is not None and stop(answered, self._scores(answered, answers)):
                     break
-                for ordinal, batch in enumerate(batches):
-                    begin((self._own, number, ordinal))
-                    answers.update(zip(batch.order, self._answer(batch), strict=True))
+                self._answer_all(batches, begin, answers)
                 answered += chunk
         return self._result(answered, answers)
 
@@ -135,6 +153,34 @@ class Evaluator:
     def tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the image tokens and the text tokens of each question's prompt."""
         return self._tokens
+
+    def _answer_all(
+        self, batches: list[PromptBatch], begin: Callable[[Key | None], None], answers: dict[int, str]
+    ) -> None:
+        """Add the answers of all batches; one that the memory cannot hold is halved, for later evaluations, too."""
+        ordinal = 0
+        while ordinal < len(batches):
+            batch = batches[ordinal]
+            texts = self._attempt(batch, begin)
+            if texts is None:
+                batches[ordinal : ordinal + 1] = [self._batch(half) for half in halves(batch.order)]
+            else:
+                answers.update(zip(batch.order, texts, strict=True))
+                ordinal += 1
+
+    def _attempt(self, batch: PromptBatch, begin: Begin) -> list[str] | None:
+        """Return the answers of a batch, or None where they need more memory than there is and it can be halved."""
+        for key in ((self._own, *batch.order), None):  # the second time without a prefix cache
+            begin(key)
+            try:
+                return self._answer(batch)
+            except (MemoryError, RuntimeError) as error:
+                if key is None or not out_of_memory(error):
+                    raise
+            self._prefixes.records.clear()
+            if len(batch.order) > 1:
+                break
+        return None
 
     def _count_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         counts: dict[int, tuple[int, int]] = {}
@@ -192,6 +238,16 @@ def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
 def parts(items: Sequence[int], size: int) -> list[list[int]]:
     """Cut `items` into the fewest parts of at most `size`, of almost equal sizes."""
     return [list(items[low:high]) for low, high in itertools.pairwise(_bounds(len(items), size))]
+
+
+def halves(items: Sequence[int]) -> list[list[int]]:
+    """Cut `items`, at least two, into two parts."""
+    return parts(items, (len(items) + 1) // 2)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Return whether an error means that memory could not be allocated, on a CPU or a GPU."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def _bounds(n: int, size: int) -> list[int]:

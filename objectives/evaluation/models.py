@@ -17,12 +17,16 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor,
 from transformers.models.auto.image_processing_auto import AutoImageProcessor  # 5.17 hides it from above
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 from transformers.utils import import_utils
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from himap.errors import first_line
-from objectives.benchmarks import Question
-from objectives.data.images import image_size, load_image
 from objectives.errors import ModelLoadError
 
+_CHANGE_ANSWERS = (  # what transformers reads of a checkpoint's folder; logs of a training and our own files are none
+    *("*.safetensors", "*.bin", "*.index.json", "config.json", "generation_config.json", "adapter_config.json"),
+    *("*processor_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt"),
+    *("*.model", "*.tiktoken", "chat_template*", "additional_chat_templates/*"),
+)
 _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
 
 
@@ -62,11 +66,12 @@ def load(weights: str | Path, device: str | None = None) -> LoadedModel:
     """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
 
     Raises:
-        ModelLoadError: no checkpoint there, or not an image-text-to-text one.
+        ModelLoadError: no checkpoint there, not an image-text-to-text one, or an adapter.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:
+        check_no_adapter(weights)
         model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=dtype, attn_implementation="sdpa")
         processor = load_processor(weights)
     except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -121,40 +126,45 @@ def _left_padded(processor: Any) -> Any:
     return processor
 
 
-def weights_digest(weights: str | Path) -> str:
-    """Return the SHA-256 of the names and contents of a folder's weight files; for a hub id, of its commit.
+def check_no_adapter(weights: str | Path) -> None:
+    """Refuse an adapter (LoRA and its like), which transformers applies only where peft is installed.
 
-    A process reads files once, as long as their sizes and modification times stay the same.
+    Raises:
+        ModelLoadError: the folder or hub id holds an adapter, alone or beside its model.
+    """
+    path = find_adapter_config_file(str(weights))
+    if path is None:
+        return
+    beside = (Path(path).parent / "config.json").is_file()
+    what = "an adapter beside its model" if beside else "an adapter without its model"
+    raise ModelLoadError(
+        f"{str(weights)!r} holds {what} (adapter_config.json); expected a whole checkpoint; merge the adapter into its "
+        "model (merge_and_unload() of peft), save model and processor in one folder and give that"
+    )
+
+
+def weights_digest(weights: str | Path) -> str:
+    """Return the SHA-256 of a folder's files that change answers, with their names; for a hub id, of its commit.
+
+    They are the weights and the settings of model, processor, tokenizer, chat template and generation. A process
+    reads them once, as long as their sizes and times stay the same.
     """
     folder = Path(weights)
     if not folder.is_dir():
         config = AutoConfig.from_pretrained(weights)
         return hashlib.sha256(f"{weights}@{getattr(config, '_commit_hash', None)}".encode()).hexdigest()
-    paths = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin"), folder / "config.json"])
-    return _files_digest(tuple((path, (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths))
+    paths = sorted({path for pattern in _CHANGE_ANSWERS for path in folder.glob(pattern) if path.is_file()})
+    stats = [path.stat() for path in paths]
+    files = [(p, s.st_size, s.st_mtime_ns, s.st_ctime_ns) for p, s in zip(paths, stats, strict=True)]
+    return _files_digest(folder, tuple(files))
 
 
 @lru_cache(maxsize=16)
-def _files_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+def _files_digest(folder: Path, files: tuple[tuple[Path, int, int, int], ...]) -> str:
     digest = hashlib.sha256()
-    for path, _, _ in files:
-        digest.update(path.name.encode())
+    for path, size, _, _ in files:
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode())
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def image_token_counts(weights: str | Path, questions: Sequence[Question]) -> list[int]:
-    """Return how many image tokens each question's images become; loads no weights."""
-    processor = load_processor(weights)
-    token_id = AutoConfig.from_pretrained(weights).image_token_id
-    counts: dict[tuple[tuple[int, int], ...], int] = {}
-    sizes = [tuple(map(image_size, question.images)) for question in questions]
-    for question, size in zip(questions, sizes, strict=True):
-        if size not in counts:
-            images = [load_image(image) for image in question.images]
-            text = processor.apply_chat_template([user_turn("", len(images))])
-            ids = processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
-            counts[size] = int((ids == token_id).sum())
-    return [counts[size] for size in sizes]

@@ -3,8 +3,7 @@
 The layers in front of a configuration's first cut give the same hidden states, keys and values whatever the criteria
 and percentages. They run once per batch of questions; later configurations take the recorded tensors in place of a
 forward pass, so that results are equal to the last bit. The record holds the query too, so that a criterion can still
-compute its scores. With `cut_bytes`, the layers between both cuts are recorded as well, for configurations with the
-same first cut.
+compute its scores.
 """
 
 from __future__ import annotations
@@ -53,22 +52,21 @@ class PrefixCache:
     """Recorded layers of all batches that a process evaluates.
 
     Args:
-        full_bytes: budget for layers in front of the first cut; 0 turns them off.
-        cut_bytes: budget for layers between both cuts.
+        budget: memory in bytes; 0 turns the cache off.
     """
 
-    def __init__(self, full_bytes: int, cut_bytes: int = 0) -> None:
-        self._full, self._cut = lru_cache(full_bytes), lru_cache(cut_bytes)
+    def __init__(self, budget: int) -> None:
+        self.records = lru_cache(budget)
         self.reused = 0  # how many layers did not have to run
 
     @property
     def nbytes(self) -> int:
         """Used memory in bytes."""
-        return int(self._full.currsize + self._cut.currsize)
+        return int(self.records.currsize)
 
     @contextmanager
     def reusing(self, model: nn.Module, config: PruningConfig) -> Iterator[Callable[[Key | None], None]]:
-        """Reuse the layers in front of the last cut inside the context, which must be inside of `himap.prune`.
+        """Reuse the layers in front of the first cut inside the context, which must be inside of `himap.prune`.
 
         Yields:
             A function that announces the next batch by its key; the same key must mean the same prompts. After
@@ -77,21 +75,10 @@ class PrefixCache:
         layers = families.find(model).layers
         reuse = _Reuse(self)
         with ExitStack() as undo:
-            for index, records, cut in self._parts(config):
-                wrapped = functools.partial(reuse.layer, index, records, cut, layers[index].forward)
+            for index in range(config.cuts[0].layer if config.cuts and self.records.maxsize else 0):
+                wrapped = functools.partial(reuse.layer, index, layers[index].forward)
                 undo.enter_context(_forward_set(layers[index], wrapped))
             yield reuse.begin
-
-    def _parts(self, config: PruningConfig) -> Iterator[tuple[int, Records, Key]]:
-        """Yield the layers that can be reused, each with its cache and its part of the key beside the batch."""
-        if not config.cuts:
-            return
-        first, last = config.cuts[0], config.cuts[-1]
-        if self._full.maxsize:
-            yield from ((index, self._full, ()) for index in range(first.layer))
-        if self._cut.maxsize:
-            same = (first.layer, first.percent, first.criterion, config.seed)
-            yield from ((index, self._cut, same) for index in range(first.layer, last.layer))
 
 
 @contextmanager
@@ -117,14 +104,12 @@ class _Reuse:
     def begin(self, batch: Key | None) -> None:
         self._batch = batch
 
-    def layer(
-        self, index: int, records: Records, cut: Key, forward: Callable[..., Tensor], *args: Any, **kwargs: Any
-    ) -> Tensor:
+    def layer(self, index: int, forward: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Return a layer's output: recorded for a prompt that was there before, else computed and then recorded."""
         cache = kv_cache(kwargs)
         if self._batch is None or cache is None or cache.get_seq_length(index):
             return forward(*args, **kwargs)
-        key = (*self._batch, *cut, index)
+        records, key = self._cache.records, (*self._batch, index)
         record = records.get(key)
         if record is None:
             output, record = _recorded(forward, args, kwargs)

@@ -23,6 +23,7 @@ from objectives.errors import ObjectiveError
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.latency import device_name
 from objectives.evaluation.models import LoadedModel, load
+from objectives.evaluation.prompt_check import PromptCheck
 from objectives.flow import figures, results
 from objectives.flow.measure import FlowMeasurement
 from objectives.flow.prompts import Prompts
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Path) -> dict[str, Any]:
     """Measure what is not stored yet of one model on one benchmark, store and draw it; return the document."""
-    question_set = load_questions(source, SPLIT, n)
+    question_set = load_questions(source, SPLIT, n, PromptCheck(target.weights).problem)
     key = {
         "model": target.name,
         "weights_digest": loaded.digest,

@@ -10,6 +10,7 @@ from typing import Any
 
 from himap.files import write_atomically
 from objectives.errors import DataError
+from objectives.json_files import json_text
 
 KIND, SCHEMA = "himap-flow", 1
 
@@ -55,4 +56,4 @@ def start(folder: Path, key: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
 
 def write(path: Path, document: Mapping[str, Any]) -> None:
     """Write the file as a whole: a reader sees the old one or the new one."""
-    write_atomically(path, json.dumps(document))
+    write_atomically(path, json_text(document))

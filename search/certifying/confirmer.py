@@ -103,7 +103,7 @@ class Confirmer:
 
 def open_runner(weights: str, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
     """Return a trial runner for these questions, loaded without a progress bar of its own."""
-    questions = {} if library is None else library.questions(split, n_questions, weights)
+    questions = {} if library is None else library.questions(split, n_questions)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     return TrialRunner(weights, split, n_questions, questions=questions)

@@ -22,7 +22,7 @@ from search.inputs.questions import Library
 from storage import Confirmation, SchemaError, Store, StudyKey, StudySummary, open_store
 from storage.confirmation import HELD_OUT
 from storage.pareto import OperatingPoint
-from storage.presets import HeldOut, preset_filename, preset_of
+from storage.presets import HeldOut, preset_of, preset_path
 
 
 def export(options: argparse.Namespace) -> None:
@@ -66,13 +66,13 @@ def _questions(options: argparse.Namespace, store: Store, target: Target) -> tup
     embedded = not (options.data or options.data_root or options.hub)
     if embedded and options.benchmark == EVERYTHING:
         source_of(options, "pope")  # for options that contradict each other
-        return Library(), []
+        return Library(target.weights), []
     if not embedded and not options.data and options.benchmark == EVERYTHING and not official:
         raise UsageError(f"{store.location} has no search of {target.name} on questions of --data-root or --hub")
     chosen = sources(options, options.benchmark, official)
     if embedded:
-        return Library(), [source.benchmark for source in chosen]
-    library = Library(chosen)
+        return Library(target.weights), [source.benchmark for source in chosen]
+    library = Library(target.weights, chosen)
     return library, list(library.part(HELD_OUT, options.questions))
 
 
@@ -120,7 +120,7 @@ def _write(
             held_out = HeldOut(point, results)
             family, layers = target.family, target.shape.layers
             preset = preset_of(study.key, trial, held_out, records, family=family, layers=layers)
-            written.append(preset.write(options.out / _filename(study.key, point)))
+            written.append(preset.write(_path(options.out, study.key, point)))
             console.print(f"{written[-1]}: {_summary(results)}; {held_out.verdict.partition(':')[0]}")
     return written
 
@@ -136,10 +136,10 @@ def _selected(choice: Choice, studies: dict[str, StudySummary], joint: bool) -> 
     ]
 
 
-def _filename(key: StudyKey, point: OperatingPoint) -> str:
-    if point is JOINT:
-        return preset_filename(key.model, "joint")
-    return preset_filename(key.model, key.questions, *([] if point.slug == "within-1" else [point.slug]))
+def _path(folder: Path, key: StudyKey, point: OperatingPoint) -> Path:
+    benchmark = "joint" if point is JOINT else key.questions
+    parts = [] if point is JOINT or point.slug == "within-1" else [point.slug]
+    return preset_path(folder, key.weights_digest, key.model, benchmark, *parts)
 
 
 def _summary(results: dict[str, Confirmation]) -> str:

@@ -32,7 +32,7 @@ def verify(options: argparse.Namespace) -> bool:
     target = resolve(options.model or preset.model.name, options.weights)
     sys.stdout.write(f"preset     {preset.certificate.verdict}\n")
     sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
-    return all(list(_results(preset, target, options.questions, _library(preset, options))))
+    return all(list(_results(preset, target, options.questions, _library(preset, target, options))))
 
 
 def _weights(preset: Preset, target: Target) -> str:
@@ -41,7 +41,7 @@ def _weights(preset: Preset, target: Target) -> str:
     return f"digest {target.digest[:12]}; it was measured on {preset.model.weights_digest[:12]}"
 
 
-def _library(preset: Preset, options: argparse.Namespace) -> Library:
+def _library(preset: Preset, target: Target, options: argparse.Namespace) -> Library:
     """Return the questions that the preset was measured on, where they are not embedded."""
     outside = [measured for measured in preset.measured if measured.source]
     by_name = {measured.benchmark: measured for measured in outside}
@@ -55,7 +55,7 @@ def _library(preset: Preset, options: argparse.Namespace) -> Library:
                 f"{options.preset} was measured on {measured.key}, whose questions are not embedded; "
                 f"give the same ones again: {how}"
             )
-    return Library(source_of(options, "" if options.data else name) for name in by_name)
+    return Library(target.weights, [source_of(options, "" if options.data else name) for name in by_name])
 
 
 def _check_same(measured: Measured, part: Mapping[str, StudyQuestions]) -> None:

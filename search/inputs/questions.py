@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from objectives.data.source import QuestionSet, Source, load_questions
+from objectives.data.source import Problem, QuestionSet, Source, load_questions
 from objectives.evaluation.evaluator import check_questions
-from objectives.evaluation.models import image_token_counts
+from objectives.evaluation.prompt_check import PromptCheck
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS
 from storage import QuestionSource
@@ -15,7 +15,6 @@ from storage.confirmation import HELD_OUT
 
 SPLIT = "validation"  # of a search; confirmations take HELD_OUT
 _SHOWN = 3  # rows that were left out
-_UNFIT = (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError)  # what image processors raise
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class StudyQuestions:
             metric=source.metric,
             data_root=str(source.data_root or ""),
             hub=source.hub,
-            skip_bad=source.skip_bad and source.data is not None,
+            skip_bad=source.skip_bad,
             skipped=tuple((bad.line, bad.problem) for bad in self.loaded.skipped),
         )
 
@@ -56,7 +55,7 @@ class StudyQuestions:
         sizes = ", ".join(f"{size} for {split}" for split, size in loaded.sizes.items())
         lines = [f"questions  {loaded.key}: {self.n} of {loaded.origin}, which has {sizes}"]
         if skipped:
-            some = "; ".join(f"line {bad.line}: {bad.problem}" for bad in skipped[:_SHOWN])
+            some = "; ".join(f"{bad.word} {bad.line}: {bad.problem}" for bad in skipped[:_SHOWN])
             more = f"; and {len(skipped) - _SHOWN} more" if len(skipped) > _SHOWN else ""
             lines.append(f"left out   {len(skipped)} row(s) that cannot be used: {some}{more}")
         few = self.n < LEAST_QUESTIONS
@@ -68,15 +67,24 @@ class StudyQuestions:
         return lines
 
 
-def load_study_questions(source: Source, split: str, n: int) -> StudyQuestions:
+def load_study_questions(source: Source, split: str, n: int, problem: Problem | None = None) -> StudyQuestions:
     """Return the first `n` questions of a split, or as many as there are.
 
+    Args:
+        problem: as for `load_questions`.
+
     Raises:
-        DataError: the data cannot be used.
+        DataError: the data cannot be used, or a model cannot take it.
     """
-    loaded = load_questions(source, split, n)
+    loaded = load_questions(source, split, n, problem)
     check_questions(loaded.questions)
     return StudyQuestions(source, loaded, n if source.embedded else len(loaded.questions))
+
+
+def searched_questions(weights: str, sources: Iterable[Source], n: int) -> list[StudyQuestions]:
+    """Return the questions of all sources that a search asks of a checkpoint; raise as `load_study_questions`."""
+    problem = PromptCheck(weights).problem
+    return [load_study_questions(source, SPLIT, n, problem) for source in sources]
 
 
 def source_options(records: Sequence[QuestionSource | None]) -> list[str]:
@@ -87,32 +95,16 @@ def source_options(records: Sequence[QuestionSource | None]) -> list[str]:
     return ["--benchmark", *(record.benchmark for record in records if record), *first.arguments[2:]]
 
 
-def image_tokens(model: str, questions: StudyQuestions) -> list[int]:
-    """Return how many image tokens the model makes of each question's images.
-
-    Raises:
-        UsageError: it cannot take one of the images.
-    """
-    loaded = questions.loaded
-    try:
-        return image_token_counts(model, loaded.questions)
-    except _UNFIT as error:
-        for question in loaded.questions:
-            try:
-                image_token_counts(model, [question])
-            except _UNFIT as reason:
-                raise UsageError(
-                    f"the model cannot take {' and '.join(question.images)} of question {question.id!r} "
-                    f"({' '.join(str(reason).split())}); leave that question out, or make other images of it"
-                ) from reason
-        raise UsageError(f"the model cannot take the images of {loaded.origin} ({error})") from error
-
-
 class Library:
-    """The questions of sources that are not embedded, by key; each part is loaded once."""
+    """The questions of sources that are not embedded, by key; each part is loaded once.
 
-    def __init__(self, sources: Iterable[Source] = ()) -> None:
+    Args:
+        weights: folder or hub id of the checkpoint that is to take them.
+    """
+
+    def __init__(self, weights: str, sources: Iterable[Source] = ()) -> None:
         self._sources = [source for source in sources if not source.embedded]
+        self._problem = PromptCheck(weights).problem
         self._parts: dict[tuple[str, int], dict[str, StudyQuestions]] = {}
 
     def part(self, split: str, n: int) -> Mapping[str, StudyQuestions]:
@@ -123,16 +115,14 @@ class Library:
             UsageError: too few questions for a certificate.
         """
         if (split, n) not in self._parts:
-            part = [load_study_questions(source, split, n) for source in self._sources]
+            part = [load_study_questions(source, split, n, self._problem) for source in self._sources]
             for questions in part if split == HELD_OUT else ():
                 _check_enough(questions)
             self._parts[split, n] = {questions.key: questions for questions in part}
         return self._parts[split, n]
 
-    def questions(self, split: str, n: int, model: str) -> dict[str, QuestionSet]:
-        """Return the same as workers take them; raise UsageError for images that the model cannot take."""
-        for questions in self.part(split, n).values():
-            image_tokens(model, questions)
+    def questions(self, split: str, n: int) -> dict[str, QuestionSet]:
+        """Return the same as workers take them."""
         return {key: questions.loaded for key, questions in self.part(split, n).items()}
 
     def records(self, split: str, n: int) -> dict[str, QuestionSource]:

@@ -26,7 +26,7 @@ from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.known_models import KNOWN
 from search.config import SearchConfig
 from search.errors import StudyFailedError, UsageError
-from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
+from search.inputs.questions import SPLIT, searched_questions
 from search.studies.lease_holder import LeaseHolder
 from search.studies.open_studies import open_runs
 from search.studies.study import Candidate
@@ -61,11 +61,11 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Load the model and the questions."""
         search = SearchConfig.from_json(config["search"])
-        questions = _questions(search)
+        target = resolve(search.model, search.weights)
+        (questions,) = searched_questions(target.weights, search.sources(), search.questions)
         self._key = questions.key
-        weights = resolve(search.model, search.weights).weights
         own = {questions.key: questions.loaded}
-        self._runner = TrialRunner(weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
+        self._runner = TrialRunner(target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
         self._assignment: Assignment = config["assignment"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -179,11 +179,6 @@ def _absolute(search: SearchConfig) -> SearchConfig:
     )
 
 
-def _questions(search: SearchConfig) -> StudyQuestions:
-    (source,) = search.sources()
-    return load_study_questions(source, SPLIT, search.questions)
-
-
 class TuneStudy:
     """Opens the search's study in its store and holds its lease until the budget is spent.
 
@@ -199,7 +194,8 @@ class TuneStudy:
         self._store = open_store(search.storage)
         self._holder = LeaseHolder(self._store).__enter__()
         target = resolve(search.model, search.weights)
-        (self._run,) = open_runs(self._store, search, target, [_questions(search)], self._holder, self._workers)
+        questions = searched_questions(target.weights, search.sources(), search.questions)
+        (self._run,) = open_runs(self._store, search, target, questions, self._holder, self._workers)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Candidate] = deque()
         for _ in self._store.running(self._run.study_id):  # these are asked first

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from himap import PresetError, read_preset
+from himap import Preset, PresetError, read_preset
 from search.config import SearchConfig
 from search.inputs.questions import source_options
 from search.sampling.problem import Goals
 from search.studies.study_run import StudyRun
-from storage import QuestionSource, StudyKey, Trial
+from storage import QuestionSource, Trial
 from storage.commands import export_command
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, dense_trial, front
-from storage.presets import preset_filename, preset_of
+from storage.presets import preset_of, preset_path
 
 
 def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial | None:
@@ -36,7 +36,8 @@ def certify_command(config: SearchConfig, sources: Sequence[QuestionSource | Non
 def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     """Write a study's preset, an estimate, and return its path; None where the study has nothing to offer.
 
-    A file that an export made of the same configuration and weights stays as it is.
+    A file that an export made of the same weights stays as it is: an estimate of the same configuration is left out,
+    one of another configuration goes to `MODEL-BENCHMARK-estimate.yaml` beside it.
 
     Args:
         command: certifies the preset.
@@ -44,19 +45,22 @@ def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     trial = preset_trial(run.trials, run.study.goals)
     if trial is None:
         return None
-    path = folder / preset_filename(run.key.model, run.key.questions)
-    if _was_exported(path, run.key, trial):
-        return path
+    name = run.key.weights_digest, run.key.model, run.key.questions
+    path = preset_path(folder, *name)
+    if (exported := _exported(path)) is not None:
+        if exported.config == trial.config:
+            return path
+        path = preset_path(folder, *name, "estimate")
     sources = {} if run.source is None else {run.key.questions: run.source}
     layers = run.study.space.layers
     preset = preset_of(run.key, trial, sources=sources, family=run.family, layers=layers, command=command)
     return preset.write(path)
 
 
-def _was_exported(path: Path, key: StudyKey, trial: Trial) -> bool:
+def _exported(path: Path) -> Preset | None:
+    """Return the preset of a file if it was measured on held-out questions."""
     try:
         preset = read_preset(path)
     except PresetError:
-        return False
-    same = preset.config == trial.config and preset.model.weights_digest == key.weights_digest
-    return same and any(measured.split == HELD_OUT for measured in preset.measured)
+        return None
+    return preset if any(measured.split == HELD_OUT for measured in preset.measured) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from objectives.evaluation.checkpoints import Target, resolve
 from search.config import SearchConfig
-from search.inputs.questions import SPLIT, StudyQuestions, load_study_questions
+from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
@@ -40,8 +40,8 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
     stop = threading.Event()
     with Cluster(config.address, config.gpus_per_worker) as cluster:
         workers = cluster.workers(config.workers)
-        questions = [load_study_questions(source, SPLIT, config.questions) for source in config.sources()]
         target = resolve(config.model, config.weights)
+        questions = searched_questions(target.weights, config.sources(), config.questions)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
             runs = open_runs(store, config, target, questions, holder, workers)
 

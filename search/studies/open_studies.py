@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import Target
+from objectives.evaluation.prompt_check import PromptCheck
 from search.config import SearchConfig
 from search.inputs.baselines import baselines
-from search.inputs.questions import SPLIT, StudyQuestions, image_tokens
+from search.inputs.questions import SPLIT, StudyQuestions
 from search.sampling.space import VERSION, EffectKey, SearchSpace
 from search.studies.lease_holder import LeaseHolder
 from search.studies.store_writer import StoreWriter
@@ -40,10 +41,11 @@ def open_runs(
 
     Raises:
         StudyLockedError: another process searches one of them.
-        UsageError: the model cannot take an image.
+        DataError: the model cannot take an image.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    counted = [(part, image_tokens(target.weights, part)) for part in questions]
+    check = PromptCheck(target.weights)
+    counted = [(part, check.image_tokens(part.loaded.questions)) for part in questions]
     space, seed, family = SearchSpace(target.shape.layers, config.seed), config.seed, target.family
     writer = StoreWriter(store, holder.owner if holder else "")
     runs: list[StudyRun] = []

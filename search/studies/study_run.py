@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -62,6 +63,11 @@ class StudyRun:
         self._answer: Future[Candidate | None] | None = None
 
     @property
+    def _devices(self) -> set[str]:
+        """The devices that this study's own latencies come from."""
+        return {trial.device for trial in self.trials if trial.device and (trial.latency_ms > 0 or not trial.reused)}
+
+    @property
     def wants(self) -> bool:
         """Whether another candidate should be handed out."""
         if self.abandoned:
@@ -110,7 +116,7 @@ class StudyRun:
         if candidate is None:
             self.exhausted = True
         elif candidate.known is not None:
-            self._keep(candidate, _reused(candidate, *candidate.known))
+            self._keep(candidate, _reused(candidate, *candidate.known, self._devices))
         else:
             return self._begin(candidate)
         return None
@@ -211,10 +217,15 @@ def _record(candidate: Candidate, fields: dict[str, Any]) -> Trial:
     return Trial(**{**fields, **own, **now, "parent": candidate.parent})
 
 
-def _reused(candidate: Candidate, parent: str, known: Trial) -> Trial:
-    """Return the record of a measurement of another study, which took no time here."""
+def _reused(candidate: Candidate, parent: str, known: Trial, devices: Collection[str]) -> Trial:
+    """Return the record of a measurement of another study, which took no time here.
+
+    Its latency is that of one of `devices`, or was not measured.
+    """
+    untimed = latency_fields(Latency(math.nan, math.nan, math.nan, known.device))
     return replace(
         known,
+        **({} if known.device in devices else untimed),
         config=candidate.config,
         number=candidate.number,
         origin=candidate.origin,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from himap import ConfigError
 from objectives.data.own_file import BadRow, BadRowsError
 from objectives.errors import DataError
-from objectives.options import add_model_options, command_parser, run_command
+from objectives.options import add_model_options, command_parser, run_command, write_json
 
 
 def test_a_docstring_becomes_the_help() -> None:
@@ -99,3 +100,12 @@ def test_the_options_load_no_model_library() -> None:
     program = f"import sys, objectives.options; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    """Readers other than Python refuse NaN and Infinity."""
+    nan = float("nan")
+    write_json("-", {"a": nan, "b": [float("inf"), (1.5, -float("inf"))], "text": "NaN", "n": 3})
+    written = capsys.readouterr().out
+    assert json.loads(written) == {"a": None, "b": [None, [1.5, None]], "text": "NaN", "n": 3}
+    assert "Infinity" not in written and written.count("NaN") == 1

@@ -14,7 +14,12 @@ from tests.test_boundaries import MAY_IMPORT, all_imports, files, top
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OWN = {*MAY_IMPORT, "bench", "tests"}
-DISTRIBUTION = {"PIL": "pillow", "sklearn": "scikit-learn", "yaml": "pyyaml"}  # other than the module
+DISTRIBUTION = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "ruamel": "ruamel.yaml",
+}  # other than the module
 SEARCH = ("", "search", "flow", "hub", "captions")  # "" is what every installation has
 CLONE = ("", "search", "flow", "dev")
 PARTS = {

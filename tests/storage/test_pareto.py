@@ -37,6 +37,12 @@ def test_failed_and_unmeasured_trials_take_no_part(make_trial: MakeTrial) -> Non
     assert front(trials[3:]) == []
 
 
+def test_estimates_of_pruned_trials_take_no_part(make_trial: MakeTrial) -> None:
+    trials = points(make_trial, (1, 0.5), (2, 0.7))
+    pruned = make_trial(2, flops=0.5, accuracy=0.9, state="pruned", reason="lost its race")
+    assert [trial.number for trial in front([*trials, pruned])] == [0, 1]
+
+
 def test_other_costs_and_values(make_trial: MakeTrial) -> None:
     trials = [
         make_trial(0, flops=1, latency_ms=9.0, accuracy=0.5),

@@ -174,6 +174,9 @@ def test_file_names_cannot_leave_their_folder() -> None:
     assert preset_filename("qwenvl-mini", "mine-anls@1234") == "qwenvl-mini-mine-anls-1234.yaml"
     assert preset_filename("../../etc/passwd", "a b\n") == "etc-passwd-a-b.yaml"
     assert preset_filename("..", "//") == "preset.yaml"
+    assert preset_filename("模型甲", "pope") == "模型甲-pope.yaml"
+    long = {preset_filename("甲" * 85, name) for name in ("pope", "mme")}
+    assert len(long) == 2 and max(len(name.encode()) for name in long) <= 200
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -52,6 +53,29 @@ def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(store:
     assert math.isnan(trial.latency_ms)
     assert trial.n == 0
     assert trial.scores == ()
+
+
+def test_a_write_to_any_study_changes_the_stamp(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    large, small = store.study(key), store.study(replace(key, seed=7))
+    store.add_all(large, [make_trial(n) for n in range(3)])
+    store.add(large, make_trial(3))
+    stamps = [store.version_stamp()]
+    of_large = store.version_stamp(large)
+    for number in range(3):
+        store.add(small, make_trial(number))
+        stamps.append(store.version_stamp())
+    assert len(set(stamps)) == 4
+    assert store.version_stamp(large) == of_large != store.version_stamp(small)
+
+
+def test_the_stamp_of_another_store_in_the_same_place_differs(tmp_path: Path, key: StudyKey) -> None:
+    stamps = []
+    for _ in range(2):
+        (tmp_path / "a.db").unlink(missing_ok=True)
+        with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+            store.study(key)
+            stamps.append(store.version_stamp())
+    assert len(set(stamps)) == 2
 
 
 def test_a_latency_comes_later_and_readers_notice(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:

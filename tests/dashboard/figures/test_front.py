@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from dashboard.analysis.study_view import BASELINE_NAMES, View, build_view
-from dashboard.figures.front import cost_axis, front_figure, label_lifts
+from dashboard.figures.front import FULL_HOVER, cost_axis, facets_figure, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
-from tests.dashboard.generated_store import failed, searched, study_key, with_criterion
+from tests.dashboard.generated_store import confirmation, failed, searched, study_key, with_criterion
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,18 @@ def test_bars_are_the_intervals(view: View) -> None:
         assert trial is not None
         assert y + up == pytest.approx(100 * trial.accuracy_high)
         assert y - down == pytest.approx(100 * trial.accuracy_low)
+
+
+def test_bars_reach_up_to_the_upper_end(view: View) -> None:
+    """Intervals near 100 % are not symmetric."""
+    trials = [replace(t, accuracy_low=t.accuracy - 0.2, accuracy_high=t.accuracy + 0.01) for t in view.complete]
+    skewed = build_view(view.key, trials)
+    result = replace(confirmation(trials[0], trials[0]), accuracy_low=0.1, accuracy_high=1.0)
+    figure = front_figure(replace(skewed, confirmations={0: replace(result, accuracy=0.95)}))
+    ends = {t.name: (t.error_y.array[0], t.error_y.arrayminus[0]) for t in figure.data if t.error_y.array is not None}
+    assert ends.pop("Accuracy on held-out questions") == pytest.approx((5, 85))
+    assert len(ends) > 3
+    assert all(pair == pytest.approx((1, 20)) for pair in ends.values())
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -107,6 +119,20 @@ def test_stored_text_is_never_a_tag(view: View) -> None:
     assert "<img" not in json.dumps(json.loads(written))
     assert "<a" not in json.dumps(json.loads(written))
     assert "&lt;img" in json.dumps(json.loads(written))
+
+
+def test_stored_text_is_never_a_tag_in_large_studies_and_titles(view: View) -> None:
+    text = "<img src=x>"
+    some = next(trial for trial in view.complete if trial.origin == "sampler")
+    bad = replace(some, config=with_criterion(some.config, text))
+    key = replace(study_key(), model=text, benchmark=text)
+    large = build_view(key, [replace(bad, number=n) for n in range(FULL_HOVER + 5)])
+    for figure in (front_figure(large), facets_figure([large, large])):
+        hovers = [hover for trace in figure.data if trace.hovertext is not None for hover in trace.hovertext]
+        assert any("&lt;img" in hover and "layer" not in hover for hover in hovers)
+        assert not any("<img" in hover for hover in hovers)
+    titles = [annotation.text for annotation in facets_figure([large, large]).layout.annotations]
+    assert titles == ["&lt;img src=x&gt; · &lt;img src=x&gt;"] * 2
 
 
 def test_few_or_no_trials_are_no_problem() -> None:

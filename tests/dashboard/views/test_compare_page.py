@@ -68,6 +68,10 @@ def test_a_filter_keeps_baselines_and_has_a_front_of_its_own() -> None:
     trials = [*searched(60), pruned(70)]
     view = build_view(study_key(), trials)
     assert Filter().apply(view) is view
+    source = QuestionSource("mine.jsonl", data="mine.jsonl", metric="anls")
+    own = replace(view, questions=source, family="F", layers=9)
+    narrowed = Filter(criteria=frozenset({"last_token"})).apply(own)
+    assert (narrowed.questions, narrowed.family, narrowed.layers) == (source, "F", 9)
     some = Filter(criteria=frozenset({"last_token"}), states=frozenset({"complete"})).apply(view)
     assert some.pruned == ()
     assert some.baselines == view.baselines

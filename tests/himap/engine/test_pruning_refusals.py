@@ -111,7 +111,7 @@ def test_a_later_turn_with_an_image(subject: Subject) -> None:
             model(**{**prompt, "attention_mask": None}, past_key_values=text)
 
 
-def test_gradient_checkpointing_and_compiled_models(llava: Subject) -> None:
+def test_gradient_checkpointing(llava: Subject) -> None:
     model = llava.build()
     model.gradient_checkpointing_enable()
     model.train()
@@ -122,9 +122,62 @@ def test_gradient_checkpointing_and_compiled_models(llava: Subject) -> None:
         model(**llava.prompts[0], use_cache=False).logits.sum().backward()
     assert pruning.kept == [CONFIG.kept(16)]
     assert all(p.grad is not None for p in model.model.language_model.parameters())
-    model.compile(backend="eager")
-    with pytest.raises(UnsupportedModelError, match="compiled"):
-        himap.prune(model, CONFIG).__enter__()
+
+
+def compile_forward(module: Any) -> None:
+    module.forward = torch.compile(module.forward, backend="eager")
+
+
+def compile_in_place(model: Any) -> None:
+    layers = model.model.language_model.layers
+    layers[2] = torch.compile(layers[2], backend="eager")
+
+
+COMPILED: dict[str, Any] = {
+    "LlavaForConditionalGeneration": lambda model: model.compile(backend="eager"),
+    "LlavaForConditionalGeneration,": lambda model: compile_forward(model),
+    "LlavaModel": lambda model: model.model.compile(backend="eager"),
+    "LlamaModel": lambda model: model.model.language_model.compile(backend="eager"),
+    "LlamaModel.layers.1": lambda model: model.model.language_model.layers[1].compile(backend="eager"),
+    "LlamaModel.layers.2": compile_in_place,
+    "LlamaModel.layers.3.self_attn": lambda model: compile_forward(model.model.language_model.layers[3].self_attn),
+}
+
+
+@pytest.mark.parametrize("config", [CONFIG, PruningConfig.dense()])
+@pytest.mark.parametrize("part", COMPILED)
+def test_compiled_parts_are_refused_by_name(llava: Subject, part: str, config: PruningConfig) -> None:
+    """Code that was traced before the context skips its hooks; code traced inside keeps them afterwards."""
+    model, prompt = llava.build(), llava.prompts[0]
+    message = rf"got compiled code in {part.strip(',')}, which"
+    with torch.no_grad(), himap.prune(model, config):
+        COMPILED[part](model)
+        with pytest.raises(InputError, match=message):
+            model(**prompt)
+    with torch.no_grad():
+        model(**prompt)
+    with pytest.raises(UnsupportedModelError, match=message):
+        himap.prune(model, config).__enter__()
+
+
+def test_compiled_code_around_or_beside_the_decoder_is_right(llava: Subject) -> None:
+    """A compiled vision tower or a compiled function that calls the model give the same as without compiling."""
+    model, prompt = llava.build(), llava.prompts[0]
+    configs = (CONFIG, PruningConfig(1, 75, 3, 50))
+
+    def logits(call: Any) -> list[torch.Tensor]:
+        results = [call(**prompt).logits]
+        for config in configs:
+            with himap.prune(model, config):
+                results.append(call(**prompt).logits)
+        return [*results, call(**prompt).logits]
+
+    with torch.no_grad():
+        expected = logits(model)
+        model.model.vision_tower.compile(backend="eager")
+        for results in (logits(model), logits(torch.compile(lambda **inputs: model(**inputs), backend="eager"))):
+            for got, wanted in zip(results, expected, strict=True):
+                torch.testing.assert_close(got, wanted)
 
 
 @pytest.mark.parametrize("name", ["gemma3", "paligemma"])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 import himap
-from himap import PresetError, PruningConfig
+from himap import Preset, PresetError, PruningConfig
 from storage.confirmation import Confirmation
 from storage.pareto import KNEE
 from storage.presets import HeldOut, preset_of
@@ -235,8 +237,16 @@ def test_a_preset_for_another_architecture(tmp_path: Path) -> None:
         ("", "not a preset: expected a mapping, got NoneType"),
         ("- 1\n- 2", "not a preset: expected a mapping, got list"),
         ("a: [1, 2", "not YAML"),
-        ("kind: himap-preset\nschema: !!python/object/apply:os.system ['true']", "unsafe"),
-        ("!!python/object:himap.Preset {}", "unsafe"),
+        (
+            "kind: himap-preset\nschema: !!python/object/apply:os.system ['true']",
+            "holds the tag 'tag:yaml.org,2002:pyt",
+        ),
+        ("!!python/object:himap.Preset {}", "holds the tag"),
+        ("kind: himap-preset\nschema: !!int '1'", "holds the tag 'tag:yaml.org,2002:int', which no preset needs"),
+        ("kind: !!str himap-preset", "holds the tag"),
+        ("kind: !!set {a, b}", "holds the tag"),
+        ("kind: !!binary aGk=", "holds the tag"),
+        ("kind: ! himap-preset", "holds the tag '!'"),
         ("a: &x [1]\nb: *x", "refused, it holds YAML aliases"),
         ("x" * 70_000, "larger than 64 KiB"),
         ("[" * 60_000, "nested deeper than 20 levels"),
@@ -268,3 +278,46 @@ def test_a_bomb_of_aliases_is_refused_quickly(tmp_path: Path) -> None:
     levels = [f"l{i}: &l{i} [{', '.join(f'*l{i - 1}' for _ in range(9))}]" for i in range(1, 30)]
     with pytest.raises(PresetError, match="aliases"):
         himap.load_preset(written(tmp_path, "\n".join(["l0: &l0 [x]", *levels, "kind: *l29"])))
+
+
+ODD_TEXTS = ("5e1", "7.1e9", "1e-06", "0o17", "050", "1:30", "yes", "off", "null", "~", "12e4567", "0x1F", ".inf", "<<")
+
+
+@pytest.mark.parametrize("text", [*ODD_TEXTS, "模型甲", "a\u2028b", "😀", "- a: b #c", "tab\there"])
+def test_texts_survive_readers_of_yaml_1_2_and_json(tmp_path: Path, text: str) -> None:
+    preset = Preset.model_validate({**changed("provenance.commit", text), "measured": tuple(DOCUMENT["measured"])})
+    path = preset.write(tmp_path / "a.yaml")
+    assert himap.read_preset(path) == preset
+    other = YAML(typ="safe", pure=True)  # of YAML 1.2
+    document = other.load(path)
+    assert document == yaml.load(path.read_text(), Loader=yaml.SafeLoader)
+    assert document["provenance"]["commit"] == text
+    with (tmp_path / "b.yaml").open("w") as file:
+        other.dump(document, file)
+    for content in (json.dumps(document), json.dumps(document, indent="\t", ensure_ascii=False)):
+        assert himap.read_preset(written(tmp_path, content)) == preset
+    assert himap.read_preset(tmp_path / "b.yaml") == preset
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [("050", 50), ("5e1", 50), ("+5E+1", 50), ("0x32", 50), ("50.", 50), (".5", 0.5), ("1e-06", 1e-6)],
+)
+def test_numbers_of_other_tools_mean_what_people_read(tmp_path: Path, number: str, value: float) -> None:
+    text = yaml.safe_dump(DOCUMENT).replace("r1: 50.0", f"r1: {number}").replace("2500000000.0", "2.5e9")
+    preset = himap.read_preset(written(tmp_path, text))
+    assert preset.config.r1 == value
+    assert preset.measured[0].paper_flops == 2.5e9
+
+
+@pytest.mark.parametrize("number", ["1:30", "5_0", "50%", "1,5", "0b11", "yes", "٥٠", "'50'"])
+def test_what_is_no_number_everywhere_is_refused(tmp_path: Path, number: str) -> None:
+    text = yaml.safe_dump(DOCUMENT).replace("r1: 50.0", f"r1: {number}")
+    with pytest.raises(PresetError, match="r1 must be a percentage from 0 to 100, got '"):
+        himap.read_preset(written(tmp_path, text))
+
+
+def test_a_number_in_quotes_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    text = yaml.safe_dump(DOCUMENT)
+    with pytest.raises(PresetError, match=r"must be a valid number, got '2.5e9'; write the number without quotes"):
+        himap.read_preset(written(tmp_path, text.replace("2500000000.0", "'2.5e9'")))

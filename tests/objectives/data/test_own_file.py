@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
 import tempfile
 import zlib
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from objectives.benchmarks import Question
-from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric, parse_number
+from objectives.benchmarks.custom import METRICS, OwnBenchmark, anls, metric
+from objectives.benchmarks.rules.free_number import read_number
 from objectives.data.images import image_size, load_image
 from objectives.data.own_file import BadRowsError, read_own
 from objectives.data.source import Source, load_questions
@@ -40,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
     packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
     (root / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(packed))
     (root / "text.png").write_text("no image")
+    Image.new("1", (5000, 5000)).save(root / "large.png")
     Image.new("RGB", (8, 6)).save(tmp_path / "outside.png")
     (root / "link.png").symlink_to(tmp_path / "outside.png")
     return root
@@ -75,7 +78,7 @@ def write(folder: Path, *rows: Any) -> Path:
         (GOOD | {"image": "cut.jpg"}, "exact_match", "truncated"),
         (GOOD | {"image": "bomb.png"}, "exact_match", "too large"),
         (GOOD | {"image": "text.png"}, "exact_match", "is not an image"),
-        (GOOD | {"image": "."}, "exact_match", "is not an image"),
+        (GOOD | {"image": "."}, "exact_match", "there is no image"),
         (GOOD | {"image": "../outside.png"}, "exact_match", "outside the data root"),
         (GOOD | {"image": "/etc/passwd"}, "exact_match", "outside the data root"),
         (GOOD | {"image": "link.png"}, "exact_match", "outside the data root"),
@@ -83,6 +86,23 @@ def write(folder: Path, *rows: Any) -> Path:
         (GOOD | {"choices": ["dog", "bus"]}, "exact_match", "'cat' is not among the choices dog, bus"),
         (GOOD | {"choices": ["dog", "bus"]}, "multiple_choice", "'cat' is not among the choices dog, bus"),
         (GOOD | {"choices": ["cat", "cat"]}, "multiple_choice", "2 to 26 different ones"),
+        (GOOD | {"choices": ["cat", " Cat"]}, "multiple_choice", "2 to 26 different ones"),
+        (GOOD | {"answer": math.nan}, "exact_match", "'answer' holds nan, which is no number"),
+        (GOOD | {"answer": math.inf}, "number", "'answer' holds inf, which is no number"),
+        ({**GOOD, "answer": math.nan} | {"choices": ["a", -math.inf]}, "vqa", "'answer' holds nan"),
+        (GOOD | {"id": math.nan}, "exact_match", "'id' holds nan"),
+        (GOOD | {"choices": ["one", "two", math.nan]}, "multiple_choice", "'choices' holds nan"),
+        (GOOD | {"category": math.nan}, "exact_match", "'category' holds nan"),
+        (GOOD | {"question": math.nan}, "exact_match", "'question' is a number; expected text"),
+        (GOOD | {"image": math.nan}, "exact_match", "'image' is a number; expected text"),
+        (b'{"id": 1e999, "image": "a.png", "question": "?", "answer": "a"}', "exact_match", "'id' holds inf"),
+        (GOOD | {"answer": None}, "exact_match", "'answer' is null; expected text"),
+        (GOOD | {"answer": True}, "yes_no", "'answer' is a truth value; expected text"),
+        (GOOD | {"answer": 1}, "yes_no", "expected yes or no"),
+        (GOOD | {"answer": "nan"}, "number", "got answer 'nan'; expected a number"),
+        (GOOD | {"question": "a" * 100_001}, "exact_match", "'question' has 100,001 letters; expected at most 100,000"),
+        (GOOD | {"image": ["a.png"] * 65}, "exact_match", "got 65 images; expected at most 64"),
+        (GOOD | {"image": ["large.png"] * 5}, "exact_match", "its images have 125,000,000 pixels together; at most"),
         (GOOD, "multiple_choice", "lacks 'choices'"),
         (GOOD, "yes_no", "expected yes or no"),
         (GOOD, "number", "expected a number"),
@@ -149,6 +169,12 @@ def test_good_rows_in_all_their_forms(folder: Path) -> None:
     assert (first.id, first.answers, first.category, len(first.images)) == ("7", ("3.5",), "x", 2)
     assert second.answers == ("one", "1") and third.choices == ("dog", "cat")
     assert load_image(first.image).size == image_size(first.image) == (8, 6)
+
+
+def test_the_text_nan_is_a_text(folder: Path) -> None:
+    row = GOOD | {"id": "nan", "answer": "nan", "choices": ["nan", "inf"], "category": "nan"}
+    ((question,), bad) = read_own(write(folder, row), "exact_match")
+    assert (question.id, question.answers, question.choices, bad) == ("nan", ("nan",), ("nan", "inf"), [])
 
 
 def test_a_byte_order_mark_is_no_fault(folder: Path) -> None:
@@ -233,10 +259,10 @@ def test_unknown_metrics(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("1,200 km", 1200), ("3, 4", 3), ("-.5", -0.5), ("1e3", 1000), ("12%", 12), ("none", None), ("1e999", None)],
+    [("1,200 km", 1200), ("3, 4", None), ("-.5", -0.5), ("1e3", 1000), ("12%", 12), ("none", 0), ("1e999", None)],
 )
 def test_numbers_in_texts(text: str, value: float | None) -> None:
-    assert parse_number(text) == value
+    assert read_number(text) == value
 
 
 @pytest.mark.parametrize(

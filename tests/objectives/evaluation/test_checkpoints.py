@@ -123,3 +123,24 @@ def test_a_folder_without_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "bert", "architectures": ["BertModel"]}')
     with pytest.raises(ModelLoadError, match="holds BertModel; expected LlavaForConditionalGeneration or"):
         resolve(str(tmp_path), "auto")
+
+
+def test_a_folder_is_called_by_its_name_however_it_is_given(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(tiny, tmp_path / "模型甲" / "checkpoint-500")
+    monkeypatch.chdir(folder)
+    given = (".", "./", "../checkpoint-500", str(folder), f"{folder}/")
+    assert {resolve(name).name for name in given} == {"checkpoint-500"}
+    monkeypatch.chdir(folder.parent.parent)
+    shutil.copytree(tiny, tmp_path / "模型乙")
+    assert resolve("模型乙").name == "模型乙"
+
+
+def test_edited_settings_of_the_processor_are_other_weights(tiny: Path, tmp_path: Path) -> None:
+    """A search of them begins another study, and verify names both digests."""
+    folder = shutil.copytree(tiny, tmp_path / "checkpoint-500")
+    before = resolve(str(folder)).digest
+    settings = folder / "preprocessor_config.json"
+    settings.write_text(settings.read_text() + "\n")
+    assert resolve(str(folder)).digest != before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.features import takes_features
 from objectives.evaluation.models import LoadedModel
+from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.statistics.estimates import wilson
 
 CONFIGS = {
@@ -196,3 +198,93 @@ def test_the_model_is_left_as_it_was(evaluator: Evaluator) -> None:
 def test_no_questions_are_refused(mini: LoadedModel) -> None:
     with pytest.raises(ValueError, match="got no questions"):
         Evaluator(mini, benchmark(MIXED), [])
+
+
+def files(folder: Path) -> list[Question]:
+    """Questions about files of one name in two folders, which show different letters."""
+    questions = []
+    for i, question in enumerate(mixed_questions(8)):
+        path = folder / str(i) / "image.png"
+        path.parent.mkdir()
+        embedded_image(question.image).save(path)
+        questions.append(replace(question, image=str(path)))
+    return questions
+
+
+def test_images_of_one_name_in_different_folders(evaluator: Evaluator, tmp_path: Path) -> None:
+    there = Evaluator(evaluator.loaded, evaluator.benchmark, files(tmp_path), batch_size=5).evaluate(CONFIGS["dense"])
+    assert there.answers == evaluator.evaluate(CONFIGS["dense"]).answers[:8]
+    assert len(set(there.answers)) > 2
+
+
+@pytest.mark.parametrize(("limit", "value"), [("_BATCH_TOKENS", 500), ("MOST_PIXELS", 30_000)])
+def test_batches_stay_within_their_limits(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    monkeypatch.setattr(f"objectives.evaluation.evaluator.{limit}", value)
+    other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions, batch_size=10)
+    batches = [batch for part in other._batches for batch in part]
+    assert 1 < max(len(batch.order) for batch in batches) < 5
+    if limit == "_BATCH_TOKENS":
+        assert all(batch.tensors["input_ids"].numel() <= value for batch in batches if len(batch.order) > 1)
+    assert other.evaluate(CONFIGS["hard"]) == evaluator.evaluate(CONFIGS["hard"])
+
+
+OUT_OF_MEMORY = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["python", "gpu", "cpu"])
+@pytest.mark.parametrize("where", ["prepare", "answer"])
+def test_a_failed_allocation_makes_batches_smaller(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, error: Exception, where: str
+) -> None:
+    """In the middle of a pass, of more than two questions; a later evaluation begins with what fitted."""
+    failures: list[int] = []
+
+    def small(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+        if hidden.shape[0] > 2:
+            failures.append(len(hidden))
+            raise error
+
+    if where == "prepare":
+        honest = Evaluator._batch
+
+        def batch(self: Evaluator, order: list[int]) -> Any:
+            if len(order) > 2:
+                failures.append(len(order))
+                raise error
+            return honest(self, order)
+
+        monkeypatch.setattr(Evaluator, "_batch", batch)
+    expected = evaluator.evaluate(CONFIGS["hard"])
+    cache = PrefixCache(2**28)
+    other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions, 5, cache)
+    layer = evaluator.loaded.model.model.language_model.layers[4]
+    hook = layer.register_forward_pre_hook(small, with_kwargs=True) if where == "answer" else None
+    try:
+        assert other.evaluate(CONFIGS["hard"]) == expected
+        assert failures
+        failures.clear()
+        assert other.evaluate(CONFIGS["hard"]) == expected
+        assert not failures
+    finally:
+        if hook is not None:
+            hook.remove()
+    assert evaluator.evaluate(CONFIGS["hard"]) == expected
+
+
+def test_an_allocation_that_fails_for_one_question_is_an_error(
+    evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(Evaluator, "_answer", fail)
+    for error in (MemoryError(), RuntimeError("shapes do not fit")):
+        with pytest.raises(type(error)):
+            Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions[:3]).evaluate(CONFIGS["dense"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.errors import ModelLoadError
 from objectives.evaluation import latency, models
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.models import LoadedModel, image_token_counts, load, load_processor, weights_digest
+from objectives.evaluation.models import LoadedModel, load, load_processor, weights_digest
+from objectives.evaluation.prompt_check import PromptCheck
 
 CLASSES = {"llava-mini": LlavaForConditionalGeneration, "qwenvl-mini": Qwen2_5_VLForConditionalGeneration}
 MAX_BYTES = 8_000_000
@@ -63,7 +66,7 @@ def test_the_shipped_mini_loads_and_answers(name: str) -> None:
 
 def test_an_image_makes_at_least_144_tokens(mini: LoadedModel) -> None:
     questions = embedded_questions(benchmark("textvqa"), "validation", 30)
-    counts = image_token_counts(mini.weights, questions)
+    counts = PromptCheck(mini.weights).image_tokens(questions)
     areas = [embedded_image(q.image).width * embedded_image(q.image).height for q in questions]
     if mini.weights.endswith("llava-mini"):
         assert set(counts) == {144}
@@ -77,7 +80,7 @@ def test_image_token_counts_are_those_of_the_inputs(mini: LoadedModel) -> None:
     prompts = [benchmark("vqav2").prompt(q) for q in questions]
     inputs = mini.inputs(prompts, [[embedded_image(q.image)] for q in questions])
     placeholders = (inputs["input_ids"] == mini.model.config.image_token_id).sum(1).tolist()
-    assert image_token_counts(mini.weights, questions) == placeholders
+    assert PromptCheck(mini.weights).image_tokens(questions) == placeholders
 
 
 def test_inputs_are_padded_on_the_left(mini: LoadedModel) -> None:
@@ -120,6 +123,60 @@ def test_the_digest_names_the_weights(folders: dict[str, Path], tmp_path: Path) 
     assert weights_digest(same) == weights_digest(folder) == load(same, device="cpu").digest
     assert weights_digest(changed_copy(folder, tmp_path / "changed")) != weights_digest(folder)
     assert weights_digest(folders["qwenvl-mini"]) != weights_digest(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("model.safetensors", "config.json", "generation_config.json", "preprocessor_config.json"),
+        *("processor_config.json", "video_preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
+        *("special_tokens_map.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
+        *("adapter_config.json", "adapter_model.safetensors", "additional_chat_templates/tool_use.jinja"),
+    ],
+)
+def test_the_digest_covers_what_changes_answers(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    (tmp_path / "config.json").write_text("{}")
+    before = weights_digest(tmp_path)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"lora_alpha": 16}')
+    added = weights_digest(tmp_path)
+    times = file.stat().st_atime_ns, file.stat().st_mtime_ns
+    file.write_text('{"lora_alpha": 32}')
+    os.utime(file, ns=times)  # as a copy that preserves times
+    assert len({before, added, weights_digest(tmp_path)}) == 3
+
+
+def test_the_digest_leaves_out_logs_and_our_own_files(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    before = weights_digest(tmp_path)
+    for name in ("trainer_state.json", "results.json", "README.md", "himap.db", "tiny-pope.yaml", "mine.jsonl"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "presets").mkdir()
+    assert weights_digest(tmp_path) == before
+
+
+def test_the_digest_tells_names_from_contents(tmp_path: Path) -> None:
+    for folder, name, text in (("a", "vocab1", "2"), ("b", "vocab", "12")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).write_text(text)
+    assert weights_digest(tmp_path / "a") != weights_digest(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("bare", "what"), [(True, "without its model"), (False, "beside its model")])
+def test_adapters_are_refused_in_one_line(folders: dict[str, Path], tmp_path: Path, bare: bool, what: str) -> None:
+    folder = tmp_path / "adapter"
+    if not bare:
+        shutil.copytree(folders["llava-mini"], folder)
+    folder.mkdir(exist_ok=True)
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 16}')
+    save_file({"lora": torch.zeros(1)}, folder / "adapter_model.safetensors")
+    for call in (load, resolve):
+        with pytest.raises(
+            ModelLoadError, match=f"holds an adapter {what} .adapter_config.json.; expected a whole"
+        ) as caught:
+            call(str(folder))
+        assert "\n" not in str(caught.value)
 
 
 def test_what_a_worker_does_reads_no_digest(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

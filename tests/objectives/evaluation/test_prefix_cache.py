@@ -15,12 +15,13 @@ from objectives.evaluation.prefix_cache import LayerRecord, PrefixCache, lru_cac
 
 CONFIGS = [
     PruningConfig(3, 50, 8, 75),
-    PruningConfig(3, 50, 8, 60, "instruction", "last_token"),  # shares the first cut
+    PruningConfig(3, 50, 8, 60, "instruction", "last_token"),  # cuts at the same layers
     PruningConfig(5, 40, 7, 50, "max_head", "key_norm"),  # goes deeper than what is kept
     PruningConfig(2, 75, 6, 50, "value_norm", "diversity"),  # lies within it
     PruningConfig(4, 0, 9, 80, "instruction", "intra_column"),  # one cut
     PruningConfig.dense(),
 ]
+ASKED = [benchmark("textvqa"), benchmark("vqav2")]
 
 
 def evaluator(mini: LoadedModel, cache: PrefixCache | None) -> Evaluator:
@@ -41,10 +42,10 @@ def logits(one: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.T
 
 
 def test_logits_are_the_same_to_the_bit(mini: LoadedModel) -> None:
-    one, cache, none = evaluator(mini, None), PrefixCache(2**28, 2**28), PrefixCache(0)
+    one, cache, none = evaluator(mini, None), PrefixCache(2**28), PrefixCache(0)
     for config in (*CONFIGS, *CONFIGS):
         assert torch.equal(logits(one, cache, config), logits(one, none, config)), config
-    assert cache.reused > 40
+    assert cache.reused == (0 + 3 + 3 + 2 + 5) + (3 + 3 + 5 + 2 + 9)
 
 
 def test_evaluations_are_the_same_and_layers_do_not_run(mini: LoadedModel) -> None:
@@ -61,7 +62,7 @@ def test_evaluations_are_the_same_and_layers_do_not_run(mini: LoadedModel) -> No
     ]
     try:
         with himap.prune(mini.model, CONFIGS[2]), cache.reusing(mini.model, CONFIGS[2]) as begin:
-            begin((kept._own, 0, 0))
+            begin((kept._own, *kept._batches[0][0].order))
             kept.loaded.model.generate(**kept._batches[0][0].arguments(), max_new_tokens=1)
     finally:
         for hook in hooks:
@@ -105,3 +106,16 @@ def test_layers_larger_than_the_budget_run_each_time(mini: LoadedModel) -> None:
 def test_without_a_budget_nothing_is_touched(mini: LoadedModel) -> None:
     with himap.prune(mini.model, CONFIGS[0]), PrefixCache(0).reusing(mini.model, CONFIGS[0]):
         assert not any("forward" in vars(layer) for layer in mini.model.model.language_model.layers)
+
+
+def test_benchmarks_that_share_a_cache_keep_their_answers(mini: LoadedModel) -> None:
+    """Question by question, so that both have batches of the same numbers."""
+    cache = PrefixCache(2**28)
+    shared, alone = [
+        [Evaluator(mini, asked, embedded_questions(asked, "validation", 4), 1, prefixes) for asked in ASKED]
+        for prefixes in (cache, None)
+    ]
+    for config in (*CONFIGS, *CONFIGS[:2]):
+        for one, other in zip(shared, alone, strict=True):
+            assert one.evaluate(config) == other.evaluate(config)
+    assert cache.reused

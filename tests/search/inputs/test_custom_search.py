@@ -13,14 +13,14 @@ from PIL import Image
 
 import himap
 from himap import PruningConfig
+from objectives import accuracy
 from objectives.data.source import Source
 from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
-from search.certifying.confirmer import open_runner
 from search.config import SearchConfig
 from search.errors import UsageError
-from search.inputs.questions import Library, StudyQuestions, load_study_questions, source_options
+from search.inputs.questions import Library, StudyQuestions, load_study_questions, searched_questions, source_options
 from search.launch import main
 from search.running import launch_run
 from search.studies.open_studies import open_runs
@@ -279,13 +279,56 @@ def test_winners_are_certified_on_the_test_part_of_the_same_file(
     assert f"on {key()} with these weights" in message and searched in message
 
 
-def test_an_image_that_the_model_cannot_take_is_reported_before_it_is_loaded(here: Path) -> None:
-    Image.new("RGB", (1, 600)).save("tall.png")
-    write([row(i, image="tall.png") if i > 90 else row(i) for i in range(100)])
-    mini = resolve("qwenvl", "mini").weights
-    with pytest.raises(UsageError, match=r"cannot take .*tall.png of question '9\d'"):
-        for split in ("validation", "test"):
-            open_runner(mini, split, 500, Library([own()]))
+ODD = {
+    "2000x5.png": "the model cannot take ",
+    "<image>\nWhat is it?": "holds '<image>', which the model reads as a placeholder",
+    "What does <|image_pad|> mean?": "holds '<|image_pad|>', which the model reads as a placeholder",
+    "red " * 3000: "the model takes at most 2,032",
+}
+
+
+@pytest.mark.parametrize("odd", ODD, ids=["image", "llava", "qwen", "long"])
+def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    """Before workers start or weights are loaded; and `--on-bad skip` leaves it out, and records it."""
+    Image.new("RGB", (2000, 5)).save("2000x5.png")
+    rows = [row(i) for i in range(100)]
+    rows[42] |= {"image": odd} if odd.endswith(".png") else {"question": odd}
+    write(rows)
+    model = ["--model", "qwenvl", "--weights", "mini"]
+    with open_store("sqlite:///himap.db") as store:
+        config = SearchConfig("qwenvl", 9, weights="mini", data="mine.jsonl", metric="exact_match", on_bad="skip")
+        questions = searched_questions(resolve("qwenvl", "mini").weights, config.sources(), config.questions)
+        (run,) = open_runs(store, config, resolve("qwenvl", "mini"), questions)
+        store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
+        spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
+        store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+        recorded = store.questions(run.study_id)
+        assert recorded is not None
+        ((line, problem),) = recorded.skipped
+    assert line == 43 and ODD[odd] in problem and recorded.options.endswith("--on-bad skip")
+    assert any("left out   1 row(s) that cannot be used: line 43: " in text for text in questions[0].lines())
+
+    exported = [*model, "--questions", "20", *OWN]
+    assert export.main([*exported, "--on-bad", "skip"]) == 0
+    preset = min(Path("presets").iterdir(), key=lambda each: len(each.name))
+    assert verify.main([str(preset), *model, *OWN, "--on-bad", "skip"]) in (0, 1)
+    capsys.readouterr()
+
+    monkeypatch.setattr(launch_run, "Pool", None)
+    monkeypatch.setattr("search.certifying.confirmer.TrialRunner", None)
+    monkeypatch.setattr(accuracy, "load", None)
+    refusals = {
+        refused(capsys, main, *model, "--budget", "3", "--workers", "1", *OWN),
+        refused(capsys, export.main, *exported),
+        refused(capsys, verify.main, str(preset), *model, *OWN),
+        refused(capsys, accuracy.main, *model, *OWN),
+    }
+    assert len(refusals) == 1
+    assert refusals.pop() == (
+        f"error: line 43 of mine.jsonl cannot be used ({problem}); correct it, or leave it out with --on-bad skip\n"
+    )
 
 
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
@@ -305,7 +348,7 @@ def test_too_few_test_questions_are_refused(tiny: Path, searched: str, capsys: p
     message = refused(capsys, export.main, "--model", str(tiny), *OWN)
     assert "test question(s); a confirmation takes at least 20" in message
     with pytest.raises(UsageError, match="add rows with further images"):
-        Library([own()]).part("test", 20)
+        Library(str(tiny), [own()]).part("test", 20)
     write([row(0)])
     with pytest.raises(DataError, match="none of its 1 questions is in the"):
         for split in ("validation", "test"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_presets_load_and_a_study_without_results_has_none(tmp_path: Path) -> No
     assert himap.load_preset(path) == PruningConfig(2, 31, 8, 75)
 
 
-def test_a_certified_preset_stays_until_another_wins(tmp_path: Path) -> None:
+def test_an_estimate_never_replaces_a_certified_preset(tmp_path: Path) -> None:
     winner = at(1, 0.3, 0.805)
     path = write_preset(tmp_path, run_of([DENSE, winner]))
     assert path is not None
@@ -142,8 +143,38 @@ def test_a_certified_preset_stays_until_another_wins(tmp_path: Path) -> None:
     certified = path.read_text()
     assert write_preset(tmp_path, run_of([DENSE, winner])) == path
     assert path.read_text() == certified
-    write_preset(tmp_path, run_of([DENSE, winner, at(2, 0.2, 0.805)]))
-    assert himap.load_preset(path) == PruningConfig(2, 32, 8, 75)
+    for cheaper in (at(2, 0.2, 0.805), at(3, 0.1, 0.805)):
+        beside = write_preset(tmp_path, run_of([DENSE, winner, cheaper]))
+        assert beside == tmp_path / "tiny-pope-estimate.yaml"
+        assert himap.load_preset(beside) == cheaper.config
+    assert path.read_text() == certified
+
+
+def test_presets_of_two_checkpoints_of_one_name_do_not_mix(tmp_path: Path) -> None:
+    run, foreign = run_of([DENSE, at(1, 0.3, 0.805)]), run_of([DENSE, at(2, 0.2, 0.805)])
+    foreign.key = replace(foreign.key, weights_digest="f" * 64)
+    first, second = write_preset(tmp_path, run), write_preset(tmp_path, foreign)
+    assert first is not None and second is not None
+    assert second.name == "tiny-pope-ffffffffffff.yaml"
+    assert write_preset(tmp_path, run) == first and write_preset(tmp_path, foreign) == second
+    for path, digest in ((first, "0" * 64), (second, "f" * 64)):
+        assert himap.read_preset(path).model.weights_digest == digest
+
+
+def test_what_is_no_preset_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "tiny-pope.yaml").write_text("my: notes")
+    path = write_preset(tmp_path, run_of([DENSE, at(1, 0.3, 0.805)]))
+    assert path == tmp_path / "tiny-pope-000000000000.yaml"
+    assert (tmp_path / "tiny-pope.yaml").read_text() == "my: notes"
+
+
+@pytest.mark.parametrize("model", ["模型甲", "модель", "a b", "...", "x" * 255, "甲" * 85, "emoji 😀"])
+def test_presets_of_every_name_are_written_and_load(tmp_path: Path, model: str) -> None:
+    run = run_of([DENSE, at(1, 0.3, 0.805)])
+    run.key = replace(run.key, model=model)
+    path = write_preset(tmp_path, run)
+    assert path is not None
+    assert himap.read_preset(path).model.name == model
 
 
 def test_the_table_shows_the_front_beside_the_baselines() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,3 +133,11 @@ def test_configurations_that_do_the_same() -> None:
     assert SearchSpace.effect_key(fastv, [144]) != SearchSpace.effect_key(
         PruningConfig(2, 50, 9, 0, "instruction"), [144]
     )
+
+
+@pytest.mark.parametrize("cut", ["phi_shallow", "phi_deep"])
+def test_the_seed_of_the_random_criterion_is_part_of_the_effect(cut: str) -> None:
+    first, second = (replace(PruningConfig.paper(), seed=seed, **{cut: "random"}) for seed in (0, 1))
+    assert SearchSpace.effect_key(first, [144]) != SearchSpace.effect_key(second, [144])
+    plain = (replace(PruningConfig.paper(), seed=seed) for seed in (0, 1))
+    assert len({SearchSpace.effect_key(config, [144]) for config in plain}) == 1

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from himap import PruningConfig
+from search.config import SearchConfig
 from search.sampling.space import SearchSpace
-from search.studies.open_studies import known_results, warm_starts
-from tests.search.search_helpers import IMAGE_TOKENS, KEY, trial
+from search.studies import open_studies
+from search.studies.open_studies import known_results, open_runs, warm_starts
+from storage import open_store
+from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
 
 PAPER = PruningConfig.paper()
 MORE = PruningConfig(2, 90, 8, 90)
@@ -54,3 +62,24 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     assert first not in rest
     assert warm_starts(KEY, [(mme, [trial(5, PAPER)])]) == [(PAPER, f"study {mme.name}, trial 5")]
     assert warm_starts(KEY, [(mme, [])]) == []
+
+
+def test_other_studies_are_those_of_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may stand for other weights (checkpoint-500), and the same weights may have several names."""
+    monkeypatch.setattr(open_studies, "image_tokens", lambda *_: list(IMAGE_TOKENS))
+    shape = SimpleNamespace(layers=LAYERS)
+    target: Any = SimpleNamespace(
+        name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2, place="x"
+    )
+    loaded = SimpleNamespace(name="pope", digest="", questions=())
+    questions: Any = SimpleNamespace(loaded=loaded, n=20, record=None)
+    moved = PruningConfig(2, 60, 8, 60)
+    with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        for key in (replace(KEY, weights_digest="f" * 64, seed=1), replace(KEY, model="other name", seed=2)):
+            store.add(store.study(key), trial(4, PAPER if key.model == "tiny" else MORE))
+            mme = store.study(replace(key, benchmark="mme"))
+            store.add(mme, trial(4, moved if key.model == "tiny" else replace(moved, r1=61)))
+        (run,) = open_runs(store, SearchConfig("tiny", 5), target, [questions])
+        run.close()
+    assert set(run.study._known) == {SearchSpace.effect_key(MORE, IMAGE_TOKENS)}
+    assert [config.r1 for origin, config, _ in run.study._queue if origin == "warm_start"] == [61]

@@ -11,7 +11,7 @@ import pytest
 from himap import PruningConfig
 from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
-from search.studies.study import Candidate
+from search.studies.study import Baseline, Candidate
 from search.studies.study_run import StudyRun, trial_of
 from storage import Latency, Store, open_store
 from tests.search.search_helpers import IMAGE_TOKENS, measurement, open_run, trial
@@ -59,6 +59,32 @@ def test_a_known_result_is_stored_in_place_of_a_measurement(store: Store) -> Non
     (reused,) = run.trials
     assert (reused.number, reused.reused, reused.parent, reused.seconds) == (0, True, "study b, trial 7", 0.0)
     assert next_of(run).config == PruningConfig.paper()
+
+
+def test_a_latency_is_reused_only_from_a_device_of_this_study(store: Store) -> None:
+    paper, fastv, more = PruningConfig.paper(), PruningConfig.fastv(), PruningConfig(2, 90, 8, 90)
+    there = {paper: "H100", fastv: "none", more: "H100"}  # `measurement` is made on "none"
+    known = {
+        SearchSpace.effect_key(config, IMAGE_TOKENS): (f"study b, trial {n}", trial(n, config, device=device))
+        for n, (config, device) in enumerate(there.items())
+    }
+    baselines: list[Baseline] = [("dense", PruningConfig.dense())]
+    starts = [(config, "study c") for config in there]
+    run = open_run(store, 4, baselines=baselines, known=known, warm_starts=starts)
+    dense = next_of(run)
+    run.commit(dense, measurement(dense.config))
+    while len(run.trials) < 4:
+        assert run.next() is None
+    assert all(t.reused and t.device == there[t.config] for t in run.trials[1:])
+    assert [t.latency_ms > 0 for t in store.trials(run.study_id)] == [True, False, True, False]
+
+
+def test_without_trials_of_its_own_a_study_reuses_no_latency(store: Store) -> None:
+    dense = PruningConfig.dense()
+    known = {SearchSpace.effect_key(dense, IMAGE_TOKENS): ("study b, trial 7", trial(7, dense, "dense"))}
+    run = open_run(store, 3, known=known)
+    assert run.next() is None
+    assert math.isnan(run.trials[0].latency_ms)
 
 
 def test_a_trial_that_waits_for_its_latency_is_learned_with_it(store: Store) -> None:

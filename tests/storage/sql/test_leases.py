@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Barrier
+from typing import Any
 
 import pytest
 
 from himap import PruningConfig
 from storage import Latency, Lease, LeaseLostError, RunningTrial, StorageError, Store, StudyKey, Trial
+from storage.sql.connection import transaction
 from storage.store import open_store
 
 ME, YOU = Lease("me", "here", 11, "boot ns 1"), Lease("you", "there", 22, "boot ns 2")
@@ -78,6 +81,36 @@ def test_a_former_holder_writes_nothing(store: Store, study: int, make_trial: Ca
     assert store.running(study) == []
     assert store.trials(study) == [make_trial(0)]
     store.add(study, make_trial(1), "you")
+
+
+def test_a_lease_is_checked_inside_the_transaction_of_the_write(
+    store: Store, url: str, study: int, make_trial: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A holder that was overtaken between its check and its write would write into another's study."""
+    store.take(study, ME, 60)
+    store.add(study, make_trial(0), "me")
+    with open_store(url) as other:
+
+        @contextmanager
+        def overtaken(engine: Any, **options: Any) -> Iterator[Any]:
+            if options.get("write"):
+                monkeypatch.undo()
+                other.take(study, YOU, 60, dead="me")
+            with transaction(engine, **options) as connection:
+                yield connection
+
+        writes: tuple[Callable[[], None], ...] = (
+            lambda: store.add(study, make_trial(1), "me"),
+            lambda: store.set_latency(study, 0, Latency(1, 1, 1, "cpu"), "me"),
+            lambda: store.begin(study, TRIAL, "me"),
+        )
+        for write in writes:
+            other.take(study, ME, 60, dead="you")
+            monkeypatch.setattr("storage.store.transaction", overtaken)
+            with pytest.raises(LeaseLostError):
+                write()
+    assert store.trials(study) == [make_trial(0)]
+    assert store.running(study) == []
 
 
 def test_running_trials_stay_until_they_are_stored(store: Store, study: int, make_trial: Callable[..., Trial]) -> None:

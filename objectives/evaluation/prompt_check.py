@@ -1,0 +1,103 @@
+"""Refuse questions that a model cannot take, before its weights are loaded: one place for every command."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from objectives.benchmarks import Benchmark, Question
+from objectives.data.images import image_size, load_image
+from objectives.errors import DataError
+from objectives.evaluation.models import load_processor, user_turn
+
+MOST_TOKENS = 32_768  # of a prompt, whatever the model's context
+_UNFIT = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, ValueError)  # of image processors
+
+Sizes = tuple[tuple[int, int], ...]
+
+
+class PromptCheck:
+    """Says why a model cannot take a question, by its processor; loads it at the first question, and no weights.
+
+    Args:
+        weights: folder or hub id of a checkpoint.
+    """
+
+    def __init__(self, weights: str | Path) -> None:
+        self._weights = weights
+        self._counts: dict[Sizes, int | str] = {}
+
+    @cached_property
+    def _processor(self) -> Any:
+        return load_processor(self._weights)
+
+    @cached_property
+    def _config(self) -> Any:
+        return AutoConfig.from_pretrained(self._weights)
+
+    @cached_property
+    def _placeholder(self) -> re.Pattern[str]:
+        """Texts that stand for something else in a prompt: images, turns, the end of an answer."""
+        added = self._processor.tokenizer.added_tokens_decoder.values()
+        own = [text for name, text in vars(self._processor).items() if name.endswith("_token")]
+        texts = {*(token.content for token in added if token.special), *own}
+        longest_first = sorted((text for text in texts if isinstance(text, str) and text), key=len, reverse=True)
+        return re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+
+    def problem(self, benchmark: Benchmark, question: Question) -> str:
+        """Return why the model cannot take the question, as one line; "" if it can."""
+        name = f"question {question.id!r}"
+        if not question.images:
+            return f"{name} has no image; expected at least one"
+        prompt = benchmark.prompt(question)
+        if held := self._placeholder.search(prompt):
+            return (
+                f"{name} holds {held[0]!r}, which the model reads as a placeholder and not as text; "
+                "leave it out of the text, images stand in front of it anyway"
+            )
+        count = self._count(question)
+        if isinstance(count, str):
+            return f"the model cannot take {' and '.join(question.images)} of {name} ({count}); make other images of it"
+        turn = user_turn(prompt, len(question.images))
+        text = self._processor.apply_chat_template([turn], add_generation_prompt=True)
+        tokens = count + len(self._processor.tokenizer(text)["input_ids"])
+        context = getattr(self._config.get_text_config(), "max_position_embeddings", None) or MOST_TOKENS
+        room = min(context, MOST_TOKENS) - benchmark.max_new_tokens
+        if tokens > room:
+            return f"{name} makes {tokens:,} tokens, {count:,} of them of images; the model takes at most {room:,}"
+        return ""
+
+    def image_tokens(self, questions: Sequence[Question]) -> list[int]:
+        """Return how many image tokens each question's images become; raise DataError for those it cannot take."""
+        return [self._image_tokens(question) for question in questions]
+
+    def _image_tokens(self, question: Question) -> int:
+        count = self._count(question)
+        if isinstance(count, str):
+            images = " and ".join(question.images)
+            raise DataError(f"the model cannot take {images} of question {question.id!r} ({count})")
+        return count
+
+    def _count(self, question: Question) -> int | str:
+        """Return the number of image tokens, or why the processor cannot take the images; once for each size."""
+        try:
+            sizes = tuple(map(image_size, question.images))
+            if sizes not in self._counts:
+                self._counts[sizes] = self._computed(question)
+        except DataError as error:
+            return str(error)
+        return self._counts[sizes]
+
+    def _computed(self, question: Question) -> int | str:
+        images = [load_image(image) for image in question.images]
+        text = self._processor.apply_chat_template([user_turn("", len(images))])
+        try:
+            ids = self._processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
+        except _UNFIT as error:
+            return " ".join(str(error).split()) or type(error).__name__
+        return int((ids == self._config.image_token_id).sum()) or "it makes no image tokens of them"
