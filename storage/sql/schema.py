@@ -29,7 +29,6 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
-    text,
     types,
 )
 from sqlalchemy.engine import Dialect
@@ -38,7 +37,7 @@ from himap.config import PruningConfig
 from storage.confirmation import Confirmation
 from storage.records import Lease, QuestionSource, RunningTrial, StudyKey, Trial, utc_now
 
-CURRENT = 2
+CURRENT = 1
 
 
 class UtcTime(types.TypeDecorator[datetime]):
@@ -124,7 +123,7 @@ STUDIES = _table(
     *_columns(StudyKey),
     Column("family", types.String, nullable=False),
     Column("layers", Integer, nullable=False),
-    Column("weights", types.String, nullable=False, server_default=""),
+    Column("weights", types.String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
     Column("revision", types.BigInteger, nullable=False),  # grows with each write: readers see whether to read again
@@ -150,11 +149,7 @@ CONFIRMATIONS = _table(
 )
 
 
-def _add_weights(connection: Connection) -> None:
-    connection.execute(text("ALTER TABLE himap_studies ADD COLUMN weights VARCHAR NOT NULL DEFAULT ''"))
-
-
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {2: _add_weights}  # version -> from the one before
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {}  # version -> from the one before
 
 
 def stored_version(connection: Connection) -> int:

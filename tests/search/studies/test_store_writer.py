@@ -107,7 +107,7 @@ def fill(store: Store, full: list[bool]) -> None:
 def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_stored(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(StoreWriter.__init__, "__defaults__", ("", 0.5))
+    monkeypatch.setattr("search.studies.store_writer.PATIENCE", 0.5)
     full, answered = [False], 0
 
     def answer(job: Job) -> Outcome:

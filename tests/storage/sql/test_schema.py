@@ -71,14 +71,3 @@ def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyP
 
 def test_every_version_above_the_first_has_a_migration() -> None:
     assert sorted(schema.MIGRATIONS) == list(range(2, schema.CURRENT + 1))
-
-
-def test_version_1_has_no_weights_and_gets_them(url: str, key: StudyKey) -> None:
-    with open_store(url) as store:
-        store.study(key)
-        with store._engine.begin() as connection:
-            connection.execute(text("ALTER TABLE himap_studies DROP COLUMN weights"))
-            connection.execute(text("UPDATE himap_schema SET version = 1"))
-    with open_store(url) as store:
-        assert [summary.weights for summary in store.studies()] == [""]
-        assert store.study(key, weights="/here") == store.studies()[0].id
