@@ -200,7 +200,9 @@ def saved_bytes(tokens: int) -> int:
         saved[tensor.untyped_storage()._cdata] = tensor
         return tensor
 
-    family: Any = SimpleNamespace(model=layer, decoder=SimpleNamespace(config=config))
+    decoder: Any = torch.nn.Module()
+    decoder.config = config
+    family: Any = SimpleNamespace(model=layer, backbone=layer, decoder=decoder, layers=[layer])
     saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
     with attention.replaced(family, flow_attention(lambda *_: None)), saving:
         output = layer(hidden, attention_mask=None, position_embeddings=rope)

@@ -66,7 +66,7 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
 
 def test_other_studies_are_those_of_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name may stand for other weights (checkpoint-500), and the same weights may have several names."""
-    monkeypatch.setattr(open_studies, "image_tokens", lambda *_: list(IMAGE_TOKENS))
+    monkeypatch.setattr(open_studies.PromptCheck, "image_tokens", lambda *_: list(IMAGE_TOKENS))
     shape = SimpleNamespace(layers=LAYERS)
     target: Any = SimpleNamespace(
         name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2, place="x"
