@@ -2,7 +2,7 @@
 
     python -m bench.coverage --storage sqlite:///himap.db
 
-Repeats the end of a search a thousand times. The questions stored for a study's trials are the population: a
+It repeats the end of a search a thousand times. The questions stored for a study's trials are the population: a
 configuration's true accuracy is its mean over all of them. Each repetition draws validation questions with
 replacement, forms the front and picks its operating points as an export does. It then draws test questions and
 measures the picked configurations on them. The figures are how often the true accuracy, and the true difference

@@ -1,4 +1,4 @@
-"""Keeps a chart's zoom when its data change: Streamlit replaces a changed chart and does not report its ranges.
+"""Keep a chart's zoom when its data change: Streamlit replaces a changed chart and does not report its ranges.
 
 An invisible component listens to the chart beside it and reports what was zoomed to. It runs in a fragment, so that
 zooming redraws nothing; the next drawing of the chart starts from these ranges.

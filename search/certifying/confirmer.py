@@ -1,4 +1,4 @@
-"""Measures chosen configurations again, on questions that no search has seen, paired with dense."""
+"""Measure chosen configurations again, on questions that no search has seen, paired with dense."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries an export out: finds the studies, confirms what was selected, writes the presets."""
+"""Carry an export out: find the studies, confirm what was selected, write the presets."""
 
 from __future__ import annotations
 

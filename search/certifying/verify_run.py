@@ -1,4 +1,4 @@
-"""Carries a verification out: measures a preset and dense again on held-out questions."""
+"""Carry a verification out: measure a preset and dense again on held-out questions."""
 
 from __future__ import annotations
 

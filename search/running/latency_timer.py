@@ -1,4 +1,4 @@
-"""Measures latencies while nothing else runs."""
+"""Measure latencies while nothing else runs."""
 
 from __future__ import annotations
 

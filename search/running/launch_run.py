@@ -1,4 +1,4 @@
-"""Carries a search out: opens the studies, measures, writes the presets."""
+"""Carry a search out: open the studies, measure, write the presets."""
 
 from __future__ import annotations
 

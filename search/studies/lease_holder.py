@@ -1,4 +1,4 @@
-"""Holds the leases of a search: takes them, renews them in the background, releases them at the end."""
+"""The leases of a search: taken, renewed in the background, released at the end."""
 
 from __future__ import annotations
 

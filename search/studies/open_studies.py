@@ -1,4 +1,4 @@
-"""Opens the studies of a search, one a benchmark, with what the store holds of them and of related ones."""
+"""Open the studies of a search, one a benchmark, with what the store holds of them and of related ones."""
 
 from __future__ import annotations
 

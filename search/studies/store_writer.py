@@ -1,4 +1,4 @@
-"""Writes the results of a search, and waits while the store is unavailable: a restart, a lock, a full disk."""
+"""Write the results of a search, and wait while the store is unavailable: a restart, a lock, a full disk."""
 
 from __future__ import annotations
 

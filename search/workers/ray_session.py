@@ -1,4 +1,4 @@
-"""Starts Ray without its takeover of signals, in a folder that is short enough for its sockets."""
+"""Start Ray without its takeover of signals, in a folder that is short enough for its sockets."""
 
 from __future__ import annotations
 

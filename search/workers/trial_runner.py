@@ -1,4 +1,4 @@
-"""Measures configurations: everything that a trial's record says about cost and accuracy."""
+"""Measure configurations: everything that a trial's record says about cost and accuracy."""
 
 from __future__ import annotations
 
