@@ -1,0 +1,1 @@
+"""Compare ways to a certified setting on tabulated benchmarks."""
