@@ -63,7 +63,7 @@ def difference_interval(
     mean = (gained - lost) / n
 
     def excess(delta: float) -> float:
-        return _tango(gained, lost, n, delta)
+        return tango_score(gained, lost, n, delta)
 
     edge = 1 - 1e-9
     low = optimize.brentq(lambda d: excess(d) - _Z, -edge, mean) if excess(-edge) > _Z else -1.0
@@ -71,8 +71,8 @@ def difference_interval(
     return Interval(float(values.mean()), min(float(low), mean), max(float(high), mean))
 
 
-def _tango(gained: float, lost: float, n: float, delta: float) -> float:
-    """Return the score statistic of the difference `delta` at the maximum likelihood of the nuisance parameter."""
+def tango_score(gained: float, lost: float, n: float, delta: float) -> float:
+    """Return the score statistic of the difference `delta`, at the maximum likelihood of the nuisance parameter."""
     a, c = 2 * n, -lost * delta * (1 - delta)
     b = -gained - lost + (2 * n - gained + lost) * delta
     nuisance = (np.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
