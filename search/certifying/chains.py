@@ -7,13 +7,14 @@ p-values on validation data; here it is the sequence with the largest expected s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from search.certifying.chance import Counts, chance
 
-LEAST_CHANCE = 0.2  # of a member, to be certified
-DRAWS = 60  # chains of drawn rates
-LEAST_SHARE = 0.1  # of the drawn chains, in which a configuration that is still in play occurs
+_LEAST_CHANCE = 0.2  # of a member, to be certified
+_DRAWS = 600
 
 
 def best_chain(chances: np.ndarray, costs: np.ndarray) -> list[int]:
@@ -23,7 +24,7 @@ def best_chain(chances: np.ndarray, costs: np.ndarray) -> list[int]:
         chances: (M,) to be certified.
         costs: (M,) as parts of dense's.
     """
-    able = np.flatnonzero((chances >= LEAST_CHANCE) & (costs < 1))
+    able = np.flatnonzero((chances >= _LEAST_CHANCE) & (costs < 1))
     able = able[np.argsort(costs[able], kind="stable")]
     gains = np.zeros(len(able))  # expected saving behind each, once it is certified
     following = np.full(len(able), -1)
@@ -44,27 +45,25 @@ def best_chain(chances: np.ndarray, costs: np.ndarray) -> list[int]:
     return chain
 
 
-def in_play(
+def planned_chains(
     counts: Counts, costs: np.ndarray, margins: tuple[float, ...], pool: float, level: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Return which of M configurations may still become a member of some margin's chain, (M,) of bool.
+) -> list[list[int]]:
+    """Return the chain of each margin by the mean chances over the posterior.
 
     Args:
         costs: (M,) as parts of dense's.
         pool: independent questions of the test.
         level: of the test of one margin.
     """
-    lost, gained = counts.draw(DRAWS, rng)
-    occurs = np.zeros((len(margins), len(costs)))
-    for row, margin in enumerate(margins):
-        for chances in chance(lost, gained, margin, pool, level):
-            occurs[row, best_chain(chances, costs)] += 1
-    return np.asarray((occurs >= LEAST_SHARE * DRAWS).any(0))
-
-
-def planned_chains(
-    counts: Counts, costs: np.ndarray, margins: tuple[float, ...], pool: float, level: float, rng: np.random.Generator
-) -> list[list[int]]:
-    """Return the chain of each margin by the mean chances over the posterior; arguments as for `in_play`."""
-    lost, gained = counts.draw(10 * DRAWS, rng)
+    lost, gained = counts.draw(_DRAWS, rng)
     return [best_chain(chance(lost, gained, margin, pool, level).mean(0), costs) for margin in margins]
+
+
+def chain_value(chain: Sequence[int], chances: np.ndarray, costs: np.ndarray) -> float:
+    """Return the expected saving of a chain, as a part of dense's cost, if each member has this chance."""
+    reached, cost, value = 1.0, 1.0, 0.0
+    for one in chain:
+        reached *= chances[one]
+        value += reached * (cost - costs[one])
+        cost = costs[one]
+    return value

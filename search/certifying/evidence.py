@@ -9,6 +9,7 @@ an e-process, and one over its maximum is a p-value at any time (Ville's inequal
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -38,9 +39,7 @@ def looks(pool: int) -> tuple[Look, ...]:
     while sizes[-1] // 2 >= LEAST_LOOK:
         sizes.append(sizes[-1] // 2)
     bounds = [0, *reversed(sizes)]
-    return tuple(
-        Look(n, (n / pool) ** 3 - (before / pool) ** 3) for before, n in zip(bounds[:-1], bounds[1:], strict=True)
-    )
+    return tuple(Look(n, (n / pool) ** 3 - (before / pool) ** 3) for before, n in itertools.pairwise(bounds))
 
 
 def score_p_value(lost: float, gained: float, n: int, margin: float) -> float:

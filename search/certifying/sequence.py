@@ -1,8 +1,9 @@
 """The tests of one plan: chains of several margins, which share the level, on answers as they come.
 
-Each margin with a chain begins with an equal part of the level and tests its chain from expensive to cheap. A margin that certified
-its whole chain hands its level to the margins still open (Bretz et al. 2009); one that becomes futile keeps its level,
-since only a rejected hypothesis may pass level on. What is certified within a margin is certified within larger ones.
+Each margin with a chain begins with an equal part of the level and tests its chain from expensive to cheap. A margin
+that certified its whole chain hands its level to the margins still open (Bretz et al. 2009); one that becomes futile
+keeps its level, since only a rejected hypothesis may pass level on. What is certified within a margin is certified
+within larger ones.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ class Certification:
         Args:
             losses: of each configuration on the first questions of the pool, (n,); n may differ.
         """
-        while any([self._step(state, losses) for state in self.states if not state.ended]):
-            pass
+        while any(self._step(state, losses) for state in self.states if not state.ended):
+            pass  # from the start after each change, since it may decide another margin
 
     def certified(self, margin: float) -> tuple[int, ...]:
         """Return the configurations that are certified within a margin, smaller margins included."""
@@ -101,9 +102,9 @@ class Certification:
             return True
         if len(known) >= self._evidence.pool:
             state.ended = "spent"
-        elif self._prospects and len(known):
-            if self._prospects(current, state.margin, state.level, known) < FUTILE:
-                state.ended = "futile"
+        elif len(known) and self._prospects is not None:
+            prospect = self._prospects(current, state.margin, state.level, known)
+            state.ended = "futile" if prospect < FUTILE else ""
         return bool(state.ended)
 
     def _hand_on(self, state: MarginState) -> None:

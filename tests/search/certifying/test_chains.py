@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.certifying.chains import best_chain, in_play, planned_chains
+from search.certifying.chains import best_chain, chain_value, planned_chains
 from search.certifying.chance import Counts, chance, remaining_chance
 from search.certifying.evidence import EXCESS, Evidence
 
@@ -29,6 +29,11 @@ def test_what_has_no_chance_or_costs_as_much_as_dense_is_left_out() -> None:
     assert best_chain(np.array([0.1, 0.9]), np.array([0.2, 1.0])) == []
 
 
+def test_the_value_of_a_chain_is_its_expected_saving() -> None:
+    chances, costs = np.array([0.5, 0.8]), np.array([0.2, 0.6])
+    assert chain_value([1, 0], chances, costs) == pytest.approx(0.8 * 0.4 + 0.8 * 0.5 * 0.4)
+
+
 def test_the_chance_grows_with_pool_and_margin() -> None:
     lost, gained = np.array([0.01]), np.array([0.005])
     few, many = (chance(lost, gained, 0.01, pool, 0.01)[0] for pool in (500, 4000))
@@ -45,15 +50,6 @@ def test_the_chance_foretells_how_often_a_pool_certifies() -> None:
         assert chance(np.array([lost]), np.array([gained]), margin, pool, level * share)[0] == pytest.approx(
             certified, abs=0.15
         )
-
-
-def test_more_questions_take_hopeless_configurations_out_of_play() -> None:
-    costs, margins = np.array([0.2, 0.4, 0.6]), (0.01, 0.02)
-    rng = np.random.default_rng(0)
-    early = in_play(counts([4, 1, 0], 60), costs, margins, 2000, 0.01, rng)
-    late = in_play(counts([60, 32, 1], 900), costs, margins, 2000, 0.01, rng)
-    assert early.tolist()[1:] == [True, True]
-    assert late.tolist() == [False, False, True]
 
 
 def test_planned_chains_run_from_expensive_to_cheap() -> None:
