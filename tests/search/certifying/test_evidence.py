@@ -30,7 +30,7 @@ def test_the_score_test_keeps_its_level_at_the_edge_of_the_null(n: int) -> None:
     lost, gained = lost[lost + gained <= n], gained[lost + gained <= n]
     ways = gammaln(n + 1) - gammaln(lost + 1) - gammaln(gained + 1) - gammaln(n - lost - gained + 1)
     for margin in (0.0025, 0.01, 0.05):
-        values = np.array([score_p_value(a, b, n, margin) for a, b in zip(lost, gained, strict=True)])
+        values = np.array([score_p_value(float(a), float(b), n, margin) for a, b in zip(lost, gained, strict=True)])
         order = np.argsort(values)
         for rate in (1e-9, 0.005, 0.02, 0.03, 0.08):
             logs = lost * np.log(margin + rate) + gained * np.log(rate)
