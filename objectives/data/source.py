@@ -15,7 +15,7 @@ from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
 from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_images
 from objectives.data.own_file import BadRow, BadRowsError, read_own
-from objectives.data.subsets import SPLITS, splits_of, subset
+from objectives.data.subsets import ONE_PER_IMAGE, SPLITS, one_per_image, splits_of, subset
 from objectives.errors import DataError
 
 Problem = Callable[[Benchmark, Question], str]  # why a model cannot take a question, or ""
@@ -84,7 +84,7 @@ def load_questions(source: Source, split: str, n: int | None, problem: Problem |
     """Load the first `n` questions of a split.
 
     Args:
-        split: "validation", "test" or, except for embedded scenes, "all".
+        split: "validation", "test", `ONE_PER_IMAGE` or, except for embedded scenes, "all".
         n: how many; None for all, except for embedded scenes.
         problem: returns why a model cannot take a question, as `evaluation.prompt_check.PromptCheck.problem` does, or
             "". Embedded scenes are not checked.
@@ -94,6 +94,9 @@ def load_questions(source: Source, split: str, n: int | None, problem: Problem |
         UnknownBenchmarkError: no benchmark has this name.
     """
     problem = problem or (lambda asked, question: "")
+    if split == ONE_PER_IMAGE and not source.embedded:
+        every = load_questions(source, "test", None, problem)
+        return replace(every, questions=one_per_image(every.questions)[:n])
     if source.data is not None:
         question_set = _own(source, source.data, split, n, problem)
     elif source.embedded:

@@ -10,6 +10,7 @@ from itertools import groupby
 from objectives.benchmarks.base import Question
 
 SPLITS = ("validation", "test")
+ONE_PER_IMAGE = "test, one per image"  # the test questions without those that share an image with another one
 
 
 def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:
@@ -48,6 +49,14 @@ def shared_images(questions: Sequence[Question]) -> list[str]:
         first, *others = sorted({root(image) for image in question.images}) or [""]
         least.update(dict.fromkeys(others, first))
     return [root(q.images[0]) if q.images else q.group or q.id for q in questions]
+
+
+def one_per_image(questions: Sequence[Question]) -> list[Question]:
+    """Return one of the questions that share an image, drawn by a hash, so that all are independent; in their order."""
+    units: dict[str, list[Question]] = defaultdict(list)
+    for question, name in zip(questions, shared_images(questions), strict=True):
+        units[name].append(question)
+    return [unit[_hash("one", name) % len(unit)] for name, unit in units.items()]
 
 
 def ordered(questions: Sequence[Question]) -> list[Question]:
