@@ -3,7 +3,7 @@
     python -m bench.certify.tabulate --model qwenvl --benchmark scienceqa --out bench/data/certify-qwenvl.npz
 
 The table grows by whole chunks of questions and is written after each: stop it at any time, and run the same command
-again to resume. Half of the questions judge, and no way of `bench.certify` sees them.
+again to resume. No two questions share an image. Half of the questions judge, and no way of `bench.certify` sees them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bench.search.tabulate import grid
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
-from objectives.data.subsets import shared_images
+from objectives.data.subsets import ONE_PER_IMAGE
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.models import load
 from objectives.evaluation.panel import answer
@@ -38,7 +38,6 @@ STEPS: dict[str, Any] = {
     "deep": ("intra_column",),
 }
 QUESTIONS = 4_000
-_SPLIT = "validation"
 _CHUNK = 100
 
 
@@ -52,7 +51,6 @@ class LongTable:
         scores: (N, n), 0 to 1, in hundredths.
         flops_ratio: (N,) share of dense's FLOPs, the mean over all questions.
         cpu_seconds: (N,) processor time of one question.
-        groups: (n,) the same number where questions share an image.
     """
 
     meta: dict[str, Any]
@@ -60,7 +58,6 @@ class LongTable:
     scores: np.ndarray
     flops_ratio: np.ndarray
     cpu_seconds: np.ndarray
-    groups: np.ndarray
 
     @property
     def space(self) -> SearchSpace:
@@ -73,7 +70,7 @@ def load_table(path: Path) -> LongTable:
     """Load a table that `save_table` wrote."""
     with np.load(path) as file:
         configs = [PruningConfig.from_dict(values) for values in json.loads(str(file["configs"]))]
-        arrays = {name: file[name] for name in ("scores", "flops_ratio", "cpu_seconds", "groups")}
+        arrays = {name: file[name] for name in ("scores", "flops_ratio", "cpu_seconds")}
         return LongTable(json.loads(str(file["meta"])), configs, **arrays)
 
 
@@ -86,7 +83,6 @@ def save_table(path: Path, table: LongTable) -> None:
         "scores": table.scores,
         "flops_ratio": table.flops_ratio,
         "cpu_seconds": table.cpu_seconds,
-        "groups": table.groups,
     }
     np.savez_compressed(temporary, **arrays)
     temporary.replace(path)
@@ -94,8 +90,6 @@ def save_table(path: Path, table: LongTable) -> None:
 
 def start(target: Target, name: str, n: int) -> LongTable:
     """Return a table without answers."""
-    questions = embedded_questions(benchmark(name), _SPLIT, n)
-    images = shared_images(questions)
     named = [config for _, config in baselines(target)]
     space = SearchSpace(target.shape.layers, **STEPS)
     found = grid(space, baselines(target), [10_000])
@@ -104,16 +98,15 @@ def start(target: Target, name: str, n: int) -> LongTable:
         "model": target.name,
         "weights_digest": target.digest,
         "benchmark": name,
-        "split": _SPLIT,
+        "split": ONE_PER_IMAGE,
+        "n": n,
         "layers": target.shape.layers,
         "steps": STEPS,
         "baselines": [(origin, config.as_dict()) for origin, config in baselines(target)],
         **provenance(),
     }
-    order = {image: number for number, image in enumerate(dict.fromkeys(images))}
-    groups = np.array([order[image] for image in images])
     blank = np.zeros(len(configs))
-    return LongTable(meta, configs, np.zeros((len(configs), 0), np.uint8), blank, blank, groups)
+    return LongTable(meta, configs, np.zeros((len(configs), 0), np.uint8), blank, blank)
 
 
 def grow(table: LongTable, path: Path, limit: int | None) -> None:
@@ -122,7 +115,7 @@ def grow(table: LongTable, path: Path, limit: int | None) -> None:
     if target.digest != table.meta["weights_digest"]:
         raise ValueError(f"got weights {target.digest[:12]}; expected {table.meta['weights_digest'][:12]}, the table's")
     loaded, chosen = load(target.weights, device="cpu"), benchmark(table.meta["benchmark"])
-    total = len(table.groups)
+    total = table.meta["n"]
     questions = embedded_questions(chosen, table.meta["split"], total)
     first = table.scores.shape[1]
     end = total if limit is None else min(total, first + limit)
