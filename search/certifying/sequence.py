@@ -1,8 +1,9 @@
 """The tests of one plan: chains of several margins, which share the level, on answers as they come.
 
 Each margin with a chain begins with an equal part of the level and tests its chain from expensive to cheap. A margin
-that certified its whole chain hands its level to the margins still open (Bretz et al. 2009); one that becomes futile
-keeps its level, since only a rejected hypothesis may pass level on. What is certified within a margin is certified
+that certified its whole chain hands its level to the margins still open (Bretz et al. 2009), or, where none is, to those that had
+ended, which are then tested again; one that becomes futile keeps its level, since only a rejected hypothesis may pass
+level on. What is certified within a margin is certified
 within larger ones.
 """
 
@@ -110,5 +111,6 @@ class Certification:
     def _hand_on(self, state: MarginState) -> None:
         state.ended = "certified"
         heirs = [other for other in self.states if not other.ended]
+        heirs = heirs or [other for other in self.states if other.ended in ("futile", "spent")]
         for heir in heirs:
-            heir.level += state.level / len(heirs)
+            heir.level, heir.ended = heir.level + state.level / len(heirs), ""

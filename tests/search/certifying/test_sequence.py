@@ -76,3 +76,13 @@ def test_verdicts_depend_on_the_answers_alone() -> None:
     resumed = Certification(independent(1000), chains, 0.05)
     resumed.advance(losses)
     assert [resumed.certified(margin) for margin in chains] == [steady.certified(margin) for margin in chains]
+
+
+def test_level_that_comes_late_reopens_a_margin_whose_pool_is_spent() -> None:
+    evidence = independent(500)
+    best = evidence.at_best(0.03)
+    certification = Certification(evidence, {best - 0.0005: [1], 0.05: [2]}, 0.06)
+    certification.advance({1: np.zeros(500)})
+    assert certification.certified(best) == ()
+    certification.advance({1: np.zeros(500), 2: np.zeros(500)})
+    assert certification.certified(best) == (1,)
