@@ -12,11 +12,14 @@ from objectives.errors import DataError
 def read_each(
     row: Callable[[Any, int], Question], records: Iterable[Any], source: object, unit: str = "record"
 ) -> list[Question]:
-    """Return the question of every record; a DataError names the source and the record, counted from 1."""
+    """Return the question of every record; a DataError names the source and the record (from 1) that cannot be used."""
     questions = []
     for index, record in enumerate(records):
         try:
-            questions.append(row(record, index))
+            question = row(record, index)
+            if not isinstance(question.text, str):
+                raise DataError(f"got question {shown(question.text)}; expected text")
+            questions.append(question)
         except DataError as error:
             raise DataError(f"{source} {unit} {index + 1}: {error}") from None
     return questions
