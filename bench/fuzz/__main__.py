@@ -1,24 +1,25 @@
 """Feed generated bad inputs to everything that reads a file, a URL or an option, and count what happens.
 
-    python -m bench.fuzz --inputs 10000
+    python -m bench.fuzz --inputs 10000 --write
 
 Each input gives a result, or one line of text (a command: with exit code 2). A traceback, a line that shows a
 password, a half-written file, a wait of 20 seconds or 2 GB of memory is a fault. Exit code 1 for any fault;
---replay "own data:17" runs one input again and shows what it gave.
+--replay "own data:17" runs one input again and shows what it gave; --write puts the table in docs/results/fuzz.md.
 """
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections import Counter
 from typing import Any
 
 from bench import command
+from bench.docs import pages
 from bench.fuzz.case import Outcome, run_case
 from bench.fuzz.kinds import KINDS
 from bench.measuring import provenance
+from minis.tables import markdown
 
 
 def fuzz(inputs: int, seed: int) -> list[Outcome]:
@@ -27,7 +28,7 @@ def fuzz(inputs: int, seed: int) -> list[Outcome]:
     return [run_case(*kinds[i % len(kinds)], seed=seed + i // len(kinds)) for i in range(inputs)]
 
 
-def document(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
+def document(outcomes: list[Outcome], seed: int, seconds: float) -> dict[str, Any]:
     """Return the counts of each kind, the faults, and what they were measured on."""
     counts = Counter((outcome.kind, outcome.verdict) for outcome in outcomes)
     return {
@@ -36,19 +37,22 @@ def document(outcomes: list[Outcome], seconds: float) -> dict[str, Any]:
         },
         "faults": [f"{one.kind}:{one.seed} {one.text}" for one in outcomes if one.verdict == "fault"],
         "inputs": len(outcomes),
+        "seed": seed,
         "seconds": round(seconds, 1),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "memory_mb": max(one.grown for one in outcomes) // 10**6,
         **provenance(),
     }
 
 
-def _report(result: dict[str, Any]) -> str:
-    lines = [f"{'':10}{'inputs':>8}{'result':>8}{'refused':>9}{'faults':>8}"]
-    for kind, counts in result["kinds"].items():
-        cells = sum(counts.values()), counts["result"], counts["refused"], counts["fault"]
-        lines.append(f"{kind:10}{cells[0]:8}{cells[1]:8}{cells[2]:9}{cells[3]:8}")
-    lines.append(f"{result['inputs']} inputs in {result['seconds']} s, at most {result['peak_memory_mb']} MB")
-    return "\n".join([*lines, *result["faults"]])
+def report(result: dict[str, Any]) -> str:
+    """Return the counts as a table, with what they were measured on, and the faults."""
+    rows = [[kind, sum(counts.values()), *counts.values()] for kind, counts in result["kinds"].items()]
+    table = markdown(["kind", "inputs", "result", "refused", "fault"], [list(map(str, row)) for row in rows])
+    measured = (
+        f"{result['inputs']} inputs from seed {result['seed']} in {result['seconds']} s, each at most "
+        f"{result['memory_mb']} MB more memory; {result['device']}, commit {result['commit']}."
+    )
+    return "\n".join([table, "", measured, *result["faults"]])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--replay", metavar="KIND:SEED")
+    parser.add_argument("--write", action="store_true", help="put the table in docs/results/fuzz.md")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     if options.replay:
@@ -68,8 +73,10 @@ def main(arguments: list[str] | None = None) -> int:
         return int(outcome.verdict == "fault")
     start = time.perf_counter()
     outcomes = fuzz(options.inputs, options.seed)
-    result = document(outcomes, time.perf_counter() - start)
-    command.show(result if options.json else _report(result))
+    result = document(outcomes, options.seed, time.perf_counter() - start)
+    if options.write:
+        pages.write("fuzz", counts=report(result))
+    command.show(result if options.json else report(result))
     return int(bool(result["faults"]))
 
 

@@ -38,12 +38,13 @@ class TooSlow(BaseException):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input: "result", "refused" or "fault", and the message or the fault."""
+    """What became of an input: "result", "refused" or "fault", the message or the fault, and the memory it took."""
 
     kind: str
     seed: int
     verdict: str
     text: str = ""
+    grown: int = 0  # bytes
 
 
 def run_case(kind: str, make: Maker, seed: int) -> Outcome:
@@ -51,19 +52,19 @@ def run_case(kind: str, make: Maker, seed: int) -> Outcome:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         action = make(random.Random(f"{kind}:{seed}"), folder)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        before = _peak_memory(reset=True)
         try:
             with _time_limit(), contextlib.chdir(folder):
                 verdict, text = _judged(action)
         except TooSlow:
             return Outcome(kind, seed, "fault", f"took more than {SECONDS} s")
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+        grown = _peak_memory() - before
         left = [path.name for path in folder.rglob("*") if _TEMPORARY.search(path.name)]
     if grown > MOST_GROWTH:
         return Outcome(kind, seed, "fault", f"took {grown / 1e9:.1f} GB of memory")
     if left:
         return Outcome(kind, seed, "fault", f"left {left[0]} behind")
-    return Outcome(kind, seed, verdict, text)
+    return Outcome(kind, seed, verdict, text, grown)
 
 
 def _judged(action: Action) -> tuple[str, str]:
@@ -116,6 +117,14 @@ def command(main: Command, words: list[str]) -> Action:
 
 class _Refusal(SearchError):
     """The error line of a command."""
+
+
+def _peak_memory(*, reset: bool = False) -> int:
+    """Return the most bytes that this process held since the last reset; only Linux resets it."""
+    if reset:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 @contextlib.contextmanager

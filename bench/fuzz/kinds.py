@@ -149,12 +149,13 @@ def options(rng: random.Random, folder: Path) -> Action:
         if option.dest not in ("model", "weights", "address", "storage", "n", "hub"):
             line += [option.option_strings[-1], *_values(rng, option.choices)]
     if any(option.dest == "model" for option in known):
-        missing = rng.choice(["no-such-model", "/nowhere", "", ".", str(folder), "a\x00b", "\ud800", "x" * 5_000])
+        missing = rng.choice(["no-such-model", "/nowhere", "", ".", str(folder), "\ud800", "x" * 5_000])
         line += ["--model", missing]
     if any(option.dest == "storage" for option in known):
         line += ["--storage", f"sqlite:///{folder}/none.db"]
     if rng.random() < 0.3:
         line.insert(rng.randrange(len(line) + 1), rng.choice(["--no-such", "-", "--", "x", "--budget=", "--seed=x"]))
+    line = [word.replace("\x00", "").replace("\ud800", "\udcff") for word in line]  # as a shell can pass it
     return command(lambda given: module.main(words(given)), line)
 
 

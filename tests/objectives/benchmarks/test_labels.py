@@ -82,3 +82,17 @@ def test_mme_labels(tmp_path: Path) -> None:
     assert "line 2" in message and "got label 'nan'; expected yes or no" in message
     with pytest.raises(DataError, match="expected yes or no"):
         benchmark("mme").row({"question_id": "color/a.png", "question": "Is it red?", "answer": None}, 0)
+
+
+@pytest.mark.parametrize("value", [3.5, None, True, ["What?"]])
+def test_a_question_that_is_no_text_is_refused(tmp_path: Path, value: Any) -> None:
+    rows = [TEXTVQA, {**TEXTVQA, "question": value}]
+    text = refusal("textvqa", tmp_path / "TextVQA_0.5.1_val.json", {"data": rows})
+    assert "2: got question" in text
+    assert text.endswith("expected text")
+
+
+@pytest.mark.parametrize("value", ["no list", "[" * 5_000, "f('x')", ""])
+def test_a_string_that_is_no_list_of_answers_is_refused(tmp_path: Path, value: str) -> None:
+    row = {**AOKVQA, "direct_answers": value}
+    assert "expected a list of texts" in refusal("aokvqa-direct", tmp_path / "aokvqa_v1p0_val.json", [row])
