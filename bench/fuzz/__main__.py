@@ -16,19 +16,19 @@ from typing import Any
 
 from bench import command
 from bench.docs import pages
-from bench.fuzz.case import Outcome, run_case
+from bench.fuzz.case import CaseResult, run_case
 from bench.fuzz.kinds import KINDS
 from bench.measuring import provenance
 from minis.tables import markdown
 
 
-def fuzz(inputs: int, seed: int) -> list[Outcome]:
+def fuzz(inputs: int, seed: int) -> list[CaseResult]:
     """Return the outcomes of that many inputs, the kinds in turn."""
     kinds = list(KINDS.items())
     return [run_case(*kinds[i % len(kinds)], seed=seed + i // len(kinds)) for i in range(inputs)]
 
 
-def document(outcomes: list[Outcome], seed: int, seconds: float) -> dict[str, Any]:
+def document(outcomes: list[CaseResult], seed: int, seconds: float) -> dict[str, Any]:
     """Return the counts of each kind, the faults, and what they were measured on."""
     counts = Counter((outcome.kind, outcome.verdict) for outcome in outcomes)
     return {

@@ -37,7 +37,7 @@ class TooSlow(BaseException):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CaseResult:
     """What became of an input: "result", "refused" or "fault", the message or the fault, and the memory it took."""
 
     kind: str
@@ -47,7 +47,7 @@ class Outcome:
     grown: int = 0  # bytes
 
 
-def run_case(kind: str, make: Maker, seed: int) -> Outcome:
+def run_case(kind: str, make: Maker, seed: int) -> CaseResult:
     """Make the input of this seed in a folder of its own, run it, and judge what happened."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -57,14 +57,14 @@ def run_case(kind: str, make: Maker, seed: int) -> Outcome:
             with _time_limit(), contextlib.chdir(folder):
                 verdict, text = _judged(action)
         except TooSlow:
-            return Outcome(kind, seed, "fault", f"took more than {SECONDS} s")
+            return CaseResult(kind, seed, "fault", f"took more than {SECONDS} s")
         grown = _peak_memory() - before
         left = [path.name for path in folder.rglob("*") if _TEMPORARY.search(path.name)]
     if grown > MOST_GROWTH:
-        return Outcome(kind, seed, "fault", f"took {grown / 1e9:.1f} GB of memory")
+        return CaseResult(kind, seed, "fault", f"took {grown / 1e9:.1f} GB of memory")
     if left:
-        return Outcome(kind, seed, "fault", f"left {left[0]} behind")
-    return Outcome(kind, seed, verdict, text, grown)
+        return CaseResult(kind, seed, "fault", f"left {left[0]} behind")
+    return CaseResult(kind, seed, verdict, text, grown)
 
 
 def _judged(action: Action) -> tuple[str, str]:
