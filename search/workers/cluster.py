@@ -129,7 +129,9 @@ class Cluster:
             self._remove_logs()
 
     def _remove_logs(self) -> None:
-        if self.logs is not None and not self._keep_logs:
+        if self.logs is not None and self._keep_logs:
+            ray_session.keep(self.logs)
+        elif self.logs is not None:
             ray_session.remove(self.logs)
 
     def _join(self) -> None:
