@@ -13,9 +13,9 @@ import ray
 import torch
 
 from himap.errors import first_line
+from objectives.evaluation.cores import available_cores
 from search.errors import UsageError, WorkersLostError
 from search.workers import ray_session
-from search.workers.cores import available_cores
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 _CONNECT_SECONDS = 5.0
