@@ -169,7 +169,7 @@ def pasted_export(folder: Path, line: str) -> None:
     out, err = pasted(folder, f"{line} --questions 20 --screen 0").communicate(timeout=300)
     assert "weights    full weights: " in out, out + err
     assert not PARTS.search(out + err)
-    assert "confirming" in out or "no front has an operating point" in err
+    assert "certifying" in out or "no front has an operating point" in err
 
 
 def pasted_server(folder: Path, line: str, page: str) -> None:
