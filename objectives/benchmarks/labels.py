@@ -40,6 +40,13 @@ def texts(values: Any) -> tuple[str, ...]:
     return tuple(values)
 
 
+def wording(value: Any) -> str:
+    """Return the text of a question; raise DataError where it is none."""
+    if not isinstance(value, str):
+        raise DataError(f"got question {shown(value)}; expected text")
+    return value
+
+
 def letter(value: Any, choices: Any) -> str:
     """Return the letter of an option given by its index; raise DataError where there is no such option."""
     count = len(texts(choices))

@@ -1,6 +1,6 @@
 """Read which option of a multiple choice a free-text answer means.
 
-    whole    = an option's text, or its only number          "a dog", "three" of 3, "20" of "20 km"; such texts come first
+    whole    = an option's text, or its only number          "a dog", "three" of 3, "20" of "20 km"; texts come first
     label    = letter mark [own text | sentence]             "B", "(b) dog", "B. It barks." on the first or last line
     framed   = frame (letter | text), letter "is" "correct"  "The answer is B", "I'd go with B", "B is right"
     mention  = the words of one option only                  "There is a dog on the grass."

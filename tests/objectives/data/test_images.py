@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +154,22 @@ def test_a_profile_is_applied_and_a_wrong_one_ignored(tmp_path: Path) -> None:
     dull[description : description + 8] = "test".encode("utf-16-be")
     seen = shown(tmp_path, image, icc_profile=bytes(dull)).getpixel((0, 0))
     assert np.abs(np.subtract(seen, (30, 200, 90))).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("gamma", "srgb", "value"),
+    [(1.0, False, 128), (0.45455, False, 56), (0.46, False, 56), (1.0, True, 56), (0, False, 56)],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "RGBA", "1"])
+def test_a_gamma_is_applied_as_by_a_browser(tmp_path: Path, mode: str, gamma: float, srgb: bool, value: int) -> None:
+    """Linear light of 56 / 255 is shown at 128; an sRGB chunk has the last word."""
+    dark = Image.new("RGB", (3, 2), (56, 56, 56))
+    path = saved(tmp_path, dark.quantize(2) if mode == "P" else dark.convert(mode))
+    chunks = [(b"gAMA", struct.pack(">I", round(gamma * 100_000))), *([(b"sRGB", b"\0")] if srgb else [])]
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    raw = path.read_bytes()
+    path.write_bytes(raw[:33] + b"".join(packed) + raw[33:])
+    assert read_image(path).getpixel((0, 0)) == ((0,) * 3 if mode == "1" else (value,) * 3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
