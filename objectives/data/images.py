@@ -154,7 +154,7 @@ def _eight_bits(image: Image.Image, opened: Image.Image) -> Image.Image | None:
     return Image.merge("LA", (Image.fromarray(gray), Image.fromarray(alpha)))
 
 
-def _srgb(image: Image.Image, info: Mapping[str, Any]) -> Image.Image:
+def _srgb(image: Image.Image, info: Mapping[Any, Any]) -> Image.Image:
     """Return the image in RGB, by its ICC profile or else its gamma; what is damaged or of another mode is ignored."""
     if profile := info.get("icc_profile"):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -185,8 +186,9 @@ def test_a_larger_subset_begins_with_the_smaller_one(real: Source) -> None:
 def test_a_missing_image_is_reported_before_anything_runs(real: Source) -> None:
     for path in (real.data_root or Path()).rglob("*.[jp][pn]g"):
         path.unlink()
-    with pytest.raises(DataError, match="images are not there"):
-        load_questions(real, "all", 5)
+    for skip_bad in (False, True):
+        with pytest.raises(DataError, match=r"cannot be used[^$]* there is no image"):
+            load_questions(replace(real, skip_bad=skip_bad), "all", 5)
 
 
 def test_only_the_images_of_a_subset_are_looked_for(real: Source) -> None:
