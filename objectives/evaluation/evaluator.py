@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,16 +12,15 @@ import torch
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import MOST_PIXELS, image_size
+from objectives.data.images import image_size
 from objectives.errors import DataError
-from objectives.evaluation.batches import chunked, halves, out_of_memory, parts
+from objectives.evaluation.batches import chunked, fitting, halving, out_of_memory, parts
 from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import Key, PrefixCache
 from objectives.statistics.estimates import Interval, interval
 
 _CHUNK = 32
-_BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
 Begin = Callable[[Key | None], None]  # see `PrefixCache.reusing`
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
@@ -93,21 +92,7 @@ class Evaluator:
         }
         order = sorted(chunk, key=lambda i: shapes[i])
         pixels = {i: sum(width * height for width, height in sizes) for i, (sizes, _) in shapes.items()}
-        return [batch for part in parts(order, batch_size) for batch in self._fitting(part, pixels)]
-
-    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[PromptBatch]:
-        """Prepare questions as one batch, or halve them until each batch is within the limits and the memory."""
-        if len(order) == 1:
-            return [self._batch(order)]
-        if sum(pixels[i] for i in order) <= MOST_PIXELS:
-            try:
-                batch = self._batch(order)
-                if batch.tensors["input_ids"].numel() <= _BATCH_TOKENS:
-                    return [batch]
-            except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-        return [batch for half in halves(order) for batch in self._fitting(half, pixels)]
+        return [batch for part in parts(order, batch_size) for batch in fitting(part, self._batch, pixels)]
 
     def _batch(self, order: list[int]) -> PromptBatch:
         return self._features.batch(self.benchmark, self.questions, order)
@@ -157,15 +142,8 @@ class Evaluator:
         self, batches: list[PromptBatch], begin: Callable[[Key | None], None], answers: dict[int, str]
     ) -> None:
         """Add the answers of all batches; one that the memory cannot hold is halved, for later evaluations, too."""
-        ordinal = 0
-        while ordinal < len(batches):
-            batch = batches[ordinal]
-            texts = self._attempt(batch, begin)
-            if texts is None:
-                batches[ordinal : ordinal + 1] = [self._batch(half) for half in halves(batch.order)]
-            else:
-                answers.update(zip(batch.order, texts, strict=True))
-                ordinal += 1
+        for batch, texts in halving(batches, lambda batch: self._attempt(batch, begin), self._batch):
+            answers.update(zip(batch.order, texts, strict=True))
 
     def _attempt(self, batch: PromptBatch, begin: Begin) -> list[str] | None:
         """Return the answers of a batch, or None where they need more memory than there is and it can be halved."""
