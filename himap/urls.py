@@ -36,7 +36,8 @@ def _rewritten(url: str, keep: str) -> str:
     if not colon:
         return _HIDDEN if _SECRET.search(url) else url
     if scheme.endswith("sqlite") and rest.startswith("/"):
-        return url
+        file, question, query = url.partition("?")
+        return f"{file}?{_HIDDEN}" if question and _SECRET.search(query) else url
     credentials, at, address = rest.rpartition("@")
     user, secret, _ = credentials.partition(":")
     place, question, query = address.partition("?")

@@ -33,6 +33,8 @@ from himap.urls import mask_words, masked, without_password
         ("host=localhost password=s3cret", "***", None),
         ("himap.db", "himap.db", None),
         ("sqlite:////data/a:b@c/my file.db", "sqlite:////data/a:b@c/my file.db", None),
+        ("sqlite:///a.db?mode=ro", "sqlite:///a.db?mode=ro", None),
+        ("sqlite:///a.db?password=s3cret", "sqlite:///a.db?***", None),
     ],
 )
 def test_what_is_shown(url: str, shown: str, bare: str | None) -> None:
