@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from himap.files import read_bounded
 from objectives.errors import DataError
 
 
@@ -28,7 +29,7 @@ def _finite(value: Any) -> Any:
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file without its byte-order mark; raise DataError where it is none, or empty."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except OSError as error:

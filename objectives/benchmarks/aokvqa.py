@@ -94,7 +94,15 @@ class AOKVQADirect(PublishedBenchmark):
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of a record; the hub writes the list of answers as one string."""
         answers = field(row, "direct_answers", self.title)
-        return replace(_unanswered(row), answers=texts(literal_eval(answers) if isinstance(answers, str) else answers))
+        return replace(_unanswered(row), answers=texts(_listed(answers)))
+
+
+def _listed(answers: Any) -> Any:
+    """Return the value of a list that is written as a string; what is no list stays as it is."""
+    try:
+        return literal_eval(answers) if isinstance(answers, str) else answers
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return answers
 
 
 def _unanswered(row: Mapping[str, Any]) -> Question:

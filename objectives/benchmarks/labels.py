@@ -12,7 +12,7 @@ from objectives.errors import DataError
 def read_each(
     row: Callable[[Any, int], Question], records: Iterable[Any], source: object, unit: str = "record"
 ) -> list[Question]:
-    """Return the question of every record; a DataError names the source and the record, counted from 1."""
+    """Return the question of every record; a DataError names the source and the record that cannot be used, from 1."""
     questions = []
     for index, record in enumerate(records):
         try:

@@ -7,6 +7,7 @@ white, in 8-bit sRGB by the file's profile or gamma.
 from __future__ import annotations
 
 import io
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from PIL import ExifTags, Image, ImageCms
 from himap.errors import first_line
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, beside our line
 
 MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones may be decompression bombs
 _TURNED = {

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from himap.files import read_bounded
 from objectives.benchmarks.base import Question
 from objectives.benchmarks.custom import metric_name
 from objectives.benchmarks.rules.free_number import read_number
@@ -86,7 +87,7 @@ def read_own(
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected the one of relative image paths")
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = read_bounded(path).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
     reader = _Reader(metric_name(metric).partition("=")[0], root)

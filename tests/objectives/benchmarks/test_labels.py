@@ -100,3 +100,9 @@ def test_questions_that_are_no_text(tmp_path: Path, text: Any) -> None:
     assert "expected text" in refusal("scienceqa", tmp_path / "problems.json", {"1": SCIENCEQA | {"hint": math.nan}})
     with pytest.raises(DataError, match=r"got question .*; expected text"):
         benchmark("mme").row({"question_id": "color/a.png", "question": text, "answer": "yes"}, 0)
+
+
+@pytest.mark.parametrize("value", ["no list", "[" * 5_000, "f('x')", ""])
+def test_a_string_that_is_no_list_of_answers_is_refused(tmp_path: Path, value: str) -> None:
+    row = {**AOKVQA, "direct_answers": value}
+    assert "expected a list of texts" in refusal("aokvqa-direct", tmp_path / "aokvqa_v1p0_val.json", [row])

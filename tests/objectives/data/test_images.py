@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -198,3 +200,11 @@ def test_the_cache_holds_a_budget_of_bytes(tmp_path: Path) -> None:
     assert load_image(str(path)) is load_image(str(path))
     assert images._decoded.currsize == 3 * 100 * 50
     assert images._decoded.maxsize <= 2**28
+
+
+def test_pillow_says_nothing_beside_our_line() -> None:
+    program = (
+        "import logging; from objectives.data import images; logging.getLogger('PIL.TiffImagePlugin').error('odd')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
