@@ -37,7 +37,8 @@ def keep_image(chosen: PublishedBenchmark, question: Question, record: int) -> Q
 
 
 def _file(hub: Hub, rows: Any, index: int) -> str:
-    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
+    state = getattr(rows, "_fingerprint", "")  # other records under the same numbers have another one
+    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split / state
     path = folder / f"{index}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

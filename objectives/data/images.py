@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,7 +37,7 @@ _TURNED = {
 }
 _DISPLAY, _ALIKE = 2.2, 0.05  # exponent of a display, and how far from it a file's may be, as in libpng
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
-_decoded: LRUCache[str, Image.Image] = LRUCache(2**28, lambda image: 3 * image.width * image.height)  # in bytes
+_decoded: LRUCache[Hashable, Image.Image] = LRUCache(2**28, lambda image: 3 * image.width * image.height)  # in bytes
 
 
 def load_image(key: str) -> Image.Image:
@@ -102,7 +103,16 @@ def _silent() -> Iterator[None]:
         yield
 
 
-@cached(_decoded, key=str)
+def _state(path: str) -> Hashable:
+    """Return what tells a file from an edited one."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return path, None
+    return path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@cached(_decoded, key=_state)
 def _from_file(path: str) -> Image.Image:
     return read_image(Path(path))
 

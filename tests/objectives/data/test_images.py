@@ -202,6 +202,16 @@ def test_the_cache_holds_a_budget_of_bytes(tmp_path: Path) -> None:
     assert images._decoded.maxsize <= 2**28
 
 
+def test_an_edited_file_is_read_again(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGB", (4, 3), "red"))
+    assert load_image(str(path)).getpixel((0, 0)) == RED
+    saved(tmp_path, Image.new("RGB", (4, 3), "white"))
+    assert load_image(str(path)).getpixel((0, 0)) == WHITE
+    path.unlink()
+    with pytest.raises(DataError, match="there is no image"):
+        load_image(str(path))
+
+
 def test_pillow_says_nothing_beside_our_line() -> None:
     program = (
         "import logging; from objectives.data import images; logging.getLogger('PIL.TiffImagePlugin').error('odd')"

@@ -335,6 +335,9 @@ def test_the_hub_gives_the_same_questions(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert all(tmp_path in Path(q.image).parents for q in result.questions)
     assert load_questions(Source("pope", hub=True), "test", 6).questions == result.questions
     assert Rows.read == 6
+    rows._fingerprint = "of a later revision"  # type: ignore[attr-defined]
+    later = load_questions(Source("pope", hub=True), "test", 6).questions
+    assert Rows.read == 12 and not {q.image for q in later} & {q.image for q in result.questions}
     hub._dataset.cache_clear()
     hub.hub_questions.cache_clear()
 
