@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,20 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """Parse a JSON value; raise ValueError for everything else, deep nesting and huge numbers included."""
+    """Parse a JSON value; raise ValueError for everything else, repeated fields, huge numbers and deep nesting, too."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; refuse a field that stands twice: readers differ in which one they take."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the field {repeated[:40]!r} stands twice")
+    return fields
 
 
 def read_json(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Score answers that were parser elsewhere by a benchmark's official rules.
+"""Score answers that were made elsewhere by a benchmark's official rules.
 
     python -m objectives.score --benchmark mme --answers answers.jsonl --truth eval_tool/truth --json
 
@@ -69,7 +69,7 @@ def score(chosen: PublishedBenchmark, answers: Path, truth: Path | None) -> Scor
     texts = [text or "" for text in matches]
     bounds = interval(chosen.scores(questions, texts), graded=chosen.graded)
     notes = [f"tokens by {tokenizer_in_use()}"] if chosen.graded else []
-    unmatched = max(0, len(submitted) - matched)
+    unmatched = max(0, sum(answer.text is not None for answer in submitted) - matched)
     return Score(
         chosen.name, chosen.metrics(questions, texts), len(texts), bounds.low, bounds.high, missing, unmatched, notes
     )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import letter, read_each, texts
+from objectives.benchmarks.labels import letter, read_each, texts, wording
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import COLORS, Scene
@@ -107,5 +107,5 @@ def _listed(answers: Any) -> Any:
 
 def _unanswered(row: Mapping[str, Any]) -> Question:
     image = f"{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
-    text = field(row, "question", AOKVQA.title)
+    text = wording(field(row, "question", AOKVQA.title))
     return Question(str(field(row, "question_id", AOKVQA.title)), image, text, ())

@@ -12,14 +12,11 @@ from objectives.errors import DataError
 def read_each(
     row: Callable[[Any, int], Question], records: Iterable[Any], source: object, unit: str = "record"
 ) -> list[Question]:
-    """Return the question of every record; a DataError names the source and the record (from 1) that cannot be used."""
+    """Return the question of every record; a DataError names the source and the record that cannot be used, from 1."""
     questions = []
     for index, record in enumerate(records):
         try:
-            question = row(record, index)
-            if not isinstance(question.text, str):
-                raise DataError(f"got question {shown(question.text)}; expected text")
-            questions.append(question)
+            questions.append(row(record, index))
         except DataError as error:
             raise DataError(f"{source} {unit} {index + 1}: {error}") from None
     return questions
@@ -41,6 +38,13 @@ def texts(values: Any) -> tuple[str, ...]:
         if not isinstance(value, str):
             raise DataError(f"got answer {shown(value)}; expected text")
     return tuple(values)
+
+
+def wording(value: Any) -> str:
+    """Return the text of a question; raise DataError where it is none."""
+    if not isinstance(value, str):
+        raise DataError(f"got question {shown(value)}; expected text")
+    return value
 
 
 def letter(value: Any, choices: Any) -> str:

@@ -17,7 +17,7 @@ from objectives.errors import DataError
 
 @lru_cache(maxsize=2)
 def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
-    """Load all questions of the dataset; `image` names a record until `keep_images` has fetched it.
+    """Load all questions of the dataset; `image` names a record until `keep_image` has fetched it.
 
     Raises:
         DataError: `datasets` is not installed, the hub cannot be reached, or the records have another form.
@@ -31,15 +31,14 @@ def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
     return [replace(question, image=question.image or f"hub-{i}") for i, question in enumerate(questions)]
 
 
-def keep_images(chosen: PublishedBenchmark, questions: list[Question]) -> list[Question]:
-    """Write the images of these questions into the cache, and return the questions with their paths."""
-    rows = _dataset(chosen.hub)
-    record = {question.id: i for i, question in enumerate(hub_questions(chosen))}
-    return [replace(question, image=_file(chosen.hub, rows, record[question.id])) for question in questions]
+def keep_image(chosen: PublishedBenchmark, question: Question, record: int) -> Question:
+    """Write the image of a record into the cache, and return its question with the path."""
+    return replace(question, image=_file(chosen.hub, _dataset(chosen.hub), record))
 
 
 def _file(hub: Hub, rows: Any, index: int) -> str:
-    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
+    state = getattr(rows, "_fingerprint", "")  # other records under the same numbers have another one
+    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split / state
     path = folder / f"{index}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -23,19 +23,31 @@ from objectives.errors import DataError
 from objectives.json_files import parse
 
 SHOWN = 20
+_MOST_SHOWN = 300  # letters of a problem
 _MOST_CHOICES = 26
 _MOST_LETTERS = 100_000  # of a text
 _MOST_IMAGES = 64  # of a question
+_MOST_EXACT = 2**53  # above it a float stands for several whole numbers
 _MOST_TOGETHER = 2 * MOST_PIXELS  # in the images of a question
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line of a file that cannot be used, or a question by its number in a benchmark, and the reason."""
+    """A line of a file that cannot be used, or a question by its number in a benchmark, and the reason in one line."""
 
     line: int
     problem: str
     word: str = "line"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", shortened(self.problem))
+
+
+def shortened(text: str) -> str:
+    """Return a text of a file as one printable line of at most 300 letters, without its middle if need be."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = " ".join(line.split())
+    return line if len(line) <= _MOST_SHOWN else f"{line[: _MOST_SHOWN // 2]} ... {line[-_MOST_SHOWN // 2 :]}"
 
 
 class BadRowsError(DataError):
@@ -193,8 +205,9 @@ def _text(value: Any, name: str, *, numbers: bool = False) -> str:
     if numbers and isinstance(value, float) and not math.isfinite(value):
         raise _Refused(f"{name!r} holds {value}, which is no number; expected text or a finite number")
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT
         try:
-            return str(value)
+            return str(int(value) if whole else value)  # a table with gaps writes 5 as 5.0
         except ValueError:
             raise _Refused(f"{name!r} is a number of too many digits") from None
     if not isinstance(value, str):

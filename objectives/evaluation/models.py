@@ -26,7 +26,7 @@ from objectives.evaluation.cores import available_cores
 _CHANGE_ANSWERS = (  # what transformers reads of a checkpoint's folder; logs of a training and our own files are none
     *("*.safetensors", "*.bin", "*.index.json", "config.json", "generation_config.json", "adapter_config.json"),
     *("*processor_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt"),
-    *("*.model", "*.tiktoken", "chat_template*", "additional_chat_templates/*"),
+    *("*.model", "*.tiktoken", "tekken.json", "chat_template*", "additional_chat_templates/*"),
 )
 _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
 

@@ -84,12 +84,22 @@ def test_mme_labels(tmp_path: Path) -> None:
         benchmark("mme").row({"question_id": "color/a.png", "question": "Is it red?", "answer": None}, 0)
 
 
-@pytest.mark.parametrize("value", [3.5, None, True, ["What?"]])
-def test_a_question_that_is_no_text_is_refused(tmp_path: Path, value: Any) -> None:
-    rows = [TEXTVQA, {**TEXTVQA, "question": value}]
-    text = refusal("textvqa", tmp_path / "TextVQA_0.5.1_val.json", {"data": rows})
-    assert "2: got question" in text
-    assert text.endswith("expected text")
+@pytest.mark.parametrize("text", [None, math.nan, 5, ["What?"]])
+def test_questions_that_are_no_text(tmp_path: Path, text: Any) -> None:
+    """ "None" or "nan" would be asked as if it were a question."""
+    bad = {"question": text}
+    files = {
+        "pope": ("coco_pope_random.json", json.dumps(POPE | {"text": text})),
+        "textvqa": ("TextVQA_0.5.1_val.json", {"data": [TEXTVQA | bad]}),
+        "vqav2": ("v2_mscoco_val2014_annotations.json", {"annotations": [VQAV2 | bad]}),
+        "aokvqa": ("aokvqa_v1p0_val.json", [AOKVQA | bad]),
+        "scienceqa": ("problems.json", {"1": SCIENCEQA | bad}),
+    }
+    for name, (file, content) in files.items():
+        assert "expected text" in refusal(name, tmp_path / file, content)
+    assert "expected text" in refusal("scienceqa", tmp_path / "problems.json", {"1": SCIENCEQA | {"hint": math.nan}})
+    with pytest.raises(DataError, match=r"got question .*; expected text"):
+        benchmark("mme").row({"question_id": "color/a.png", "question": text, "answer": "yes"}, 0)
 
 
 @pytest.mark.parametrize("value", ["no list", "[" * 5_000, "f('x')", ""])

@@ -130,7 +130,14 @@ def test_the_digest_names_the_weights(folders: dict[str, Path], tmp_path: Path) 
     [
         *("model.safetensors", "config.json", "generation_config.json", "preprocessor_config.json"),
         *("processor_config.json", "video_preprocessor_config.json", "tokenizer.json", "tokenizer_config.json"),
-        *("special_tokens_map.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
+        *(
+            "special_tokens_map.json",
+            "merges.txt",
+            "tokenizer.model",
+            "tekken.json",
+            "chat_template.jinja",
+            "chat_template.json",
+        ),
         *("adapter_config.json", "adapter_model.safetensors", "additional_chat_templates/tool_use.jinja"),
     ],
 )
