@@ -1,10 +1,28 @@
-"""Files that a reader sees whole or not at all."""
+"""Read files within bounds, and write files that a reader sees whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from pathlib import Path
+
+MOST_BYTES = 2**29  # of a file with questions or answers
+
+
+def read_bounded(path: str | Path, most: int = MOST_BYTES) -> bytes:
+    """Return the content of a file, or of a pipe that something writes to; never wait for a writer.
+
+    Raises:
+        OSError: the file cannot be read, or holds more than `most` bytes.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(descriptor, "rb") as file:
+        os.set_blocking(descriptor, True)
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"larger than {most:,} bytes", str(path))
+    return content
 
 
 def write_atomically(path: str | Path, text: str) -> Path:

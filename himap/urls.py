@@ -36,17 +36,21 @@ def _rewritten(url: str, keep: str) -> str:
     if not colon:
         return _HIDDEN if _SECRET.search(url) else url
     if scheme.endswith("sqlite") and rest.startswith("/"):
-        return url
+        path, question, query = rest.partition("?")
+        return f"{scheme}://{path}{question}{_options(query, keep)}"
     credentials, at, address = rest.rpartition("@")
     user, secret, _ = credentials.partition(":")
     place, question, query = address.partition("?")
     server, slash, database = place.partition("/")
     if not _SERVER.fullmatch(server):
         return f"{scheme}://{_HIDDEN}"
-    options = [_option(word, keep) for word in re.split("[&;]", query) if word]
-    tail = "&".join(filter(None, options))
+    tail = _options(query, keep)
     password = f":{keep}" if secret and keep else ""
     return f"{scheme}://{user}{password}{at}{server}{slash}{database}{question if tail else ''}{tail}"
+
+
+def _options(query: str, keep: str) -> str:
+    return "&".join(filter(None, (_option(word, keep) for word in re.split("[&;]", query) if word)))
 
 
 def _option(word: str, keep: str) -> str:

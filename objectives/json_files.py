@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from himap.errors import shown
+from himap.files import read_bounded
 from objectives.errors import DataError
 
 
@@ -27,7 +30,7 @@ def _finite(value: Any) -> Any:
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file without its byte-order mark; raise DataError where it is none, or empty."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     except OSError as error:
@@ -38,11 +41,20 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """Parse a JSON value; raise ValueError for everything else, deep nesting and huge numbers included."""
+    """Parse a JSON value; raise ValueError for everything else, repeated fields, huge numbers and deep nesting, too."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object; refuse a field that stands twice: readers differ in which one they take."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        repeated, _ = Counter(name for name, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the field {repeated[:40]!r} stands twice")
+    return fields
 
 
 def read_json(path: Path) -> Any:
@@ -86,8 +98,10 @@ def find(path: Path, names: Iterable[str], what: str) -> Path:
 
 
 def field(row: Mapping[str, Any], name: str, path: Path | str) -> Any:
-    """Return `row[name]`, or raise a DataError that lists the fields of the row."""
+    """Return `row[name]`, or raise a DataError that lists the fields of the row, or says that it is no object."""
+    if not isinstance(row, Mapping):
+        raise DataError(f"{path}: got {shown(row)}; expected an object with {name!r}")
     if name not in row:
-        has = ", ".join(sorted(map(str, row))[:12])
+        has = ", ".join(shown(one) for one in sorted(map(str, row))[:12])
         raise DataError(f"{path}: a record lacks {name!r}; it has {has or 'nothing'}")
     return row[name]

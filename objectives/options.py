@@ -25,6 +25,7 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
+_LONGEST_LINE = 1_500  # letters of an error
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
 
@@ -36,7 +37,7 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        super().error(mask_words(message, self._words))
+        super().error(_one_line(mask_words(message, self._words)))
 
 
 def command_parser(module: str, doc: str | None) -> argparse.ArgumentParser:
@@ -93,7 +94,7 @@ def run_command(command: Callable[[], int], *errors: type[Exception], stopped: s
         with stopping_signals(_stop):
             return command()
     except reported as error:
-        message = str(error) if isinstance(error, BadRowsError) else " ".join(str(error).split())
+        message = str(error) if isinstance(error, BadRowsError) else _one_line(str(error))
         sys.stderr.write(f"error: {message}\n")
         return 2
     except KeyboardInterrupt as interrupt:
@@ -101,6 +102,12 @@ def run_command(command: Callable[[], int], *errors: type[Exception], stopped: s
             sys.stderr.write(f"{stopped}\n")
             sys.stderr.flush()
         return 128 + getattr(interrupt, "signum", signal.SIGINT)
+
+
+def _one_line(message: str) -> str:
+    """Return a message in one line; the middle of a very long one, such as a name of megabytes, is left out."""
+    line = " ".join(message.split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]} ... {line[-_LONGEST_LINE // 2 :]}"
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

@@ -77,12 +77,17 @@ def png_base64(key: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; return 0, or 2 for questions that cannot be loaded."""
+def parser() -> argparse.ArgumentParser:
+    """Return the command's parser."""
     parser = command_parser("objectives.questions", __doc__)
     add_study_options(parser)
     parser.add_argument("--numbers", type=int, nargs="+", required=True, help="which of them, from 0")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return 0, or 2 for questions that cannot be loaded."""
+    options = parser().parse_args(arguments)
 
     def run() -> int:
         sys.stdout.write(json_text(question_records(study_questions(options).questions, options.numbers)))

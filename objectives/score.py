@@ -1,4 +1,4 @@
-"""Score answers that were parser elsewhere by a benchmark's official rules.
+"""Score answers that were made elsewhere by a benchmark's official rules.
 
     python -m objectives.score --benchmark mme --answers answers.jsonl --truth eval_tool/truth --json
 
@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
-from objectives.benchmarks.labels import read_each
+from objectives.benchmarks.labels import BROKEN_ROW, read_each
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
 from objectives.data.source import official_questions
 from objectives.errors import DataError
@@ -69,7 +69,7 @@ def score(chosen: PublishedBenchmark, answers: Path, truth: Path | None) -> Scor
     texts = [text or "" for text in matches]
     bounds = interval(chosen.scores(questions, texts), graded=chosen.graded)
     notes = [f"tokens by {tokenizer_in_use()}"] if chosen.graded else []
-    unmatched = max(0, len(submitted) - matched)
+    unmatched = max(0, sum(answer.text is not None for answer in submitted) - matched)
     return Score(
         chosen.name, chosen.metrics(questions, texts), len(texts), bounds.low, bounds.high, missing, unmatched, notes
     )
@@ -91,7 +91,7 @@ def _carried(chosen: PublishedBenchmark, submitted: Sequence[Answer], path: Path
         raise DataError(f"{path} does not carry the truth; name {chosen.title}'s official files with --truth")
     try:
         return read_each(chosen.row, rows, path)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except BROKEN_ROW as error:
         raise DataError(f"{path} does not carry the whole truth ({error}); name it with --truth") from error
 
 

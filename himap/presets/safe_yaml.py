@@ -6,6 +6,7 @@ Written texts are quoted where YAML 1.1 or 1.2 would read something else.
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import yaml
 
 from himap.errors import PresetError, shown
+from himap.files import read_bounded
 
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 20
@@ -70,17 +72,15 @@ def read_mapping(path: Path) -> dict[str, Any]:
             than 20 levels, holds aliases, tags, or a field twice in one mapping, or is not a mapping.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise PresetError(f"larger than {MAX_BYTES // 1024} KiB, so it is no preset")
-        text = raw.decode("utf-8-sig")
+        text = read_bounded(path, MAX_BYTES).decode("utf-8-sig")
         if text.lstrip().startswith("{"):
             text = text.replace("\t", " ")  # JSON may be indented by tabs
         _refuse_unneeded(text)
         _refuse_repeated_fields(yaml.compose(text, Loader=_Loader))
         document = yaml.load(text, Loader=_Loader)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise PresetError(f"larger than {MAX_BYTES // 1024} KiB, so it is no preset") from error
         raise PresetError(f"cannot be read: {error.strerror}") from error
     except yaml.constructor.ConstructorError as error:
         raise PresetError(f"refused, it holds an unsafe or broken construct: {error.problem}") from error

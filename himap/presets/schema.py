@@ -15,6 +15,7 @@ from himap.errors import ConfigError, PresetError, shown
 SCHEMA = 1
 KIND = "himap-preset"
 _NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
+_UNQUOTED = "; write the number without quotes"
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
@@ -39,7 +40,8 @@ def _config(value: object) -> PruningConfig:
     try:
         return PruningConfig.from_dict(value)
     except ConfigError as error:
-        raise ValueError(str(error)) from None
+        quoted = any(isinstance(one, str) and _NUMBER.fullmatch(one) for one in value.values())
+        raise ValueError(f"{error}{_UNQUOTED if quoted else ''}") from None
 
 
 Configuration = Annotated[PruningConfig, PlainValidator(_config), PlainSerializer(PruningConfig.as_dict)]
@@ -166,5 +168,7 @@ def first_defect(error: ValidationError) -> str:
     if kind in ("model_type", "dict_type"):
         message = "must be a mapping"
     quoted = kind in ("float_type", "int_type") and _NUMBER.fullmatch(str(defect["input"]))
-    hint = "; write the number without quotes" if quoted else ""
+    hint = _UNQUOTED if quoted else ""
+    if kind == "string_type" and isinstance(defect["input"], int | float):
+        hint = "; write the text in quotes"
     return f"{location} {message[:120]}, got {shown(defect['input'])}{hint}"

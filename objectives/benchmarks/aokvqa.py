@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import letter, read_each, texts
+from objectives.benchmarks.labels import letter, read_each, texts, wording
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import COLORS, Scene
@@ -94,10 +94,18 @@ class AOKVQADirect(PublishedBenchmark):
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         """Return the question of a record; the hub writes the list of answers as one string."""
         answers = field(row, "direct_answers", self.title)
-        return replace(_unanswered(row), answers=texts(literal_eval(answers) if isinstance(answers, str) else answers))
+        return replace(_unanswered(row), answers=texts(_listed(answers)))
+
+
+def _listed(answers: Any) -> Any:
+    """Return the value of a list that is written as a string; what is no list stays as it is."""
+    try:
+        return literal_eval(answers) if isinstance(answers, str) else answers
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return answers
 
 
 def _unanswered(row: Mapping[str, Any]) -> Question:
     image = f"{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
-    text = field(row, "question", AOKVQA.title)
+    text = wording(field(row, "question", AOKVQA.title))
     return Question(str(field(row, "question_id", AOKVQA.title)), image, text, ())

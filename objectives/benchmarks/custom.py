@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rapidfuzz.distance import Levenshtein
 
@@ -19,6 +19,7 @@ from objectives.errors import DataError
 Scorer = Callable[[Question, str], float]
 TOLERANCE = 0.05  # relative, as ChartQA's relaxed accuracy
 _ANLS_LEAST = 0.5
+_SENTENCE = 32  # tokens: "The correct answer is **B**." is cut by 8
 _SHORT = {"vqa": "vqa_accuracy"}
 
 
@@ -46,7 +47,7 @@ def metric(name: str) -> Metric:
             allowed = math.nan
         if not 0 <= allowed < 1:
             raise DataError(f"got metric {name!r}; expected a tolerance from 0 to below 1, as in number=0.01")
-        return Metric(lambda question, answer: number(question, answer, allowed))
+        return replace(METRICS[kind], score=lambda question, answer: number(question, answer, allowed))
     if kind not in METRICS or tolerance:
         raise DataError(f"unknown metric {name!r}; expected one of {', '.join(METRICS)}")
     return METRICS[kind]
@@ -108,9 +109,9 @@ def _simple(text: str) -> str:
 METRICS: dict[str, Metric] = {
     "exact_match": Metric(exact),
     "vqa_accuracy": Metric(vqa),
-    "yes_no": Metric(yes_no, max_new_tokens=4),
-    "multiple_choice": Metric(choice, OPTION_LETTER, 8),
-    "number": Metric(number),
+    "yes_no": Metric(yes_no, max_new_tokens=_SENTENCE),
+    "multiple_choice": Metric(choice, OPTION_LETTER, _SENTENCE),
+    "number": Metric(number, max_new_tokens=_SENTENCE),
     "anls": Metric(anls, max_new_tokens=32, graded=True),
     "cider": Metric(None, PROMPT, 64, graded=True),
 }

@@ -8,11 +8,14 @@ from typing import Any
 from objectives.benchmarks.base import Question
 from objectives.errors import DataError
 
+# What a reader of rows meets in a file of another form.
+BROKEN_ROW = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+
 
 def read_each(
     row: Callable[[Any, int], Question], records: Iterable[Any], source: object, unit: str = "record"
 ) -> list[Question]:
-    """Return the question of every record; a DataError names the source and the record, counted from 1."""
+    """Return the question of every record; a DataError names the source and the record that cannot be used, from 1."""
     questions = []
     for index, record in enumerate(records):
         try:
@@ -38,6 +41,13 @@ def texts(values: Any) -> tuple[str, ...]:
         if not isinstance(value, str):
             raise DataError(f"got answer {shown(value)}; expected text")
     return tuple(values)
+
+
+def wording(value: Any) -> str:
+    """Return the text of a question; raise DataError where it is none."""
+    if not isinstance(value, str):
+        raise DataError(f"got question {shown(value)}; expected text")
+    return value
 
 
 def letter(value: Any, choices: Any) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import read_each, yes_or_no
+from objectives.benchmarks.labels import read_each, wording, yes_or_no
 from objectives.benchmarks.rules.choices import read_mme
 from objectives.errors import DataError
 from objectives.json_files import field, read_text
@@ -106,7 +106,7 @@ class MME(PublishedBenchmark):
     def row(self, row: Mapping[str, Any], index: int) -> Question:
         category, image = str(row.get("category", "")), str(field(row, "question_id", self.title))
         image = image.removeprefix(f"{category}/")
-        return _official(category, image, str(row["question"]), row["answer"], index)
+        return _official(category, image, wording(row["question"]), row["answer"], index)
 
 
 def _official(category: str, image: str, text: str, answer: Any, ordinal: int) -> Question:

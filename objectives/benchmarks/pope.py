@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import read_each, yes_or_no
+from objectives.benchmarks.labels import read_each, wording, yes_or_no
 from objectives.benchmarks.rules.choices import read_pope
 from objectives.json_files import field, find, read_rows
 from objectives.scenes import KINDS, Scene
@@ -77,7 +77,7 @@ class POPE(PublishedBenchmark):
         Official labels have the fields text and label, the hub question and answer.
         """
         answer = yes_or_no(row["label"] if "label" in row else field(row, "answer", self.title))
-        text = str(row["text"] if "text" in row else field(row, "question", self.title))
+        text = wording(row["text"] if "text" in row else field(row, "question", self.title))
         name = row["image"] if isinstance(row.get("image"), str) else f"{row.get('image_source', '')}.jpg"
         category, number = str(row.get("category", "")), str(row.get("question_id", index))
         group = f"{category}-{name}-{index // 2}"

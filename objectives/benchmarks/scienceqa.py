@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import OPTION_LETTER, Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import letter, read_each
+from objectives.benchmarks.labels import letter, read_each, wording
 from objectives.benchmarks.rules.choices import read_letter
 from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
@@ -66,6 +66,7 @@ class ScienceQA(PublishedBenchmark):
         choices = tuple(field(row, "choices", self.title))
         name = str(row.get("pid", index))
         image = f"{name}/image.png" if row.get("image") is not None else ""
-        text = f"Context: {row['hint']}\n{row['question']}" if row.get("hint") else row["question"]
+        asked = wording(row["question"])
+        text = f"Context: {wording(row['hint'])}\n{asked}" if row.get("hint") else asked
         right = letter(field(row, "answer", self.title), choices)
         return Question(name, image, text, (right,), choices, category=str(row.get("subject", "")))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import read_each, texts
+from objectives.benchmarks.labels import read_each, texts, wording
 from objectives.benchmarks.rules.vqa import textvqa_accuracy
 from objectives.json_files import field, find, read_json
 from objectives.scenes import Scene
@@ -56,5 +56,6 @@ class TextVQA(PublishedBenchmark):
         """Return the question of an annotation or of a hub record, which have the same fields."""
         answers = texts(field(row, "answers", self.title))
         tokens = ", ".join(row.get("ocr_tokens") or [])
-        text = f"{row['question']}\nReference OCR token: {tokens}" if tokens else row["question"]
+        asked = wording(row["question"])
+        text = f"{asked}\nReference OCR token: {tokens}" if tokens else asked
         return Question(str(row["question_id"]), f"{row['image_id']}.jpg", text, answers)

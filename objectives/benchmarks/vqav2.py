@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question, question
-from objectives.benchmarks.labels import read_each, texts
+from objectives.benchmarks.labels import read_each, texts, wording
 from objectives.benchmarks.rules.vqa import evalai, vqa_accuracy
 from objectives.json_files import field, find, read_json
 from objectives.scenes import COLORS, KINDS, Scene
@@ -84,7 +84,7 @@ class VQAv2(PublishedBenchmark):
         answers = texts([note["answer"] for note in field(row, "answers", self.title)])
         image = f"COCO_val2014_{int(row['image_id']):012d}.jpg" if "image_id" in row else ""
         category = str(row.get("answer_type", ""))
-        return Question(str(row["question_id"]), image, row["question"], answers, category=category)
+        return Question(str(row["question_id"]), image, wording(row["question"]), answers, category=category)
 
 
 def _pick(rng: np.random.Generator, pairs: list[tuple[str, str]]) -> tuple[str, str]:

@@ -10,14 +10,14 @@ from typing import Any
 
 from himap.errors import first_line
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
-from objectives.benchmarks.labels import read_each
+from objectives.benchmarks.labels import BROKEN_ROW, read_each
 from objectives.data.images import viewed
 from objectives.errors import DataError
 
 
 @lru_cache(maxsize=2)
 def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
-    """Load all questions of the dataset; `image` names a record until `keep_images` has fetched it.
+    """Load all questions of the dataset; `image` names a record until `keep_image` has fetched it.
 
     Raises:
         DataError: `datasets` is not installed, the hub cannot be reached, or the records have another form.
@@ -26,20 +26,19 @@ def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
     texts = rows.remove_columns([name for name in ("image", "decoded_image") if name in rows.column_names])
     try:
         questions = read_each(chosen.row, texts, chosen.hub.id)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except BROKEN_ROW as error:
         raise DataError(f"{chosen.hub.id} has records of another form ({error})") from error
     return [replace(question, image=question.image or f"hub-{i}") for i, question in enumerate(questions)]
 
 
-def keep_images(chosen: PublishedBenchmark, questions: list[Question]) -> list[Question]:
-    """Write the images of these questions into the cache, and return the questions with their paths."""
-    rows = _dataset(chosen.hub)
-    record = {question.id: i for i, question in enumerate(hub_questions(chosen))}
-    return [replace(question, image=_file(chosen.hub, rows, record[question.id])) for question in questions]
+def keep_image(chosen: PublishedBenchmark, question: Question, record: int) -> Question:
+    """Write the image of a record into the cache, and return its question with the path."""
+    return replace(question, image=_file(chosen.hub, _dataset(chosen.hub), record))
 
 
 def _file(hub: Hub, rows: Any, index: int) -> str:
-    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split
+    state = getattr(rows, "_fingerprint", "")  # other records under the same numbers have another one
+    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split / state
     path = folder / f"{index}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,17 +1,19 @@
 """Load the images that questions name as a viewer shows them: embedded scenes by key, files by absolute path.
 
 Every image that a model gets comes from here: the first frame, upright by its EXIF orientation, transparency over
-white, in 8-bit sRGB.
+white, in 8-bit sRGB by the file's profile or gamma.
 """
 
 from __future__ import annotations
 
 import io
+import logging
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from cachetools import LRUCache, cached
@@ -20,6 +22,8 @@ from PIL import ExifTags, Image, ImageCms
 from himap.errors import first_line
 from objectives.data.embedded import embedded_image
 from objectives.errors import DataError
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # else its errors go to stderr, beside our line
 
 MOST_PIXELS = 50_000_000  # about 8,000 x 6,000; larger ones may be decompression bombs
 _TURNED = {
@@ -31,8 +35,9 @@ _TURNED = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_DISPLAY, _ALIKE = 2.2, 0.05  # exponent of a display, and how far from it a file's may be, as in libpng
 _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of TIFF
-_decoded: LRUCache[str, Image.Image] = LRUCache(2**28, lambda image: 3 * image.width * image.height)  # in bytes
+_decoded: LRUCache[Hashable, Image.Image] = LRUCache(2**28, lambda image: 3 * image.width * image.height)  # in bytes
 
 
 def load_image(key: str) -> Image.Image:
@@ -75,15 +80,14 @@ def viewed(image: Image.Image, name: str) -> Image.Image:
     """
     try:
         image.load()
-        profile = image.info.get("icc_profile")
         upright = _eight_bits(_upright(image), image)
         if upright is None:
             raise DataError(f"{name} has pixels of mode {image.mode}, which have no white; save it with 8 or 16 bits")
         if not upright.has_transparency_data:
-            return _srgb(upright, profile)
+            return _srgb(upright, image.info)
         layered = (upright.convert("LA") if upright.mode == "La" else upright).convert("RGBA")
         white = Image.new("RGB", layered.size, "white")
-        white.paste(_srgb(layered.convert("RGB"), profile), mask=layered.getchannel("A"))
+        white.paste(_srgb(layered.convert("RGB"), image.info), mask=layered.getchannel("A"))
         return white
     except DataError:
         raise
@@ -99,7 +103,16 @@ def _silent() -> Iterator[None]:
         yield
 
 
-@cached(_decoded, key=str)
+def _state(path: str) -> Hashable:
+    """Return what tells a file from an edited one."""
+    try:
+        stat = os.stat(path)
+    except OSError:
+        return path, None
+    return path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+@cached(_decoded, key=_state)
 def _from_file(path: str) -> Image.Image:
     return read_image(Path(path))
 
@@ -154,9 +167,9 @@ def _eight_bits(image: Image.Image, opened: Image.Image) -> Image.Image | None:
     return Image.merge("LA", (Image.fromarray(gray), Image.fromarray(alpha)))
 
 
-def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return the image in RGB, by its ICC profile; one that is damaged or of another mode is ignored."""
-    if profile:
+def _srgb(image: Image.Image, info: Mapping[Any, Any]) -> Image.Image:
+    """Return the image in RGB, by its ICC profile or else its gamma; what is damaged or of another mode is ignored."""
+    if profile := info.get("icc_profile"):
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if not ImageCms.getProfileDescription(source).startswith("sRGB"):
@@ -165,4 +178,8 @@ def _srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
                 return same or image.convert("RGB")
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             pass
+    elif (gamma := info.get("gamma")) and "srgb" not in info:  # of PNG: pixel = light ** gamma
+        exponent = 1 / (gamma * _DISPLAY)
+        if abs(exponent - 1) > _ALIKE:
+            return image.convert("RGB").point([round(255 * (value / 255) ** exponent) for value in range(256)] * 3)
     return image.convert("RGB")

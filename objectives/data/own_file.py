@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from himap.files import read_bounded
 from objectives.benchmarks.base import Question
 from objectives.benchmarks.custom import metric_name
 from objectives.benchmarks.rules.free_number import read_number
@@ -22,19 +23,31 @@ from objectives.errors import DataError
 from objectives.json_files import parse
 
 SHOWN = 20
+_MOST_SHOWN = 300  # letters of a problem
 _MOST_CHOICES = 26
 _MOST_LETTERS = 100_000  # of a text
 _MOST_IMAGES = 64  # of a question
+_MOST_EXACT = 2**53  # above it a float stands for several whole numbers
 _MOST_TOGETHER = 2 * MOST_PIXELS  # in the images of a question
 
 
 @dataclass(frozen=True)
 class BadRow:
-    """A line of a file that cannot be used, or a question by its number in a benchmark, and the reason."""
+    """A line of a file that cannot be used, or a question by its number in a benchmark, and the reason in one line."""
 
     line: int
     problem: str
     word: str = "line"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "problem", shortened(self.problem))
+
+
+def shortened(text: str) -> str:
+    """Return a text of a file as one printable line of at most 300 letters, without its middle if need be."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = " ".join(line.split())
+    return line if len(line) <= _MOST_SHOWN else f"{line[: _MOST_SHOWN // 2]} ... {line[-_MOST_SHOWN // 2 :]}"
 
 
 class BadRowsError(DataError):
@@ -74,7 +87,7 @@ def read_own(
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected the one of relative image paths")
     try:
-        lines = path.read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = read_bounded(path).removeprefix(b"\xef\xbb\xbf").split(b"\n")
     except OSError as error:
         raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
     reader = _Reader(metric_name(metric).partition("=")[0], root)
@@ -192,8 +205,9 @@ def _text(value: Any, name: str, *, numbers: bool = False) -> str:
     if numbers and isinstance(value, float) and not math.isfinite(value):
         raise _Refused(f"{name!r} holds {value}, which is no number; expected text or a finite number")
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        whole = isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT
         try:
-            return str(value)
+            return str(int(value) if whole else value)  # a table with gaps writes 5 as 5.0
         except ValueError:
             raise _Refused(f"{name!r} is a number of too many digits") from None
     if not isinstance(value, str):

@@ -5,22 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
+from objectives.benchmarks.labels import BROKEN_ROW
 from objectives.data.embedded import embedded_questions
-from objectives.data.hub import hub_questions, keep_images
+from objectives.data.hub import hub_questions, keep_image
 from objectives.data.own_file import BadRow, BadRowsError, read_own
 from objectives.data.subsets import ONE_PER_IMAGE, SPLITS, one_per_image, splits_of, subset
 from objectives.errors import DataError
 
 Problem = Callable[[Benchmark, Question], str]  # why a model cannot take a question, or ""
 
-_MISSING_SHOWN = 5
 _UNFIT = re.compile(r"[^\w.=-]+")  # in the name of a study
 
 
@@ -61,9 +61,9 @@ class QuestionSet:
     """Questions with the benchmark that asks and scores them.
 
     `name` is that of the benchmark, or of the user's file and its metric; `origin` names the source for people.
-    `digest` changes with any question or image of the source and is "" for embedded scenes. `skipped` are rows that
-    were left out, by the file's faults or by the model's; `sizes` counts all questions of each split, except for
-    embedded scenes, which have no end.
+    `digest` changes with any question that is left of the source, and with the images of own questions; it is "" for
+    embedded scenes. `skipped` are rows that were left out, by the file's faults or by the model's; `sizes` counts the
+    others of each split, except for embedded scenes, which have no end.
     """
 
     benchmark: Benchmark
@@ -147,73 +147,105 @@ def _official(source: Source, root: Path, split: str, n: int | None, problem: Pr
         raise DataError(f"there is no folder {root}; expected {chosen.title}'s official files")
     folder = root / chosen.name if (root / chosen.name).is_dir() else root
     usable = [q for q in official_questions(chosen, folder) if q.image]
-
-    def take(left_out: set[str]) -> list[Question]:
-        placed = [_placed(chosen, folder, question) for question in subset(usable, split, n, left_out)]
-        missing = [question.image for question in placed if not Path(question.image).is_file()]
-        if missing:
-            some = ", ".join(missing[:_MISSING_SHOWN])
-            raise DataError(f"{len(missing)} of {len(placed)} images are not there: {some}")
-        return placed
-
-    return _published(source, chosen, str(folder), usable, take, problem)
+    published = _Published(chosen, str(folder), usable, partial(_placed, chosen, folder), source, problem)
+    if source.skip_bad:  # files change: the digest says of all of them what is left, in every split alike
+        published.place(usable)
+        return published.questions(split, n, _remaining(usable, published.lost))
+    return published.questions(split, n, usable)
 
 
-def _published(
-    source: Source,
-    chosen: PublishedBenchmark,
-    origin: str,
-    usable: list[Question],
-    take: Callable[[set[str]], list[Question]],
-    problem: Problem,
-) -> QuestionSet:
-    """Return the questions that `take` takes of `usable`, without the groups of those that a model refuses.
+class _Published:
+    """A published benchmark's questions from files or the hub, and those of them that a model refuses.
 
     Args:
-        take: returns as many questions as are wanted, without the groups (or ids) it is given.
-
-    Raises:
-        BadRowsError: a model refuses some, and the source does not skip them.
+        place: returns a question with the path of its image; raises DataError where there is none.
     """
-    numbers = {question.id: number for number, question in enumerate(usable, 1)}
-    asked, bad = chosen.at_full_size(), list[BadRow]()
-    while True:
-        refused = source.left_out | {row.line for row in bad}
-        lost = {q.group or q.id for number, q in enumerate(usable, 1) if number in refused}
-        taken = take(lost)
-        new = [BadRow(numbers[q.id], reason, "question") for q in taken if (reason := problem(asked, q))]
-        bad += new
-        if not new:
-            break
-        if not source.skip_bad:
-            raise BadRowsError(origin, bad, len(taken))
-    return QuestionSet(asked, taken, chosen.name, origin, _digest(usable), tuple(bad), _sizes(usable))
+
+    def __init__(
+        self,
+        chosen: PublishedBenchmark,
+        origin: str,
+        usable: list[Question],
+        place: Callable[[Question], Question],
+        source: Source,
+        problem: Problem,
+    ) -> None:
+        self._asked, self._origin, self._usable, self._place = chosen.at_full_size(), origin, usable, place
+        self._source, self._problem = source, problem
+        self._numbers = {question.id: number for number, question in enumerate(usable, 1)}
+        if len(self._numbers) < len(usable):
+            repeated, _ = Counter(question.id for question in usable).most_common(1)[0]
+            raise DataError(f"{origin}: id {repeated!r} was there before; expected a new one for each question")
+        self._bad: list[BadRow] = []
+        self.lost = {q.group or q.id for q in usable if self._numbers[q.id] in source.left_out}
+
+    def place(self, questions: Iterable[Question]) -> list[Question]:
+        """Return the questions with their images, without those that cannot be asked, whose groups are lost."""
+        taken = []
+        for question in questions:
+            try:
+                placed = self._place(question)
+                reason = self._problem(self._asked, placed)
+            except DataError as error:
+                reason = str(error)
+            if not reason:
+                taken.append(placed)
+            elif (question.group or question.id) not in self.lost:
+                self._bad.append(BadRow(self._numbers[question.id], reason, "question"))
+        refused = [self._usable[row.line - 1] for row in self._bad]
+        self.lost |= {question.group or question.id for question in refused}
+        return taken
+
+    def questions(self, split: str, n: int | None, named: list[Question]) -> QuestionSet:
+        """Return the first `n` questions of a split that can be asked; `named` are those of the digest.
+
+        Raises:
+            BadRowsError: some cannot be asked, and the source does not skip them.
+        """
+        while True:
+            before = len(self._bad)
+            taken = self.place(subset(self._usable, split, n, self.lost))
+            if len(self._bad) == before and (taken or not self._bad):
+                bad = tuple(sorted(self._bad, key=lambda row: row.line))
+                name = self._asked.name
+                return QuestionSet(self._asked, taken, name, self._origin, _digest(named), bad, _sizes(named))
+            if not self._source.skip_bad or not taken:
+                raise BadRowsError(self._origin, self._bad, len(taken) + len(self._bad))
+
+
+def _remaining(questions: list[Question], lost: Container[str]) -> list[Question]:
+    return [question for question in questions if (question.group or question.id) not in lost]
 
 
 def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]:
     """Read the benchmark's official files; raise DataError where they have another form."""
     try:
         return chosen.official(path)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except BROKEN_ROW as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise DataError(f"{path} is not in the form of {chosen.title}'s official files ({reason})") from error
 
 
 def _placed(chosen: PublishedBenchmark, root: Path, question: Question) -> Question:
-    """Return the question with the absolute path of its image."""
+    """Return the question with the absolute path of its image; raise DataError where there is none."""
     places = [root / folder / question.image for folder in (*chosen.image_folders, "")]
-    path = next((path for path in places if path.is_file()), places[0])
+    path = next((path for path in places if path.is_file()), None)
+    if path is None:
+        raise DataError(f"there is no image {places[0]}")
     return replace(question, image=str(path.resolve()))
 
 
 def _from_hub(source: Source, split: str, n: int | None, problem: Problem) -> QuestionSet:
+    """Return questions of a dataset, which does not change: what a model refuses of it follows from the weights."""
     chosen = benchmark(source.benchmark)
     usable = hub_questions(chosen)
+    origin = f"{chosen.hub.id} on the hub"
+    records = {question.id: record for record, question in enumerate(usable)}
 
-    def take(left_out: set[str]) -> list[Question]:
-        return keep_images(chosen, subset(usable, split, n, left_out))
+    def place(question: Question) -> Question:
+        return keep_image(chosen, question, records[question.id])
 
-    return _published(source, chosen, f"{chosen.hub.id} on the hub", usable, take, problem)
+    return _Published(chosen, origin, usable, place, source, problem).questions(split, n, usable)
 
 
 def _sizes(questions: list[Question]) -> dict[str, int]:

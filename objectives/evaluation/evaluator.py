@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,15 +12,15 @@ import torch
 import himap
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
-from objectives.data.images import MOST_PIXELS, image_size
+from objectives.data.images import image_size
 from objectives.errors import DataError
+from objectives.evaluation.batches import chunked, fitting, halving, out_of_memory, parts
 from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import Key, PrefixCache
 from objectives.statistics.estimates import Interval, interval
 
 _CHUNK = 32
-_BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
 Begin = Callable[[Key | None], None]  # see `PrefixCache.reusing`
 Stop = Callable[[Sequence[int], Sequence[float]], bool]
@@ -94,21 +92,7 @@ class Evaluator:
         }
         order = sorted(chunk, key=lambda i: shapes[i])
         pixels = {i: sum(width * height for width, height in sizes) for i, (sizes, _) in shapes.items()}
-        return [batch for part in parts(order, batch_size) for batch in self._fitting(part, pixels)]
-
-    def _fitting(self, order: list[int], pixels: Mapping[int, int]) -> list[PromptBatch]:
-        """Prepare questions as one batch, or halve them until each batch is within the limits and the memory."""
-        if len(order) == 1:
-            return [self._batch(order)]
-        if sum(pixels[i] for i in order) <= MOST_PIXELS:
-            try:
-                batch = self._batch(order)
-                if batch.tensors["input_ids"].numel() <= _BATCH_TOKENS:
-                    return [batch]
-            except (MemoryError, RuntimeError) as error:
-                if not out_of_memory(error):
-                    raise
-        return [batch for half in halves(order) for batch in self._fitting(half, pixels)]
+        return [batch for part in parts(order, batch_size) for batch in fitting(part, self._batch, pixels)]
 
     def _batch(self, order: list[int]) -> PromptBatch:
         return self._features.batch(self.benchmark, self.questions, order)
@@ -158,15 +142,8 @@ class Evaluator:
         self, batches: list[PromptBatch], begin: Callable[[Key | None], None], answers: dict[int, str]
     ) -> None:
         """Add the answers of all batches; one that the memory cannot hold is halved, for later evaluations, too."""
-        ordinal = 0
-        while ordinal < len(batches):
-            batch = batches[ordinal]
-            texts = self._attempt(batch, begin)
-            if texts is None:
-                batches[ordinal : ordinal + 1] = [self._batch(half) for half in halves(batch.order)]
-            else:
-                answers.update(zip(batch.order, texts, strict=True))
-                ordinal += 1
+        for batch, texts in halving(batches, lambda batch: self._attempt(batch, begin), self._batch):
+            answers.update(zip(batch.order, texts, strict=True))
 
     def _attempt(self, batch: PromptBatch, begin: Begin) -> list[str] | None:
         """Return the answers of a batch, or None where they need more memory than there is and it can be halved."""
@@ -215,41 +192,3 @@ def check_questions(questions: Sequence[Question]) -> None:
             f"{len(blind)} of {len(questions)} questions have no image, the first is {blind[0].id!r}; "
             "expected at least one image for each question"
         )
-
-
-def chunked(questions: Sequence[Question], size: int) -> list[list[int]]:
-    """Return the numbers of all questions, shuffled by a fixed seed, in chunks of about `size`.
-
-    Groups are shuffled, not questions: each is in one chunk and keeps its own order.
-    """
-    groups: dict[str | int, list[int]] = {}
-    for i, question in enumerate(questions):
-        groups.setdefault(question.group or i, []).append(i)
-    drawn = random.Random(0).sample(list(groups.values()), len(groups))
-    bounds = _bounds(len(questions), size)
-    chunks: list[list[int]] = [[] for _ in bounds[1:]]
-    start = 0
-    for group in drawn:
-        chunks[bisect.bisect_right(bounds, start) - 1] += group
-        start += len(group)
-    return [chunk for chunk in chunks if chunk]
-
-
-def parts(items: Sequence[int], size: int) -> list[list[int]]:
-    """Cut `items` into the fewest parts of at most `size`, of almost equal sizes."""
-    return [list(items[low:high]) for low, high in itertools.pairwise(_bounds(len(items), size))]
-
-
-def halves(items: Sequence[int]) -> list[list[int]]:
-    """Cut `items`, at least two, into two parts."""
-    return parts(items, (len(items) + 1) // 2)
-
-
-def out_of_memory(error: Exception) -> bool:
-    """Return whether an error means that memory could not be allocated, on a CPU or a GPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
-
-
-def _bounds(n: int, size: int) -> list[int]:
-    count = math.ceil(n / size)
-    return [n * i // count for i in range(count + 1)]

@@ -56,9 +56,10 @@ class PromptCheck:
             return f"{name} has no image; expected at least one"
         prompt = benchmark.prompt(question)
         if held := self._placeholder.search(prompt):
+            apart = f"{held[0][0]} {held[0][1:]}"
             return (
-                f"{name} holds {held[0]!r}, which the model reads as a placeholder and not as text; "
-                "leave it out of the text, images stand in front of it anyway"
+                f"{name} holds {held[0]!r}, which the model reads as a placeholder and not as text; delete it "
+                f"(images stand in front of the text anyway), or write {apart!r} to ask about it"
             )
         count = self._count(question)
         if isinstance(count, str):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from himap.families import find
 from himap.flow import Block, disrupt, saliency
 from himap.flow.disruption import Flow
+from objectives.evaluation.batches import attempted, halving
 from objectives.evaluation.features import PromptBatch
 from objectives.flow.prompts import Prompts
 
@@ -67,14 +69,17 @@ def outputs(prompts: Prompts) -> Outputs:
     answers = [""] * len(prompts.questions)
     first_tokens: dict[int, Tensor] = {}
     model, tokenizer = prompts.loaded.model, prompts.loaded.processor.tokenizer
-    for batch in prompts.batches:
-        generated = model.generate(
+
+    def generate(batch: PromptBatch) -> Any:
+        return model.generate(
             **batch.arguments(),
             max_new_tokens=prompts.benchmark.max_new_tokens,
             do_sample=False,
             output_logits=True,
             return_dict_in_generate=True,
         )
+
+    for batch, generated in halving(prompts.batches, partial(attempted, generate), prompts.batch):
         texts = tokenizer.batch_decode(generated.sequences[:, batch.slots :], skip_special_tokens=True)
         first = generated.logits[0].double().softmax(-1).float().cpu()
         for row, i in enumerate(batch.order):
@@ -121,9 +126,9 @@ class FlowMeasurement:
 
     def run(self, save: Callable[[], None]) -> None:
         """Measure what is missing in the record; call `save` whenever it has grown."""
-        for batch in self._prompts.smaller(self._most):
-            if any(str(i) not in self.record["saliency"] for i in batch.order):
-                self.record["saliency"].update(self._saliency(batch))
+        for _, sums in halving(self._prompts.smaller(self._most), self._missing_saliency, self._prompts.batch):
+            if sums:
+                self.record["saliency"].update(sums)
                 save()
         missing = [setting for setting in self._settings if setting.key not in self.record["disruption"]]
         if not missing and "plain" in self.record:
@@ -140,6 +145,12 @@ class FlowMeasurement:
                 **compare_outputs(self._prompts, plain, disturbed),
             }
             save()
+
+    def _missing_saliency(self, batch: PromptBatch) -> dict[str, dict[str, list[float]]] | None:
+        """Return the sums of a batch, none where all are in the record; None where the memory cannot hold it."""
+        if all(str(i) in self.record["saliency"] for i in batch.order):
+            return {}
+        return attempted(self._saliency, batch)
 
     def _saliency(self, batch: PromptBatch) -> dict[str, dict[str, list[float]]]:
         inputs, targets = self._prompts.answered(batch)

@@ -11,11 +11,12 @@ from torch import Tensor
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.images import image_size
 from objectives.errors import DataError
+from objectives.evaluation.batches import fitting, parts
 from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel, user_turn
 
 IGNORED = -100
-_PROMPTS, _TOKENS = 24, 16_384  # limits of a batch
+_PROMPTS = 24  # of a batch
 
 
 class Prompts:
@@ -37,17 +38,18 @@ class Prompts:
         texts = [benchmark.prompt(question) for question in self.questions]
         sizes = [image_size(question.image) for question in self.questions]
         order = sorted(range(len(texts)), key=lambda i: (sizes[i], len(texts[i])))
-        longest = self._batch(order[-1:]).slots
-        self.batches = self._in_batches(order, max(1, min(_PROMPTS, _TOKENS // longest)))
+        self._pixels = {i: width * height for i, (width, height) in enumerate(sizes)}
+        self.batches = self._in_batches(order, _PROMPTS)
 
     def smaller(self, most: int) -> list[PromptBatch]:
         """Return the same prompts in batches of at most `most`."""
         return self._in_batches([i for batch in self.batches for i in batch.order], most)
 
     def _in_batches(self, order: list[int], most: int) -> list[PromptBatch]:
-        return [self._batch(order[i : i + most]) for i in range(0, len(order), most)]
+        return [batch for part in parts(order, most) for batch in fitting(part, self.batch, self._pixels)]
 
-    def _batch(self, order: list[int]) -> PromptBatch:
+    def batch(self, order: list[int]) -> PromptBatch:
+        """Return the prompts of the questions with these numbers."""
         return self._features.batch(self.benchmark, self.questions, order)
 
     def answered(self, batch: PromptBatch) -> tuple[dict[str, Any], Tensor]:

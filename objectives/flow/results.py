@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from himap.files import write_atomically
 from objectives.errors import DataError
-from objectives.json_files import json_text
+from objectives.json_files import json_text, parse
 
 KIND, SCHEMA = "himap-flow", 1
 
@@ -28,7 +27,7 @@ def read(path: Path) -> dict[str, Any]:
         DataError: no such file, or not a flow of this schema.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read the flow in {path} ({error}); expected a file by objectives.flow") from None
     if not isinstance(document, dict) or document.get("kind") != KIND or document.get("schema") != SCHEMA:

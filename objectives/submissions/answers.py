@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER
+from objectives.benchmarks.labels import shown
 from objectives.errors import DataError
 from objectives.json_files import parse, read_json, read_rows, read_text
 
@@ -26,10 +28,11 @@ _ENDINGS = (SHORT_ANSWER, OPTION_LETTER, "Please answer yes or no.", "<image>")
 class Answer:
     """One answer, with everything in its record that may identify the question.
 
-    `document` is the question itself, where the record carries it (lmms-eval's `doc`).
+    `text` is None where the record has no answer (null or NaN). `document` is the question itself, where the record
+    carries it (lmms-eval's `doc`).
     """
 
-    text: str
+    text: str | None
     ids: tuple[str, ...] = ()
     prompt: str = ""
     category: str = ""
@@ -61,7 +64,7 @@ def read_answers(path: Path, benchmark: str) -> list[Answer]:
     if path.suffix == ".txt" and "\t" in (text := read_text(path)):
         return [_tabbed(path, number, line) for number, line in enumerate(text.splitlines(), 1) if line]
     answers = [_answer(row, path, i, benchmark) for i, row in enumerate(_records(path), 1)]
-    if not answers:
+    if all(answer.text is None for answer in answers):
         raise DataError(f"{path} holds no answers")
     return answers
 
@@ -98,7 +101,7 @@ def _is_lines(text: str) -> bool:
 def _unwrapped(value: dict[str, Any], path: Path) -> Iterator[dict[str, Any]]:
     if isinstance(value.get("results"), dict) and isinstance(value.get("outputs"), dict):
         for number, index in value["results"].items():  # LLaVA's and ScienceQA's own: the option chosen
-            chosen = isinstance(index, int) and 0 <= index < 26
+            chosen = type(index) is int and 0 <= index < 26
             yield {"question_id": number, "text": chr(65 + index) if chosen else ""}
         return
     rows = next((value[name] for name in _LISTS if isinstance(value.get(name), list | dict)), value)
@@ -127,11 +130,15 @@ def _answer(row: Mapping[str, Any], path: Path, number: int, benchmark: str) -> 
     ids += [f"{category}-{name}" for name in ids] if category else []
     prompt = next((about[key] for key in _PROMPTS if key != name and isinstance(about.get(key), str)), "")
     image = about.get("image") or about.get("image_source") or ""
-    return Answer(_text(row[name]), tuple(ids), prompt, category, str(image), document)
+    return Answer(_text(row[name], f"{path} answer {number}"), tuple(ids), prompt, category, str(image), document)
 
 
-def _text(value: Any) -> str:
-    """Return the answer in lmms-eval's nested lists, or the value itself."""
+def _text(value: Any, place: str) -> str | None:
+    """Return the answer in lmms-eval's nested lists, or the value itself; None for null, NaN and an empty list."""
     while isinstance(value, list):
-        value = value[0] if value else ""
-    return "" if value is None else str(value)
+        value = value[0] if value else None
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DataError(f"{place} is {shown(value)}; expected text")
+    return str(value)

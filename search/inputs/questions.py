@@ -81,10 +81,9 @@ def load_study_questions(source: Source, split: str, n: int, problem: Problem | 
     return StudyQuestions(source, loaded, n if source.embedded else len(loaded.questions))
 
 
-def searched_questions(weights: str, sources: Iterable[Source], n: int) -> list[StudyQuestions]:
+def searched_questions(check: PromptCheck, sources: Iterable[Source], n: int) -> list[StudyQuestions]:
     """Return the questions of all sources that a search asks of a checkpoint; raise as `load_study_questions`."""
-    problem = PromptCheck(weights).problem
-    return [load_study_questions(source, SPLIT, n, problem) for source in sources]
+    return [load_study_questions(source, SPLIT, n, check.problem) for source in sources]
 
 
 def source_options(records: Sequence[QuestionSource | None]) -> list[str]:

@@ -24,6 +24,7 @@ from ray.tune.search import Searcher
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.known_models import KNOWN
+from objectives.evaluation.prompt_check import PromptCheck
 from search.config import SearchConfig
 from search.errors import StudyFailedError, UsageError
 from search.inputs.questions import SPLIT, searched_questions
@@ -62,7 +63,7 @@ class TrialTrainable(tune.Trainable):
         """Load the model and the questions."""
         search = SearchConfig.from_json(config["search"])
         target = resolve(search.model, search.weights)
-        (questions,) = searched_questions(target.weights, search.sources(), search.questions)
+        (questions,) = searched_questions(PromptCheck(target.weights), search.sources(), search.questions)
         self._key = questions.key
         own = {questions.key: questions.loaded}
         self._runner = TrialRunner(target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
@@ -194,8 +195,9 @@ class TuneStudy:
         self._store = open_store(search.storage)
         self._holder = LeaseHolder(self._store).__enter__()
         target = resolve(search.model, search.weights)
-        questions = searched_questions(target.weights, search.sources(), search.questions)
-        (self._run,) = open_runs(self._store, search, target, questions, self._holder, self._workers)
+        check = PromptCheck(target.weights)
+        questions = searched_questions(check, search.sources(), search.questions)
+        (self._run,) = open_runs(self._store, search, target, questions, check, self._holder, self._workers)
         self._live: dict[int, Candidate] = {}
         self._ahead: deque[Candidate] = deque()
         for _ in self._store.running(self._run.study_id):  # these are asked first

@@ -10,8 +10,9 @@ from objectives.evaluation.checkpoints import Target
 from objectives.evaluation.known_models import KNOWN
 from objectives.provenance import commit
 from search.config import SearchConfig
-from search.inputs.questions import SPLIT, StudyQuestions
+from search.inputs.questions import SPLIT, StudyQuestions, source_options
 from search.studies.study_run import StudyRun
+from storage.commands import DEFAULT_STORAGE, shell_command
 
 
 def opening_lines(
@@ -40,13 +41,16 @@ def opening_lines(
     ]
     if target.kind == "embedded mini" and config.model in KNOWN:
         hub_id = KNOWN[config.model].hub_id
+        asked = source_options([part.record for part in questions]) or ["--benchmark", *config.benchmarks]
+        full = ["--model", config.model, "--weights", "full", "--budget", str(config.budget), *asked]
+        place = [] if config.storage == DEFAULT_STORAGE else ["--storage", config.storage]
         lines += [
             "",
             f"NOTE: this searches the small embedded model, not {hub_id}.",
             *([f"{target.why}."] if target.why else []),
             "Its numbers show the method at work; they say nothing about the full model. For that, on a GPU:",
             f"    hf download {hub_id}",
-            f"    python -m search.launch --model {config.model} --weights full --budget {config.budget}",
+            f"    {shell_command('python', '-m', 'search.launch', *full, *place)}",
             "",
         ]
     return lines

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from objectives.evaluation.checkpoints import Target, resolve
+from objectives.evaluation.prompt_check import PromptCheck
 from search.config import SearchConfig
 from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
 from search.reporting.opening import opening_lines
@@ -41,9 +42,10 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
     with Cluster(config.address, config.gpus_per_worker) as cluster:
         workers = cluster.workers(config.workers)
         target = resolve(config.model, config.weights)
-        questions = searched_questions(target.weights, config.sources(), config.questions)
+        check = PromptCheck(target.weights)
+        questions = searched_questions(check, config.sources(), config.questions)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
-            runs = open_runs(store, config, target, questions, holder, workers)
+            runs = open_runs(store, config, target, questions, check, holder, workers)
 
             def report(phase: Phase, message: str = "", study: StudyRun | None = None) -> None:
                 if on_progress is not None:

@@ -30,12 +30,14 @@ def open_runs(
     config: SearchConfig,
     target: Target,
     questions: Iterable[StudyQuestions],
+    check: PromptCheck,
     holder: LeaseHolder | None = None,
     workers: int = 1,
 ) -> list[StudyRun]:
     """Return a study run a benchmark; what the store already holds of it counts towards the budget.
 
     Args:
+        check: of the target's processor, which counts the image tokens.
         holder: takes the lease of each study before it is read, so that nobody else adds to it.
         workers: trials that will run at the same time.
 
@@ -44,7 +46,6 @@ def open_runs(
         DataError: the model cannot take an image.
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
-    check = PromptCheck(target.weights)
     counted = [(part, check.image_tokens(part.loaded.questions)) for part in questions]
     space, seed, family = SearchSpace(target.shape.layers, config.seed), config.seed, target.family
     writer = StoreWriter(store, holder.owner if holder else "")

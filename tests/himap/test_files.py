@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from himap.files import write_atomically
+from himap.files import read_bounded, write_atomically
 
 
 @pytest.fixture
@@ -59,3 +61,18 @@ def test_an_error_names_the_file_that_was_asked_for(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"File name too long.*a{300}"):
         write_atomically(tmp_path / ("a" * 300), "x")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_pipe_is_read_and_never_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert read_bounded(pipe) == b""
+    with subprocess.Popen(["sh", "-c", "echo hello"], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert read_bounded(f"/dev/fd/{process.stdout.fileno()}") == b"hello\n"
+
+
+def test_no_more_is_read_than_may_be() -> None:
+    with pytest.raises(OSError, match="larger than 1,000 bytes") as raised:
+        read_bounded("/dev/zero", 1_000)
+    assert raised.value.errno == errno.EFBIG

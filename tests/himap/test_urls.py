@@ -10,6 +10,7 @@ from himap.urls import mask_words, masked, without_password
 @pytest.mark.parametrize(
     ("url", "shown", "bare"),
     [
+        ("sqlite:///a/b.db?password=s3cret", "sqlite:///a/b.db?password=***", "sqlite:///a/b.db?"),
         ("postgresql://himap:pass@host/db", "postgresql://himap:***@host/db", "postgresql://himap@host/db"),
         ("postgresql://himap:p@ss@host:5432/db", "postgresql://himap:***@host:5432/db", None),
         ("postgresql://himap:p/s:s@host/db", "postgresql://himap:***@host/db", None),

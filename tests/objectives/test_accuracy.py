@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 
 import pytest
 
+from himap import PruningConfig
 from objectives import accuracy
+from objectives.benchmarks import benchmark
+from objectives.benchmarks.custom import metric
+from objectives.data.embedded import embedded_questions
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.known_models import KNOWN
-from objectives.evaluation.models import LoadedModel
+from objectives.evaluation.known_models import KNOWN, MINIS
+from objectives.evaluation.models import LoadedModel, load
 
 
 def test_the_command_takes_the_weights_that_are_named(
@@ -48,3 +53,21 @@ def test_what_cannot_be_measured_is_one_line(more: list[str], message: str, caps
     assert accuracy.main(more) == 2
     error = capsys.readouterr().err
     assert error.startswith(message) and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["llava-mini", "qwenvl-mini"])
+def test_room_for_a_sentence_changes_no_answer_of_a_mini(model: str) -> None:
+    """An answer in a sentence names its letter late, and a model that stops by itself does not need the room."""
+    assert {metric(name).max_new_tokens for name in ("yes_no", "multiple_choice", "number", "number=0.1")} == {32}
+    loaded = load(MINIS / model)
+    for name, config in (
+        ("pope", PruningConfig.dense()),
+        ("scienceqa", PruningConfig(1, 99, 3, 99, "random", "random")),
+    ):
+        answers = []
+        for tokens in (4, 32):
+            chosen = copy.copy(benchmark(name))
+            chosen.max_new_tokens = tokens
+            evaluator = Evaluator(loaded, chosen, embedded_questions(benchmark(name), "validation", 20))
+            answers.append(evaluator.evaluate(config).answers)
+        assert answers[0] == answers[1]

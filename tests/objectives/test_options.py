@@ -109,3 +109,17 @@ def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
     written = capsys.readouterr().out
     assert json.loads(written) == {"a": None, "b": [None, [1.5, None]], "text": "NaN", "n": 3}
     assert "Infinity" not in written and written.count("NaN") == 1
+
+
+def test_the_middle_of_a_very_long_error_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> int:
+        raise DataError(f"begin {'x' * 10_000} end")
+
+    assert run_command(fail) == 2
+    line = capsys.readouterr().err
+    assert len(line) < 1_600
+    assert line.startswith("error: begin xxx")
+    assert line.endswith("xxx end\n")
+    with pytest.raises(SystemExit):
+        command_parser("objectives.score", None).parse_args(["y" * 10_000])
+    assert max(map(len, capsys.readouterr().err.splitlines())) < 1_600

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 
-from objectives.benchmarks.rules.free_text import FRAME, denied, plain
+from objectives.benchmarks.rules.free_text import CORRECTION, FRAME, denied, plain
 
 _ONES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
     seventeen eighteen nineteen"""
@@ -72,13 +72,18 @@ _WORDS = re.compile(
     re.IGNORECASE,
 )
 _NO_COUNT = re.compile(
-    r"\b(?:no|the|this|that|any|every|some|which|each|another) one\b|\bone (?:of|another|can)\b", re.I
+    r"\b(?:no|the(?: \w+)?|this|that|any|every|some|which|each|another) one\b|\bone (?:of|another|can)\b", re.I
 )
-_NOTHING = re.compile(r"there are no(?:t any)? (?!numbers|values|data|image|answer)[a-z ]+", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"(?:there are no(?:t any)? (?!numbers|values|data|image|answer)[a-z ]+"
+    r"|no (?!\w*(?:number|value|data|image|answer|idea|clue|way|thanks|problem|text|information))[a-z]+s)",
+    re.IGNORECASE,
+)
 _YEAR = re.compile(r"\b(?:in|by|since|during|until|for|year|of)\s+(?:1[5-9]|20)\d\d\b(?![.,]?\d)", re.IGNORECASE)
 _RANGE = re.compile(
-    r"\d[\w%°]*(?<!\d[eE])\s*(?:[-–—~]|\bto\b|\bor\b|\bbis\b|至|到)\s*[$€£]?\d|\bbetween\b|\d:\d|\d\s*\.\.+\s*\d|\d\s*±|\d\s?[x×]\s?(?!10\s?\^)\d"
-    r"|\d/\d+/\d|\d-\d+-\d|\bless than\b|\bmore than\b|\bat (?:least|most)\b|[<>≤≥]"
+    r"\d[\w%°]*(?<!\d[eE])\s*(?:[-–—~]|\bto\b|\bor\b|\bbis\b|至|到)\s*[$€£]?\d|\bbetween\b|\d:\d|\d\s*\.\.+\s*\d|\d\s*±"
+    r"|\d\s?[x×]\s?(?!10\s?\^)\d|\d/\d+/\d|\d-\d+-\d|\bless than\b|\bmore than\b|\bat (?:least|most)\b|[<>≤≥]"
+    r"|\b(?:quarter|half|minutes?|five|ten|twenty|\d) (?:past|to)\b|illions? and a half\b"  # times, and half of which?
 )
 _PART = re.compile(r"\s*\w*\s+(?:out\s+)?of\s+(?:the\s+)?$")
 _COUNTED = re.compile(r"\W*(?:共?有)?([〇零一二三四五六七八九两兩十百千万萬亿億]+)[个個只隻条匹人张台辆本頭头つ]?\W*")
@@ -86,7 +91,7 @@ _COUNTED = re.compile(r"\W*(?:共?有)?([〇零一二三四五六七八九两兩
 
 def read_number(answer: str) -> float | None:
     """Return the finite number that an answer means; None where it means none or several."""
-    text = plain(answer)
+    text = re.sub(r"(?<=\d) and a half\b", ".5", plain(answer))
     if (value := _WHOLE.get(text.casefold().strip(" .!"))) is not None:
         return value
     first, *others = text.casefold().split() or [""]
@@ -101,6 +106,8 @@ def read_number(answer: str) -> float | None:
         tails.append(text.rpartition("=")[2])
     for part in (*reversed(tails), text):
         found, value = _only(part)
+        if found and value is None:  # "I count 3 ... no, 4."
+            value = _only(part[max((m.end() for m in CORRECTION.finditer(part)), default=len(part)) :])[1]
         if found:
             return value if value is not None and math.isfinite(value) else None
     return 0.0 if _NOTHING.fullmatch(text.strip(" .!")) else None

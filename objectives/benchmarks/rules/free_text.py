@@ -30,9 +30,10 @@ _MARKUP = (
     (re.compile(r"\\[()\[\],;! ]"), ""),
     (re.compile(r"\\([$%#&_])"), r"\1"),
     (re.compile(r"\$\$?([^$]+?)\$\$?(?!\d)"), r"\1"),  # a formula; "$5" alone is money
-    (re.compile(r"^[ \t]*(?:#{1,6}\s|>+|[*•]\s)+", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(?:#{1,6}\s|>+(?!\s*[-+$€£]?\d)|[*•]\s)+", re.MULTILINE), ""),  # "> 5" is no quotation
     (re.compile(r"\*\*|`+|(?<![\w*])\*(?=\S)|(?<=\S)\*(?![\w*])|(?<![^\W_])_+|_+(?![^\W_])"), ""),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"(?<![\w)])(?<![\w)] )-\s?\((\d[\d.,]*)\)"), r"-\1"),
     (re.compile(r"[\"“”„«»「」『』]|(?<!\w)'|'(?!\w)"), ""),
     (re.compile(r"[。｡]"), ". "),
     (re.compile(r"^\s*(?:assistant|ai|bot)\s*:\s*", re.IGNORECASE), ""),
@@ -43,8 +44,9 @@ _SPACES = re.compile(r"[^\S\n]+")
 # The common frames of other languages stand beside the English ones; copulas are shared.
 _NOUNS = (
     r"\b(?:answer|ans\.?|option|choice|letter|solution|match|selection|result|prediction|response|output|conclusion"
-    r"|correct|final|antwort|lösung|réponse|respuesta|risposta|resposta|opción|opção|ответ|вариант)"
-    "|答案|选项|選項|答え|正解|回答|정답|답|الإجابة|الجواب|उत्तर|जवाब"
+    r"|correct|final|antwort|lösung|réponse|respuesta|risposta|resposta|opción|opção|ответ|вариант|відповідь"
+    r"|antwoord|svar|odpowiedź|odpověď|válasz|vastaus|răspuns|cevap|yanıt|jawaban|đáp án|câu trả lời|απάντηση)"
+    "|答案|选项|選項|答え|正解|回答|정답|답|الإجابة|الجواب|پاسخ|תשובה|उत्तर|जवाब|ค\u0e4d\u0e32ตอบ"
 )
 _COPULAS = (
     r"'s\b|\b(?:is|was|(?:would|must|should|will|could|can) (?:then )?be|seems to be|appears to be)\b"
@@ -57,12 +59,15 @@ _FILLERS = (
 _OF = (
     r"(?:\s*\([^()\n]{0,20}\)|\s(?:to|for) (?:the|this|your) \w+|\s(?:correcta?|correta|corretta|correcte|richtig)\b)?"
 )
-FRAME = re.compile(rf"(?:{_NOUNS}){_OF}\s*(?:(?:{_COPULAS})\s*:?|[:=]|[-–—](?=\s))\s*{_FILLERS}", re.IGNORECASE)
+FRAME = re.compile(rf"(?:{_NOUNS}){_OF}\s*(?:(?:{_COPULAS})\s*:?|[:=→]|->|[-–—](?=\s))\s*{_FILLERS}", re.IGNORECASE)
 CORRECTION = re.compile(
     r"\b(?:wait|actually|no(?=[,:.;])|sorry|correction|rather|i mean|instead|scratch that|let me re)\b", re.I
 )
 CONCLUSION = re.compile(
-    r"\b(?:final|finally|so|thus|therefore|hence|in conclusion|overall)\b|\n\s*answer|最终|因此|所以", re.I
+    r"\b(?:final|finally|so|thus|therefore|hence|in conclusion|overall"
+    r"|i(?:'ll| would|'d)? (?:choose|pick|select|go with))\b"
+    r"|\n\s*answer|最终|因此|所以",
+    re.I,
 )
 _NEGATION = re.compile(
     r"\b(?:not|no|never|neither|nor|cannot|without|isnt|nicht|kein\w*|pas|não|не|нет|rather than|instead of|unlike)\b"
@@ -76,14 +81,31 @@ _UNSURE = re.compile(
     r"|unclear|unsure|not sure|don't know|sorry|impossible)\b",
     re.IGNORECASE,
 )
-_YES = "yes|yeah|yep|yup|ja|oui|sí|si|sim|sì|да|نعم|हाँ|हां|是|是的|有|对|對|はい|네|예|tak|evet|có|vâng|ya|ναι"
-_NO = "no|nope|nah|nein|non|não|нет|لا|नहीं|不|不是|否|没有|沒有|不对|いいえ|아니요|아니오|nie|hayır|không|tidak|όχι"
+_YES = (
+    "yes|yeah|yep|yup|ja|oui|sí|si|sim|sì|да|نعم|हाँ|हां|是|是的|有|对|對|はい|네|예"
+    "|tak|ano|igen|kyllä|evet|có|vâng|ya|ναι|כן|بله|ใช่"
+)
+_NO = (
+    "no|nope|nah|nein|non|não|нет|لا|नहीं|不|不是|否|没有|沒有|不对|いいえ|아니요|아니오"
+    "|nie|nem|nee|nej|nei|ei|hayır|không|tidak|όχι|לא|نه|خیر|ไม่|ไม่ใช่"
+)
 _EITHER = re.compile(
     r"\byes\b\s*(?:,?\s*(?:or|and)\b|/)\s*no\b|\bno\b\s*(?:,?\s*(?:or|and)\b|/)\s*yes\b", re.IGNORECASE
 )
 _WORD = re.compile(rf"(?:(?P<yes>{_YES})|(?P<no>{_NO}))(?!\w)", re.IGNORECASE)
 _ENGLISH = re.compile(r"\b(?:(?P<yes>yes)|(?P<no>no))\b", re.IGNORECASE)
-_ALONE = re.compile(r"(?:^|(?<=[,.;:!\n]))\s*(?:(?P<yes>yes)|(?P<no>no))(?=\s*(?:[,.;:!\n]|$))", re.IGNORECASE)
+_ALONE = re.compile(
+    r"(?:^|(?<=[,.;:!\n])|\b(?:but|actually|wait|rather|sorry)\b)\s*(?:(?P<yes>yes)|(?P<no>no))(?=\s*(?:[,.;:!\n]|$))",
+    re.IGNORECASE,
+)
+_SUBJECT = r"(?:it|he|she|they|there|this|that) (?:is|are|was|were|does|do|did|has|have|can)"
+_IMPLIED = re.compile(  # the whole answer
+    rf"(?P<no>(?:no, )?{_SUBJECT}(?:n't| not)|not (?:really|at all)|i (?:don't|do not) (?:think|believe) so"
+    r"|(?:of course|absolutely|certainly|definitely|i guess|i'm afraid|i am afraid) not|incorrect|false|wrong|negative)"
+    rf"|(?P<yes>{_SUBJECT}|i (?:think|believe|guess) so"
+    r"|of course|absolutely|certainly|definitely|indeed|sure|correct|true|affirmative)",
+    re.IGNORECASE,
+)
 _IDIOM = re.compile(
     r"\bno (?:doubt|question|longer|wonder|matter|one|image|picture|idea|way to|answer|information)\b|\bno\.? ?\d", re.I
 )
@@ -136,12 +158,14 @@ def read_yes_no(answer: str) -> str | None:
         return None
     if text.casefold() in ("y", "n"):
         return "yes" if text.casefold() == "y" else "no"
+    if implied := _IMPLIED.fullmatch(text.strip(" .!")):
+        return implied.lastgroup
     framed = [m.lastgroup for frame in FRAME.finditer(text) if (m := _WORD.match(text, frame.end()))]
     if framed:
         return framed[-1]
     text = text.lstrip("-([ ")
     start = None if _IDIOM.match(text) else _WORD.match(text)
-    alone = [(match.start(), str(match.lastgroup)) for match in _ALONE.finditer(text)]
+    alone = [(match.start(str(match.lastgroup)), str(match.lastgroup)) for match in _ALONE.finditer(text)]
     if start:
         return settle(text, [(0, str(start.lastgroup)), *alone])
     words = [match for match in _ENGLISH.finditer(_IDIOM.sub(" ", text)) if not denied(text, match.start())]

@@ -317,7 +317,21 @@ def test_what_is_no_number_everywhere_is_refused(tmp_path: Path, number: str) ->
         himap.read_preset(written(tmp_path, text))
 
 
-def test_a_number_in_quotes_is_refused_with_the_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("2500000000.0", "'2.5e9'", "must be a valid number, got '2.5e9'; write the number without quotes"),
+        ("r1: 50.0", "r1: '50'", "from 0 to 100, got '50'; write the number without quotes"),
+        ("k1: 2", "k1: '2'", "k1 must be a whole number, got '2'; write the number without quotes"),
+        ("name: llava-mini", "name: 1e3", "must be a valid string, got 1000.0; write the text in quotes"),
+        ("name: llava-mini", "name: 007", "must be a valid string, got 7; write the text in quotes"),
+    ],
+)
+def test_a_value_of_the_other_kind_is_refused_with_the_remedy(
+    tmp_path: Path, before: str, after: str, line: str
+) -> None:
     text = yaml.safe_dump(DOCUMENT)
-    with pytest.raises(PresetError, match=r"must be a valid number, got '2.5e9'; write the number without quotes"):
-        himap.read_preset(written(tmp_path, text.replace("2500000000.0", "'2.5e9'")))
+    assert before in text
+    with pytest.raises(PresetError) as raised:
+        himap.read_preset(written(tmp_path, text.replace(before, after)))
+    assert str(raised.value).endswith(line)

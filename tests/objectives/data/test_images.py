@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +158,22 @@ def test_a_profile_is_applied_and_a_wrong_one_ignored(tmp_path: Path) -> None:
     assert np.abs(np.subtract(seen, (30, 200, 90))).max() <= 2
 
 
+@pytest.mark.parametrize(
+    ("gamma", "srgb", "value"),
+    [(1.0, False, 128), (0.45455, False, 56), (0.46, False, 56), (1.0, True, 56), (0, False, 56)],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "LA", "RGBA", "1"])
+def test_a_gamma_is_applied_as_by_a_browser(tmp_path: Path, mode: str, gamma: float, srgb: bool, value: int) -> None:
+    """Linear light of 56 / 255 is shown at 128; an sRGB chunk has the last word."""
+    dark = Image.new("RGB", (3, 2), (56, 56, 56))
+    path = saved(tmp_path, dark.quantize(2) if mode == "P" else dark.convert(mode))
+    chunks = [(b"gAMA", struct.pack(">I", round(gamma * 100_000))), *([(b"sRGB", b"\0")] if srgb else [])]
+    packed = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks]
+    raw = path.read_bytes()
+    path.write_bytes(raw[:33] + b"".join(packed) + raw[33:])
+    assert read_image(path).getpixel((0, 0)) == ((0,) * 3 if mode == "1" else (value,) * 3)
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"])
 def test_a_cut_file_is_one_line(tmp_path: Path, kind: str) -> None:
     path = saved(tmp_path, Image.effect_noise((64, 64), 90), kind)
@@ -180,3 +200,21 @@ def test_the_cache_holds_a_budget_of_bytes(tmp_path: Path) -> None:
     assert load_image(str(path)) is load_image(str(path))
     assert images._decoded.currsize == 3 * 100 * 50
     assert images._decoded.maxsize <= 2**28
+
+
+def test_an_edited_file_is_read_again(tmp_path: Path) -> None:
+    path = saved(tmp_path, Image.new("RGB", (4, 3), "red"))
+    assert load_image(str(path)).getpixel((0, 0)) == RED
+    saved(tmp_path, Image.new("RGB", (4, 3), "white"))
+    assert load_image(str(path)).getpixel((0, 0)) == WHITE
+    path.unlink()
+    with pytest.raises(DataError, match="there is no image"):
+        load_image(str(path))
+
+
+def test_pillow_says_nothing_beside_our_line() -> None:
+    program = (
+        "import logging; from objectives.data import images; logging.getLogger('PIL.TiffImagePlugin').error('odd')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

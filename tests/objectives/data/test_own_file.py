@@ -103,6 +103,10 @@ def write(folder: Path, *rows: Any) -> Path:
         (GOOD | {"question": "a" * 100_001}, "exact_match", "'question' has 100,001 letters; expected at most 100,000"),
         (GOOD | {"image": ["a.png"] * 65}, "exact_match", "got 65 images; expected at most 64"),
         (GOOD | {"image": ["large.png"] * 5}, "exact_match", "its images have 125,000,000 pixels together; at most"),
+        (b'{"id": "1", "id": "2"}', "exact_match", "the field 'id' stands twice"),
+        (GOOD | {"image": "gone\n\x1b[2J.png"}, "exact_match", "there is no image"),
+        (GOOD | {"answer": "z" * 99_999, "choices": ["dog", "bus"]}, "exact_match", "among the choices dog, bus"),
+        (GOOD | {"image": "z" * 5000}, "exact_match", "too long"),
         (GOOD, "multiple_choice", "lacks 'choices'"),
         (GOOD, "yes_no", "expected yes or no"),
         (GOOD, "number", "expected a number"),
@@ -112,7 +116,7 @@ def test_bad_rows(folder: Path, row: Any, name: str, problem: str) -> None:
     questions, bad = read_own(write(folder, row), name)
     assert questions == []
     assert [item.line for item in bad] == [1]
-    assert problem in bad[0].problem and "\n" not in bad[0].problem
+    assert problem in bad[0].problem and bad[0].problem.isprintable() and len(bad[0].problem) <= 305
 
 
 def test_a_duplicate_id_is_the_second_ones_fault(folder: Path) -> None:
@@ -175,6 +179,17 @@ def test_the_text_nan_is_a_text(folder: Path) -> None:
     row = GOOD | {"id": "nan", "answer": "nan", "choices": ["nan", "inf"], "category": "nan"}
     ((question,), bad) = read_own(write(folder, row), "exact_match")
     assert (question.id, question.answers, question.choices, bad) == ("nan", ("nan",), ("nan", "inf"), [])
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(5.0, "5"), (-0.0, "0"), (1e15, "1000000000000000"), (2.5, "2.5"), (1e16, "1e+16"), (5, "5")]
+)
+def test_a_whole_number_has_no_decimals(folder: Path, number: float, text: str) -> None:
+    """A table with gaps writes 5 as 5.0, which no model answers."""
+    (question,), _ = read_own(write(folder, GOOD | {"answer": number, "choices": [number, 7]}), "exact_match")
+    assert (question.answers, question.choices) == ((text,), (text, "7"))
+    _, bad = read_own(write(folder, GOOD | {"id": 1.0}, GOOD | {"id": 1}), "exact_match")
+    assert "id '1' was there before" in bad[0].problem
 
 
 def test_a_byte_order_mark_is_no_fault(folder: Path) -> None:

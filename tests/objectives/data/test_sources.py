@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -185,8 +186,9 @@ def test_a_larger_subset_begins_with_the_smaller_one(real: Source) -> None:
 def test_a_missing_image_is_reported_before_anything_runs(real: Source) -> None:
     for path in (real.data_root or Path()).rglob("*.[jp][pn]g"):
         path.unlink()
-    with pytest.raises(DataError, match="images are not there"):
-        load_questions(real, "all", 5)
+    for skip_bad in (False, True):
+        with pytest.raises(DataError, match=r"cannot be used[^$]* there is no image"):
+            load_questions(replace(real, skip_bad=skip_bad), "all", 5)
 
 
 def test_only_the_images_of_a_subset_are_looked_for(real: Source) -> None:
@@ -333,6 +335,9 @@ def test_the_hub_gives_the_same_questions(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert all(tmp_path in Path(q.image).parents for q in result.questions)
     assert load_questions(Source("pope", hub=True), "test", 6).questions == result.questions
     assert Rows.read == 6
+    rows._fingerprint = "of a later revision"  # type: ignore[attr-defined]
+    later = load_questions(Source("pope", hub=True), "test", 6).questions
+    assert Rows.read == 12 and not {q.image for q in later} & {q.image for q in result.questions}
     hub._dataset.cache_clear()
     hub.hub_questions.cache_clear()
 

@@ -7,7 +7,8 @@ import pytest
 from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.errors import DataError
-from objectives.evaluation.evaluator import check_questions, chunked, parts
+from objectives.evaluation.batches import chunked, parts
+from objectives.evaluation.evaluator import check_questions
 
 
 @pytest.mark.parametrize("name", ["pope", "mme"])

@@ -217,15 +217,15 @@ def test_images_of_one_name_in_different_folders(evaluator: Evaluator, tmp_path:
     assert len(set(there.answers)) > 2
 
 
-@pytest.mark.parametrize(("limit", "value"), [("_BATCH_TOKENS", 500), ("MOST_PIXELS", 30_000)])
+@pytest.mark.parametrize(("limit", "value"), [("batches.BATCH_TOKENS", 500), ("batches.MOST_PIXELS", 30_000)])
 def test_batches_stay_within_their_limits(
     evaluator: Evaluator, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
 ) -> None:
-    monkeypatch.setattr(f"objectives.evaluation.evaluator.{limit}", value)
+    monkeypatch.setattr(f"objectives.evaluation.{limit}", value)
     other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions, batch_size=10)
     batches = [batch for part in other._batches for batch in part]
     assert 1 < max(len(batch.order) for batch in batches) < 5
-    if limit == "_BATCH_TOKENS":
+    if limit == "batches.BATCH_TOKENS":
         assert all(batch.tensors["input_ids"].numel() <= value for batch in batches if len(batch.order) > 1)
     assert other.evaluate(CONFIGS["hard"]) == evaluator.evaluate(CONFIGS["hard"])
 

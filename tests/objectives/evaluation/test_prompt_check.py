@@ -17,7 +17,8 @@ from objectives import accuracy, questions
 from objectives.benchmarks import Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric
 from objectives.data.own_file import BadRowsError
-from objectives.data.source import Source, load_questions
+from objectives.data.source import QuestionSet, Source, load_questions
+from objectives.errors import DataError
 from objectives.evaluation import prompt_check
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel
@@ -156,6 +157,35 @@ def test_official_questions_are_left_out_by_groups(folder: Path) -> None:
     assert {bad.word for bad in few.skipped} == {"question"}
     left_out = frozenset(bad.line for bad in few.skipped)
     assert load_questions(replace(source, left_out=left_out), "validation", 10).questions == few.questions
+
+
+def test_official_questions_with_rows_left_out_are_other_questions(mini: LoadedModel, folder: Path) -> None:
+    """Also where one image is put right or back, and whatever split and number are asked for."""
+    labels = [{"question_id": i, "image": f"{i}.png", "text": "A cat?", "label": "yes"} for i in range(24)]
+    Path("coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))
+    for i in range(24):
+        Image.new("RGB", (96, 96), (5 * i, 0, 0)).save(f"{i}.png")
+    source = Source("pope", data_root=folder, skip_bad=True)
+
+    def loaded(split: str = "all", n: int | None = 4) -> QuestionSet:
+        return load_questions(source, split, n, PromptCheck(mini.weights).problem)
+
+    whole = loaded()
+    assert whole.key == load_questions(replace(source, skip_bad=False), "all", 4).key and not whole.skipped
+    Image.new("RGB", (2000, 5)).save("7.png") if "qwen" in mini.weights else Path("7.png").write_text("no image")
+    keys = {loaded(split, n).key for split in ("validation", "test", "all") for n in (2, 5, None)}
+    assert len(keys) == 1 and keys != {whole.key}
+    assert [bad.line for bad in loaded().skipped] == [8]
+    assert loaded().key == load_questions(replace(source, left_out=frozenset({8})), "all", 4).key
+    assert sum(loaded().sizes.values()) == 23
+    Path("7.png").unlink()
+    assert loaded().key in keys and "there is no image" in loaded().skipped[0].problem
+    Image.new("RGB", (96, 96)).save("7.png")
+    assert loaded().key == whole.key
+    labels[3]["question_id"] = 1
+    Path("coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))
+    with pytest.raises(DataError, match="id 'random-1' was there before"):
+        loaded()
 
 
 def test_embedded_questions_are_taken(mini: LoadedModel) -> None:

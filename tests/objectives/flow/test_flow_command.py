@@ -96,6 +96,47 @@ def test_a_disturbance_is_compared_question_by_question(mini: LoadedModel) -> No
     assert other["jaccard"] == pytest.approx(wanted)
 
 
+def test_a_failed_allocation_makes_the_batches_of_a_flow_smaller(
+    minis: dict[str, LoadedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When prompts are prepared, answered or measured; what fitted stays, and the record is the same."""
+    mini = minis["llava-mini"]
+    monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:1])
+    whole = FlowMeasurement(prompts_of(mini), {})
+    whole.run(lambda: None)
+    sizes: list[int] = []
+
+    def failing(run: Any, size: Any) -> Any:
+        def attempt(*args: Any, **kwargs: Any) -> Any:
+            sizes.append(size(args, kwargs))
+            if sizes[-1] > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return run(*args, **kwargs)
+
+        return attempt
+
+    for place, name, size in (
+        (Prompts, "batch", lambda args, _: len(args[1])),
+        (measure, "saliency", lambda args, _: len(args[2])),
+        (mini.model, "generate", lambda _, kwargs: len(kwargs["input_ids"])),
+    ):
+        sizes.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(place, name, failing(getattr(place, name), size))
+            again = FlowMeasurement(prompts_of(mini), {})
+            again.run(lambda: None)
+        assert max(sizes) > 2 >= sizes[-1], name
+        for key in ("consistency", "score"):
+            assert again.record["plain"][key] == whole.record["plain"][key]
+        for number, sums in whole.record["saliency"].items():
+            for part, values in sums.items():
+                assert again.record["saliency"][number][part] == pytest.approx(values, rel=1e-3, abs=1e-6)
+
+    monkeypatch.setattr(mini.model, "generate", failing(mini.model.generate, lambda *_: 3))
+    with pytest.raises(torch.OutOfMemoryError):
+        outputs(prompts_of(mini, n=1))
+
+
 class Stopped(Exception):
     """What stands for a kill."""
 

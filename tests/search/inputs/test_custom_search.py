@@ -17,6 +17,7 @@ from objectives import accuracy
 from objectives.data.source import Source
 from objectives.errors import DataError
 from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.prompt_check import PromptCheck
 from search import export, verify
 from search.config import SearchConfig
 from search.errors import UsageError
@@ -66,7 +67,7 @@ def load(source: Source, split: str = "validation", n: int = 20) -> StudyQuestio
 def opened(store: Store, tiny: Path, *questions: StudyQuestions) -> list[StudyRun]:
     """The studies of a search of the tiny checkpoint on these questions."""
     config = SearchConfig(str(tiny), 9, sampler="random")
-    return open_runs(store, config, resolve(str(tiny)), questions)
+    return open_runs(store, config, resolve(str(tiny)), questions, PromptCheck(tiny))
 
 
 def key() -> str:
@@ -299,8 +300,9 @@ def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
     model = ["--model", "qwenvl", "--weights", "mini"]
     with open_store("sqlite:///himap.db") as store:
         config = SearchConfig("qwenvl", 9, weights="mini", data="mine.jsonl", metric="exact_match", on_bad="skip")
-        questions = searched_questions(resolve("qwenvl", "mini").weights, config.sources(), config.questions)
-        (run,) = open_runs(store, config, resolve("qwenvl", "mini"), questions)
+        check = PromptCheck(resolve("qwenvl", "mini").weights)
+        questions = searched_questions(check, config.sources(), config.questions)
+        (run,) = open_runs(store, config, resolve("qwenvl", "mini"), questions, check)
         store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
         store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +13,21 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
+from objectives.data.source import Source
+from objectives.evaluation import prompt_check
+from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.models import load_processor
+from objectives.evaluation.prompt_check import PromptCheck
 from search.config import SearchConfig
+from search.inputs.questions import load_study_questions
+from search.running import launch_run
 from search.sampling.space import SearchSpace
-from search.studies import open_studies
 from search.studies.open_studies import known_results, open_runs, warm_starts
-from storage import open_store
-from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
+from search.studies.study_run import StudyRun
+from storage import Store, open_store
+from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, ROOT, trial
 
+EXAMPLE = ROOT / "examples" / "questions.jsonl"
 PAPER = PruningConfig.paper()
 MORE = PruningConfig(2, 90, 8, 90)
 
@@ -64,9 +74,9 @@ def test_fronts_of_other_benchmarks_are_thinned_out_evenly() -> None:
     assert warm_starts(KEY, [(mme, [])]) == []
 
 
-def test_other_studies_are_those_of_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_studies_are_those_of_the_same_weights(tmp_path: Path) -> None:
     """A name may stand for other weights (checkpoint-500), and the same weights may have several names."""
-    monkeypatch.setattr(open_studies.PromptCheck, "image_tokens", lambda *_: list(IMAGE_TOKENS))
+    check: Any = SimpleNamespace(image_tokens=lambda questions: list(IMAGE_TOKENS))
     shape = SimpleNamespace(layers=LAYERS)
     target: Any = SimpleNamespace(
         name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2, place="x"
@@ -79,7 +89,47 @@ def test_other_studies_are_those_of_the_same_weights(tmp_path: Path, monkeypatch
             store.add(store.study(key), trial(4, PAPER if key.model == "tiny" else MORE))
             mme = store.study(replace(key, benchmark="mme"))
             store.add(mme, trial(4, moved if key.model == "tiny" else replace(moved, r1=61)))
-        (run,) = open_runs(store, SearchConfig("tiny", 5), target, [questions])
+        (run,) = open_runs(store, SearchConfig("tiny", 5), target, [questions], check)
         run.close()
     assert set(run.study._known) == {SearchSpace.effect_key(MORE, IMAGE_TOKENS)}
     assert [config.r1 for origin, config, _ in run.study._queue if origin == "warm_start"] == [61]
+
+
+def test_an_edited_processor_starts_a_study_of_its_own(tiny: Path, tmp_path: Path) -> None:
+    """Rows that were measured with other processor settings never meet, neither as trials nor as known results."""
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(tiny, folder)
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    questions = [load_study_questions(Source("pope"), "validation", 4)]
+
+    def opened(store: Store) -> StudyRun:
+        target = resolve(str(folder))
+        (run,) = open_runs(
+            store, SearchConfig(str(folder), 9, sampler="random"), target, questions, PromptCheck(folder)
+        )
+        return run
+
+    with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+        first = opened(store)
+        store.add(first.study_id, trial(0, PruningConfig.dense(), "dense"))
+        assert len(opened(store).trials) == 1
+        edited = settings | {"image_mean": [0.9, 0.9, 0.9]}
+        (folder / "preprocessor_config.json").write_text(json.dumps(edited))
+        second = opened(store)
+        assert second.study_id != first.study_id and not second.trials and not second.study._known
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=3))
+        assert opened(store).study_id not in (first.study_id, second.study_id)  # by bytes: no file is interpreted
+        assert [summary.key.model for summary in store.studies()] == ["checkpoint"] * 3
+
+
+def test_a_search_loads_one_processor(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[object] = []
+    monkeypatch.setattr(
+        prompt_check, "load_processor", lambda weights: loads.append(weights) or load_processor(weights)
+    )
+    monkeypatch.setattr(launch_run, "Pool", None)  # stops the search before its workers start
+    monkeypatch.chdir(tmp_path)
+    config = SearchConfig(str(tiny), 9, data=str(EXAMPLE), metric="exact_match", sampler="random", workers=1)
+    with pytest.raises(TypeError, match="NoneType"):
+        launch_run.run(config)
+    assert loads == [str(tiny)]
