@@ -15,7 +15,9 @@ from storage.errors import (
     StorageError,
     StoreMissingError,
     StoreUnavailableError,
+    TamperedError,
 )
+from storage.ledger import Ledger, PlanRecord
 from storage.records import Latency, Lease, Measurement, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
 from storage.store import Store, open_store
 
@@ -25,7 +27,9 @@ __all__ = [
     "Latency",
     "Lease",
     "LeaseLostError",
+    "Ledger",
     "Measurement",
+    "PlanRecord",
     "QuestionSource",
     "RecordError",
     "RunningTrial",
@@ -36,6 +40,7 @@ __all__ = [
     "StoreUnavailableError",
     "StudyKey",
     "StudySummary",
+    "TamperedError",
     "Trial",
     "open_store",
 ]

@@ -6,6 +6,7 @@
     ├── DuplicateTrialError   the study already holds a trial of that number
     ├── LeaseLostError        another process searches the study by now; nothing was written
     ├── StoreUnavailableError the store does not answer or has no room; the same may work a little later
+    ├── TamperedError         answers or a plan are not what was written
     └── RecordError           a record that makes no sense (also for presets of failed trials)
 
 Every message is one line: what was got, what was expected, what to do. Passwords never appear in it.
@@ -36,6 +37,10 @@ class LeaseLostError(StorageError):
 
 class StoreUnavailableError(StorageError):
     """The store cannot be reached or written now (restart, lock, full disk); trying again may work."""
+
+
+class TamperedError(StorageError):
+    """Answers or a plan were changed after they were written; nothing may rest on them."""
 
 
 class RecordError(StorageError):

@@ -47,7 +47,7 @@ def open_store(url: str, *, readonly: bool = False) -> Store:
     engine, location = build_engine(url, readonly=readonly)
     store = Store(engine, location)
     try:
-        with store._translated("open"):
+        with store.translated("open"):
             prepare(engine, location, readonly=readonly)
     except BaseException:
         engine.dispose()
@@ -59,7 +59,7 @@ class Store:
     """Studies and their trials. Safe to use from several threads; give each process its own."""
 
     def __init__(self, engine: Engine, location: str) -> None:
-        self._engine = engine
+        self.engine = engine
         self.location = location
 
     def study(self, key: StudyKey, family: str = "", layers: int = 0, weights: str = "") -> int:
@@ -73,12 +73,12 @@ class Store:
         values = row_values(key, f"study {key.name}")
         same = [STUDIES.c[name] == value for name, value in values.items()]
         query = select(STUDIES.c.id).where(*same)
-        with self._translated(f"open study {key.name} in"):
-            with transaction(self._engine) as connection:
+        with self.translated(f"open study {key.name} in"):
+            with transaction(self.engine) as connection:
                 study_id = connection.scalar(query)
             if study_id is not None:
                 if weights:
-                    with transaction(self._engine, write=True) as connection:
+                    with transaction(self.engine, write=True) as connection:
                         moved = update(STUDIES).where(*same, STUDIES.c.weights != weights)
                         connection.execute(moved.values(weights=weights, revision=STUDIES.c.revision + 1))
                 return study_id
@@ -86,10 +86,10 @@ class Store:
             model = {"family": family, "layers": layers, "weights": weights}
             row = {**values, **model, "created_at": now, "updated_at": now, "revision": 1}
             try:
-                with transaction(self._engine, write=True) as connection:
+                with transaction(self.engine, write=True) as connection:
                     return connection.execute(insert(STUDIES).returning(STUDIES.c.id), row).scalar_one()
             except IntegrityError:  # another process was first
-                with transaction(self._engine) as connection:
+                with transaction(self.engine) as connection:
                     return connection.scalars(query).one()
 
     def add(self, study_id: int, trial: Trial, owner: str = "") -> None:
@@ -103,10 +103,10 @@ class Store:
         """
         values = row_values(trial, f"trial {trial.number}")
         packed = pack_scores(trial.scores) if trial.scores else None
-        with self._translated(f"store trial {trial.number} of study {study_id} in"):
+        with self.translated(f"store trial {trial.number} of study {study_id} in"):
             try:
-                with transaction(self._engine, write=True) as connection:
-                    self._touch(connection, study_id, owner)
+                with transaction(self.engine, write=True) as connection:
+                    self.touch(connection, study_id, owner)
                     leases.end(connection, study_id, trial.number)
                     insertion = insert(TRIALS).returning(TRIALS.c.id)
                     trial_id = connection.scalar(insertion, {"study_id": study_id, **values})
@@ -130,10 +130,10 @@ class Store:
         if not rows:
             return
         doing = f"store {len(rows)} trials of study {study_id} in"
-        with self._translated(doing):
+        with self.translated(doing):
             try:
-                with transaction(self._engine, write=True) as connection:
-                    self._touch(connection, study_id)
+                with transaction(self.engine, write=True) as connection:
+                    self.touch(connection, study_id)
                     connection.execute(insert(TRIALS), rows)
                     query = select(TRIALS.c.number, TRIALS.c.id).where(TRIALS.c.study_id == study_id)
                     ids = dict(connection.execute(query).all())
@@ -158,8 +158,8 @@ class Store:
         if self.questions(study_id) == source:
             return
         doing = f"store the questions' source of study {study_id} in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
-            self._touch(connection, study_id)
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
+            self.touch(connection, study_id)
             connection.execute(delete(QUESTIONS).where(QUESTIONS.c.study_id == study_id))
             connection.execute(insert(QUESTIONS), {"study_id": study_id, **row_values(source, "source of questions")})
 
@@ -167,7 +167,7 @@ class Store:
         """Return where the study's questions come from; None where that was not recorded."""
         query = select(QUESTIONS).where(QUESTIONS.c.study_id == study_id)
         doing = f"read the questions' source of study {study_id} of"
-        with self._translated(doing), transaction(self._engine) as connection:
+        with self.translated(doing), transaction(self.engine) as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else read_record(QuestionSource, row)
 
@@ -177,25 +177,25 @@ class Store:
         It can be taken if it is free, expired, the owner's own, or held by the owner `dead`, who is known to be gone.
         """
         doing = f"take the lease of study {study_id} in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
             return leases.take(connection, study_id, wanted, seconds, dead)
 
     def renew(self, study_id: int, owner: str, seconds: float) -> None:
         """Hold the lease for more seconds; raise LeaseLostError when it is another's by now."""
         doing = f"renew the lease of study {study_id} in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
             leases.renew(connection, study_id, owner, seconds)
 
     def release(self, owner: str) -> None:
         """Release all leases of the owner."""
         doing = "release leases in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
             leases.release(connection, owner)
 
     def lease(self, study_id: int) -> Lease | None:
         """Return the study's lease, also when it has expired; None if it was released, or never taken."""
         doing = f"read the lease of study {study_id} of"
-        with self._translated(doing), transaction(self._engine) as connection:
+        with self.translated(doing), transaction(self.engine) as connection:
             return leases.current(connection, study_id)
 
     def begin(self, study_id: int, running: RunningTrial, owner: str) -> None:
@@ -205,14 +205,14 @@ class Store:
             LeaseLostError: the lease is not the owner's.
         """
         doing = f"note trial {running.number} of study {study_id} as running in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
             leases.check(connection, study_id, owner)
             leases.begin(connection, study_id, running)
 
     def running(self, study_id: int) -> list[RunningTrial]:
         """Return trials that were handed out and are not stored, by number; also those that a dead driver left."""
         doing = f"read the running trials of study {study_id} of"
-        with self._translated(doing), transaction(self._engine) as connection:
+        with self.translated(doing), transaction(self.engine) as connection:
             return leases.running(connection, study_id)
 
     def set_latency(self, study_id: int, number: int, latency: Latency, owner: str = "") -> None:
@@ -223,8 +223,8 @@ class Store:
             LeaseLostError: as `add`.
         """
         doing = f"store the latency of trial {number} of study {study_id} in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
-            self._touch(connection, study_id, owner)
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
+            self.touch(connection, study_id, owner)
             chosen = update(TRIALS).where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
             if connection.execute(chosen.values(**latency_fields(latency))).rowcount != 1:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
@@ -240,8 +240,8 @@ class Store:
         values["packed"] = pack_scores(confirmation.scores)
         same = [CONFIRMATIONS.c[name] == values[name] for name in SAME_CONFIRMATION]
         doing = f"store a confirmation of study {study_id} in"
-        with self._translated(doing), transaction(self._engine, write=True) as connection:
-            self._touch(connection, study_id)
+        with self.translated(doing), transaction(self.engine, write=True) as connection:
+            self.touch(connection, study_id)
             connection.execute(delete(CONFIRMATIONS).where(CONFIRMATIONS.c.study_id == study_id, *same))
             connection.execute(insert(CONFIRMATIONS), {"study_id": study_id, **values})
 
@@ -253,7 +253,7 @@ class Store:
             .order_by(CONFIRMATIONS.c.flops, CONFIRMATIONS.c.id)
         )
         doing = f"read the confirmations of study {study_id} of"
-        with self._translated(doing), transaction(self._engine) as connection:
+        with self.translated(doing), transaction(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [read_record(Confirmation, row, row["packed"]) for row in rows]
 
@@ -263,7 +263,7 @@ class Store:
         if scores:
             query = query.add_columns(SCORES.c.packed)
             query = query.outerjoin(SCORES, SCORES.c.trial_id == TRIALS.c.id)
-        with self._translated(f"read study {study_id} of"), transaction(self._engine) as connection:
+        with self.translated(f"read study {study_id} of"), transaction(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [
             read_record(Trial, row, row["packed"] if scores and row["packed"] is not None else None) for row in rows
@@ -276,7 +276,7 @@ class Store:
             .join(SCORES, SCORES.c.trial_id == TRIALS.c.id)
             .where(TRIALS.c.study_id == study_id, TRIALS.c.number.in_(list(numbers)))
         )
-        with self._translated(f"read scores of study {study_id} of"), transaction(self._engine) as connection:
+        with self.translated(f"read scores of study {study_id} of"), transaction(self.engine) as connection:
             rows = connection.execute(query).all()
         return {number: unpack_scores(packed) for number, packed in rows}
 
@@ -297,7 +297,7 @@ class Store:
             .outerjoin(counts, counts.c.study_id == STUDIES.c.id)
             .order_by(STUDIES.c.model, STUDIES.c.benchmark, STUDIES.c.id)
         )
-        with self._translated("read the studies of"), transaction(self._engine) as connection:
+        with self.translated("read the studies of"), transaction(self.engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [
             StudySummary(
@@ -320,13 +320,13 @@ class Store:
         query = select(func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0), func.max(STUDIES.c.updated_at))
         if study_id is not None:
             query = query.where(STUDIES.c.id == study_id)
-        with self._translated("read the version of"), transaction(self._engine) as connection:
+        with self.translated("read the version of"), transaction(self.engine) as connection:
             count, revision, latest = connection.execute(query).one()
         return f"{count}.{revision}.{latest}"  # the moment tells a store from another one that replaced it
 
     def close(self) -> None:
         """Close all connections. Using the store afterwards opens new ones."""
-        self._engine.dispose()
+        self.engine.dispose()
 
     def __enter__(self) -> Store:
         return self
@@ -336,7 +336,8 @@ class Store:
     ) -> None:
         self.close()
 
-    def _touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
+    def touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
+        """Count a change of a study inside the caller's transaction; raise LeaseLostError unless it is the owner's."""
         changed = connection.execute(
             update(STUDIES)
             .where(STUDIES.c.id == study_id)
@@ -349,11 +350,12 @@ class Store:
 
     def _has(self, study_id: int, number: int) -> bool:
         query = select(TRIALS.c.id).where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
-        with transaction(self._engine) as connection:
+        with transaction(self.engine) as connection:
             return connection.scalar(query) is not None
 
     @contextmanager
-    def _translated(self, doing: str) -> Iterator[Any]:
+    def translated(self, doing: str) -> Iterator[Any]:
+        """Raise the database's errors as StorageErrors with one line: "cannot DOING sqlite:///..."."""
         try:
             yield
         except SQLAlchemyError as error:

@@ -147,6 +147,35 @@ CONFIRMATIONS = _table(
     Column("packed", types.LargeBinary, nullable=False),
     UniqueConstraint("study_id", *SAME_CONFIRMATION),
 )
+ANSWERS = _table(  # pieces of answers that were given after the search, see storage/ledger.py
+    "answers",
+    _id(),
+    _study_id(),
+    Column("number", Integer, nullable=False),
+    Column("split", types.String, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("packed", types.LargeBinary, nullable=False),
+    Column("digest", types.String, nullable=False),
+    Column("commit", types.String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    UniqueConstraint("study_id", "number", "split", "start"),
+)
+PLANS = _table(
+    "plans",
+    _id(),
+    _study_id(),
+    Column("weights_digest", types.String, nullable=False),
+    Column("questions", types.String, nullable=False),
+    Column("pool_digest", types.String, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("pool", Integer, nullable=False),
+    Column("level", types.Double, nullable=False),
+    Column("asked_level", types.Double, nullable=False),
+    Column("document", types.Text, nullable=False),
+    Column("digest", types.String, nullable=False),
+    Column("commit", types.String, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
 
 
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {}  # version -> from the one before

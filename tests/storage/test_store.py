@@ -232,7 +232,7 @@ def test_ten_thousand_trials_read_quickly(tmp_path_factory: pytest.TempPathFacto
         study = store.study(key)
         values = row_values(Trial(0, "complete", "sampler", PruningConfig(2, 50, 8, 75), accuracy=0.5), "trial")
         rows = [{**values, "study_id": study, "number": number} for number in range(10_000)]
-        with transaction(store._engine, write=True) as connection:  # one by one would test the disk
+        with transaction(store.engine, write=True) as connection:  # one by one would test the disk
             connection.execute(insert(TRIALS), rows)
         started = time.process_time()
         trials = store.trials(study, scores=False)

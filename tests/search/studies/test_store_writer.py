@@ -100,8 +100,8 @@ def fill(store: Store, full: list[bool]) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0] if full[0] else 2**30
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    event.listen(store._engine, "connect", limit)
-    store._engine.dispose()
+    event.listen(store.engine, "connect", limit)
+    store.engine.dispose()
 
 
 def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_stored(
@@ -124,9 +124,9 @@ def test_a_disk_that_stays_full_ends_the_run_in_one_line_and_loses_nothing_store
     study_id = store.study(KEY)
     before = store.trials(study_id)
     assert 3 <= len(before) < 12
-    assert store._engine.dialect.name == "sqlite"
+    assert store.engine.dialect.name == "sqlite"
     full[0] = False
-    store._engine.dispose()
+    store.engine.dispose()
     run = drive(store, 12, measured)
     trials = store.trials(run.study_id)
     assert [t.number for t in trials] == list(range(12))

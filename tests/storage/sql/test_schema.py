@@ -13,7 +13,7 @@ from storage.sql import schema
 
 
 def set_version(url: str, version: int) -> None:
-    with open_store(url) as store, store._engine.begin() as connection:
+    with open_store(url) as store, store.engine.begin() as connection:
         connection.execute(text(f"UPDATE himap_schema SET version = {version}"))
 
 
@@ -45,8 +45,8 @@ def test_an_older_store_is_upgraded_in_order_and_keeps_its_rows(
     for _ in range(2):
         with open_store(url) as store:
             assert store.trials(study) == [make_trial(0)]
-            assert "note" in {column["name"] for column in inspect(store._engine).get_columns("himap_studies")}
-            with store._engine.connect() as connection:
+            assert "note" in {column["name"] for column in inspect(store.engine).get_columns("himap_studies")}
+            with store.engine.connect() as connection:
                 assert schema.stored_version(connection) == second
     assert done == [first, second]
 
@@ -66,7 +66,7 @@ def test_a_failing_upgrade_changes_nothing(url: str, monkeypatch: pytest.MonkeyP
         with pytest.raises(RuntimeError, match="power cut"):
             open_store(url)
     with open_store(url) as store:
-        assert "note" not in {column["name"] for column in inspect(store._engine).get_columns("himap_studies")}
+        assert "note" not in {column["name"] for column in inspect(store.engine).get_columns("himap_studies")}
 
 
 def test_every_version_above_the_first_has_a_migration() -> None:
