@@ -133,6 +133,11 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         help="a benchmark's official files; with --data the folder of relative image paths",
     )
     parser.add_argument("--hub", action="store_true", help="take the benchmark's dataset from the Hugging Face hub")
+    add_bad_option(parser)
+
+
+def add_bad_option(parser: argparse.ArgumentParser) -> None:
+    """Add --on-bad."""
     parser.add_argument(
         "--on-bad", choices=["stop", "skip"], default="stop", help="what to do at rows that cannot be used"
     )

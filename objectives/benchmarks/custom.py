@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,13 +98,18 @@ def anls(question: Question, answer: str) -> float:
 
     Source: ANLS of Biten et al., Scene Text Visual Question Answering (ICCV 2019).
     """
-    one = answer.strip().lower()
-    truths = (truth.strip().lower() for truth in question.answers)
+    one = _composed(answer.strip().lower())
+    truths = (_composed(truth.strip().lower()) for truth in question.answers)
     return max(Levenshtein.normalized_similarity(one, truth, score_cutoff=_ANLS_LEAST) for truth in truths)
 
 
 def _simple(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".")
+    return " ".join(_composed(text.casefold()).split()).rstrip(".")
+
+
+def _composed(text: str) -> str:
+    """Return a text with one form of each accented letter: "é" may be one character or two."""
+    return unicodedata.normalize("NFC", text)
 
 
 METRICS: dict[str, Metric] = {

@@ -29,7 +29,15 @@ from objectives.flow.measure import FlowMeasurement
 from objectives.flow.prompts import Prompts
 from objectives.flow.suggest import ranges, suggest
 from objectives.flow.summary import summary
-from objectives.options import add_json_option, add_model_options, check_json, command_parser, run_command, write_json
+from objectives.options import (
+    add_bad_option,
+    add_json_option,
+    add_model_options,
+    check_json,
+    command_parser,
+    run_command,
+    write_json,
+)
 from objectives.provenance import commit, versions
 
 SPLIT = "validation"  # as in a search, so that suggestions from the flow never see the test split
@@ -49,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--n", type=int, default=200, help="questions a benchmark (default 200)")
     parser.add_argument("--data-root", type=Path, metavar="DIR", help="the benchmarks' official files")
+    add_bad_option(parser)
     parser.add_argument("--out", type=Path, default=Path("flow"), metavar="DIR", help="default: flow")
     add_json_option(parser)
     return parser
@@ -83,6 +92,7 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
         "title": question_set.benchmark.title,
         "weights": target.kind,
         "questions": question_set.origin,
+        "skipped": [{"line": bad.line, "problem": bad.problem} for bad in question_set.skipped],
         "device": device_name(loaded.device),
         "commit": commit(),
         "versions": versions(),
@@ -159,7 +169,7 @@ def _run(options: argparse.Namespace) -> int:
     loaded = load(target.weights)
     documents = []
     for benchmark in options.benchmark:
-        source = Source(benchmark, data_root=options.data_root)
+        source = Source(benchmark, data_root=options.data_root, skip_bad=options.on_bad == "skip")
         documents.append(measure(loaded, target, source, options.n, options.out))
         if not options.json:
             sys.stdout.write(table(documents[-1]) + "\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from himap.flow import saliency
 from objectives.benchmarks import Question, benchmark
@@ -227,3 +228,26 @@ def test_the_papers_models_take_the_weights_that_are_named(
         kinds.append((result["key"]["model"], result["weights"], result["key"]["weights_digest"]))
     shipped, given = weights_digest(KNOWN["llava-7b"].folder), weights_digest(folder)
     assert kinds == [("llava-7b", "embedded mini", shipped), ("llava-7b", "full weights", given)]
+
+
+def test_a_question_that_cannot_be_asked_is_left_out_and_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "settings", lambda layers: settings(layers)[:1])
+    monkeypatch.setattr(flow, "summary", lambda record: {})
+    monkeypatch.setattr(figures, "draw", lambda document, stem: [])
+    labels = [
+        {"question_id": i, "image": f"{i}.png", "text": "<image> A cat?" if i == 3 else "A cat?", "label": "yes"}
+        for i in range(8)
+    ]
+    (tmp_path / "coco_pope_random.json").write_text("\n".join(map(json.dumps, labels)))
+    for i in range(8):
+        Image.new("RGB", (96, 96), (30 * i, 0, 0)).save(tmp_path / f"{i}.png")
+    command = ["--model", "llava-7b", "--weights", "mini", "--benchmark", "pope", "--data-root", str(tmp_path)]
+    command += ["--n", "8", "--out", str(tmp_path), "--json"]
+    monkeypatch.setattr("objectives.data.subsets.splits_of", lambda questions: ["validation"] * len(questions))
+    assert flow.main(command) == 2
+    assert "question 4 of" in (error := capsys.readouterr().err) and "--on-bad skip" in error
+    assert flow.main([*command, "--on-bad", "skip"]) == 0
+    (document,) = json.loads(capsys.readouterr().out)
+    assert (document["key"]["n"], [row["line"] for row in document["skipped"]]) == (7, [4])
