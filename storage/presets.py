@@ -71,6 +71,7 @@ def preset_of(
     family: str = "",
     layers: int = 0,
     command: str = "",
+    certificate: Certificate | None = None,
 ) -> Preset:
     """Return the preset of a study's trial: without held-out results it is an estimate, and says so.
 
@@ -79,6 +80,7 @@ def preset_of(
         family: transformers class of the model; "" where unknown.
         layers: depth of its decoder; 0 where unknown.
         command: certifies the preset; "" for one that finds the model by its name.
+        certificate: what a plan's test says; None makes one of `held_out`, or an estimate's.
 
     Raises:
         RecordError: the trial is not complete.
@@ -97,7 +99,7 @@ def preset_of(
         model=ModelPart(
             name=key.model, family=family or None, layers=layers or None, weights_digest=key.weights_digest
         ),
-        certificate=_estimate(key, sources, command) if held_out is None else held_out.certificate,
+        certificate=certificate or (held_out.certificate if held_out else _estimate(key, sources, command)),
         measured=tuple(measured),
         provenance=Provenance(
             study=key.name,

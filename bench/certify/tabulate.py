@@ -23,7 +23,7 @@ from bench.search.tabulate import grid
 from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
-from objectives.data.subsets import ONE_PER_IMAGE
+from objectives.data.subsets import TEST_SINGLE
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.models import load
 from objectives.evaluation.panel import answer
@@ -98,7 +98,7 @@ def start(target: Target, name: str, n: int) -> LongTable:
         "model": target.name,
         "weights_digest": target.digest,
         "benchmark": name,
-        "split": ONE_PER_IMAGE,
+        "split": TEST_SINGLE,
         "n": n,
         "layers": target.shape.layers,
         "steps": STEPS,

@@ -59,13 +59,20 @@ class ModelPart(Part):
 class Certificate(Part):
     """Which operating point of the front this is, its margin against dense, and whether held-out questions certify it.
 
-    An estimate, which nobody measured on held-out questions, is never certified.
+    An estimate, which nobody measured on held-out questions, is never certified. `level` is the chance of any wrong
+    certificate among all margins of the plan, `pool` the number of its test questions, `bound_points` the loss that is
+    certified not to be exceeded: by this configuration, or, where dense stands in, by the one that was tested. `plan`
+    is the digest under which the store holds the plan.
     """
 
     operating_point: Text
     margin_points: Annotated[float, Field(gt=0)]
     certified: bool
     verdict: Text
+    level: Share | None = None
+    bound_points: Amount = None
+    pool: Count | None = None
+    plan: Text | None = None
 
 
 class Measured(Part):

@@ -45,7 +45,8 @@ class Benchmark(ABC):
     """A prompt and a metric. Stateless, so that one instance serves everybody.
 
     `suffix` ends every prompt, `max_new_tokens` bounds an answer. `graded` metrics (CIDEr, ANLS) have a variance that
-    right-or-wrong scores do not bound, so that intervals must come from the scores themselves.
+    right-or-wrong scores do not bound, so that intervals must come from the scores themselves. With `corpus` a score
+    depends on the other questions, too (CIDEr), so that it has no bound of its own.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Benchmark(ABC):
     suffix: str = SHORT_ANSWER
     max_new_tokens: int = 4
     graded: bool = False
+    corpus: bool = False
 
     @abstractmethod
     def score(self, question: Question, answer: str) -> float:

@@ -49,7 +49,7 @@ class Captions(PublishedBenchmark):
     suffix = PROMPT
     max_new_tokens = 64
     full_answer_tokens = 64
-    graded = True
+    graded = corpus = True
 
     def ask(self, scene: Scene, rng: np.random.Generator) -> list[Question]:
         return [question(scene, 0, "", description(scene))]

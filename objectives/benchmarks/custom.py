@@ -129,7 +129,7 @@ class OwnBenchmark(Benchmark):
     def __init__(self, name: str, title: str, measured: Metric) -> None:
         self.name, self.title = name, title
         self.suffix, self.max_new_tokens, self.graded = (measured.suffix, measured.max_new_tokens, measured.graded)
-        self._score = measured.score
+        self._score, self.corpus = measured.score, measured.score is None
 
     def prompt(self, question: Question) -> str:
         return super().prompt(question) if question.text else self.suffix

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from objectives.benchmarks.base import PublishedBenchmark, Question
-from objectives.data.subsets import ONE_PER_IMAGE, one_per_image, whole_groups
+from objectives.data.subsets import one_per_image, whole_groups, without_single
 from objectives.scenes import Scene, make_scene, render
 
 
@@ -20,14 +20,13 @@ def scene_questions(benchmark: PublishedBenchmark, scene: Scene) -> list[Questio
 
 
 def embedded_questions(benchmark: PublishedBenchmark, split: str, n: int) -> list[Question]:
-    """Return the first `n` questions of a split, or of `ONE_PER_IMAGE`; a larger subset begins with the smaller one.
+    """Return the first `n` questions of a split; a larger subset begins with the smaller one.
 
     It is one question fewer where a pair (POPE, MME) would be cut in two, but never less than one pair.
     """
-    if split == ONE_PER_IMAGE:
-        drawn = (one_per_image(scene_questions(benchmark, make_scene("test", index))) for index in count())
-        return list(islice(chain.from_iterable(drawn), n))
-    by_scene = (scene_questions(benchmark, make_scene(split, index)) for index in count())
+    by_scene = (scene_questions(benchmark, make_scene(without_single(split), index)) for index in count())
+    if without_single(split) != split:
+        return list(islice(chain.from_iterable(map(one_per_image, by_scene)), n))
     return whole_groups(chain.from_iterable(by_scene), n)
 
 

@@ -16,7 +16,7 @@ from objectives.benchmarks.labels import BROKEN_ROW
 from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_image
 from objectives.data.own_file import BadRow, BadRowsError, read_own
-from objectives.data.subsets import ONE_PER_IMAGE, SPLITS, one_per_image, splits_of, subset
+from objectives.data.subsets import SPLITS, one_per_image, splits_of, subset, without_single
 from objectives.errors import DataError
 
 Problem = Callable[[Benchmark, Question], str]  # why a model cannot take a question, or ""
@@ -84,7 +84,7 @@ def load_questions(source: Source, split: str, n: int | None, problem: Problem |
     """Load the first `n` questions of a split.
 
     Args:
-        split: "validation", "test", `ONE_PER_IMAGE` or, except for embedded scenes, "all".
+        split: "validation", "test", "all" (not of embedded scenes), or as `VALIDATION_SINGLE`.
         n: how many; None for all, except for embedded scenes.
         problem: returns why a model cannot take a question, as `evaluation.prompt_check.PromptCheck.problem` does, or
             "". Embedded scenes are not checked.
@@ -94,8 +94,8 @@ def load_questions(source: Source, split: str, n: int | None, problem: Problem |
         UnknownBenchmarkError: no benchmark has this name.
     """
     problem = problem or (lambda asked, question: "")
-    if split == ONE_PER_IMAGE and not source.embedded:
-        every = load_questions(source, "test", None, problem)
+    if without_single(split) != split and not source.embedded:
+        every = load_questions(source, without_single(split), None, problem)
         return replace(every, questions=one_per_image(every.questions)[:n])
     if source.data is not None:
         question_set = _own(source, source.data, split, n, problem)

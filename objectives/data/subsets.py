@@ -10,7 +10,13 @@ from itertools import groupby
 from objectives.benchmarks.base import Question
 
 SPLITS = ("validation", "test")
-ONE_PER_IMAGE = "test, one per image"  # the test questions without those that share an image with another one
+_SINGLE = ", one per image"
+VALIDATION_SINGLE, TEST_SINGLE = (f"{split}{_SINGLE}" for split in SPLITS)  # no two of these share an image
+
+
+def without_single(split: str) -> str:
+    """Return the split that one with a single question per image is a part of."""
+    return split.removesuffix(_SINGLE)
 
 
 def whole_groups(questions: Iterable[Question], n: int) -> list[Question]:

@@ -56,7 +56,7 @@ class PrefixCache:
     """
 
     def __init__(self, budget: int) -> None:
-        self.records = lru_cache(budget)
+        self.budget, self.records = budget, lru_cache(budget)
         self.reused = 0  # how many layers did not have to run
 
     @property

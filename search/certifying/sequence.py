@@ -1,10 +1,9 @@
 """The tests of one plan: chains of several margins, which share the level, on answers as they come.
 
 Each margin with a chain begins with an equal part of the level and tests its chain from expensive to cheap. A margin
-that certified its whole chain hands its level to the margins still open (Bretz et al. 2009), or, where none is, to those that had
-ended, which are then tested again; one that becomes futile keeps its level, since only a rejected hypothesis may pass
-level on. What is certified within a margin is certified
-within larger ones.
+that certified its whole chain hands its level to the margins still open (Bretz et al. 2009), or, where none is, to
+those that had ended, which are then tested again. A futile one keeps its level, since only a rejected hypothesis may
+pass level on. What is certified within a margin is certified within larger ones.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ class Plan:
         chains: by margin, trials from expensive to cheap.
         weights: of the bets, by margin; empty where looks suffice.
         start: where the pool begins in the order of the test questions.
+        digest: of the registered plan.
     """
 
     level: float
@@ -47,6 +48,7 @@ class Plan:
     chains: Mapping[float, Sequence[int]]
     weights: Mapping[float, tuple[float, ...]]
     start: int = 0
+    digest: str = ""
 
     @property
     def evidence(self) -> Evidence:
@@ -144,11 +146,16 @@ class StudyCertifier:
         """The margins' chains; none before the plan is made."""
         return [] if self._certification is None else self._certification.states
 
-    def next(self) -> Chunk | None:
-        """Return the next chunk to be answered; None while others are out, or at the end."""
+    @property
+    def waiting(self) -> bool:
+        """Whether a chunk can be handed out now."""
         if not self._chunks and not self._outstanding and not self.done:
             self._chunks = self._planned_chunks()
-        if not self._chunks:
+        return bool(self._chunks)
+
+    def next(self) -> Chunk | None:
+        """Return the next chunk to be answered; None while others are out, or at the end."""
+        if not self.waiting:
             return None
         self._outstanding += 1
         return self._chunks.pop(0)
@@ -172,6 +179,11 @@ class StudyCertifier:
         full = [values for values in known if len(values) >= self._searched]
         effect = design_effect(full, self._units)
         return candidates(self._costs, self._validation, self._dense, effect)
+
+    def test_scores(self, number: int) -> np.ndarray:
+        """Return the scores of a trial on the questions of the pool that dense answered, too."""
+        n = min(len(self._test.get(self._dense, ())), len(self._test.get(number, ())))
+        return self._test.get(number, np.zeros(0))[:n]
 
     def verdicts(self) -> list[Verdict]:
         """Return what the test says, by rising margin."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from himap import PruningConfig
 from search.workers.racing import Rival
 from storage import Latency
@@ -13,11 +15,26 @@ from storage.records import Measurement
 
 
 @dataclass(frozen=True)
+class Panel:
+    """Questions `start` to `stop` of a split's order, which several configurations answer."""
+
+    split: str
+    start: int
+    stop: int
+    configs: tuple[PruningConfig, ...]
+
+    @property
+    def answers(self) -> int:
+        """The number of answers."""
+        return (self.stop - self.start) * len(self.configs)
+
+
+@dataclass(frozen=True)
 class Job:
     """A configuration to measure, with a tag that comes back with the outcome.
 
     It is pruned once it loses to one of the `rivals` with 95 % confidence. With `timed` nothing but its latency is
-    measured, on an idle pool.
+    measured, on an idle pool; with a `panel` only the scores of all its configurations.
     """
 
     benchmark: str
@@ -25,6 +42,7 @@ class Job:
     tag: Any = None
     rivals: tuple[Rival, ...] = ()
     timed: bool = False
+    panel: Panel | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,8 @@ class Outcome:
     """A finished job.
 
     A measurement with a `reason` is that of a pruned trial; a reason alone says why the job failed, and `lost` that
-    its worker died with it or had to be killed. A timed job has a `latency` and no measurement.
+    its worker died with it or had to be killed. A timed job has a `latency` and no measurement, a panel `scores`:
+    (configurations, questions).
     """
 
     job: Job
@@ -40,6 +59,7 @@ class Outcome:
     reason: str = ""
     lost: bool = False
     latency: Latency | None = None
+    scores: np.ndarray | None = None
 
 
 class WorkerPool(Protocol):
@@ -71,3 +91,6 @@ class Runner(Protocol):
 
     def time(self, benchmark: str, config: PruningConfig) -> Latency:
         """Return the latency; nothing else may run on the device."""
+
+    def answer(self, benchmark: str, panel: Panel) -> np.ndarray:
+        """Return the scores of a panel, (configurations, questions)."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import ray
 import torch
 from ray.exceptions import RayError, RayTaskError
@@ -17,7 +18,7 @@ from ray.exceptions import RayError, RayTaskError
 from himap import PruningConfig
 from search.errors import UsageError, WorkersLostError
 from search.workers.cluster import Cluster
-from search.workers.jobs import Job, Outcome, Runner
+from search.workers.jobs import Job, Outcome, Panel, Runner
 from search.workers.racing import Rival
 from search.workers.timeouts import TimeLimits
 from storage import Latency
@@ -49,6 +50,9 @@ class _Evaluator:
 
     def time(self, benchmark: str, config: PruningConfig) -> Latency:
         return self._runner.time(benchmark, config)
+
+    def answer(self, benchmark: str, panel: Panel) -> np.ndarray:
+        return self._runner.answer(benchmark, panel)
 
 
 class Pool:
@@ -181,6 +185,8 @@ class Pool:
             self._limits.begin(index)
         if job.timed:
             reference = actor.time.remote(job.benchmark, job.config)
+        elif job.panel is not None:
+            reference = actor.answer.remote(job.benchmark, job.panel)
         else:
             reference = actor.measure.remote(job.benchmark, job.config, job.rivals)
         self._running[reference] = (index, job)
@@ -279,10 +285,14 @@ def _outcome(reference: Any, job: Job) -> Outcome:
         return Outcome(job, reason=f"out of memory: {_reason(error)}" if full else _reason(error), lost=full)
     except RayError as error:
         return Outcome(job, reason=f"the worker died: {_reason(error)}", lost=True)
+    if job.panel is not None:
+        return Outcome(job, scores=result)
     return Outcome(job, latency=result) if job.timed else Outcome(job, *result)
 
 
 def _kind(job: Job) -> str:
+    if job.panel is not None:  # jobs of about the same size have a limit together
+        return f"{job.benchmark}, {1 << job.panel.answers.bit_length()} answers"
     return f"{job.benchmark}, timed" if job.timed else job.benchmark
 
 

@@ -14,8 +14,10 @@ from objectives.data.source import QuestionSet, Source, load_questions
 from objectives.evaluation import latency
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel, load
+from objectives.evaluation.panel import answer
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape, flops, flops_ratio, paper_flops
+from search.workers.jobs import Panel
 from search.workers.racing import Race, Rival
 from storage import Latency
 from storage.records import Measurement
@@ -28,6 +30,7 @@ class TrialRunner:
         weights: folder or hub id of a checkpoint.
         prefix_bytes: memory for decoder layers that do not depend on the configuration.
         questions: by benchmark; one that is not there has its embedded ones, `n_questions` of `split`.
+        panels: questions of `answer` that are not embedded, by benchmark and split.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class TrialRunner:
         n_questions: int,
         prefix_bytes: int = 0,
         questions: Mapping[str, QuestionSet] | None = None,
+        panels: Mapping[tuple[str, str], QuestionSet] | None = None,
     ) -> None:
         torch.set_num_threads(1)  # a worker is one core; more threads would compete with the other workers
         self.loaded: LoadedModel = load(weights)
@@ -45,6 +49,7 @@ class TrialRunner:
         self._questions = questions or {}
         self._prefixes = PrefixCache(prefix_bytes)
         self._evaluators: dict[str, Evaluator] = {}
+        self._panels = dict(panels or {})
 
     def evaluator(self, name: str) -> Evaluator:
         """Return the benchmark's evaluator."""
@@ -76,6 +81,15 @@ class TrialRunner:
             seconds=time.perf_counter() - start,
         )
         return measurement, race.reason if race is not None else ""
+
+    def answer(self, benchmark: str, panel: Panel) -> np.ndarray:
+        """Return the scores of a panel, (configurations, questions); what it prepared is dropped at once."""
+        chosen = self._panels.get((benchmark, panel.split))
+        if chosen is None or (not chosen.digest and len(chosen.questions) < panel.stop):  # embedded, without end
+            chosen = load_questions(Source(benchmark), panel.split, 2 * panel.stop)
+            self._panels[benchmark, panel.split] = chosen
+        asked = chosen.questions[panel.start : panel.stop]
+        return answer(self.loaded, chosen.benchmark, asked, panel.configs, self._prefixes.budget).scores
 
     def time(self, benchmark: str, config: PruningConfig) -> Latency:
         """Return the latency; nothing else may run on the device."""

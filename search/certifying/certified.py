@@ -1,0 +1,149 @@
+"""What a finished certification gives: held-out measurements for the store, a preset a margin, a row a margin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from himap.presets import Certificate
+from objectives.provenance import commit, versions
+from objectives.statistics.intervals import accuracy_interval, difference_interval
+from search.certifying.certify_driver import CertifyTask
+from search.certifying.evidence import least_pool
+from search.certifying.study_certifier import Verdict
+from search.studies.study_run import StudyRun
+from storage import Confirmation, Store, Trial
+from storage.confirmation import points
+from storage.pareto import OperatingPoint, dense_trial
+from storage.presets import HeldOut, preset_of, preset_path
+from storage.records import utc_now
+
+
+@dataclass(frozen=True)
+class CertifiedSetting:
+    """What is deployed within one margin of one study: the cheapest certified trial, or dense.
+
+    Attributes:
+        preset: its file.
+    """
+
+    benchmark: str
+    verdict: Verdict
+    trial: Trial
+    preset: Path
+
+
+def keep(store: Store, run: StudyRun, task: CertifyTask, folder: Path) -> list[CertifiedSetting]:
+    """Store what the test measured, write a preset a margin, and return what is deployed within each."""
+    dense = dense_trial(run.trials)
+    assert dense is not None
+    by_number = {trial.number: trial for trial in run.trials}
+    settings = []
+    for verdict in task.certifier.verdicts():
+        trial = by_number[dense.number if verdict.number is None else verdict.number]
+        held_out = {run.key.questions: _confirmation(task, trial, dense)} if _tested(task, trial, dense) else {}
+        for confirmation in held_out.values():
+            store.confirm(run.study_id, confirmation)
+        point = operating_point(verdict.margin)
+        certificate = _certificate(task, verdict, point)
+        preset = preset_of(
+            run.key,
+            trial,
+            HeldOut(point, held_out) if held_out else None,
+            {} if run.source is None else {run.key.questions: run.source},
+            family=run.family,
+            layers=run.study.space.layers,
+            certificate=certificate,
+        )
+        parts = [] if point.slug == "within-1" else [point.slug]
+        path = preset_path(folder, run.key.weights_digest, run.key.model, run.key.questions, *parts)
+        settings.append(CertifiedSetting(run.key.questions, verdict, trial, preset.write(path)))
+    return settings
+
+
+def operating_point(margin: float) -> OperatingPoint:
+    """Return the operating point of a margin: the cheapest setting within it."""
+    return OperatingPoint(f"within-{100 * margin:g}", f"cheapest within {points(margin)} of dense", margin)
+
+
+def table_lines(settings: Sequence[CertifiedSetting]) -> list[str]:
+    """Return a line for each benchmark and margin: what is deployed, its share of FLOPs, its bound."""
+    width = max((len(setting.benchmark) for setting in settings), default=0)
+    lines = []
+    for setting in settings:
+        verdict, trial = setting.verdict, setting.trial
+        within = f"{setting.benchmark:{width}}  within {points(verdict.margin)}"
+        if verdict.number is None:
+            lines.append(f"{within}: dense, 100 % of FLOPs; {verdict.reason}")
+        else:
+            lines.append(
+                f"{within}: {100 * trial.flops_ratio:.0f} % of FLOPs, certified on {verdict.n} test questions to "
+                f"lose at most {points(verdict.bound)}; {setting.preset}"
+            )
+    return lines
+
+
+def _tested(task: CertifyTask, trial: Trial, dense: Trial) -> bool:
+    return len(task.certifier.test_scores(trial.number)) > 0
+
+
+def _confirmation(task: CertifyTask, trial: Trial, dense: Trial) -> Confirmation:
+    """Return the trial's measurement on the test questions that it and dense answered."""
+    plan = task.certifier.plan
+    assert plan is not None
+    scores = task.certifier.test_scores(trial.number)
+    base = task.certifier.test_scores(dense.number)[: len(scores)]
+    groups = plan.units[: len(scores)].tolist()
+    accuracy = accuracy_interval(scores.tolist(), groups)
+    difference = difference_interval(scores.tolist(), base.tolist(), groups)
+    own = {
+        "accuracy": accuracy.mean,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
+        "n": len(scores),
+        "scores": tuple(scores.tolist()),
+        "metrics": {},
+        "commit": commit(),
+        "versions": versions(),
+        "created_at": utc_now(),
+    }
+    names = {name: value for name, value in vars(trial).items() if name in Confirmation.__dataclass_fields__}
+    return Confirmation(
+        **{**names, **own},
+        n_questions=plan.evidence.pool,
+        trial=trial.number,
+        dense_accuracy=float(base.mean()),
+        difference=difference.mean,
+        difference_low=difference.low,
+        difference_high=difference.high,
+        dense_latency_ms=dense.latency_ms,
+    )
+
+
+def _certificate(task: CertifyTask, verdict: Verdict, point: OperatingPoint) -> Certificate:
+    plan = task.certifier.plan
+    assert plan is not None
+    certified = verdict.number is not None
+    pool, level = plan.evidence.pool, plan.level
+    if certified:
+        text = (
+            f"certified: loses at most {points(verdict.bound)} against dense, by {verdict.n} of {pool} test questions "
+            f"(level {100 * level:g} % for all margins together)"
+        )
+    else:
+        least = least_pool(verdict.margin, level / len(plan.chains))
+        text = (
+            f"not certified: nothing cheaper than dense could be certified within {points(verdict.margin)} with {pool} "
+            f"test questions: {verdict.reason}; a setting that changes no answer needs {least}"
+        )
+    return Certificate(
+        operating_point=point.name,
+        margin_points=round(100 * verdict.margin, 6),
+        certified=certified,
+        verdict=text,
+        level=level,
+        bound_points=None if verdict.bound != verdict.bound else round(100 * verdict.bound, 6),
+        pool=pool,
+        plan=plan.digest or None,
+    )

@@ -1,0 +1,120 @@
+"""Make a study ready to be refined and certified: its answers, its further questions, its book."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from objectives.benchmarks import Question
+from objectives.data.source import QuestionSet
+from objectives.data.subsets import TEST_SINGLE, VALIDATION_SINGLE, one_per_image, shared_images
+from search.certifying.certify_driver import CertifyTask
+from search.certifying.evidence import LEAST_LOOK
+from search.certifying.refine import Setting
+from search.certifying.study_book import StudyBook
+from search.certifying.study_certifier import TEST, VALIDATION, StudyCertifier
+from storage import Ledger, StudyKey, Trial
+from storage.pareto import dense_trial
+
+_FURTHER = 10_000  # validation questions of embedded scenes, which have no end
+
+
+@dataclass(frozen=True)
+class CertifyQuestions:
+    """The questions behind a search's own, and the names of their splits.
+
+    Attributes:
+        validation_units: (n,) units of all validation questions, the search's first.
+        test_units: (pool,) units of the test questions.
+        splits: of the worker, for "validation" and "test".
+        pool_digest: of the test questions; "" where they have no end.
+    """
+
+    validation_units: np.ndarray
+    test_units: np.ndarray
+    splits: dict[str, str]
+    pool_digest: str
+
+
+def embedded_questions_of(searched: Sequence[Question], pool: int) -> CertifyQuestions:
+    """Return further questions about embedded scenes: each about a scene of its own, of which there is no end."""
+    first = unit_numbers(searched)
+    further = np.arange(len(searched), _FURTHER) + len(first)
+    splits = {VALIDATION: VALIDATION_SINGLE, TEST: TEST_SINGLE}
+    return CertifyQuestions(np.concatenate([first, further]), np.arange(pool), splits, "")
+
+
+def other_questions_of(
+    validation: QuestionSet, test: QuestionSet, pool: int, *, binary: bool
+) -> tuple[CertifyQuestions, dict[str, QuestionSet]]:
+    """Return further questions of a file or a dataset, and what a worker asks of them, by split.
+
+    One question per image is tested where scores are right or wrong and there are enough images: independent questions
+    certify a margin with the fewest answers. Otherwise all are.
+    """
+    single = one_per_image(test.questions)
+    alone = binary and len(single) >= LEAST_LOOK
+    asked = single if alone else test.questions
+    name = TEST_SINGLE if alone else TEST
+    units = unit_numbers(asked)
+    order = np.argsort(units, kind="stable")  # the questions of a unit side by side
+    asked, units = [asked[i] for i in order], units[order]
+    size = min(pool, len(asked))
+    while 0 < size < len(asked) and units[size - 1] == units[size]:
+        size -= 1  # no unit is cut in two
+    units = units[:size]
+    splits = {VALIDATION: VALIDATION, TEST: name}
+    chosen = CertifyQuestions(unit_numbers(validation.questions), units, splits, test.digest)
+    ordered = QuestionSet(test.benchmark, list(asked), test.name, test.origin, test.digest)
+    return chosen, {VALIDATION: validation, name: ordered}
+
+
+def unit_numbers(questions: Sequence[Question]) -> np.ndarray:
+    """Return the same number for questions that share an image, (n,), in order of first appearance."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in shared_images(questions)], int)
+
+
+def searched_scores(trials: Sequence[Trial], n: int) -> dict[int, np.ndarray]:
+    """Return the scores of the trials that answered all `n` questions of the search, by number."""
+    whole = [trial for trial in trials if trial.complete and len(trial.scores) == n]
+    return {t.number: np.array(t.scores) for t in whole if not any(map(math.isnan, t.scores))}
+
+
+def is_binary(scores: dict[int, np.ndarray]) -> bool:
+    """Return whether every score is 0 or 1."""
+    return all(np.isin(values, (0.0, 1.0)).all() for values in scores.values())
+
+
+def certify_task(
+    key: StudyKey,
+    trials: Sequence[Trial],
+    ledger: Ledger,
+    questions: CertifyQuestions,
+    setting: Setting,
+    answers_left: int,
+) -> CertifyTask | None:
+    """Return the task of a study; None where dense is not measured."""
+    dense = dense_trial(trials)
+    n = max((len(trial.scores) for trial in trials), default=0)
+    scores = searched_scores(trials, n)
+    if dense is None or dense.number not in scores:
+        return None
+    known = {trial.number: trial for trial in trials if trial.number in scores}
+    certifier = StudyCertifier(
+        StudyBook(ledger, key, questions.pool_digest),
+        setting,
+        dense.number,
+        {number: trial.flops_ratio for number, trial in known.items()},
+        scores,
+        questions.validation_units,
+        questions.test_units,
+        binary=is_binary(scores),
+        answers_left=answers_left,
+        seed=key.seed,
+    )
+    configs = {number: trial.config for number, trial in known.items()}
+    return CertifyTask(key.questions, certifier, configs, questions.splits)
