@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -17,6 +18,8 @@ from objectives.options import EVERYTHING, sources
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS, QUESTIONS, check_number
 from search.sampling.problem import Goals, check_sampler
+
+_EXPLORED, _FEWEST_TRIALS = 0.3, 40  # of the budget, where the rest goes to further questions
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,10 @@ class SearchConfig:
         max_flops: true FLOPs, in percent of dense.
         max_latency: milliseconds a prompt.
         race: prune configurations that lose, with 95 % confidence, to one that costs no more.
+        certify: spend most of the budget on further questions for the best configurations, and certify presets.
+        margins: accuracy that a certified preset may lose, in points.
+        level: chance of any wrong certificate of a study, in percent.
+        pool: test questions of a study, fewer if there are no more.
         seed: of the sampler and the random criterion.
         presets: folder of the presets.
 
@@ -77,17 +84,38 @@ class SearchConfig:
     max_flops: float | None = None
     max_latency: float | None = None
     race: bool = True
+    certify: bool = False
+    margins: Sequence[float] = (0.5, 1.0, 2.0)
+    level: float = 5.0
+    pool: int = 2_000
     seed: int = 0
     presets: str = "presets"
 
     def __post_init__(self) -> None:
-        for name in ("benchmarks", "objectives"):
+        for name in ("benchmarks", "objectives", "margins"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         self.sources()
-        for name, least in (("budget", 1), ("questions", LEAST_QUESTIONS), ("seed", 0), ("prefix_mb", 0)):
+        for name, least in (
+            ("budget", 1),
+            ("questions", LEAST_QUESTIONS),
+            ("seed", 0),
+            ("prefix_mb", 0),
+            ("pool", LEAST_QUESTIONS),
+        ):
             check_number(f"--{name.replace('_', '-')}", getattr(self, name), least)
+        if bad := [margin for margin in self.margins if not 0 < margin < 100] or not self.margins:
+            raise UsageError(f"got --margins {bad}; expected points above 0 and below 100, as in --margins 0.5 1 2")
+        if not 0 < self.level < 50:
+            raise UsageError(f"got --level {self.level:g}; expected a percentage above 0 and below 50")
         check_sampler(self.sampler, self.goals)
         check_folder("presets", self.presets)
+
+    @property
+    def trials(self) -> int:
+        """Trials a study: the budget, of which certifying leaves a part for further questions."""
+        if not self.certify:
+            return self.budget
+        return max(min(self.budget, _FEWEST_TRIALS), math.ceil(_EXPLORED * self.budget))
 
     @property
     def goals(self) -> Goals:

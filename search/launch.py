@@ -71,10 +71,31 @@ def parser() -> argparse.ArgumentParser:
         action="store_false",
         help="answer all questions also where a configuration loses, with 95 %% confidence, to one that costs no more",
     )
+    _add_certify_options(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
     add_json_option(parser)
     return parser
+
+
+def _add_certify_options(parser: argparse.ArgumentParser) -> None:
+    """Add what is certified."""
+    parser.add_argument(
+        "--certify",
+        action="store_true",
+        help="spend most of the budget on further questions for the best configurations, and certify presets",
+    )
+    parser.add_argument(
+        "--margins",
+        type=float,
+        nargs="+",
+        metavar="POINTS",
+        help="accuracy that a certified preset may lose, in points (default 0.5 1 2)",
+    )
+    parser.add_argument(
+        "--level", type=float, metavar="PERCENT", help="chance of any wrong certificate of a study (default 5)"
+    )
+    parser.add_argument("--pool", type=int, metavar="N", help="test questions of a study (default 2000)")
 
 
 def _add_worker_options(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from types import FrameType
 from rich.console import Console
 
 from objectives.options import Stopped, stopping_signals
+from search.certifying.certified import table_lines
 from search.config import SearchConfig
 from search.reporting.presets import certify_command
 from search.reporting.progress import ProgressTable
@@ -73,6 +74,8 @@ class SearchConsole:
                 self._console.print(table(study, config.goals))
             if study.message and not study.abandoned:
                 self.print(study.message)
+        for line in table_lines([setting for study in result.studies for setting in study.certified]):
+            self.print(line)
         presets = [study.preset for study in result.studies if study.preset is not None]
         for path in presets:
             self.print(f"preset: {path}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from search.certifying.certified import CertifiedSetting
 from search.studies.study_run import StudyRun
 from storage import QuestionSource, StudyKey, Trial
 from storage.pareto import front, hypervolume
@@ -43,6 +44,7 @@ class StudyResult:
         source: where the questions come from, if they are not embedded.
         abandoned: whether it was abandoned, as its measurements failed.
         message: why it ended before its budget; "" if it did not.
+        certified: what is deployed within each margin, once the test has ended.
     """
 
     key: StudyKey
@@ -51,6 +53,7 @@ class StudyResult:
     source: QuestionSource | None = None
     abandoned: bool = False
     message: str = ""
+    certified: tuple[CertifiedSetting, ...] = ()
 
     @property
     def front(self) -> list[Trial]:

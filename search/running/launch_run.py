@@ -14,6 +14,7 @@ from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
+from search.running.certify_run import CertifyRun
 from search.running.driver import Driver
 from search.running.latency_timer import untimed
 from search.studies.lease_holder import LeaseHolder
@@ -53,35 +54,43 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
 
             for line in opening_lines(config, target, questions, runs, workers, store.location):
                 report("message", line)
-            if all(study.done and not untimed(study.trials) for study in runs):
+            certifying = CertifyRun(config, store, holder, runs if config.certify else [], questions, check.problem)
+            for line in certifying.opening_lines():
+                report("message", line)
+            certifying.begin()
+            if all(study.done and not untimed(study.trials) for study in runs) and not certifying.waiting:
                 report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
                 report("message", f"starting {workers} worker(s), each loads the model ...")
-                with Pool(workers, _runner_maker(config, target, questions), cluster) as pool:
+                with Pool(workers, _runner_maker(config, target, questions, certifying), cluster) as pool:
                     report("measuring", "workers are up, measuring ...")
                     for study in runs:
                         study.on_trial = lambda run, _: report("trial", study=run)
                     Driver(pool, runs, holder, stop).run()
-            stopped = stop.is_set() and not all(study.done for study in runs)
-            return SearchResult(tuple(_result(study, config) for study in runs), stopped)
+                    certifying.begin()
+                    certifying.drive(pool, stop, partial(report, "message"))
+            stopped = stop.is_set() and not (all(study.done for study in runs) and not certifying.waiting)
+            return SearchResult(tuple(_result(study, config, certifying) for study in runs), stopped)
 
 
 def _runner_maker(
-    config: SearchConfig, target: Target, questions: Sequence[StudyQuestions]
+    config: SearchConfig, target: Target, questions: Sequence[StudyQuestions], certifying: CertifyRun
 ) -> Callable[[], TrialRunner]:
     local = Path(target.weights).is_dir()  # workers start in folders of their own
     weights = str(Path(target.weights).resolve()) if local else target.weights
     own = {part.key: part.loaded for part in questions if part.record}
-    return partial(TrialRunner, weights, SPLIT, config.questions, config.prefix_mb * 2**20, own)
+    prefix_bytes = config.prefix_mb * 2**20
+    return partial(TrialRunner, weights, SPLIT, config.questions, prefix_bytes, own, certifying.panels)
 
 
-def _result(run: StudyRun, config: SearchConfig) -> StudyResult:
-    message = run.abandoned
+def _result(run: StudyRun, config: SearchConfig, certifying: CertifyRun) -> StudyResult:
+    message = run.abandoned or certifying.reason(run)
     if run.exhausted and not message:
         message = (
             f"{run.key.questions}: no configuration with a new effect is left; "
             f"ended at {len(run.trials)} of {run.budget} trials"
         )
     options = [run.source] if run.source else [QuestionSource(run.key.benchmark, run.key.benchmark)]
-    preset = write_preset(Path(config.presets), run, certify_command(config, options))
-    return StudyResult(run.key, tuple(run.trials), preset, run.source, bool(run.abandoned), message)
+    settings = tuple(certifying.finish(run))
+    preset = None if settings else write_preset(Path(config.presets), run, certify_command(config, options))
+    return StudyResult(run.key, tuple(run.trials), preset, run.source, bool(run.abandoned), message, settings)

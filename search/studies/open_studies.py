@@ -67,7 +67,7 @@ def open_runs(
             workers=workers,
             unfinished=store.running(study_id),
         )
-        begun = (key, study_id, study, config.budget, stored, writer)
+        begun = (key, study_id, study, config.trials, stored, writer)
         runs.append(StudyRun(*begun, race=config.race, source=source, family=family))
     return runs
 
