@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 import torch
 
+from objectives.evaluation.cores import available_cores
 from objectives.evaluation.latency import device_name
 from objectives.provenance import commit, versions
-from search.workers.cores import available_cores
 
 T = TypeVar("T")
 

@@ -18,9 +18,9 @@ from dashboard.access import cached_reads
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
 from dashboard.wording.formatting import plain
-from himap.urls import mask_words
+from himap.urls import mask_words, masked, without_password
 from storage import StudySummary
-from storage.commands import DEFAULT_STORAGE
+from storage.commands import DEFAULT_STORAGE, password_note
 
 SECONDS_BETWEEN_LOOKS = 2
 SHOWN = "shown_stamp"
@@ -38,7 +38,7 @@ def storage_url(arguments: list[str]) -> str:
     """Return the store named on the command line.
 
     Raises:
-        ValueError: unknown arguments.
+        ValueError: unknown arguments, or a password, which every user of the machine sees in its list of processes.
     """
     parser = argparse.ArgumentParser(prog="dashboard/app.py", add_help=False, exit_on_error=False)
     parser.add_argument("--storage", default=DEFAULT_STORAGE)
@@ -49,6 +49,11 @@ def storage_url(arguments: list[str]) -> str:
         raise ValueError(f"{mask_words(str(error), arguments)}; {expected}") from error
     if unknown:
         raise ValueError(f"got {mask_words(' '.join(unknown), unknown)}; {expected}")
+    if password_note(known.storage):
+        raise ValueError(
+            f"got --storage {masked(known.storage)}, whose password the machine's list of processes shows; stop this "
+            f"server, set PGPASSWORD or ~/.pgpass, and leave it out: --storage {without_password(known.storage)}"
+        )
     return known.storage
 
 

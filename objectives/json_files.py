@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from himap.errors import shown
 from himap.files import read_bounded
 from objectives.errors import DataError
 
@@ -97,8 +98,10 @@ def find(path: Path, names: Iterable[str], what: str) -> Path:
 
 
 def field(row: Mapping[str, Any], name: str, path: Path | str) -> Any:
-    """Return `row[name]`, or raise a DataError that lists the fields of the row."""
+    """Return `row[name]`, or raise a DataError that lists the fields of the row, or says that it is no object."""
+    if not isinstance(row, Mapping):
+        raise DataError(f"{path}: got {shown(row)}; expected an object with {name!r}")
     if name not in row:
-        has = ", ".join(sorted(map(str, row))[:12])
+        has = ", ".join(shown(one) for one in sorted(map(str, row))[:12])
         raise DataError(f"{path}: a record lacks {name!r}; it has {has or 'nothing'}")
     return row[name]

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK, PublishedBenchmark, Question, benchmark
-from objectives.benchmarks.labels import read_each
+from objectives.benchmarks.labels import BROKEN_ROW, read_each
 from objectives.benchmarks.rules.ptb import tokenizer_in_use
 from objectives.data.source import official_questions
 from objectives.errors import DataError
@@ -91,7 +91,7 @@ def _carried(chosen: PublishedBenchmark, submitted: Sequence[Answer], path: Path
         raise DataError(f"{path} does not carry the truth; name {chosen.title}'s official files with --truth")
     try:
         return read_each(chosen.row, rows, path)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except BROKEN_ROW as error:
         raise DataError(f"{path} does not carry the whole truth ({error}); name it with --truth") from error
 
 

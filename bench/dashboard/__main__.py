@@ -25,7 +25,7 @@ from bench.dashboard.peers import PEER, fill_optuna, serving_optuna
 from bench.dashboard.serving import chromium, serving
 from bench.dashboard.store import fill
 from bench.measuring import timed
-from search.workers.cores import available_cores
+from objectives.evaluation.cores import available_cores
 
 GOAL = 2.0  # seconds
 FRONT = ".js-plotly-plot .scatterlayer .trace path.point"

@@ -1,4 +1,4 @@
-"""The kinds of inputs: presets, own data, answer files, images, URLs and options."""
+"""The kinds of inputs: presets, own and official data, answer files, images, URLs and options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.fuzz.case import SECRET, Action, Maker, command, odd_path
 from bench.fuzz.values import any_text, as_json, changed, damaged
 from himap import PruningConfig
 from himap.presets.safe_yaml import dump_mapping
-from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.benchmarks import EVERY_BENCHMARK, benchmark
 from objectives.benchmarks.custom import METRICS
 from objectives.data.images import read_image
 from objectives.data.source import Source, load_questions
@@ -26,6 +26,16 @@ from storage.presets import preset_of
 
 _MODES = ("1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "LAB", "I", "I;16", "F", "PA")
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "ICO", "TGA", "JPEG2000", "PCX", "SGI", "DDS", "MPO")
+_OFFICIAL = {
+    "vqav2": ("v2_mscoco_val2014_annotations.json", "v2_OpenEnded_mscoco_val2014_questions.json"),
+    "textvqa": ("TextVQA_0.5.1_val.json",),
+    "pope": ("coco_pope_random.json", "coco_pope_popular.json"),
+    "scienceqa": ("problems.json", "pid_splits.json"),
+    "aokvqa": ("aokvqa_v1p0_val.json",),
+    "aokvqa-direct": ("aokvqa_v1p0_val.json",),
+    "nocaps": ("nocaps_val_4500_captions.json",),
+    "flickr30k": ("dataset_flickr30k.json",),
+}
 
 
 def preset(rng: random.Random, folder: Path) -> Action:
@@ -68,6 +78,34 @@ def own_data(rng: random.Random, folder: Path) -> Action:
             credit = loaded.benchmark.score(question, any_text(rng))
             if not 0 <= credit <= 1:
                 raise AssertionError(f"credit {credit} for {question}")
+
+    return action
+
+
+def official(rng: random.Random, folder: Path) -> Action:
+    """A folder of a benchmark's official files with an image, some records changed or damaged."""
+    name = rng.choice(list(_OFFICIAL))
+    rows: list[Any] = [_document(rng, number, name) for number in range(rng.randrange(1, 5))]
+    rows = [changed(rng, row) if rng.random() < 0.2 else row for row in rows]
+    lines = b"\n".join(as_json(rng, row).replace(b"\n", b" ") for row in rows)
+    kinds: dict[str, Any] = {"data": rows, "annotations": rows, "images": rows}
+    mapped = {str(number): row for number, row in enumerate(rows)}
+    for file in _OFFICIAL[name]:
+        content = rng.choice([lines, as_json(rng, rows), as_json(rng, kinds), as_json(rng, mapped)])
+        (folder / file).write_bytes(damaged(rng, content) if rng.random() < 0.1 else content)
+    chosen = benchmark(name)
+    for place in ("images", *chosen.image_folders):
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        for image_name in ("0.jpg", "1.jpg", "0/image.png", "x.jpg", f"{0:012d}.jpg", f"COCO_val2014_{0:012d}.jpg"):
+            path = folder / place / image_name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture(rng))
+    split, skip = rng.choice(["validation", "test", "all"]), rng.random() < 0.5
+
+    def action() -> None:
+        loaded = load_questions(Source(name, data_root=folder, skip_bad=skip), split, rng.choice([None, 1, 5]))
+        for question in loaded.questions:
+            loaded.benchmark.prompt(question)
 
     return action
 
@@ -162,6 +200,7 @@ def options(rng: random.Random, folder: Path) -> Action:
 KINDS: dict[str, Maker] = {
     "presets": preset,
     "own data": own_data,
+    "official data": official,
     "answers": answers,
     "images": image,
     "URLs": url,
@@ -233,6 +272,7 @@ def _document(rng: random.Random, number: int, name: str) -> dict[str, Any]:
     """Return a question as the benchmark's own file or its dataset holds it."""
     text = any_text(rng)
     document: dict[str, Any] = {"question_id": number, "image_id": number, "question": "Is it?", "category": "x"}
+    document |= {"split": "test", "image": rng.choice([f"{number}.jpg", "image.png", None]), "height": 3}
     document |= {"answer": rng.choice(["yes", "no"]), "answers": ["cat"] * 9 + [text], "direct_answers": ["cat", text]}
     if name.startswith(("scienceqa", "aokvqa")):
         document |= {"choices": ["cat", "dog", text], "answer": 1, "correct_choice_idx": rng.choice([0, 2, 3])}

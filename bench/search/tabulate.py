@@ -34,6 +34,7 @@ from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.checkpoints import resolve
+from objectives.evaluation.cores import available_cores
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
@@ -42,7 +43,6 @@ from search.inputs.baselines import baselines
 from search.inputs.limits import QUESTIONS
 from search.sampling.space import SearchSpace, choices
 from search.studies.study import Baseline
-from search.workers.cores import available_cores
 from search.workers.trial_runner import costs
 
 DATA = Path(__file__).parents[1] / "data"

@@ -8,6 +8,9 @@ from typing import Any
 from objectives.benchmarks.base import Question
 from objectives.errors import DataError
 
+# What a reader of rows meets in a file of another form.
+BROKEN_ROW = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError)
+
 
 def read_each(
     row: Callable[[Any, int], Question], records: Iterable[Any], source: object, unit: str = "record"

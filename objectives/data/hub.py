@@ -10,7 +10,7 @@ from typing import Any
 
 from himap.errors import first_line
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
-from objectives.benchmarks.labels import read_each
+from objectives.benchmarks.labels import BROKEN_ROW, read_each
 from objectives.data.images import viewed
 from objectives.errors import DataError
 
@@ -26,7 +26,7 @@ def hub_questions(chosen: PublishedBenchmark) -> list[Question]:
     texts = rows.remove_columns([name for name in ("image", "decoded_image") if name in rows.column_names])
     try:
         questions = read_each(chosen.row, texts, chosen.hub.id)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except BROKEN_ROW as error:
         raise DataError(f"{chosen.hub.id} has records of another form ({error})") from error
     return [replace(question, image=question.image or f"hub-{i}") for i, question in enumerate(questions)]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from objectives.benchmarks import Benchmark, PublishedBenchmark, Question, benchmark
 from objectives.benchmarks.custom import OwnBenchmark, metric, metric_name
+from objectives.benchmarks.labels import BROKEN_ROW
 from objectives.data.embedded import embedded_questions
 from objectives.data.hub import hub_questions, keep_image
 from objectives.data.own_file import BadRow, BadRowsError, read_own
@@ -217,7 +218,7 @@ def official_questions(chosen: PublishedBenchmark, path: Path) -> list[Question]
     """Read the benchmark's official files; raise DataError where they have another form."""
     try:
         return chosen.official(path)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except BROKEN_ROW as error:
         reason = f"{type(error).__name__}: {error}".replace("\n", " ")
         raise DataError(f"{path} is not in the form of {chosen.title}'s official files ({reason})") from error
 

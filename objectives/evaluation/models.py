@@ -21,6 +21,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 
 from himap.errors import first_line
 from objectives.errors import ModelLoadError
+from objectives.evaluation.cores import available_cores
 
 _CHANGE_ANSWERS = (  # what transformers reads of a checkpoint's folder; logs of a training and our own files are none
     *("*.safetensors", "*.bin", "*.index.json", "config.json", "generation_config.json", "adapter_config.json"),
@@ -65,9 +66,12 @@ def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
 def load(weights: str | Path, device: str | None = None) -> LoadedModel:
     """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
 
+    Torch runs on no more threads than there are cores for this process, which it does not see in a container.
+
     Raises:
         ModelLoadError: no checkpoint there, not an image-text-to-text one, or an adapter.
     """
+    torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     try:

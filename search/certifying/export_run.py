@@ -163,12 +163,12 @@ def _progress(console: Console) -> Iterator[tuple[Callable[[int], None], Callabl
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("confirming", total=None)
+        task = progress.add_task("certifying", total=None)
         steps: list[str] = []
 
         def begin(total: int) -> None:
             progress.update(task, total=total)
-            console.print(f"confirming {total} measurement(s) to make, the rest is stored")
+            console.print(f"certifying {total} measurement(s) to make, the rest is stored")
 
         def step(description: str) -> None:
             progress.update(task, description=description, completed=len(steps))

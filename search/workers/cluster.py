@@ -13,9 +13,9 @@ import ray
 import torch
 
 from himap.errors import first_line
+from objectives.evaluation.cores import available_cores
 from search.errors import UsageError, WorkersLostError
 from search.workers import ray_session
-from search.workers.cores import available_cores
 
 _OBJECT_STORE_BYTES = 100 * 1024**2  # measurements are small
 _CONNECT_SECONDS = 5.0
@@ -129,7 +129,9 @@ class Cluster:
             self._remove_logs()
 
     def _remove_logs(self) -> None:
-        if self.logs is not None and not self._keep_logs:
+        if self.logs is not None and self._keep_logs:
+            ray_session.keep(self.logs)
+        elif self.logs is not None:
             ray_session.remove(self.logs)
 
     def _join(self) -> None:

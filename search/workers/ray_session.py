@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from search.errors import UsageError
 _LONGEST_SOCKET = 107  # bytes of a path, Linux's limit
 _SESSION = len("/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")  # what Ray appends
 _PREFIX = "himap-"
+_locks: dict[Path, int] = {}  # descriptors of the folders of this process
 
 
 def init(**options: Any) -> None:
@@ -37,12 +39,42 @@ def init(**options: Any) -> None:
 
 def remove(folder: Path) -> None:
     """Remove a folder of Ray that was stopped, and end what an interrupted start left: it would write there again."""
+    if folder in _locks:
+        os.close(_locks.pop(folder))
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             line = (process / "cmdline").read_bytes()
             if os.fsencode(folder) in line and b"/ray/" in line:
                 os.kill(int(process.name), signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(folder: Path) -> None:
+    """Leave a folder of Ray with its logs, which then belongs to no search."""
+    (folder / "lock").unlink(missing_ok=True)
+
+
+def _locked(folder: Path, flags: int = 0) -> int:
+    """Return a descriptor that holds the folder's lock until it is closed or this process ends, however it ends.
+
+    Raises:
+        OSError: another process holds it, or there is none.
+    """
+    descriptor = os.open(folder / "lock", os.O_RDWR | flags, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove the folders of searches that were killed, with what still runs there."""
+    for folder in place.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            os.close(_locked(folder))
+            remove(folder)
 
 
 def temporary_folder(candidates: Sequence[str] | None = None) -> Path:
@@ -60,9 +92,12 @@ def temporary_folder(candidates: Sequence[str] | None = None) -> Path:
     for place in candidates:
         if re.fullmatch(f"/[ -~]{{,{longest - 1}}}", place):
             try:
-                return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+                _remove_abandoned(Path(place))
+                folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+                _locks[folder] = _locked(folder, os.O_CREAT)
             except OSError:
                 continue
+            return folder
     raise UsageError(
         f"got no temporary folder for Ray's sockets, tried {', '.join(filter(None, candidates))}; expected one to "
         f"write to with an ASCII path of at most {longest} characters: set RAY_TMPDIR=/SHORT/FOLDER"

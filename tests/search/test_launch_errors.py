@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from objectives.evaluation.cores import available_cores
 from search.launch import main
 from search.running import launch_run
-from search.workers.cores import available_cores
 from search.workers.jobs import Job, Outcome
 from storage import open_store
 from tests.search.search_helpers import ROOT, ScriptedPool, measured

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from objectives.benchmarks import benchmark
+from objectives.data.source import official_questions
 from objectives.errors import DataError
 
 POPE = {"question_id": 1, "image": "a.jpg", "text": "Is there a cat?", "label": "yes"}
@@ -106,3 +107,16 @@ def test_questions_that_are_no_text(tmp_path: Path, text: Any) -> None:
 def test_a_string_that_is_no_list_of_answers_is_refused(tmp_path: Path, value: str) -> None:
     row = {**AOKVQA, "direct_answers": value}
     assert "expected a list of texts" in refusal("aokvqa-direct", tmp_path / "aokvqa_v1p0_val.json", [row])
+
+
+def test_a_number_that_is_none_is_no_form_of_these_files(tmp_path: Path) -> None:
+    rows = [{**AOKVQA, "image_id": math.inf}]
+    (tmp_path / "aokvqa_v1p0_val.json").write_text(json.dumps(rows))
+    with pytest.raises(DataError, match="is not in the form of A-OKVQA's official files"):
+        official_questions(benchmark("aokvqa"), tmp_path)
+
+
+def test_a_file_that_is_a_list_where_an_object_is_expected_says_so_shortly(tmp_path: Path) -> None:
+    message = refusal("textvqa", tmp_path / "TextVQA_0.5.1_val.json", [TEXTVQA] * 50)
+    assert message.endswith("; expected an object with 'data'")
+    assert len(message) < 300

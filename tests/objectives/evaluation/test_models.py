@@ -244,3 +244,17 @@ def test_truncated_weights_are_one_clear_line(folders: dict[str, Path], tmp_path
 def test_the_processor_alone_reads_no_weights(folders: dict[str, Path], tmp_path: Path) -> None:
     bare = shutil.copytree(folders["qwenvl-mini"], tmp_path / "bare", ignore=shutil.ignore_patterns("*.safetensors"))
     assert load_processor(bare).tokenizer.padding_side == "left"
+
+
+def test_a_model_runs_on_no_more_threads_than_there_are_cores(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads, cores, expected in ((4, 2, 2), (1, 2, 1)):
+            torch.set_num_threads(threads)
+            monkeypatch.setattr(models, "available_cores", lambda cores=cores: cores)
+            load(folders["llava-mini"], device="cpu")
+            assert torch.get_num_threads() == expected
+    finally:
+        torch.set_num_threads(before)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from himap import PruningConfig
-from search.workers.cores import available_cores
+from objectives.evaluation.cores import available_cores
 from storage import Trial
 from tests.search.search_helpers import launch, stored
 

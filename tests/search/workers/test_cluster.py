@@ -14,9 +14,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster as Nodes
 
+from objectives.evaluation.cores import available_cores
 from search.errors import UsageError, WorkersLostError
 from search.workers.cluster import Cluster, fit
-from search.workers.cores import available_cores
 from storage import StoreMissingError
 from tests.search.search_helpers import descendants, launch, stored, wait_for
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.workers.cores import available_cores
+from objectives.evaluation.cores import available_cores
 
 
 @pytest.fixture(autouse=True)
