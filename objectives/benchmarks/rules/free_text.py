@@ -70,7 +70,9 @@ CONCLUSION = re.compile(
     re.I,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no(?! doubt)|never|neither|nor|cannot|without(?! (?:a )?doubt)|(?<!no )(?<!a )(?<!out )doubt|isnt|nicht|kein\w*|pas|não|не|нет|rather than|instead of|unlike)\b"
+    r"\b(?:not|no(?! doubt)|never|neither|nor|cannot|without(?! (?:a )?doubt)"
+    r"|(?<!no )(?<!a )(?<!out )doubt|isnt"
+    r"|nicht|kein\w*|pas|não|не|нет|rather than|instead of|unlike)\b"
     r"|n't\b|不是|没有|不",
     re.IGNORECASE,
 )
