@@ -192,6 +192,8 @@ def _stands(letter: str, rest: str, framed: bool, options: Sequence[str]) -> boo
         return False
     position = ord(letter.upper()) - 65
     own = position < len(options) and _starts(_bare(rest), options[position])
+    if position == 0 and rest.startswith(" "):  # may be the article of "a cat or a dog"
+        own = own and _mentioned(rest, options) == "A"
     return own or not rest.startswith(" ") or (framed and letter.isupper() and letter not in "AI")
 
 

@@ -70,7 +70,9 @@ CONCLUSION = re.compile(
     re.I,
 )
 _NEGATION = re.compile(
-    r"\b(?:not|no|never|neither|nor|cannot|without|isnt|nicht|kein\w*|pas|não|не|нет|rather than|instead of|unlike)\b"
+    r"\b(?:not|no(?! doubt)|never|neither|nor|cannot|without(?! (?:a )?doubt)"
+    r"|(?<!no )(?<!a )(?<!out )doubt|isnt"
+    r"|nicht|kein\w*|pas|não|не|нет|rather than|instead of|unlike)\b"
     r"|n't\b|不是|没有|不",
     re.IGNORECASE,
 )
@@ -98,7 +100,7 @@ _ALONE = re.compile(
     r"(?:^|(?<=[,.;:!\n])|\b(?:but|actually|wait|rather|sorry)\b)\s*(?:(?P<yes>yes)|(?P<no>no))(?=\s*(?:[,.;:!\n]|$))",
     re.IGNORECASE,
 )
-_SUBJECT = r"(?:it|he|she|they|there|this|that) (?:is|are|was|were|does|do|did|has|have|can)"
+_SUBJECT = r"(?:it|he|she|they|there) (?:is|are|was|were|does|do|did|has|have|can)"
 _IMPLIED = re.compile(  # the whole answer
     rf"(?P<no>(?:no, )?{_SUBJECT}(?:n't| not)|not (?:really|at all)|i (?:don't|do not) (?:think|believe) so"
     r"|(?:of course|absolutely|certainly|definitely|i guess|i'm afraid|i am afraid) not|incorrect|false|wrong|negative)"

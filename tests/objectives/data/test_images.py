@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, features
 
 from objectives.data import images
 from objectives.data.images import image_size, load_image, read_image, viewed
@@ -41,7 +41,7 @@ def gray(values: Any, kind: str) -> Image.Image:
     return Image.fromarray(np.array(values, kind))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "JPEG", "AVIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_all_orientations_stand_upright(tmp_path: Path, kind: str, orientation: int) -> None:
     lying = Image.new("RGB", (3, 2))
@@ -49,7 +49,10 @@ def test_all_orientations_stand_upright(tmp_path: Path, kind: str, orientation: 
     lying = lying.resize((48, 32), Image.Resampling.NEAREST)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100, "subsampling": 0}}.get(kind, {})
+    if kind in ("WEBP", "AVIF") and not features.check(kind.lower()):
+        pytest.skip(f"this Pillow writes no {kind}")
+    whole = {"quality": 100, "subsampling": 0 if kind == "JPEG" else "4:4:4"}
+    options = {"WEBP": {"lossless": True}, "JPEG": whole, "AVIF": whole}.get(kind, {})
     seen = shown(tmp_path, lying, kind, exif=exif, **options)
     with Image.open(tmp_path / f"image.{kind.lower()}") as opened:
         assert np.array_equal(np.asarray(seen), np.asarray(ImageOps.exif_transpose(opened).convert("RGB")))
@@ -91,6 +94,7 @@ def test_damaged_metadata_does_not_turn_an_image(tmp_path: Path) -> None:
         (gray([[0x7F12]], "<u2"), "PPM", HALF),
         (gray([[0x7F12]], "<u2"), "JPEG2000", HALF),
         (gray([[0xFFFF]], "<u2"), "PNG", WHITE),
+        (Image.new("PA", (2, 2), (0, 0)), "TIFF", WHITE),
     ],
 )
 def test_modes_and_depths(tmp_path: Path, image: Image.Image, kind: str, expected: tuple[int, ...]) -> None:
@@ -135,11 +139,12 @@ def test_numbers_without_a_white_are_refused(tmp_path: Path, image: Image.Image)
         read_image(saved(tmp_path, image, "TIFF"))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "MPO"])
 def test_an_animation_shows_its_first_frame(tmp_path: Path, kind: str) -> None:
     first, second = Image.new("RGB", (4, 4), RED), Image.new("RGB", (4, 4), "blue")
     options = {"lossless": True} if kind == "WEBP" else {}
-    assert shown(tmp_path, first, kind, save_all=True, append_images=[second], **options).getpixel((0, 0)) == RED
+    seen = shown(tmp_path, first, kind, save_all=True, append_images=[second], **options)
+    assert np.abs(np.subtract(seen.getpixel((0, 0)), RED)).max() <= 2
 
 
 def test_a_profile_is_applied_and_a_wrong_one_ignored(tmp_path: Path) -> None:
