@@ -243,11 +243,9 @@ class StudyCertifier:
         for number in self._certification.wanted():
             at = len(self._test.get(number, ()))
             wanted.setdefault((at, next(end for end in ends if end > at)), []).append(number)
-        furthest = max(stop for _, stop in wanted)
-        at = len(self._test.get(self._dense, ()))
-        for stop in (end for end in ends if at < end <= furthest):
-            wanted.setdefault((at, stop), []).append(self._dense)
-            at = stop
+        furthest, at = max(stop for _, stop in wanted), len(self._test.get(self._dense, ()))
+        if at < furthest:
+            wanted.setdefault((at, furthest), []).append(self._dense)
         return [c for (low, high), numbers in wanted.items() for c in _cut(TEST, start + low, start + high, numbers)]
 
     def _losses(self, number: int) -> np.ndarray:
