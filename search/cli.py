@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from objectives.options import run_command
 from search.errors import SearchError
+from search.inputs.limits import LEVEL, MARGINS, POOL
 
 
 def run_search_command(command: Callable[[], int], stopped: str = "stopped") -> int:
@@ -35,3 +36,49 @@ def add_goal_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
     parser.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
     parser.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds a prompt")
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add how many workers there are and where."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="workers (default: one a GPU, without GPUs one a core that this process may use)",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
+    )
+    parser.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
+    )
+
+
+def add_certify_options(parser: argparse.ArgumentParser) -> None:
+    """Add --margins, --level and --pool."""
+    parser.add_argument(
+        "--margins",
+        type=float,
+        nargs="+",
+        metavar="POINTS",
+        default=MARGINS,
+        help="accuracy that a certified preset may lose, in points (default 0.5 1 2)",
+    )
+    parser.add_argument(
+        "--level",
+        type=float,
+        metavar="PERCENT",
+        default=LEVEL,
+        help=f"chance of any wrong certificate of a study, in percent (default {LEVEL:g})",
+    )
+    parser.add_argument(
+        "--pool",
+        type=int,
+        metavar="N",
+        help=f"test questions of a study (default {POOL} embedded or official ones, all of your own)",
+    )

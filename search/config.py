@@ -16,7 +16,7 @@ from objectives.benchmarks import BENCHMARKS
 from objectives.data.source import Source
 from objectives.options import EVERYTHING, sources
 from search.errors import UsageError
-from search.inputs.limits import LEAST_QUESTIONS, QUESTIONS, check_number
+from search.inputs.limits import LEAST_QUESTIONS, LEVEL, MARGINS, QUESTIONS, check_certifying, check_number
 from search.sampling.problem import Goals, check_sampler
 
 _EXPLORED, _FEWEST_TRIALS = 0.3, 40  # of the budget, where the rest goes to further questions
@@ -28,7 +28,7 @@ class SearchConfig:
 
     Args:
         model: qwenvl, llava-7b, llava-13b, a checkpoint's folder or a hub id.
-        budget: trials a study; what the store holds counts.
+        budget: trials a study, or as many answers to further questions; what the store holds counts.
         benchmarks: names, or "all".
         weights: auto, mini, full, a folder or a hub id.
         data: a file of your own questions, one JSON object a line, in place of benchmarks.
@@ -51,7 +51,7 @@ class SearchConfig:
         certify: spend most of the budget on further questions for the best configurations, and certify presets.
         margins: accuracy that a certified preset may lose, in points.
         level: chance of any wrong certificate of a study, in percent.
-        pool: test questions of a study, fewer if there are no more.
+        pool: test questions of a study; None for 2,000, or all of a file of your own.
         seed: of the sampler and the random criterion.
         presets: folder of the presets.
 
@@ -84,10 +84,10 @@ class SearchConfig:
     max_flops: float | None = None
     max_latency: float | None = None
     race: bool = True
-    certify: bool = False
-    margins: Sequence[float] = (0.5, 1.0, 2.0)
-    level: float = 5.0
-    pool: int = 2_000
+    certify: bool = True
+    margins: Sequence[float] = MARGINS
+    level: float = LEVEL
+    pool: int | None = None
     seed: int = 0
     presets: str = "presets"
 
@@ -95,18 +95,9 @@ class SearchConfig:
         for name in ("benchmarks", "objectives", "margins"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         self.sources()
-        for name, least in (
-            ("budget", 1),
-            ("questions", LEAST_QUESTIONS),
-            ("seed", 0),
-            ("prefix_mb", 0),
-            ("pool", LEAST_QUESTIONS),
-        ):
+        for name, least in (("budget", 1), ("questions", LEAST_QUESTIONS), ("seed", 0), ("prefix_mb", 0)):
             check_number(f"--{name.replace('_', '-')}", getattr(self, name), least)
-        if bad := [margin for margin in self.margins if not 0 < margin < 100] or not self.margins:
-            raise UsageError(f"got --margins {bad}; expected points above 0 and below 100, as in --margins 0.5 1 2")
-        if not 0 < self.level < 50:
-            raise UsageError(f"got --level {self.level:g}; expected a percentage above 0 and below 50")
+        check_certifying(self.margins, self.level, self.pool)
         check_sampler(self.sampler, self.goals)
         check_folder("presets", self.presets)
 

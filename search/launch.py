@@ -30,7 +30,7 @@ from objectives.options import (
     command_parser,
     write_json,
 )
-from search.cli import add_goal_options, add_storage_option, run_search_command
+from search.cli import add_certify_options, add_goal_options, add_storage_option, add_worker_options, run_search_command
 from search.command_line import words
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
@@ -41,7 +41,12 @@ def parser() -> argparse.ArgumentParser:
     parser = command_parser("search.launch", __doc__)
     parser.argument_default = argparse.SUPPRESS
     add_model_options(parser)
-    parser.add_argument("--budget", required=True, type=int, help="trials a study, for example 200")
+    parser.add_argument(
+        "--budget",
+        required=True,
+        type=int,
+        help="trials a study, for example 200: 30 %% explore, the answers of the rest refine the best",
+    )
     parser.add_argument(
         "--benchmark",
         dest="benchmarks",
@@ -51,7 +56,13 @@ def parser() -> argparse.ArgumentParser:
     )
     add_source_options(parser)
     add_storage_option(parser)
-    _add_worker_options(parser)
+    add_worker_options(parser)
+    parser.add_argument(
+        "--prefix-mb",
+        type=int,
+        metavar="MB",
+        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
+    )
     parser.add_argument(
         "--questions",
         type=int,
@@ -71,58 +82,17 @@ def parser() -> argparse.ArgumentParser:
         action="store_false",
         help="answer all questions also where a configuration loses, with 95 %% confidence, to one that costs no more",
     )
-    _add_certify_options(parser)
+    parser.add_argument(
+        "--no-certify",
+        dest="certify",
+        action="store_false",
+        help="spend the whole budget on trials, and write estimates",
+    )
+    add_certify_options(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
     add_json_option(parser)
     return parser
-
-
-def _add_certify_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is certified."""
-    parser.add_argument(
-        "--certify",
-        action="store_true",
-        help="spend most of the budget on further questions for the best configurations, and certify presets",
-    )
-    parser.add_argument(
-        "--margins",
-        type=float,
-        nargs="+",
-        metavar="POINTS",
-        help="accuracy that a certified preset may lose, in points (default 0.5 1 2)",
-    )
-    parser.add_argument(
-        "--level", type=float, metavar="PERCENT", help="chance of any wrong certificate of a study (default 5)"
-    )
-    parser.add_argument("--pool", type=int, metavar="N", help="test questions of a study (default 2000)")
-
-
-def _add_worker_options(parser: argparse.ArgumentParser) -> None:
-    """Add how many workers there are, where, and what each may use."""
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="workers (default: one a GPU, without GPUs one a core that this process may use)",
-    )
-    parser.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
-    )
-    parser.add_argument(
-        "--gpus-per-worker",
-        type=float,
-        metavar="N",
-        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
-    )
-    parser.add_argument(
-        "--prefix-mb",
-        type=int,
-        metavar="MB",
-        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import RowMapping, insert, select
+from sqlalchemy import RowMapping, func, insert, select
 
 from storage.errors import StorageError, TamperedError
 from storage.records import utc_now
@@ -22,6 +22,7 @@ from storage.sql.rows import pack_scores, unpack_scores
 from storage.sql.schema import ANSWERS, PLANS
 from storage.store import Store
 
+_PLANNING = 0x68696D61  # the advisory lock of whoever registers a plan
 Pieces = dict[int, list[tuple[int, tuple[float, ...]]]]  # by trial: start and scores
 
 
@@ -33,19 +34,22 @@ class PlanRecord:
         weights_digest: of the model.
         questions: `StudyKey.questions`.
         pool_digest: of the test questions in their order; "" where they have no end, so that each plan takes new ones.
-        start, pool: the first of its questions in the test order, and how many.
-        level: of all its margins, after what earlier plans on the same questions took.
+        pool: the number of its questions.
+        asked_level: that was asked for.
         document: margins, chains and bets as JSON.
+        start: the first of its questions in the test order; the ledger decides it, as it does the level.
+        level: of all its margins, after what earlier plans on the same questions took.
     """
 
     weights_digest: str
     questions: str
     pool_digest: str
-    start: int
     pool: int
-    level: float
+    asked_level: float
     document: str
     commit: str = ""
+    start: int = 0
+    level: float = 0.0
     created_at: datetime = field(default_factory=utc_now)
 
     @property
@@ -127,19 +131,20 @@ class Ledger:
         doing = f"register a plan of study {self._study_id} in"
         with self._store.translated(doing), transaction(self._store.engine, write=True) as connection:
             self._store.touch(connection, self._study_id, self._owner)
+            if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
+                connection.execute(select(func.pg_advisory_xact_lock(_PLANNING)))
             same = [PLANS.c[name] == getattr(plan, name) for name in ("weights_digest", "questions", "pool_digest")]
             earlier = connection.execute(select(PLANS).where(*same).order_by(PLANS.c.id)).mappings().all()
             for row in earlier:
                 content = (row["study_id"], row["document"], row["pool"], row["asked_level"])
-                if content == (self._study_id, plan.document, plan.pool, plan.level):
+                if content == (self._study_id, plan.document, plan.pool, plan.asked_level):
                     return self._checked(row)
-            asked_level = plan.level
             if plan.pool_digest:
-                plan = replace(plan, level=plan.level / 2 ** len(earlier))
+                plan = replace(plan, level=plan.asked_level / 2 ** len(earlier))
             else:
-                plan = replace(plan, start=max((row["start"] + row["pool"] for row in earlier), default=0))
-            row_values = {**asdict(plan), "study_id": self._study_id, "asked_level": asked_level, "digest": plan.digest}
-            connection.execute(insert(PLANS), row_values)
+                start = max((row["start"] + row["pool"] for row in earlier), default=0)
+                plan = replace(plan, level=plan.asked_level, start=start)
+            connection.execute(insert(PLANS), {**asdict(plan), "study_id": self._study_id, "digest": plan.digest})
             return plan
 
     def plans(self) -> list[PlanRecord]:

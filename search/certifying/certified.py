@@ -12,12 +12,32 @@ from objectives.statistics.intervals import accuracy_interval, difference_interv
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import least_pool
 from search.certifying.study_certifier import Verdict
-from search.studies.study_run import StudyRun
-from storage import Confirmation, Store, Trial
+from storage import Confirmation, QuestionSource, Store, StudyKey, Trial
 from storage.confirmation import points
 from storage.pareto import OperatingPoint, dense_trial
 from storage.presets import HeldOut, preset_of, preset_path
 from storage.records import utc_now
+
+
+@dataclass(frozen=True)
+class FinishedStudy:
+    """A study that has finished exploring.
+
+    Attributes:
+        id: in the store.
+        source: where the questions come from, if they are not embedded.
+        family: transformers class of the model; "" where unknown.
+        layers: depth of its decoder; 0 where unknown.
+        cost: field of a trial that is to be small.
+    """
+
+    id: int
+    key: StudyKey
+    trials: Sequence[Trial]
+    source: QuestionSource | None = None
+    family: str = ""
+    layers: int = 0
+    cost: str = "flops_ratio"
 
 
 @dataclass(frozen=True)
@@ -34,31 +54,31 @@ class CertifiedSetting:
     preset: Path
 
 
-def keep(store: Store, run: StudyRun, task: CertifyTask, folder: Path) -> list[CertifiedSetting]:
+def keep(store: Store, study: FinishedStudy, task: CertifyTask, folder: Path) -> list[CertifiedSetting]:
     """Store what the test measured, write a preset a margin, and return what is deployed within each."""
-    dense = dense_trial(run.trials)
+    dense = dense_trial(study.trials)
     assert dense is not None
-    by_number = {trial.number: trial for trial in run.trials}
+    by_number = {trial.number: trial for trial in study.trials}
     settings = []
     for verdict in task.certifier.verdicts():
         trial = by_number[dense.number if verdict.number is None else verdict.number]
-        held_out = {run.key.questions: _confirmation(task, trial, dense)} if _tested(task, trial, dense) else {}
+        held_out = {study.key.questions: _confirmation(task, trial, dense)} if _tested(task, trial, dense) else {}
         for confirmation in held_out.values():
-            store.confirm(run.study_id, confirmation)
+            store.confirm(study.id, confirmation)
         point = operating_point(verdict.margin)
         certificate = _certificate(task, verdict, point)
         preset = preset_of(
-            run.key,
+            study.key,
             trial,
             HeldOut(point, held_out) if held_out else None,
-            {} if run.source is None else {run.key.questions: run.source},
-            family=run.family,
-            layers=run.study.space.layers,
+            {} if study.source is None else {study.key.questions: study.source},
+            family=study.family,
+            layers=study.layers,
             certificate=certificate,
         )
         parts = [] if point.slug == "within-1" else [point.slug]
-        path = preset_path(folder, run.key.weights_digest, run.key.model, run.key.questions, *parts)
-        settings.append(CertifiedSetting(run.key.questions, verdict, trial, preset.write(path)))
+        path = preset_path(folder, study.key.weights_digest, study.key.model, study.key.questions, *parts)
+        settings.append(CertifiedSetting(study.key.questions, verdict, trial, preset.write(path)))
     return settings
 
 

@@ -25,16 +25,21 @@ _SPENT = 0.01  # of dense's cost: expected saving by knowing all rates exactly, 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is to be certified: margins of 1, the level of each, and the pool of test questions."""
+    """What is to be certified: margins of 1, the level of all together, and the size of the pool of test questions."""
 
     margins: tuple[float, ...]
     level: float
     pool: int
 
     @property
+    def margin_level(self) -> float:
+        """The level that each margin begins with."""
+        return self.level / len(self.margins)
+
+    @property
     def test_level(self) -> float:
         """The level of the last look, see `looks`."""
-        return self.level / len(self.margins) * looks(self.pool)[-1].share / EXCESS
+        return self.margin_level * looks(self.pool)[-1].share / EXCESS
 
 
 @dataclass(frozen=True)

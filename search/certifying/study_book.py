@@ -18,11 +18,11 @@ class StudyBook:
 
     Args:
         pool_digest: identifies test questions that have an end; "" for embedded ones.
+        again: whether `stored` returns plans.
     """
 
-    def __init__(self, ledger: Ledger, key: StudyKey, pool_digest: str) -> None:
-        self._ledger, self._key, self._pool_digest = ledger, key, pool_digest
-        self.plan: PlanRecord | None = None
+    def __init__(self, ledger: Ledger, key: StudyKey, pool_digest: str, *, again: bool = False) -> None:
+        self._ledger, self._key, self._pool_digest, self._again = ledger, key, pool_digest, again
 
     def answers(self, split: str) -> Mapping[int, Sequence[tuple[int, np.ndarray]]]:
         """Return each trial's answered pieces: start and scores."""
@@ -37,12 +37,30 @@ class StudyBook:
         """Commit a plan and return it with its pool and its level."""
         document = {
             "binary": plan.binary,
-            "chains": {str(margin): list(chain) for margin, chain in plan.chains.items()},
-            "bets": {str(margin): list(weights) for margin, weights in plan.weights.items()},
+            "chains": [[margin, list(chain)] for margin, chain in plan.chains.items()],
+            "bets": [[margin, list(weights)] for margin, weights in plan.weights.items()],
         }
         key, text = self._key, json.dumps(document, sort_keys=True)
-        record = PlanRecord(
-            key.weights_digest, key.questions, self._pool_digest, 0, len(plan.units), plan.level, text, commit()
+        stored = self._ledger.register(
+            PlanRecord(
+                weights_digest=key.weights_digest,
+                questions=key.questions,
+                pool_digest=self._pool_digest,
+                pool=len(plan.units),
+                asked_level=plan.level,
+                document=text,
+                commit=commit(),
+            )
         )
-        self.plan = self._ledger.register(record)
-        return replace(plan, level=self.plan.level, start=self.plan.start, digest=self.plan.digest)
+        return replace(plan, level=stored.level, start=stored.start, digest=stored.digest)
+
+    def stored(self, margins: Sequence[float], level: float, units: np.ndarray) -> Plan | None:
+        """Return the latest plan of these margins, level and questions, if there is one and it may be taken again."""
+        for record in reversed(self._ledger.plans() if self._again else []):
+            document = json.loads(record.document)
+            chains = {margin: tuple(chain) for margin, chain in document["chains"]}
+            same = (record.asked_level, record.pool, record.pool_digest) == (level, len(units), self._pool_digest)
+            if same and sorted(chains) == sorted(margins):
+                bets = {margin: tuple(weights) for margin, weights in document["bets"]}
+                return Plan(record.level, units, document["binary"], chains, bets, record.start, record.digest)
+        return None

@@ -68,6 +68,9 @@ class AnswerBook(Protocol):
     def register(self, plan: Plan) -> Plan:
         """Keep a plan and return it with its pool and its level, by what was tested on these questions before."""
 
+    def stored(self, margins: Sequence[float], level: float, units: np.ndarray) -> Plan | None:
+        """Return a plan of these margins, level and questions that is to be taken as it is; None to make one."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -191,10 +194,11 @@ class StudyCertifier:
 
     def _planned_chunks(self) -> list[Chunk]:
         if self.plan is None:
-            chunks = self._round()
-            if chunks:
+            units = self._test_units[: self._setting.pool]
+            plan = self._book.stored(self._setting.margins, self._setting.level, units)
+            if plan is None and (chunks := self._round()):
                 return chunks
-            self._make_plan()
+            self._begin_test(plan or self._book.register(self._planned(units)))
         return self._test_chunks()
 
     def _round(self) -> list[Chunk]:
@@ -209,7 +213,7 @@ class StudyCertifier:
         members = round_members(self.posterior_counts(), self._setting, self._left, rng)
         return list(_cut(VALIDATION, start, stop, [self._dense, *members])) if members else []
 
-    def _make_plan(self) -> None:
+    def _planned(self, units: np.ndarray) -> Plan:
         of, setting = self.posterior_counts(), self._setting
         rng = np.random.default_rng([self._seed, 1])
         pool = setting.pool / of.counts.effect
@@ -217,19 +221,20 @@ class StudyCertifier:
         chains = {
             margin: tuple(of.numbers[i] for i in chain) for margin, chain in zip(setting.margins, planned, strict=True)
         }
-        units = self._test_units[: setting.pool]
         evidence = Evidence(units, self._binary)
         weights: dict[float, tuple[float, ...]] = {}
         if not evidence.by_looks:
             for margin, chain in chains.items():
                 losses = self._validation_losses(chain[-1]) if chain else np.zeros(0)
                 weights[margin] = bet_weights(losses, self._units[: len(losses)], evidence.largest, margin, len(units))
-        self.plan = self._book.register(Plan(setting.level, units, self._binary, chains, weights))
-        level, start = self.plan.level, self.plan.start
-        self._certification = Certification(self.plan.evidence, self.plan.chains, level, self._prospects)
+        return Plan(setting.level, units, self._binary, chains, weights)
+
+    def _begin_test(self, plan: Plan) -> None:
+        self.plan = plan
+        self._certification = Certification(plan.evidence, plan.chains, plan.level, self._prospects)
         for number, pieces in self._book.answers(TEST).items():
             for begin, scores in sorted(pieces, key=lambda piece: piece[0]):
-                if begin == start + len(self._test.get(number, ())):
+                if begin == plan.start + len(self._test.get(number, ())):
                     self._test[number] = np.concatenate([self._test.get(number, np.zeros(0)), scores])
 
     def _test_chunks(self) -> list[Chunk]:

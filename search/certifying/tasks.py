@@ -11,12 +11,13 @@ import numpy as np
 from objectives.benchmarks import Question
 from objectives.data.source import QuestionSet
 from objectives.data.subsets import TEST_SINGLE, VALIDATION_SINGLE, one_per_image, shared_images
+from search.certifying.certified import FinishedStudy
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import LEAST_LOOK
 from search.certifying.refine import Setting
 from search.certifying.study_book import StudyBook
 from search.certifying.study_certifier import TEST, VALIDATION, StudyCertifier
-from storage import Ledger, StudyKey, Trial
+from storage import Ledger, Trial
 from storage.pareto import dense_trial
 
 _FURTHER = 10_000  # validation questions of embedded scenes, which have no end
@@ -90,31 +91,38 @@ def is_binary(scores: dict[int, np.ndarray]) -> bool:
 
 
 def certify_task(
-    key: StudyKey,
-    trials: Sequence[Trial],
+    study: FinishedStudy,
     ledger: Ledger,
     questions: CertifyQuestions,
     setting: Setting,
     answers_left: int,
+    *,
+    again: bool = False,
 ) -> CertifyTask | None:
-    """Return the task of a study; None where dense is not measured."""
-    dense = dense_trial(trials)
-    n = max((len(trial.scores) for trial in trials), default=0)
-    scores = searched_scores(trials, n)
+    """Return the task of a study; None where dense is not measured.
+
+    Args:
+        answers_left: to refine it.
+        again: whether a stored plan of the same setting is taken as it is.
+    """
+    dense = dense_trial(study.trials)
+    n = max((len(trial.scores) for trial in study.trials), default=0)
+    scores = searched_scores(study.trials, n)
     if dense is None or dense.number not in scores:
         return None
-    known = {trial.number: trial for trial in trials if trial.number in scores}
+    known = {trial.number: trial for trial in study.trials if trial.number in scores}
+    largest = getattr(dense, study.cost)
     certifier = StudyCertifier(
-        StudyBook(ledger, key, questions.pool_digest),
+        StudyBook(ledger, study.key, questions.pool_digest, again=again),
         setting,
         dense.number,
-        {number: trial.flops_ratio for number, trial in known.items()},
+        {number: getattr(trial, study.cost) / largest for number, trial in known.items()},
         scores,
         questions.validation_units,
         questions.test_units,
         binary=is_binary(scores),
         answers_left=answers_left,
-        seed=key.seed,
+        seed=study.key.seed,
     )
     configs = {number: trial.config for number, trial in known.items()}
-    return CertifyTask(key.questions, certifier, configs, questions.splits)
+    return CertifyTask(study.key.questions, certifier, configs, questions.splits)

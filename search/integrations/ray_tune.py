@@ -5,8 +5,8 @@
     results = tuner(SearchConfig("qwenvl", budget=200, benchmarks=["pope"], workers=2)).fit()
 
 The study, its store and its measurements are those of `search.launch`: the same seed gives the same trials with one
-worker, and either may resume what the other began. Latencies need an idle device: run `search.launch` with the same
-budget afterwards to add those of the front.
+worker, and either may resume what the other began. Latencies and certificates need `search.launch`: run it with the
+same budget afterwards.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class StudySearcher(Searcher):
 
     def __init__(self, search: SearchConfig) -> None:
         super().__init__()  # with a metric Tune would end the experiment at the first failed measurement
-        self._search = search
+        self._search = replace(search, certify=False)  # it spends the whole budget on trials
         self._numbers: dict[str, int] = {}
         self._study: TuneStudy | None = None
 

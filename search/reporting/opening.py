@@ -27,14 +27,17 @@ def opening_lines(
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "CPU (no GPU)"
     benchmarks = ", ".join(part.key for part in questions)
     size = "" if any(part.record for part in questions) else f"; {config.questions} {SPLIT} questions each"
-    stored, planned = sum(len(run.trials) for run in runs), config.budget * len(runs)
+    stored, planned = sum(len(run.trials) for run in runs), config.trials * len(runs)
+    refine = (
+        f", {config.trials} explore, the answers of the rest refine the best" if config.trials < config.budget else ""
+    )
     lines = [
         f"model      {config.model}",
         f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"studies    {len(runs)}: {benchmarks}{size}",
         *(line for part in questions for line in part.lines()),
-        f"budget     {config.budget} trials a study, {stored} of {planned} already stored",
+        f"budget     {config.budget} trials a study{refine}; {stored} of {planned} already stored",
         f"search     {config.sampler}, {' and '.join(config.objectives)}, seed {config.seed}, {workers} worker(s)",
         f"code       {commit() or 'unknown commit'}",
         f"store      {store}",

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from objectives.data.source import Problem, QuestionSet, load_questions
 from objectives.errors import DataError
-from search.certifying.certified import CertifiedSetting, keep
+from search.certifying.certified import CertifiedSetting, FinishedStudy, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.evidence import Evidence
 from search.certifying.refine import Setting
@@ -23,52 +22,73 @@ from search.certifying.tasks import (
     other_questions_of,
     searched_scores,
 )
-from search.config import SearchConfig
-from search.inputs.limits import LEAST_QUESTIONS
+from search.inputs.limits import LEAST_QUESTIONS, POOL
 from search.inputs.questions import StudyQuestions
 from search.studies.lease_holder import LeaseHolder
-from search.studies.study_run import StudyRun
 from search.workers.jobs import WorkerPool
 from storage import Ledger, Store
 
-Splits = dict[str, QuestionSet]
+Panels = dict[tuple[str, str], QuestionSet]
 _LINE_EVERY = 10.0  # seconds
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be certified of each study.
+
+    Attributes:
+        margins: accuracy that may be lost, in points.
+        level: chance of any wrong certificate of a study, in percent.
+        pool: test questions; None for the default: all of a file of your own, else `POOL`.
+        again: whether a stored plan of the same margins, level and pool is taken as it is.
+    """
+
+    margins: Sequence[float]
+    level: float
+    pool: int | None = None
+    again: bool = False
+
+    def setting(self, pool: int) -> Setting:
+        """Return the same in parts of 1, for a pool of this size."""
+        return Setting(tuple(margin / 100 for margin in self.margins), self.level / 100, pool)
+
+
 class CertifyRun:
-    """Refines and certifies the studies of a search, one a source of questions.
+    """Refines and certifies studies, one a source of questions.
 
     Args:
+        questions: of the studies; none where certifying is off.
         problem: why a model cannot take a question.
 
     Attributes:
-        reasons: by study, why it cannot be certified.
         panels: what a worker needs of questions that are not embedded, by benchmark and split.
     """
 
     def __init__(
-        self,
-        config: SearchConfig,
-        store: Store,
-        holder: LeaseHolder,
-        runs: Sequence[StudyRun],
-        questions: Sequence[StudyQuestions],
-        problem: Problem,
+        self, store: Store, holder: LeaseHolder, wanted: Wanted, questions: Iterable[StudyQuestions], problem: Problem
     ) -> None:
-        self._config, self._store, self._holder = config, store, holder
-        self._runs = dict(zip(runs, questions, strict=False))  # no runs where certifying is off
-        self._tasks: dict[StudyRun, CertifyTask] = {}
-        self.reasons: dict[StudyRun, str] = {}
-        self.panels: dict[tuple[str, str], QuestionSet] = {}
-        self._loaded: dict[StudyRun, Splits] = {}
-        for run, part in self._runs.items():
-            self._load(run, part, problem)
+        self._store, self._holder, self._wanted = store, holder, wanted
+        self._parts = {part.key: part for part in questions}
+        self._further: dict[tuple[str, bool], CertifyQuestions] = {}  # by whether scores are right or wrong
+        self._tasks: dict[str, CertifyTask] = {}
+        self._reasons: dict[str, str] = {}
+        self.panels: Panels = {}
+        for part in self._parts.values():
+            self._load(part, problem)
 
-    def begin(self) -> None:
-        """Make the tasks of all studies that have finished exploring."""
-        for run, part in self._runs.items():
-            if run not in self.reasons and run not in self._tasks and run.done:
-                self._begin(run, part)
+    def begin(self, study: FinishedStudy, answers_left: int) -> None:
+        """Take up a study that has finished exploring, with as many answers to refine it; once is enough."""
+        name = study.key.questions
+        if name not in self._parts or name in self._reasons or name in self._tasks:
+            return
+        questions = self._further[name, is_binary(searched_scores(study.trials, study.key.n_questions))]
+        setting = self._wanted.setting(len(questions.test_units))
+        ledger = Ledger(self._store, study.id, self._holder.owner)
+        task = certify_task(study, ledger, questions, setting, answers_left, again=self._wanted.again)
+        if task is None:
+            self._reasons[name] = "dense is not measured"
+        else:
+            self._tasks[name] = task
 
     @property
     def waiting(self) -> bool:
@@ -89,77 +109,48 @@ class CertifyRun:
 
         CertifyDriver(pool, list(self._tasks.values()), self._holder, stop, on_chunk).run()
 
-    def finish(self, run: StudyRun) -> list[CertifiedSetting]:
+    def finish(self, study: FinishedStudy, folder: Path) -> list[CertifiedSetting]:
         """Return what is deployed within each margin, with presets; nothing where a test has not ended."""
-        task = self._tasks.get(run)
+        task = self._tasks.get(study.key.questions)
         if task is None or not task.certifier.done:
             return []
-        return keep(self._store, run, task, Path(self._config.presets))
+        return keep(self._store, study, task, folder)
 
-    def reason(self, run: StudyRun) -> str:
-        """Return why a study's presets are estimates; "" where they are not, or certifying is off."""
-        why = self.reasons.get(run) or (self._tasks[run].failed if run in self._tasks else "")
-        return f"{run.key.questions}: not certified, {why}" if why else ""
+    def reason(self, name: str) -> str:
+        """Return why presets on these questions are estimates; "" where they are not, or certifying is off."""
+        why = self._reasons.get(name) or (self._tasks[name].failed if name in self._tasks else "")
+        return f"{name}: not certified, {why}" if why else ""
 
     def opening_lines(self) -> list[str]:
         """Return what can be certified at best, before anything is measured."""
         lines = []
-        for run in self._runs:
-            size = self._config.pool
-            if run in self._loaded:
-                asked = (len(chosen.questions) for (key, name), chosen in self.panels.items() if name != "validation")
-                size = min(size, max(asked, default=0))
-            if run not in self.reasons:
-                level = self._config.level / 100 / len(self._config.margins)
-                best = Evidence(np.arange(size), binary=True).at_best(level)
-                lines.append(
-                    f"certify    {run.key.questions}: {size} test questions, at best within {100 * best:.2g} points"
-                )
+        for name, part in self._parts.items():
+            if name not in self._reasons:
+                binary = not part.loaded.benchmark.graded
+                units = self._further[name, binary].test_units
+                best = Evidence(units, binary).at_best(self._wanted.setting(len(units)).margin_level)
+                lines.append(f"certify    {name}: {len(units)} test questions, at best within {100 * best:.2g} points")
         return lines
 
-    def _setting(self, pool: int) -> Setting:
-        margins = tuple(margin / 100 for margin in self._config.margins)
-        return Setting(margins, self._config.level / 100, pool)
-
-    def _load(self, run: StudyRun, part: StudyQuestions, problem: Problem) -> None:
+    def _load(self, part: StudyQuestions, problem: Problem) -> None:
+        name, pool = part.key, self._wanted.pool
         if part.loaded.benchmark.corpus:
-            self.reasons[run] = "its scores depend on the other questions, so that no test has a level: an estimate"
-        elif not part.source.embedded:
+            self._reasons[name] = "its scores depend on the other questions, so that no test has a level: an estimate"
+        elif part.source.embedded:
+            further = embedded_questions_of(part.loaded.questions, pool or POOL)
+            self._further |= {(name, True): further, (name, False): further}
+        else:
             try:
                 splits = {split: load_questions(part.source, split, None, problem) for split in ("validation", "test")}
             except DataError as error:
-                self.reasons[run] = str(error)
+                self._reasons[name] = str(error)
                 return
-            if len(splits["test"].questions) < LEAST_QUESTIONS:
-                self.reasons[run] = f"only {len(splits['test'].questions)} test questions, at least {LEAST_QUESTIONS}"
-            else:
-                self._loaded[run] = splits
-                key = part.loaded.key
-                for binary in (True, False):
-                    _, asked = other_questions_of(
-                        splits["validation"], splits["test"], self._config.pool, binary=binary
-                    )
-                    self.panels |= {(key, split): chosen for split, chosen in asked.items()}
-
-    def _begin(self, run: StudyRun, part: StudyQuestions) -> None:
-        n = run.key.n_questions
-        questions: CertifyQuestions
-        if run in self._loaded:
-            binary = is_binary(searched_scores(run.trials, n))
-            splits = self._loaded[run]
-            questions, _ = other_questions_of(splits["validation"], splits["test"], self._config.pool, binary=binary)
-        else:
-            questions = embedded_questions_of(part.loaded.questions, self._config.pool)
-        spent = sum(trial.n for trial in run.trials if not trial.reused)
-        task = certify_task(
-            run.key,
-            run.trials,
-            Ledger(self._store, run.study_id, self._holder.owner),
-            questions,
-            self._setting(len(questions.test_units)),
-            self._config.budget * n - spent,
-        )
-        if task is None:
-            self.reasons[run] = "dense is not measured"
-        else:
-            self._tasks[run] = task
+            size = len(splits["test"].questions)
+            if size < LEAST_QUESTIONS:
+                self._reasons[name] = f"only {size} test questions, at least {LEAST_QUESTIONS}"
+                return
+            pool = pool or (size if part.source.data else POOL)
+            for binary in (True, False):
+                further, asked = other_questions_of(splits["validation"], splits["test"], pool, binary=binary)
+                self._further[name, binary] = further
+                self.panels |= {(name, split): chosen for split, chosen in asked.items()}

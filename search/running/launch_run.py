@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.evaluation.prompt_check import PromptCheck
+from search.certifying.certified import FinishedStudy
 from search.config import SearchConfig
 from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
-from search.running.certify_run import CertifyRun
+from search.running.certify_run import CertifyRun, Wanted
 from search.running.driver import Driver
 from search.running.latency_timer import untimed
+from search.sampling.problem import FIELDS
 from search.studies.lease_holder import LeaseHolder
 from search.studies.open_studies import open_runs
 from search.studies.study_run import StudyRun
@@ -54,10 +57,11 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
 
             for line in opening_lines(config, target, questions, runs, workers, store.location):
                 report("message", line)
-            certifying = CertifyRun(config, store, holder, runs if config.certify else [], questions, check.problem)
+            wanted = Wanted(config.margins, config.level, config.pool)
+            certifying = CertifyRun(store, holder, wanted, questions if config.certify else [], check.problem)
             for line in certifying.opening_lines():
                 report("message", line)
-            certifying.begin()
+            _begin(certifying, runs, config)
             if all(study.done and not untimed(study.trials) for study in runs) and not certifying.waiting:
                 report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
@@ -67,10 +71,26 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
                     for study in runs:
                         study.on_trial = lambda run, _: report("trial", study=run)
                     Driver(pool, runs, holder, stop).run()
-                    certifying.begin()
+                    _begin(certifying, runs, config)
                     certifying.drive(pool, stop, partial(report, "message"))
             stopped = stop.is_set() and not (all(study.done for study in runs) and not certifying.waiting)
             return SearchResult(tuple(_result(study, config, certifying) for study in runs), stopped)
+
+
+def _begin(certifying: CertifyRun, runs: Sequence[StudyRun], config: SearchConfig) -> None:
+    """Take up all studies that have finished exploring; answers that exploring left of the budget refine them."""
+    for run in runs:
+        if run.done and not run.abandoned:
+            spent = sum(trial.n for trial in run.trials if not trial.reused)
+            certifying.begin(_finished(run, config), config.budget * run.key.n_questions - spent)
+
+
+def _finished(run: StudyRun, config: SearchConfig) -> FinishedStudy:
+    """Return a study with the trials that keep the limits on costs, and dense; the search's first cost counts."""
+    goals = replace(config.goals, max_drop=None)
+    kept = [trial for trial in run.trials if trial.origin == "dense" or (trial.complete and goals.within(trial, None))]
+    cost = FIELDS[next(name for name in goals.objectives if name != "accuracy")]
+    return FinishedStudy(run.study_id, run.key, kept, run.source, run.family, run.study.space.layers, cost)
 
 
 def _runner_maker(
@@ -84,13 +104,13 @@ def _runner_maker(
 
 
 def _result(run: StudyRun, config: SearchConfig, certifying: CertifyRun) -> StudyResult:
-    message = run.abandoned or certifying.reason(run)
+    message = run.abandoned or certifying.reason(run.key.questions)
     if run.exhausted and not message:
         message = (
             f"{run.key.questions}: no configuration with a new effect is left; "
             f"ended at {len(run.trials)} of {run.budget} trials"
         )
     options = [run.source] if run.source else [QuestionSource(run.key.benchmark, run.key.benchmark)]
-    settings = tuple(certifying.finish(run))
+    settings = tuple(certifying.finish(_finished(run, config), Path(config.presets)))
     preset = None if settings else write_preset(Path(config.presets), run, certify_command(config, options))
     return StudyResult(run.key, tuple(run.trials), preset, run.source, bool(run.abandoned), message, settings)

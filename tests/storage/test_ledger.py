@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from storage import Ledger, PlanRecord, StorageError, Store, StudyKey, TamperedError
 
-PLAN = PlanRecord("0123", "pope", "", 0, 2000, 0.05, '{"margins": [0.01]}')
+PLAN = PlanRecord("0123", "pope", "", 2000, 0.05, '{"margins": [0.01]}')
 
 
 @pytest.fixture

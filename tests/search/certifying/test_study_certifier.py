@@ -23,6 +23,7 @@ class MemoryBook:
         self.pieces: dict[str, dict[int, list[tuple[int, np.ndarray]]]] = {VALIDATION: {}, TEST: {}}
         self.plans: list[Plan] = []
         self.taken = 0
+        self.again = False
 
     def answers(self, split: str) -> Mapping[int, Sequence[tuple[int, np.ndarray]]]:
         return self.pieces[split]
@@ -35,6 +36,9 @@ class MemoryBook:
     def register(self, plan: Plan) -> Plan:
         self.plans.append(replace(plan))
         return plan
+
+    def stored(self, margins: Sequence[float], level: float, units: np.ndarray) -> Plan | None:
+        return self.plans[0] if self.plans and self.again else None
 
 
 class Answers:
