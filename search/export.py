@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(words(arguments))
 
     def run() -> int:
-        from search.certifying.export_run import export  # after parsing: torch takes seconds to import
+        from search.running.export_run import export  # after parsing: torch takes seconds to import
 
         export(options)
         return 0
