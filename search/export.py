@@ -1,23 +1,24 @@
-"""Certify a search's winners on questions that it never saw, and write them as presets.
+"""Certify the settings of finished searches on questions that they never saw, and write them as presets.
 
     python -m search.export --storage sqlite:///himap.db --model qwenvl --benchmark all --out presets/
 
-The best of hundreds of noisy estimates flatters itself. So the promising configurations of each search first answer
---screen further validation questions, from the cheapest on, to find the operating points: the cheapest whose whole
-interval stays within 0.5, 1 and 2 points of dense, else the cheapest whose estimate does; the cheapest not worse than
-dense; the front's knee. Those and dense then answer held-out test questions. A preset says what these show: accuracy,
-the difference to dense with its 95 % paired interval, both FLOPs, latency, device and a verdict.
-"certified within 1 point" means that the whole interval lies above -1 point; anything else is "not certified", with
-the figures. MODEL-BENCHMARK.yaml is the cheapest within 1 point; the others carry their operating point in their
-names.
+A search certifies within 0.5, 1 and 2 points by itself; this certifies within other margins, on more test questions,
+what a search with --no-certify found, or on official files. First the promising settings of each search answer further
+validation questions. Then a plan is stored: which settings are tested within each margin, and in which order. Then test
+questions decide. For each margin the preset is the cheapest setting that they certify, or dense with the reason.
+MODEL-BENCHMARK.yaml is the one within 1 point; the others carry their margin in their names.
+
+--level is the chance that any certificate of a study is wrong, or with --family export any certificate of this export.
+Embedded questions have no end: each new plan takes new ones. On a file, or official files, each new plan for the same
+test questions has half the level of the one before, since its settings may have been chosen by their answers.
 
 With --joint one preset, MODEL-joint.yaml, replaces all these: of the configurations that cost at most
---max-flops of dense, the one whose worst loss on the chosen benchmarks is smallest.
+--max-flops of dense, the one whose worst loss on the chosen benchmarks is smallest. It is an estimate.
 
 A search of your own file or of official files is certified on their test part: give the options that the search was
 given (--data FILE --metric NAME, --data-root DIR or --hub). A file that has changed since is refused.
 
-Confirmations are kept in the store: run the same command again to resume; nothing is measured twice.
+Every answer is stored: run the same command again to resume; a finished one measures nothing and changes no verdict.
 """
 
 from __future__ import annotations
@@ -28,9 +29,8 @@ from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.options import EVERYTHING, add_model_options, add_source_options, command_parser
-from search.cli import add_storage_option, run_search_command
+from search.cli import add_certify_options, add_storage_option, add_worker_options, run_search_command
 from search.command_line import words
-from search.inputs.limits import HELD_OUT_QUESTIONS
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,21 +49,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", type=Path, default=Path("presets"), metavar="DIR", help="where presets go (default presets/)"
     )
+    add_certify_options(parser)
     parser.add_argument(
-        "--questions",
-        type=int,
-        default=HELD_OUT_QUESTIONS,
-        metavar="N",
-        help=f"test questions (default {HELD_OUT_QUESTIONS}); fewer can hardly tell a loss of 1 point from none",
+        "--family",
+        choices=("study", "export"),
+        default="study",
+        help="what --level holds for: each study (default), or all studies of this export together",
     )
-    parser.add_argument(
-        "--screen",
-        type=int,
-        default=HELD_OUT_QUESTIONS,
-        metavar="N",
-        help="further validation questions that select the operating points "
-        f"(default {HELD_OUT_QUESTIONS}; 0: the search's own estimates do)",
-    )
+    add_worker_options(parser)
     parser.add_argument("--joint", action="store_true", help="one preset for all chosen benchmarks together")
     parser.add_argument(
         "--max-flops",
@@ -85,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         export(options)
         return 0
 
-    return run_search_command(run, "stopped; every confirmation so far is stored; run the same command again to resume")
+    return run_search_command(run, "stopped; every answer so far is stored; run the same command again to resume")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ class Confirmation(Measurement):
     `difference` is the accuracy less that of dense, -1..1, with its 95 % paired interval. `split` and `n_questions`
     name the subset as asked for; `n` is how many questions that gave. `trial` is the number of the study's trial of
     this configuration, None where the study has none (a preset for several benchmarks). Dense has a confirmation of
-    its own, with the difference 0.
+    its own, with the difference 0. `bound` is the loss (of 1) that a registered plan certifies not to be exceeded, NaN
+    where none does: the interval alone is an estimate.
 
     Raises:
         RecordError: a number is out of range, or an interval does not hold its own mean.
@@ -38,6 +39,7 @@ class Confirmation(Measurement):
     trial: int | None = None
     split: str = HELD_OUT
     dense_latency_ms: float = math.nan
+    bound: float = math.nan
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -56,7 +58,11 @@ class Confirmation(Measurement):
         return ""
 
     def certifies(self, margin: float = MARGIN) -> bool:
-        """Return whether the loss against dense is below `margin` (of 1): the whole interval lies above it."""
+        """Return whether a registered plan certifies that the loss against dense is at most `margin` (of 1)."""
+        return self.bound <= margin
+
+    def within(self, margin: float = MARGIN) -> bool:
+        """Return whether the whole 95 % interval of the loss is below `margin` (of 1): an estimate."""
         return self.difference_low > -margin
 
     def verdict(self, margin: float = MARGIN) -> str:

@@ -77,8 +77,6 @@ class OperatingPoint:
     margin: float = MARGIN
 
 
-KNEE = OperatingPoint("knee", "knee of the front")
-NOT_WORSE = OperatingPoint("not-worse", "cheapest not worse than dense")
 WITHIN_MARGINS = (
     OperatingPoint("within-0.5", "cheapest within 0.5 points of dense", 0.005),
     OperatingPoint("within-1", "cheapest within 1 point of dense", 0.01),
@@ -95,18 +93,4 @@ def operating_points(members: Sequence[Trial], dense: Trial) -> list[tuple[Opera
         members: a front by rising cost.
     """
     chosen = [(point, cheapest_within(members, dense, point.margin)) for point in WITHIN_MARGINS]
-    chosen += [(NOT_WORSE, cheapest_within(members, dense, 0.0)), (KNEE, knee(members))]
     return [(point, trial) for point, trial in chosen if trial is not None and trial.origin != "dense"]
-
-
-def knee(members: Sequence[Trial]) -> Trial | None:
-    """Return the member farthest above the straight line between the front's ends; None if there are only ends.
-
-    FLOPs and accuracy are scaled to their ranges (Satopaa et al., "Kneedle", 2011).
-    """
-    if len(members) < 3:
-        return None
-    cost = np.array([t.flops for t in members])
-    value = np.array([t.accuracy for t in members])
-    above = (value - value[0]) / (value[-1] - value[0]) - (cost - cost[0]) / (cost[-1] - cost[0])
-    return members[int(above.argmax())] if above.max() > 0 else None

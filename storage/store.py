@@ -245,11 +245,18 @@ class Store:
             connection.execute(delete(CONFIRMATIONS).where(CONFIRMATIONS.c.study_id == study_id, *same))
             connection.execute(insert(CONFIRMATIONS), {"study_id": study_id, **values})
 
-    def confirmations(self, study_id: int, split: str = HELD_OUT) -> list[Confirmation]:
-        """Return the study's confirmations on questions of that split, with their scores, by rising FLOPs."""
+    def confirmations(self, study_id: int, split: str | None = None) -> list[Confirmation]:
+        """Return the study's confirmations with their scores, by rising FLOPs.
+
+        Args:
+            split: of their questions; None takes all held-out ones.
+        """
+        column = CONFIRMATIONS.c.split
         query = (
             select(CONFIRMATIONS)
-            .where(CONFIRMATIONS.c.study_id == study_id, CONFIRMATIONS.c.split == split)
+            .where(
+                CONFIRMATIONS.c.study_id == study_id, column.startswith(HELD_OUT) if split is None else column == split
+            )
             .order_by(CONFIRMATIONS.c.flops, CONFIRMATIONS.c.id)
         )
         doing = f"read the confirmations of study {study_id} of"

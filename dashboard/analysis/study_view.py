@@ -134,8 +134,12 @@ def build_view(
 
 
 def _by_trial(trials: Iterable[Trial], confirmations: Iterable[Confirmation]) -> dict[int, Confirmation]:
-    """Return confirmations by the number of each trial of the same configuration, whatever study they came from."""
-    known = {canonical(result.config): result for result in confirmations}
+    """Return confirmations by the number of each trial of the same configuration, whatever study they came from.
+
+    Of several the one that a plan certifies counts, then the one with the most questions.
+    """
+    ordered = sorted(confirmations, key=lambda result: (result.bound == result.bound, result.n))
+    known = {canonical(result.config): result for result in ordered}
     if not known:
         return {}
     return {trial.number: known[config] for trial in trials if (config := canonical(trial.config)) in known}

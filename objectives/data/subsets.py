@@ -12,6 +12,7 @@ from objectives.benchmarks.base import Question
 SPLITS = ("validation", "test")
 _SINGLE = ", one per image"
 VALIDATION_SINGLE, TEST_SINGLE = (f"{split}{_SINGLE}" for split in SPLITS)  # no two of these share an image
+TEST_UNITS = "test, by image"  # all of them, those that share an image side by side
 
 
 def without_single(split: str) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from himap.presets import Certificate
 from objectives.provenance import commit, versions
+from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import least_pool
-from search.certifying.study_certifier import Verdict
+from search.certifying.study_certifier import TEST, Verdict
 from storage import Confirmation, QuestionSource, Store, StudyKey, Trial
 from storage.confirmation import points
 from storage.pareto import OperatingPoint, dense_trial
@@ -59,22 +62,22 @@ def keep(store: Store, study: FinishedStudy, task: CertifyTask, folder: Path) ->
     dense = dense_trial(study.trials)
     assert dense is not None
     by_number = {trial.number: trial for trial in study.trials}
+    tested = {n: _confirmation(task, by_number[n], dense, bound) for n, bound in task.certifier.bounds().items()}
+    for confirmation in tested.values():
+        store.confirm(study.id, confirmation)
     settings = []
     for verdict in task.certifier.verdicts():
-        trial = by_number[dense.number if verdict.number is None else verdict.number]
-        held_out = {study.key.questions: _confirmation(task, trial, dense)} if _tested(task, trial, dense) else {}
-        for confirmation in held_out.values():
-            store.confirm(study.id, confirmation)
+        trial = dense if verdict.number is None else by_number[verdict.number]
         point = operating_point(verdict.margin)
-        certificate = _certificate(task, verdict, point)
+        held_out = HeldOut(point, {study.key.questions: tested[trial.number]}) if trial.number in tested else None
         preset = preset_of(
             study.key,
             trial,
-            HeldOut(point, held_out) if held_out else None,
+            held_out,
             {} if study.source is None else {study.key.questions: study.source},
             family=study.family,
             layers=study.layers,
-            certificate=certificate,
+            certificate=_certificate(task, verdict, point),
         )
         parts = [] if point.slug == "within-1" else [point.slug]
         path = preset_path(folder, study.key.weights_digest, study.key.model, study.key.questions, *parts)
@@ -104,40 +107,39 @@ def table_lines(settings: Sequence[CertifiedSetting]) -> list[str]:
     return lines
 
 
-def _tested(task: CertifyTask, trial: Trial, dense: Trial) -> bool:
-    return len(task.certifier.test_scores(trial.number)) > 0
-
-
-def _confirmation(task: CertifyTask, trial: Trial, dense: Trial) -> Confirmation:
+def _confirmation(task: CertifyTask, trial: Trial, dense: Trial, bound: float) -> Confirmation:
     """Return the trial's measurement on the test questions that it and dense answered."""
     plan = task.certifier.plan
     assert plan is not None
-    scores = task.certifier.test_scores(trial.number)
-    base = task.certifier.test_scores(dense.number)[: len(scores)]
+    scores = task.certifier.test_scores(trial.number).tolist()
+    base = task.certifier.test_scores(dense.number)[: len(scores)].tolist()
     groups = plan.units[: len(scores)].tolist()
-    accuracy = accuracy_interval(scores.tolist(), groups)
-    difference = difference_interval(scores.tolist(), base.tolist(), groups)
+    accuracy = accuracy_interval(scores, groups)
+    same = trial.number == dense.number
+    difference = Interval(0.0, 0.0, 0.0) if same else difference_interval(scores, base, groups)
+    measured = {name: value for name, value in vars(trial).items() if name in Confirmation.__dataclass_fields__}
     own = {
         "accuracy": accuracy.mean,
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
         "n": len(scores),
-        "scores": tuple(scores.tolist()),
+        "scores": tuple(scores),
         "metrics": {},
         "commit": commit(),
         "versions": versions(),
         "created_at": utc_now(),
     }
-    names = {name: value for name, value in vars(trial).items() if name in Confirmation.__dataclass_fields__}
     return Confirmation(
-        **{**names, **own},
+        **{**measured, **own},
         n_questions=plan.evidence.pool,
+        split=task.splits[TEST],
         trial=trial.number,
-        dense_accuracy=float(base.mean()),
+        dense_accuracy=float(np.mean(base)),
         difference=difference.mean,
         difference_low=difference.low,
         difference_high=difference.high,
         dense_latency_ms=dense.latency_ms,
+        bound=bound,
     )
 
 

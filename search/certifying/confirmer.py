@@ -15,7 +15,6 @@ from objectives.provenance import commit, versions
 from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from search.inputs.questions import Library
-from search.workers.racing import Rival
 from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, Store, StudySummary
 from storage.confirmation import HELD_OUT
@@ -43,8 +42,6 @@ class Confirmer:
     Args:
         on_step: called before each measurement with its description.
         library: questions of the benchmarks that are not embedded.
-        floor: a configuration that loses more than this (of 1), with 95 % confidence, is given up early; its
-            confirmation then has fewer questions, and NaN for the scores of the others.
     """
 
     def __init__(
@@ -55,10 +52,9 @@ class Confirmer:
         split: str = HELD_OUT,
         on_step: Callable[[str], None] = lambda description: None,
         library: Library | None = None,
-        floor: float | None = None,
     ) -> None:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
-        self._library, self._floor = library, floor
+        self._library = library
         self._on_step = on_step
         self._runner: TrialRunner | None = None
         self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
@@ -97,7 +93,7 @@ class Confirmer:
         self._on_step(f"{benchmark}: {describe(config)}")
         if self._runner is None:
             self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
-        confirmation = confirm(self._runner, benchmark, config, dense, self._n, self._floor)
+        confirmation = confirm(self._runner, benchmark, config, dense, self._n)
         return replace(confirmation, trial=selected.trial, split=self._split)
 
 
@@ -110,30 +106,21 @@ def open_runner(weights: str, split: str, n_questions: int, library: Library | N
 
 
 def confirm(
-    runner: TrialRunner,
-    benchmark: str,
-    config: PruningConfig,
-    dense: Confirmation | None,
-    n_questions: int,
-    floor: float | None = None,
+    runner: TrialRunner, benchmark: str, config: PruningConfig, dense: Confirmation | None, n_questions: int
 ) -> Confirmation:
     """Measure a configuration on held-out questions.
 
     Args:
         dense: the confirmation of dense; None if this is dense.
         n_questions: that were asked for; the runner may have fewer.
-        floor: as for a `Confirmer`.
     """
-    measurement, _ = runner.measure(benchmark, config, _floors(dense, floor))
+    measurement, _ = runner.measure(benchmark, config)
     evaluator = runner.evaluator(benchmark)
-    answered = [i for i, score in enumerate(measurement.scores) if not math.isnan(score)]
-    shared = shared_images(evaluator.questions)
-    graded, groups = evaluator.benchmark.graded, [shared[i] for i in answered]
-    scores = [measurement.scores[i] for i in answered]
+    scores, groups, graded = measurement.scores, shared_images(evaluator.questions), evaluator.benchmark.graded
     accuracy = accuracy_interval(scores, groups, graded=graded)
     difference = Interval(0.0, 0.0, 0.0)
     if dense is not None:
-        difference = difference_interval(scores, [dense.scores[i] for i in answered], groups, graded=graded)
+        difference = difference_interval(scores, dense.scores, groups, graded=graded)
     latency = runner.time(benchmark, config)
     own = {
         "accuracy_low": accuracy.low,
@@ -153,13 +140,6 @@ def confirm(
         difference_high=difference.high,
         dense_latency_ms=(latency if dense is None else runner.time(benchmark, DENSE)).median,
     )
-
-
-def _floors(dense: Confirmation | None, floor: float | None) -> tuple[Rival, ...]:
-    """Return dense less `floor`, as a rival that costs nothing."""
-    if dense is None or floor is None:
-        return ()
-    return (Rival(-1, 0.0, 0.0, tuple(score - floor for score in dense.scores)),)
 
 
 def describe(config: PruningConfig) -> str:

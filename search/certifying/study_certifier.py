@@ -192,6 +192,19 @@ class StudyCertifier:
         """Return what the test says, by rising margin."""
         return [self._verdict(state) for state in self.states]
 
+    def bounds(self) -> dict[int, float]:
+        """Return the loss (of 1) that is certified not to be exceeded, by trial that answered test questions."""
+        assert self.plan is not None
+        bounds = {self._dense: 0.0}
+        for state in self.states:
+            proven = dict.fromkeys(state.certified, state.margin)
+            if state.at < len(state.chain):
+                tried = state.chain[state.at]
+                proven[tried] = self.plan.evidence.tightest(self._losses(tried), state.level)
+            for number, bound in proven.items():
+                bounds[number] = min(bound, bounds.get(number, 1.0))
+        return {number: bound for number, bound in bounds.items() if len(self._test.get(number, ()))}
+
     def _planned_chunks(self) -> list[Chunk]:
         if self.plan is None:
             units = self._test_units[: self._setting.pool]

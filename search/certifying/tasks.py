@@ -10,7 +10,7 @@ import numpy as np
 
 from objectives.benchmarks import Question
 from objectives.data.source import QuestionSet
-from objectives.data.subsets import TEST_SINGLE, VALIDATION_SINGLE, one_per_image, shared_images
+from objectives.data.subsets import TEST_SINGLE, TEST_UNITS, VALIDATION_SINGLE, one_per_image, shared_images
 from search.certifying.certified import FinishedStudy
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import LEAST_LOOK
@@ -59,7 +59,7 @@ def other_questions_of(
     single = one_per_image(test.questions)
     alone = binary and len(single) >= LEAST_LOOK
     asked = single if alone else test.questions
-    name = TEST_SINGLE if alone else TEST
+    name = TEST_SINGLE if alone else TEST_UNITS
     units = unit_numbers(asked)
     order = np.argsort(units, kind="stable")  # the questions of a unit side by side
     asked, units = [asked[i] for i in order], units[order]

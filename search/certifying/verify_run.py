@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from himap import Preset, read_preset
 from himap.presets import Measured
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.subsets import TEST_SINGLE
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
 from search.certifying.confirmer import DENSE, confirm, open_runner
@@ -70,25 +71,27 @@ def _check_same(measured: Measured, part: Mapping[str, StudyQuestions]) -> None:
 def _results(preset: Preset, target: Target, questions: int | None, library: Library) -> Iterator[bool]:
     """Yield for each benchmark whether the margin holds, and print the figures."""
     margin = preset.certificate.margin_points / 100
-    runners: dict[int, TrialRunner] = {}
+    runners: dict[tuple[str, int], TrialRunner] = {}
     for measured in preset.measured:
-        n = questions or (measured.n if measured.split == HELD_OUT else HELD_OUT_QUESTIONS)
-        _check_same(measured, library.part(HELD_OUT, n))
-        if n not in runners:
-            runners[n] = open_runner(target.weights, HELD_OUT, n, library)
-            model = runners[n].loaded.model
+        split = TEST_SINGLE if measured.split == TEST_SINGLE else HELD_OUT
+        n = questions or (measured.n if measured.split.startswith(HELD_OUT) else HELD_OUT_QUESTIONS)
+        _check_same(measured, library.part(split, n))
+        if (split, n) not in runners:
+            runners[split, n] = open_runner(target.weights, split, n, library)
+            model = runners[split, n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
-        dense = confirm(runners[n], measured.key, DENSE, None, n)
-        result = confirm(runners[n], measured.key, preset.config, dense, n)
+        runner = runners[split, n]
+        dense = confirm(runner, measured.key, DENSE, None, n)
+        result = confirm(runner, measured.key, preset.config, dense, n)
         sys.stdout.write(_lines(measured, result, margin))
-        yield result.certifies(margin)
+        yield result.within(margin)
 
 
 def _lines(measured: Measured, result: Confirmation, margin: float) -> str:
     low, high = 100 * result.difference_low, 100 * result.difference_high
     against = f"to dense {100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}], n = {result.n}"
     return (
-        f"{measured.key:10} {'holds' if result.certifies(margin) else 'does NOT hold'} (within {points(margin)}): "
+        f"{measured.key:10} {'holds' if result.within(margin) else 'does NOT hold'} (within {points(margin)}): "
         f"{100 * result.accuracy:.1f} %, {against}; "
         f"the preset says {100 * measured.accuracy:.1f} % on {measured.n} {measured.split} questions\n"
         f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs, {result.latency_ms:.1f} ms "

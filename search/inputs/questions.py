@@ -115,7 +115,7 @@ class Library:
         """
         if (split, n) not in self._parts:
             part = [load_study_questions(source, split, n, self._problem) for source in self._sources]
-            for questions in part if split == HELD_OUT else ():
+            for questions in part if split.startswith(HELD_OUT) else ():
                 _check_enough(questions)
             self._parts[split, n] = {questions.key: questions for questions in part}
         return self._parts[split, n]

@@ -1,28 +1,36 @@
-"""Carry an export out: find the studies, confirm what was selected, write the presets."""
+"""Carry an export out: find the studies, certify their settings or measure joint ones, write the presets."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.data.source import Source
 from objectives.evaluation.checkpoints import Target, resolve
+from objectives.evaluation.prompt_check import PromptCheck
 from objectives.options import EVERYTHING, source_of, sources
+from search.certifying.certified import FinishedStudy, table_lines
 from search.certifying.confirmer import Confirmer, Selected, studies_of
-from search.certifying.selection import JOINT, Choice, Selector
-from search.config import check_folder
+from search.certifying.selection import JOINT, joint_choice
+from search.config import SearchConfig, check_folder
 from search.errors import UsageError
-from search.inputs.limits import LEAST_QUESTIONS, check_number
-from search.inputs.questions import Library
-from storage import Confirmation, SchemaError, Store, StudyKey, StudySummary, open_store
+from search.inputs.limits import HELD_OUT_QUESTIONS, QUESTIONS, check_certifying
+from search.inputs.questions import SPLIT, Library, StudyQuestions, load_study_questions
+from search.running.certify_run import CertifyRun, Wanted
+from search.studies.lease_holder import LeaseHolder
+from search.workers.cluster import Cluster
+from search.workers.pool import Pool
+from search.workers.trial_runner import runner_maker
+from storage import SchemaError, Store, StudySummary, open_store
 from storage.confirmation import HELD_OUT
-from storage.pareto import OperatingPoint
 from storage.presets import HeldOut, preset_of, preset_path
+
+_REFINED = 200 * QUESTIONS  # answers a study may spend on refining: as many as a search of 200 trials
 
 
 def export(options: argparse.Namespace) -> None:
@@ -40,20 +48,14 @@ def export(options: argparse.Namespace) -> None:
         library, names = _questions(options, store, target)
         studies = _studies(options, store, target, names, console)
         console.print(f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}")
-        selector = Selector(store, target, library, console.print)
         if options.joint:
-            choices = [selector.joint(studies, options.max_flops / 100)]
+            _write_joint(options, console, store, target, studies, library)
         else:
-            choices = [c for study in studies.values() for c in selector.operating_points(study, options.screen)]
-        written = _write(options, console, store, target, studies, choices, library)
-    if not written:
-        raise UsageError("no front has an operating point other than dense; search with a larger --budget")
+            _certify(options, console, store, target, studies, library)
 
 
 def _check(options: argparse.Namespace) -> None:
-    check_number("--questions", options.questions, LEAST_QUESTIONS)
-    if options.screen:
-        check_number("--screen", options.screen, LEAST_QUESTIONS, "0 (none) or ")
+    check_certifying(options.margins, options.level, options.pool)
     if not 0 < options.max_flops <= 100:
         raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
     check_folder("out", options.out)
@@ -73,7 +75,7 @@ def _questions(options: argparse.Namespace, store: Store, target: Target) -> tup
     if embedded:
         return Library(target.weights), [source.benchmark for source in chosen]
     library = Library(target.weights, chosen)
-    return library, list(library.part(HELD_OUT, options.questions))
+    return library, list(library.part(HELD_OUT, _joint_pool(options)))
 
 
 def _studies(
@@ -99,81 +101,83 @@ def _studies(
     raise UsageError(f"{store.location} has no search of {target.name}{what} with these weights: {why}")
 
 
-def _write(
+def _certify(
     options: argparse.Namespace,
     console: Console,
     store: Store,
     target: Target,
-    studies: dict[str, StudySummary],
-    choices: list[Choice],
+    studies: Mapping[str, StudySummary],
     library: Library,
-) -> list[Path]:
-    """Confirm and write preset by preset, so that a stop loses one measurement at most."""
-    written: list[Path] = []
-    with _progress(console) as (begin, step):
-        confirmer = Confirmer(store, target, options.questions, on_step=step, library=library)
-        records = library.records(HELD_OUT, options.questions)
-        selections = [_selected(choice, studies, options.joint) for choice in choices]
-        begin(confirmer.missing([selected for selection in selections for selected in selection]))
-        for (study, point, trial), selection in zip(choices, selections, strict=True):
-            results = {selected.benchmark: confirmer.confirm(selected) for selected in selection}
-            held_out = HeldOut(point, results)
-            family, layers = target.family, target.shape.layers
-            preset = preset_of(study.key, trial, held_out, records, family=family, layers=layers)
-            written.append(preset.write(_path(options.out, study.key, point)))
-            console.print(f"{written[-1]}: {_summary(results)}; {held_out.verdict.partition(':')[0]}")
-    return written
+) -> None:
+    """Certify the studies' settings and write a preset a margin."""
+    level = options.level / (len(studies) if options.family == "export" else 1)
+    wanted = Wanted(options.margins, level, options.pool, again=True)
+    check = PromptCheck(target.weights)
+    parts = {name: _searched(study, library, options, check) for name, study in studies.items()}
+    with LeaseHolder(store) as holder:
+        run = CertifyRun(store, holder, wanted, parts.values(), check.problem)
+        for line in run.opening_lines():
+            console.print(line)
+        finished = []
+        for name, study in studies.items():
+            holder.take(study.id, study.key)
+            trials, source = store.trials(study.id), parts[name].record
+            finished.append(FinishedStudy(study.id, study.key, trials, source, target.family, target.shape.layers))
+            run.begin(finished[-1], _REFINED)
+        if run.waiting:
+            with Cluster(options.address, options.gpus_per_worker) as cluster:
+                workers = cluster.workers(options.workers)
+                console.print(f"starting {workers} worker(s), each loads the model ...")
+                own = {name: part.loaded for name, part in parts.items() if part.record}
+                maker = runner_maker(target.weights, SPLIT, QUESTIONS, SearchConfig.prefix_mb, own, run.panels)
+                with Pool(workers, maker, cluster) as pool:
+                    run.drive(pool, threading.Event(), console.print)
+        settings = [setting for study in finished for setting in run.finish(study, options.out)]
+    for line in [*table_lines(settings), *filter(None, map(run.reason, studies))]:
+        console.print(line)
+    if not settings:
+        raise UsageError("no study could be certified, for the reasons above")
 
 
-def _selected(choice: Choice, studies: dict[str, StudySummary], joint: bool) -> list[Selected]:
-    study, _, trial = choice
-    config = trial.config
-    if not joint:
-        return [Selected(study.id, study.key.questions, config, trial.number)]
-    return [
-        Selected(other.id, name, config, trial.number if other.id == study.id else None)
-        for name, other in studies.items()
-    ]
+def _searched(study: StudySummary, library: Library, options: argparse.Namespace, check: PromptCheck) -> StudyQuestions:
+    """Return the questions that a study's search asked."""
+    key = study.key
+    source = library.part(HELD_OUT, _joint_pool(options))[key.questions].source if key.source else Source(key.benchmark)
+    return load_study_questions(source, key.split, key.n_questions, check.problem)
 
 
-def _path(folder: Path, key: StudyKey, point: OperatingPoint) -> Path:
-    benchmark = "joint" if point is JOINT else key.questions
-    parts = [] if point is JOINT or point.slug == "within-1" else [point.slug]
-    return preset_path(folder, key.weights_digest, key.model, benchmark, *parts)
+def _joint_pool(options: argparse.Namespace) -> int:
+    pool: int | None = options.pool
+    return pool or HELD_OUT_QUESTIONS
 
 
-def _summary(results: dict[str, Confirmation]) -> str:
-    parts = []
+def _write_joint(
+    options: argparse.Namespace,
+    console: Console,
+    store: Store,
+    target: Target,
+    studies: Mapping[str, StudySummary],
+    library: Library,
+) -> None:
+    """Measure the best joint configuration on held-out questions of every benchmark, and write its preset."""
+
+    def report(step: str) -> None:
+        console.print(f"measuring  {step}")
+
+    study, trial = joint_choice(store, target, library, studies, options.max_flops / 100, report)
+    n = _joint_pool(options)
+    confirmer = Confirmer(store, target, n, on_step=report, library=library)
+    results = {
+        name: confirmer.confirm(Selected(one.id, name, trial.config, trial.number if one.id == study.id else None))
+        for name, one in studies.items()
+    }
+    held_out, records = HeldOut(JOINT, results), library.records(HELD_OUT, n)
+    preset = preset_of(study.key, trial, held_out, records, family=target.family, layers=target.shape.layers)
+    path = preset.write(preset_path(options.out, study.key.weights_digest, study.key.model, JOINT.slug))
     for name, result in results.items():
         low, high = 100 * result.difference_low, 100 * result.difference_high
-        parts.append(
-            f"{name} {100 * result.accuracy:.1f} % ({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to "
-            f"dense, n = {result.n}) at {100 * result.flops_ratio:.0f} % FLOPs"
+        console.print(
+            f"{name}  {100 * result.flops_ratio:.0f} % of FLOPs, {100 * result.accuracy:.1f} % "
+            f"({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to dense, n = {result.n})"
         )
-    return ", ".join(parts)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[tuple[Callable[[int], None], Callable[[str], None]]]:
-    """Yield what to call with the number of measurements, and before each: a bar in a terminal, lines elsewhere."""
-    columns: Iterable[TextColumn | BarColumn | MofNCompleteColumn | TimeElapsedColumn] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("certifying", total=None)
-        steps: list[str] = []
-
-        def begin(total: int) -> None:
-            progress.update(task, total=total)
-            console.print(f"certifying {total} measurement(s) to make, the rest is stored")
-
-        def step(description: str) -> None:
-            progress.update(task, description=description, completed=len(steps))
-            steps.append(description)
-            if not console.is_terminal:
-                console.print(f"measuring  {description}")
-
-        yield begin, step
+    console.print(f"{path}: {held_out.verdict}")

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from objectives.evaluation.checkpoints import Target, resolve
+from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.prompt_check import PromptCheck
 from search.certifying.certified import FinishedStudy
 from search.config import SearchConfig
-from search.inputs.questions import SPLIT, StudyQuestions, searched_questions
+from search.inputs.questions import SPLIT, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
@@ -25,7 +25,7 @@ from search.studies.open_studies import open_runs
 from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
-from search.workers.trial_runner import TrialRunner
+from search.workers.trial_runner import runner_maker
 from storage import QuestionSource, open_store
 
 
@@ -66,7 +66,9 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
                 report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
                 report("message", f"starting {workers} worker(s), each loads the model ...")
-                with Pool(workers, _runner_maker(config, target, questions, certifying), cluster) as pool:
+                own = {part.key: part.loaded for part in questions if part.record}
+                maker = runner_maker(target.weights, SPLIT, config.questions, config.prefix_mb, own, certifying.panels)
+                with Pool(workers, maker, cluster) as pool:
                     report("measuring", "workers are up, measuring ...")
                     for study in runs:
                         study.on_trial = lambda run, _: report("trial", study=run)
@@ -91,16 +93,6 @@ def _finished(run: StudyRun, config: SearchConfig) -> FinishedStudy:
     kept = [trial for trial in run.trials if trial.origin == "dense" or (trial.complete and goals.within(trial, None))]
     cost = FIELDS[next(name for name in goals.objectives if name != "accuracy")]
     return FinishedStudy(run.study_id, run.key, kept, run.source, run.family, run.study.space.layers, cost)
-
-
-def _runner_maker(
-    config: SearchConfig, target: Target, questions: Sequence[StudyQuestions], certifying: CertifyRun
-) -> Callable[[], TrialRunner]:
-    local = Path(target.weights).is_dir()  # workers start in folders of their own
-    weights = str(Path(target.weights).resolve()) if local else target.weights
-    own = {part.key: part.loaded for part in questions if part.record}
-    prefix_bytes = config.prefix_mb * 2**20
-    return partial(TrialRunner, weights, SPLIT, config.questions, prefix_bytes, own, certifying.panels)
 
 
 def _result(run: StudyRun, config: SearchConfig, certifying: CertifyRun) -> StudyResult:

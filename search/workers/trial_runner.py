@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -110,3 +112,16 @@ def costs(shape: DecoderShape, image: Sequence[int], text: Sequence[int], config
         flops=float(np.mean([flops(shape, n, words, config) for n, words in prompts])),
         flops_ratio=flops_ratio(shape, image, text, config),
     )
+
+
+def runner_maker(
+    weights: str,
+    split: str,
+    n_questions: int,
+    prefix_mb: int,
+    questions: Mapping[str, QuestionSet],
+    panels: Mapping[tuple[str, str], QuestionSet],
+) -> Callable[[], TrialRunner]:
+    """Return what makes a worker's runner, wherever it starts: workers have folders of their own."""
+    weights = str(Path(weights).resolve()) if Path(weights).is_dir() else weights
+    return partial(TrialRunner, weights, split, n_questions, prefix_mb * 2**20, questions, panels)
