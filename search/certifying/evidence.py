@@ -124,6 +124,8 @@ class Evidence:
         """Return the p-value of a loss of at least `margin`, by the losses on the first questions of the pool."""
         if self.by_looks:
             return looks_p_value(losses, margin, looks(self.pool))
+        if 0 < len(losses) < self.pool:  # a bet is on a whole unit
+            losses = losses[: int(np.searchsorted(self.units[: len(losses)] == self.units[len(losses)], True))]
         weights = self.weights.get(margin) or bet_weights(losses[:0], self.units[:0], self.largest, margin, self.pool)
         return bets_p_value(losses, self.units[: len(losses)], self.largest, margin, weights)
 

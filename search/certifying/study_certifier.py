@@ -16,7 +16,8 @@ from search.certifying.refine import ROUND, Candidates, Setting, candidates, des
 from search.certifying.sequence import Certification, MarginState
 
 VALIDATION, TEST = "validation", "test"
-_MEMBERS = 12  # configurations of a chunk at most, so that all workers have some and a lost one costs little
+_PIECE, _MEMBERS = 50, 12  # questions and configurations of a chunk at most: all workers have some, a lost one is cheap
+_STEP = 200  # test questions between two looks at whether a configuration still has a chance
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,8 @@ class StudyCertifier:
                 self._extend(number, start, scores)
                 answers_left -= len(scores)
         self._left = answers_left
-        self._test: dict[int, np.ndarray] = {}
+        self._test: dict[int, np.ndarray] = {}  # by trial, from the first question of the pool on, without a gap
+        self._ahead: dict[int, dict[int, np.ndarray]] = {}  # by trial, pieces behind a gap by their start in the pool
         self._certification: Certification | None = None
         self.plan: Plan | None = None
         self._chunks: list[Chunk] = []
@@ -172,7 +174,7 @@ class StudyCertifier:
                 self._extend(number, chunk.start, values)
                 self._left -= len(values)
             else:
-                self._test[number] = np.concatenate([self._test.get(number, np.zeros(0)), values])
+                self._extend_test(number, chunk.start, values)
 
     def posterior_counts(self) -> Candidates:
         """Return what is known of all candidates by validation questions."""
@@ -246,9 +248,17 @@ class StudyCertifier:
         self.plan = plan
         self._certification = Certification(plan.evidence, plan.chains, plan.level, self._prospects)
         for number, pieces in self._book.answers(TEST).items():
-            for begin, scores in sorted(pieces, key=lambda piece: piece[0]):
-                if begin == plan.start + len(self._test.get(number, ())):
-                    self._test[number] = np.concatenate([self._test.get(number, np.zeros(0)), scores])
+            for start, scores in pieces:
+                self._extend_test(number, start, scores)
+
+    def _extend_test(self, number: int, start: int, scores: np.ndarray) -> None:
+        assert self.plan is not None
+        ahead = self._ahead.setdefault(number, {})
+        ahead[start - self.plan.start] = scores
+        known = self._test.get(number, np.zeros(0))
+        while len(known) in ahead:
+            known = np.concatenate([known, ahead.pop(len(known))])
+        self._test[number] = known
 
     def _test_chunks(self) -> list[Chunk]:
         assert self.plan is not None and self._certification is not None
@@ -256,14 +266,15 @@ class StudyCertifier:
         if self._certification.done:
             self.done = True
             return []
-        ends, start = self.plan.evidence.chunk_ends(ROUND), self.plan.start
+        ends, start = self.plan.evidence.chunk_ends(_STEP), self.plan.start
         wanted: dict[tuple[int, int], list[int]] = {}
-        for number in self._certification.wanted():
+        stops = {n: next(e for e in ends if e > len(self._test.get(n, ()))) for n in self._certification.wanted()}
+        stops[self._dense] = max(stops.values())
+        for number, stop in stops.items():
             at = len(self._test.get(number, ()))
-            wanted.setdefault((at, next(end for end in ends if end > at)), []).append(number)
-        furthest, at = max(stop for _, stop in wanted), len(self._test.get(self._dense, ()))
-        if at < furthest:
-            wanted.setdefault((at, furthest), []).append(self._dense)
+            stop = min([stop, *(begin for begin in self._ahead.get(number, ()) if begin > at)])
+            if at < stop:
+                wanted.setdefault((at, stop), []).append(number)
         return [c for (low, high), numbers in wanted.items() for c in _cut(TEST, start + low, start + high, numbers)]
 
     def _losses(self, number: int) -> np.ndarray:
@@ -317,5 +328,6 @@ class StudyCertifier:
 
 def _cut(split: str, start: int, stop: int, numbers: Sequence[int]) -> Iterator[Chunk]:
     parts = math.ceil(len(numbers) / _MEMBERS)
-    for part in range(parts):
-        yield Chunk(split, start, stop, tuple(numbers[part::parts]))
+    for begin in range(start, stop, _PIECE):
+        for part in range(parts):
+            yield Chunk(split, begin, min(begin + _PIECE, stop), tuple(numbers[part::parts]))

@@ -108,3 +108,9 @@ def test_chunks_end_at_looks_or_between_units() -> None:
     assert independent(500).chunk_ends(200) == [125, 200, 250, 400, 500]
     pairs = Evidence(np.arange(101) // 2, binary=True)
     assert pairs.chunk_ends(25) == [26, 50, 76, 100, 101]
+
+
+def test_a_bet_waits_for_its_whole_unit() -> None:
+    evidence, losses = Evidence(np.repeat(np.arange(50), 4), binary=True), np.zeros(200)
+    p_values = [evidence.p_value(losses[:n], 0.5) for n in (2, 8, 10, 12)]
+    assert p_values[0] == 1.0 and p_values[1] == p_values[2] > p_values[3]
