@@ -44,10 +44,12 @@ class Preset(Part):
     def yaml(self) -> str:
         """Return the text of the file, in the order of the fields, numbers rounded to 6 decimals."""
         document = _rounded(self.model_dump(mode="json", by_alias=True))
-        for measured in document["measured"]:
-            for name in ("source", "questions"):
-                if measured[name] is None:
-                    del measured[name]
+        parts: list[tuple[type[Part], dict[str, Any]]] = [(Certificate, document["certificate"])]
+        parts += [(Measured, one) for one in document["measured"]]
+        for part, values in parts:
+            for name, field in part.model_fields.items():
+                if not field.is_required() and values[name] is None:
+                    del values[name]
         return _HEADER + dump_mapping(document)
 
     def write(self, path: str | Path) -> Path:

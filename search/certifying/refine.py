@@ -24,7 +24,7 @@ _SPENT = 0.01  # of dense's cost: expected saving by knowing all rates exactly, 
 
 
 @dataclass(frozen=True)
-class Setting:
+class Aim:
     """What is to be certified: margins of 1, the level of all together, and the size of the pool of test questions."""
 
     margins: tuple[float, ...]
@@ -76,14 +76,14 @@ def candidates(costs: Mapping[int, float], scores: Mapping[int, np.ndarray], den
     return Candidates(numbers, np.array([costs[number] for number in numbers]), counts)
 
 
-def round_members(of: Candidates, setting: Setting, answers_left: int, rng: np.random.Generator) -> list[int]:
+def round_members(of: Candidates, aim: Aim, answers_left: int, rng: np.random.Generator) -> list[int]:
     """Return the trials that answer the next round of questions; none where it would not pay."""
     if not of.numbers:
         return []
     lost, gained = of.counts.draw(_DRAWS, rng)
     occurs, regret = np.zeros(len(of.numbers)), 0.0
-    for margin in setting.margins:
-        drawn = chance(lost, gained, margin, setting.pool / of.counts.effect, setting.test_level)
+    for margin in aim.margins:
+        drawn = chance(lost, gained, margin, aim.pool / of.counts.effect, aim.test_level)
         planned = best_chain(drawn.mean(0), of.costs)
         once = np.zeros(len(of.numbers))
         for chances in drawn:
@@ -91,7 +91,7 @@ def round_members(of: Candidates, setting: Setting, answers_left: int, rng: np.r
             once[best] += 1
             regret += chain_value(best, chances, of.costs) - chain_value(planned, chances, of.costs)
         occurs = np.maximum(occurs, once)
-    if regret / (_DRAWS * len(setting.margins)) < _SPENT:
+    if regret / (_DRAWS * len(aim.margins)) < _SPENT:
         return []
     most = max(_FEWEST, answers_left // (_ROUNDS * ROUND) - 1)
     order = np.argsort(-occurs, kind="stable")[:most]

@@ -12,7 +12,7 @@ import numpy as np
 from search.certifying.chains import planned_chains
 from search.certifying.chance import Counts, remaining_chance
 from search.certifying.evidence import Evidence, bet_weights
-from search.certifying.refine import ROUND, Candidates, Setting, candidates, design_effect, round_members
+from search.certifying.refine import ROUND, Aim, Candidates, candidates, design_effect, round_members
 from search.certifying.sequence import Certification, MarginState
 
 VALIDATION, TEST = "validation", "test"
@@ -112,7 +112,7 @@ class StudyCertifier:
     def __init__(
         self,
         book: AnswerBook,
-        setting: Setting,
+        aim: Aim,
         dense: int,
         costs: Mapping[int, float],
         searched: Mapping[int, np.ndarray],
@@ -123,7 +123,7 @@ class StudyCertifier:
         answers_left: int,
         seed: int = 0,
     ) -> None:
-        self._book, self._setting, self._dense, self._costs = book, setting, dense, costs
+        self._book, self._aim, self._dense, self._costs = book, aim, dense, costs
         self._validation = {number: np.asarray(scores, float) for number, scores in searched.items()}
         self._searched = max(len(scores) for scores in searched.values())
         self._units, self._test_units, self._binary = validation_units, test_units, binary
@@ -209,8 +209,8 @@ class StudyCertifier:
 
     def _planned_chunks(self) -> list[Chunk]:
         if self.plan is None:
-            units = self._test_units[: self._setting.pool]
-            plan = self._book.stored(self._setting.margins, self._setting.level, units)
+            units = self._test_units[: self._aim.pool]
+            plan = self._book.stored(self._aim.margins, self._aim.level, units)
             if plan is None and (chunks := self._round()):
                 return chunks
             self._begin_test(plan or self._book.register(self._planned(units)))
@@ -225,16 +225,16 @@ class StudyCertifier:
         if stop <= start:
             return []
         rng = np.random.default_rng([self._seed, start])
-        members = round_members(self.posterior_counts(), self._setting, self._left, rng)
+        members = round_members(self.posterior_counts(), self._aim, self._left, rng)
         return list(_cut(VALIDATION, start, stop, [self._dense, *members])) if members else []
 
     def _planned(self, units: np.ndarray) -> Plan:
-        of, setting = self.posterior_counts(), self._setting
+        of, aim = self.posterior_counts(), self._aim
         rng = np.random.default_rng([self._seed, 1])
-        pool = setting.pool / of.counts.effect
-        planned = planned_chains(of.counts, of.costs, setting.margins, pool, setting.test_level, rng)
+        pool = aim.pool / of.counts.effect
+        planned = planned_chains(of.counts, of.costs, aim.margins, pool, aim.test_level, rng)
         chains = {
-            margin: tuple(of.numbers[i] for i in chain) for margin, chain in zip(setting.margins, planned, strict=True)
+            margin: tuple(of.numbers[i] for i in chain) for margin, chain in zip(aim.margins, planned, strict=True)
         }
         evidence = Evidence(units, self._binary)
         weights: dict[float, tuple[float, ...]] = {}
@@ -242,7 +242,7 @@ class StudyCertifier:
             for margin, chain in chains.items():
                 losses = self._validation_losses(chain[-1]) if chain else np.zeros(0)
                 weights[margin] = bet_weights(losses, self._units[: len(losses)], evidence.largest, margin, len(units))
-        return Plan(setting.level, units, self._binary, chains, weights)
+        return Plan(aim.level, units, self._binary, chains, weights)
 
     def _begin_test(self, plan: Plan) -> None:
         self.plan = plan
@@ -301,7 +301,7 @@ class StudyCertifier:
             of.counts.wrong,
             of.counts.effect,
         )
-        level *= self._setting.test_level * len(self._setting.margins) / self._setting.level
+        level *= self._aim.test_level * len(self._aim.margins) / self._aim.level
         rng = np.random.default_rng([self._seed, number, len(losses)])
         return remaining_chance(counts, (lost, gained, len(losses)), margin, self.plan.evidence.pool, level, rng)
 

@@ -14,7 +14,7 @@ from objectives.data.subsets import TEST_SINGLE, TEST_UNITS, VALIDATION_SINGLE, 
 from search.certifying.certified import FinishedStudy
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import LEAST_LOOK
-from search.certifying.refine import Setting
+from search.certifying.refine import Aim
 from search.certifying.study_book import StudyBook
 from search.certifying.study_certifier import TEST, VALIDATION, StudyCertifier
 from storage import Ledger, Trial
@@ -94,7 +94,7 @@ def certify_task(
     study: FinishedStudy,
     ledger: Ledger,
     questions: CertifyQuestions,
-    setting: Setting,
+    aim: Aim,
     answers_left: int,
     *,
     again: bool = False,
@@ -103,7 +103,7 @@ def certify_task(
 
     Args:
         answers_left: to refine it.
-        again: whether a stored plan of the same setting is taken as it is.
+        again: whether a stored plan of the same aim is taken as it is.
     """
     dense = dense_trial(study.trials)
     n = max((len(trial.scores) for trial in study.trials), default=0)
@@ -114,7 +114,7 @@ def certify_task(
     largest = getattr(dense, study.cost)
     certifier = StudyCertifier(
         StudyBook(ledger, study.key, questions.pool_digest, again=again),
-        setting,
+        aim,
         dense.number,
         {number: getattr(trial, study.cost) / largest for number, trial in known.items()},
         scores,

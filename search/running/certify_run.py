@@ -13,7 +13,7 @@ from objectives.errors import DataError
 from search.certifying.certified import CertifiedSetting, FinishedStudy, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.evidence import Evidence
-from search.certifying.refine import Setting
+from search.certifying.refine import Aim
 from search.certifying.tasks import (
     CertifyQuestions,
     certify_task,
@@ -48,9 +48,9 @@ class Wanted:
     pool: int | None = None
     again: bool = False
 
-    def setting(self, pool: int) -> Setting:
+    def aim(self, pool: int) -> Aim:
         """Return the same in parts of 1, for a pool of this size."""
-        return Setting(tuple(margin / 100 for margin in self.margins), self.level / 100, pool)
+        return Aim(tuple(margin / 100 for margin in self.margins), self.level / 100, pool)
 
 
 class CertifyRun:
@@ -82,9 +82,9 @@ class CertifyRun:
         if name not in self._parts or name in self._reasons or name in self._tasks:
             return
         questions = self._further[name, is_binary(searched_scores(study.trials, study.key.n_questions))]
-        setting = self._wanted.setting(len(questions.test_units))
+        aim = self._wanted.aim(len(questions.test_units))
         ledger = Ledger(self._store, study.id, self._holder.owner)
-        task = certify_task(study, ledger, questions, setting, answers_left, again=self._wanted.again)
+        task = certify_task(study, ledger, questions, aim, answers_left, again=self._wanted.again)
         if task is None:
             self._reasons[name] = "dense is not measured"
         else:
@@ -128,7 +128,7 @@ class CertifyRun:
             if name not in self._reasons:
                 binary = not part.loaded.benchmark.graded
                 units = self._further[name, binary].test_units
-                best = Evidence(units, binary).at_best(self._wanted.setting(len(units)).margin_level)
+                best = Evidence(units, binary).at_best(self._wanted.aim(len(units)).margin_level)
                 lines.append(f"certify    {name}: {len(units)} test questions, at best within {100 * best:.2g} points")
         return lines
 

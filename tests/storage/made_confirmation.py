@@ -18,6 +18,7 @@ FULL: dict[str, Any] = {
     "difference": -0.004,
     "difference_low": -0.009,
     "difference_high": 0.002,
+    "bound": 0.01,
     "trial": 17,
     "split": "test",
     "image_tokens": 144.5,

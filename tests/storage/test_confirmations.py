@@ -90,13 +90,19 @@ def test_errors_are_one_line(store: Store, key: StudyKey) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "loss", "verdict"),
+    ("bound", "loss", "verdict"),
     [
-        (-0.009, 0.01, "certified within 1 point"),
-        (-0.009, 0.02, "certified within 2 points"),
-        (-0.0049, 0.005, "certified within 0.5 points"),
-        (-0.01, 0.01, "not certified: -0.4 points against dense, 95 % interval -1.0 to +0.2, n = 499"),
+        (0.01, 0.01, "certified within 1 point"),
+        (0.009, 0.02, "certified within 2 points"),
+        (0.005, 0.005, "certified within 0.5 points"),
+        (0.011, 0.01, "not certified: -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 499"),
+        (math.nan, 0.01, "not certified: -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 499"),
     ],
 )
-def test_the_verdict_asks_for_the_whole_interval(low: float, loss: float, verdict: str) -> None:
-    assert Confirmation(**{**FULL, "difference_low": low}).verdict(loss) == verdict
+def test_the_verdict_asks_for_a_bound(bound: float, loss: float, verdict: str) -> None:
+    assert Confirmation(**{**FULL, "bound": bound}).verdict(loss) == verdict
+
+
+@pytest.mark.parametrize(("low", "within"), [(-0.009, True), (-0.01, False)])
+def test_an_estimate_is_within_a_margin_by_its_whole_interval(low: float, within: bool) -> None:
+    assert Confirmation(**{**FULL, "difference_low": low}).within(0.01) == within

@@ -8,7 +8,7 @@ from himap import PruningConfig
 from search.certifying.joint import JointCandidate, best_joint, joint_candidates
 from search.errors import UsageError
 from storage import Trial
-from storage.pareto import front, knee, operating_points
+from storage.pareto import front, operating_points
 from tests.search.search_helpers import trial
 
 
@@ -27,19 +27,12 @@ def places(trials: list[Trial]) -> dict[str, int]:
 
 
 def test_each_place_has_its_member() -> None:
-    assert places([DENSE, *FRONT]) == {"within-0.5": 4, "within-1": 3, "within-2": 2, "not-worse": 5, "knee": 2}
+    assert places([DENSE, *FRONT]) == {"within-0.5": 4, "within-1": 3, "within-2": 2}
 
 
 def test_a_place_that_only_dense_fills_is_left_out() -> None:
     assert places([DENSE, at(1, 0.3, 0.885)]) == {"within-2": 1}
     assert places([DENSE]) == {}
-
-
-def test_the_knee_is_farthest_above_the_line_between_the_ends() -> None:
-    members = [at(1, 0.1, 0.1), at(2, 0.2, 0.7), at(3, 0.6, 0.8), at(4, 1.0, 0.9)]
-    assert knee(members) is members[1]
-    assert knee(members[:2]) is None
-    assert knee([at(1, 0.1, 0.1), at(2, 0.9, 0.2), at(3, 1.0, 0.9)]) is None
 
 
 def two_studies() -> dict[str, list[Trial]]:

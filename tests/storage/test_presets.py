@@ -16,13 +16,13 @@ import yaml
 from himap import PruningConfig
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
-from storage.pareto import KNEE, OperatingPoint
+from storage.pareto import WITHIN_MARGINS, OperatingPoint
 from storage.presets import HeldOut, preset_filename, preset_of
 from storage.records import QuestionSource, StudyKey, Trial
 from tests.storage.made_confirmation import FULL
 
 MakeTrial = Callable[..., Trial]
-TWO_POINTS = replace(KNEE, margin=0.02)
+TWO_POINTS = WITHIN_MARGINS[2]
 JOINT = OperatingPoint("joint", "joint")
 
 
@@ -118,7 +118,7 @@ def test_a_certificate_brings_the_held_out_numbers(key: StudyKey, make_trial: Ma
         layers=12,
     )
     assert document["certificate"] == {
-        "operating_point": "knee of the front",
+        "operating_point": "cheapest within 2 points of dense",
         "margin_points": 2.0,
         "certified": True,
         "verdict": "certified within 2 points",
@@ -133,7 +133,7 @@ def test_a_certificate_brings_the_held_out_numbers(key: StudyKey, make_trial: Ma
 
 def test_a_certificate_for_several_benchmarks_holds_if_it_holds_on_each() -> None:
     good = Confirmation(**FULL)
-    bad = Confirmation(**{**FULL, "difference": -0.03, "difference_low": -0.05, "difference_high": -0.01})
+    bad = Confirmation(**{**FULL, "difference": -0.03, "difference_low": -0.05, "difference_high": -0.01, "bound": 1.0})
     assert HeldOut(JOINT, {"pope": good}).verdict == "certified within 1 point"
     both = HeldOut(JOINT, {"pope": good, "mme": good})
     assert (both.certified, both.verdict) == (True, "certified within 1 point on each of 2 benchmarks")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from ruamel.yaml import YAML
 import himap
 from himap import Preset, PresetError, PruningConfig
 from storage.confirmation import Confirmation
-from storage.pareto import KNEE
+from storage.pareto import WITHIN_MARGINS
 from storage.presets import HeldOut, preset_of
 from storage.records import StudyKey, Trial
 
@@ -33,7 +32,11 @@ DOCUMENT: dict[str, Any] = {
         "operating_point": "cheapest within 1 point of dense",
         "margin_points": 1.0,
         "certified": True,
-        "verdict": "certified within 1 point",
+        "verdict": "certified: loses at most 1 point against dense, by 500 of 2000 test questions",
+        "level": 0.05,
+        "bound_points": 1.0,
+        "pool": 2000,
+        "plan": "5f" * 32,
     },
     "measured": [
         {
@@ -142,14 +145,14 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
         )
     }
     confirmation = Confirmation(config=full.config, **fields, n_questions=500)
-    held_out = HeldOut(replace(KNEE, margin=0.005), {"pope": confirmation, "mme": confirmation})
+    held_out = HeldOut(WITHIN_MARGINS[0], {"pope": confirmation, "mme": confirmation})
     original = preset_of(key, full, held_out, family="LlavaForConditionalGeneration", layers=12)
     preset = himap.read_preset(original.write(tmp_path / "c.yaml"))
     assert preset == original
     assert [one.benchmark for one in preset.measured] == ["pope", "mme"]
     assert all({**one.model_dump(), **fields} == one.model_dump() for one in preset.measured)
-    assert preset.certificate.model_dump() == {
-        "operating_point": "knee of the front",
+    assert preset.certificate.model_dump(exclude_none=True) == {
+        "operating_point": "cheapest within 0.5 points of dense",
         "margin_points": 0.5,
         "certified": False,
         "verdict": "not certified: on pope -0.4 points against dense, 95 % interval -0.9 to +0.2, n = 500",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search.certifying.refine import Candidates, Setting, candidates, design_effect, round_members
+from search.certifying.refine import Aim, Candidates, candidates, design_effect, round_members
 
-SETTING = Setting((0.01, 0.02), 0.05, 2000)
+SETTING = Aim((0.01, 0.02), 0.05, 2000)
 COSTS = {0: 1.0, 1: 0.2, 2: 0.4, 3: 0.6, 4: 0.7}
 
 

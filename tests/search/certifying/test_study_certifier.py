@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from search.certifying.refine import Setting
+from search.certifying.refine import Aim
 from search.certifying.study_certifier import TEST, VALIDATION, Chunk, Plan, StudyCertifier
 
 LOSSES = {0: 0.0, 1: 0.0, 2: 0.004, 3: 0.05, 4: 0.3}  # of each trial against dense, trial 0
 COSTS = {0: 1.0, 1: 0.6, 2: 0.4, 3: 0.25, 4: 0.1}
-SETTING = Setting((0.005, 0.01, 0.02), 0.05, 2000)
+SETTING = Aim((0.005, 0.01, 0.02), 0.05, 2000)
 
 
 class MemoryBook:
@@ -51,10 +51,10 @@ class Answers:
             dense, lost = (rng.random(4000) < 0.9).astype(float), rng.random(4000)
             self.scores[split] = {n: dense * (lost >= loss / 0.9) for n, loss in losses.items()}
 
-    def certifier(self, book: MemoryBook, answers_left: int = 8_000, setting: Setting = SETTING) -> StudyCertifier:
+    def certifier(self, book: MemoryBook, answers_left: int = 8_000, aim: Aim = SETTING) -> StudyCertifier:
         searched = {number: values[:120] for number, values in self.scores[VALIDATION].items()}
         return StudyCertifier(
-            *(book, setting, 0, COSTS, searched, np.arange(4000), np.arange(setting.pool)),
+            *(book, aim, 0, COSTS, searched, np.arange(4000), np.arange(aim.pool)),
             binary=True,
             answers_left=answers_left,
         )
@@ -140,7 +140,7 @@ def test_where_nothing_holds_dense_stands_and_says_why() -> None:
 
 def test_too_small_a_pool_names_the_loss_that_it_certifies() -> None:
     answers = Answers(losses={0: 0.0, 1: 0.0, 2: 0.0, 3: 0.05, 4: 0.3})
-    certifier = answers.run(answers.certifier(MemoryBook(), setting=Setting((0.01, 0.05), 0.05, 300)))
+    certifier = answers.run(answers.certifier(MemoryBook(), aim=Aim((0.01, 0.05), 0.05, 300)))
     first, second = certifier.verdicts()
     assert second.number == 2
     assert first.number is None
@@ -151,8 +151,8 @@ def test_wrong_certificates_are_rare() -> None:
     wrong = 0
     for seed in range(40):
         answers = Answers(seed, {0: 0.0, 1: 0.0102, 2: 0.0102, 3: 0.0202, 4: 0.3})
-        setting = Setting((0.01, 0.02), 0.05, 1000)
-        certifier = answers.run(answers.certifier(MemoryBook(), setting=setting))
+        aim = Aim((0.01, 0.02), 0.05, 1000)
+        certifier = answers.run(answers.certifier(MemoryBook(), aim=aim))
         truth = {1: 0.0102, 2: 0.0102, 3: 0.0202, 4: 0.3}
         wrong += any(v.number is not None and truth[v.number] >= v.margin for v in certifier.verdicts())
     assert wrong <= 4  # 5 % of 40 are 2; more than 4 has a chance of 1.4 %
