@@ -79,9 +79,11 @@ def unit_numbers(questions: Sequence[Question]) -> np.ndarray:
     return np.array([numbers.setdefault(name, len(numbers)) for name in shared_images(questions)], int)
 
 
-def searched_scores(trials: Sequence[Trial], n: int) -> dict[int, np.ndarray]:
-    """Return the scores of the trials that answered all `n` questions of the search, by number."""
-    whole = [trial for trial in trials if trial.complete and len(trial.scores) == n]
+def searched_scores(trials: Sequence[Trial]) -> dict[int, np.ndarray]:
+    """Return the scores of the trials that answered as many questions of the search as dense, by number."""
+    dense = dense_trial(trials)
+    n = 0 if dense is None else len(dense.scores)
+    whole = [trial for trial in trials if trial.complete and len(trial.scores) == n > 0]
     return {t.number: np.array(t.scores) for t in whole if not any(map(math.isnan, t.scores))}
 
 
@@ -106,8 +108,7 @@ def certify_task(
         again: whether a stored plan of the same aim is taken as it is.
     """
     dense = dense_trial(study.trials)
-    n = max((len(trial.scores) for trial in study.trials), default=0)
-    scores = searched_scores(study.trials, n)
+    scores = searched_scores(study.trials)
     if dense is None or dense.number not in scores:
         return None
     known = {trial.number: trial for trial in study.trials if trial.number in scores}

@@ -81,7 +81,7 @@ class CertifyRun:
         name = study.key.questions
         if name not in self._parts or name in self._reasons or name in self._tasks:
             return
-        questions = self._further[name, is_binary(searched_scores(study.trials, study.key.n_questions))]
+        questions = self._further[name, is_binary(searched_scores(study.trials))]
         aim = self._wanted.aim(len(questions.test_units))
         ledger = Ledger(self._store, study.id, self._holder.owner)
         task = certify_task(study, ledger, questions, aim, answers_left, again=self._wanted.again)
