@@ -17,7 +17,7 @@ from objectives.data.source import Source
 from objectives.options import EVERYTHING, sources
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS, LEVEL, MARGINS, QUESTIONS, check_certifying, check_number
-from search.sampling.problem import Goals, check_sampler
+from search.sampling.problem import REFERENCE, Goals, check_sampler
 
 _EXPLORED, _FEWEST_TRIALS = 0.3, 40  # of the budget, where the rest goes to further questions
 
@@ -47,6 +47,7 @@ class SearchConfig:
         max_drop: accuracy that may be lost, in points.
         max_flops: true FLOPs, in percent of dense.
         max_latency: milliseconds a prompt.
+        reference: accuracy below dense, in points, from which on the front gains.
         race: prune configurations that lose, with 95 % confidence, to one that costs no more.
         certify: spend most of the budget on further questions for the best configurations, and certify presets.
         margins: accuracy that a certified preset may lose, in points.
@@ -83,6 +84,7 @@ class SearchConfig:
     max_drop: float | None = None
     max_flops: float | None = None
     max_latency: float | None = None
+    reference: float = REFERENCE
     race: bool = True
     certify: bool = True
     margins: Sequence[float] = MARGINS
@@ -111,7 +113,7 @@ class SearchConfig:
     @property
     def goals(self) -> Goals:
         """The objectives and the limits."""
-        return Goals(tuple(self.objectives), self.max_drop, self.max_flops, self.max_latency)
+        return Goals(tuple(self.objectives), self.max_drop, self.max_flops, self.max_latency, self.reference)
 
     def sources(self) -> list[Source]:
         """Return where the questions come from, one source a benchmark."""

@@ -77,6 +77,12 @@ def parser() -> argparse.ArgumentParser:
     )
     add_goal_options(parser)
     parser.add_argument(
+        "--reference",
+        type=float,
+        metavar="POINTS",
+        help="accuracy below dense, in points, from which on the search looks for gains (default 5)",
+    )
+    parser.add_argument(
         "--no-race",
         dest="race",
         action="store_false",

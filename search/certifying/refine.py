@@ -17,10 +17,10 @@ from search.certifying.evidence import EXCESS, Evidence, looks
 
 ROUND = 100  # questions
 _DRAWS = 60  # of rates, each with its best chain
-_LEAST_SHARE = 0.1  # of these chains, in which a configuration still in play occurs
+_LEAST_SHARE = 0.3  # of these chains, in which a configuration still in play occurs
 _ROUNDS = 4  # that the answers left should suffice for
-_FEWEST = 6  # configurations of a round
-_SPENT = 0.01  # of dense's cost: expected saving by knowing all rates exactly, below which refining ends
+_FEWEST, _MOST = 6, 12  # configurations of a round
+_SPENT = 0.03  # of dense's cost: expected saving by knowing all rates exactly, below which refining ends
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def round_members(of: Candidates, aim: Aim, answers_left: int, rng: np.random.Ge
         occurs = np.maximum(occurs, once)
     if regret / (_DRAWS * len(aim.margins)) < _SPENT:
         return []
-    most = max(_FEWEST, answers_left // (_ROUNDS * ROUND) - 1)
+    most = min(_MOST, max(_FEWEST, answers_left // (_ROUNDS * ROUND) - 1))
     order = np.argsort(-occurs, kind="stable")[:most]
     chosen = [of.numbers[i] for i in order if occurs[i] >= _LEAST_SHARE * _DRAWS]
     return sorted(chosen) if (len(chosen) + 1) * ROUND <= answers_left else []

@@ -54,6 +54,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         accuracy: index of accuracy among the two objectives.
         is_new: whether parameters have an effect that no trial has had yet.
         outside: results outside the space, such as controls; the sequence may grow.
+        floor: accuracy of the reference point: a configuration below it gains nothing.
     """
 
     def __init__(
@@ -63,7 +64,9 @@ class EHVISampler(optuna.samplers.BaseSampler):
         seed: int,
         is_new: Callable[[dict[str, Any]], bool],
         outside: Sequence[OutsideResult] = (),
+        floor: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        self._floor = floor
         self._axes, self._accuracy, self._is_new, self._outside = Axes(space), accuracy, is_new, outside
         self._rng = np.random.default_rng(seed)
         self._kernel, self._asks = KernelParameters(), 0
@@ -96,7 +99,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         vectors, values = self._vectors_of(observations), np.array([one.values for one in observations])
         accuracy, cost = values[:, self._accuracy], values[:, 1 - self._accuracy]
         newest = observations[-1].constraints
-        floor = accuracy[-1] + newest["drop"] if "drop" in newest else 0.0
+        floor = max(self._floor(), accuracy[-1] + newest["drop"] if "drop" in newest else 0.0)
         points = self._axes.points(vectors)
         cost_model, process = _CostModel(points, cost, observations), self._fit(points, accuracy)
 

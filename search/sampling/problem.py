@@ -10,6 +10,7 @@ from search.errors import UsageError
 from storage.records import Trial
 
 FIELDS = {"accuracy": "accuracy", "flops": "flops_ratio", "paper_flops": "paper_flops", "latency": "latency_ms"}
+REFERENCE = 5.0  # points
 SAMPLERS = ("auto", "ehvi", "gp", "tpe", "nsga2", "random")
 
 
@@ -22,6 +23,7 @@ class Goals:
         max_drop: accuracy that may be lost against dense, in points.
         max_flops: true FLOPs, in percent of dense.
         max_latency: milliseconds.
+        reference: accuracy below dense, in points, from which on a front gains.
 
     Raises:
         UsageError: unknown objectives, too few or too many of them, or a negative limit.
@@ -31,6 +33,7 @@ class Goals:
     max_drop: float | None = None
     max_flops: float | None = None
     max_latency: float | None = None
+    reference: float = REFERENCE
 
     def __post_init__(self) -> None:
         if unknown := [name for name in self.objectives if name not in FIELDS]:
@@ -39,9 +42,10 @@ class Goals:
         if "accuracy" not in self.objectives or len(costs) not in (1, 2):
             got = " ".join(self.objectives)
             raise UsageError(f"got the objectives {got!r}; expected accuracy and one or two costs beside it")
-        for flag, limit in (("drop", self.max_drop), ("flops", self.max_flops), ("latency", self.max_latency)):
+        limits = {"max-drop": self.max_drop, "max-flops": self.max_flops, "max-latency": self.max_latency}
+        for flag, limit in {**limits, "reference": self.reference}.items():
             if limit is not None and not 0 <= limit < math.inf:
-                raise UsageError(f"got --max-{flag} {limit}; expected a number from 0 up")
+                raise UsageError(f"got --{flag} {limit}; expected a number from 0 up")
 
     @property
     def timed(self) -> bool:

@@ -28,12 +28,14 @@ def make_sampler(
     goals: Goals,
     is_new: Callable[[dict[str, Any]], bool],
     outside: Sequence[OutsideResult] = (),
+    floor: Callable[[], float] = lambda: 0.0,
 ) -> optuna.samplers.BaseSampler:
     """Return the sampler called `name`, one of SAMPLERS. "auto" is EHVI for two objectives and TPE for three.
 
     Args:
         is_new: whether parameters have an effect that no trial has had yet.
         outside: results outside the space; the sequence may grow.
+        floor: accuracy of the reference point.
 
     Raises:
         UsageError: as `check_sampler`.
@@ -42,7 +44,7 @@ def make_sampler(
     if name == "auto":
         name = "ehvi" if len(goals.objectives) == 2 else "tpe"
     if name == "ehvi":
-        return EHVISampler(space, goals.objectives.index("accuracy"), seed, is_new, outside)
+        return EHVISampler(space, goals.objectives.index("accuracy"), seed, is_new, outside, floor)
     if name == "tpe":
         return optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=_STARTUP)
     if name == "gp":

@@ -180,7 +180,11 @@ class Study:
             self._sampler = "tpe"  # for good: switching back would make a run depend on the clock
 
     def _make_sampler(self, sampler: str) -> optuna.samplers.BaseSampler:
-        return make_sampler(sampler, self._seed, self.space, self.goals, self._is_new, self._outside)
+        return make_sampler(sampler, self._seed, self.space, self.goals, self._is_new, self._outside, self._floor)
+
+    def _floor(self) -> float:
+        """Return the accuracy of the reference point."""
+        return 0.0 if self._dense is None else max(0.0, self._dense.accuracy - self.goals.reference / 100)
 
     def _is_new(self, params: dict[str, Any]) -> bool:
         return self.effect_key(self.space.config(params)) not in self._results

@@ -1,0 +1,231 @@
+"""Ways from a budget of answers to a delivered configuration for each margin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.certify.population import BUDGET, LEVEL, MARGINS, POOL, SEARCHED, Population, Questions
+from objectives.statistics.estimates import Interval, interval
+from objectives.statistics.intervals import difference_interval
+from search.certifying.evidence import score_p_value
+from search.certifying.refine import Aim
+from search.certifying.study_certifier import Plan, StudyCertifier
+from search.config import SearchConfig
+from search.sampling.problem import REFERENCE, Goals
+from search.studies.study import Study
+from storage.pareto import front
+from storage.records import Trial
+
+_MOST, _SCREENED, _CONFIRMED = 16, 500, 500  # of the export before certificates
+Delivered = dict[float, int | None]  # row by margin; None for dense
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run delivered.
+
+    Attributes:
+        delivered: row by margin, None for dense.
+        certified: margins with a certificate.
+        answers: that were asked.
+        seconds: of everything but the answers.
+        front: rows that the way knows as its front.
+    """
+
+    delivered: Delivered
+    certified: tuple[float, ...]
+    answers: int
+    seconds: float
+    front: list[int]
+
+
+def explored(
+    population: Population, questions: Questions, seed: int, sampler: str, trials: int, reference: float
+) -> dict[int, Trial]:
+    """Return the trials of a search on the first validation questions, by row; dense is row 0."""
+    study = Study(
+        population.table.space, population.baselines, [10_000], sampler, seed, goals=Goals(reference=reference)
+    )
+    found: dict[int, Trial] = {}
+    while len(found) < trials and (candidate := study.ask()) is not None:
+        row = population.rows[population.effect(candidate.config)]
+        scores = questions.ask("validation", 0, SEARCHED, row)
+        cost, estimate = float(population.costs[row]), interval(scores.tolist())
+        trial = Trial(
+            candidate.number,
+            "complete",
+            candidate.origin,
+            candidate.config,
+            accuracy=estimate.mean,
+            accuracy_low=estimate.low,
+            accuracy_high=estimate.high,
+            flops=1e9 * cost,
+            flops_ratio=cost,
+            n=SEARCHED,
+            scores=tuple(scores.tolist()),
+        )
+        study.tell(candidate, trial)
+        found[row] = trial
+    return found
+
+
+class _Book:
+    """An answer book without a store."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[str, dict[int, list[tuple[int, np.ndarray]]]] = {"validation": {}, "test": {}}
+
+    def answers(self, split: str) -> Mapping[int, Sequence[tuple[int, np.ndarray]]]:
+        return self._pieces[split]
+
+    def add(self, split: str, start: int, scores: Mapping[int, np.ndarray]) -> None:
+        for number, values in scores.items():
+            self._pieces[split].setdefault(number, []).append((start, values))
+
+    def register(self, plan: Plan) -> Plan:
+        return plan
+
+    def stored(self, margins: Sequence[float], level: float, units: np.ndarray) -> Plan | None:
+        return None
+
+
+def ours(
+    population: Population, seed: int, *, reference: float = REFERENCE, trials: int = 0, refine: bool = True
+) -> Result:
+    """Return what a search delivers: explore, refine, certify."""
+    questions, begun = Questions(population, seed), time.process_time()
+    trials = trials or (SearchConfig("", BUDGET).trials if refine else BUDGET)
+    found = explored(population, questions, seed, "ehvi", trials, reference)
+    certifier = StudyCertifier(
+        _Book(),
+        Aim(MARGINS, LEVEL, POOL),
+        0,
+        {row: float(population.costs[row]) for row in found},
+        {row: np.array(trial.scores) for row, trial in found.items()},
+        np.arange(60_000),
+        np.arange(POOL),
+        binary=True,
+        answers_left=(BUDGET - len(found)) * SEARCHED if refine else 0,
+        seed=seed,
+    )
+    while (chunk := certifier.next()) is not None:
+        certifier.take(chunk, {row: questions.ask(chunk.split, chunk.start, chunk.stop, row) for row in chunk.numbers})
+    verdicts = certifier.verdicts()
+    seconds, known = time.process_time() - begun, certifier.posterior_counts()
+    means = (known.counts.lost - known.counts.gained) / known.counts.n
+    estimates = dict(zip(known.numbers, means.tolist(), strict=True))
+    return Result(
+        {verdict.margin: verdict.number for verdict in verdicts},
+        tuple(verdict.margin for verdict in verdicts if verdict.number is not None),
+        sum(questions.answers.values()),
+        seconds,
+        _front({0: 0.0, **estimates}, population),
+    )
+
+
+def pareto_testing(population: Population, seed: int, sampler: str) -> Result:
+    """Return what Pareto Testing delivers after a search by another sampler on the same number of answers.
+
+    The front of the validation estimates is ordered, for each margin, by its p-values on the validation questions, and
+    tested in this order on the whole pool until the first that is not rejected (Laufer-Goldshtein et al., ICLR 2023).
+    The test is our score test, each margin at a third of the level.
+    """
+    questions, begun = Questions(population, seed), time.process_time()
+    found = explored(population, questions, seed, sampler, BUDGET, 100.0)
+    members = [
+        row for row, trial in found.items() if trial in front(list(found.values())) and population.costs[row] < 1
+    ]
+    base = np.array(found[0].scores)
+    delivered: Delivered = {}
+    tested: dict[int, np.ndarray] = {}
+    for margin in MARGINS:
+        order = sorted(members, key=lambda row: (_p_value(base - np.array(found[row].scores), margin), row))
+        certified = []
+        for row in order:
+            if 0 not in tested:
+                tested[0] = questions.ask("test", 0, POOL, 0)
+            if row not in tested:
+                tested[row] = questions.ask("test", 0, POOL, row)
+            if _p_value(tested[0] - tested[row], margin) > LEVEL / len(MARGINS):
+                break
+            certified.append(row)
+        delivered[margin] = min(certified, key=lambda row: population.costs[row], default=None)
+    estimates = {row: found[0].accuracy - trial.accuracy for row, trial in found.items()}
+    seconds = time.process_time() - begun
+    kept = tuple(margin for margin, row in delivered.items() if row is not None)
+    return Result(delivered, kept, sum(questions.answers.values()), seconds, _front(estimates, population))
+
+
+def present(population: Population, seed: int) -> Result:
+    """Return what search and export delivered before there were certificates (commit 6f64154).
+
+    200 trials with the hypervolume above accuracy 0; up to 16 candidates and the baselines on 500 further validation
+    questions; the cheapest within each margin, by its interval or else its estimate, on 500 test questions; certified
+    where the two-sided 95 % interval stays within the margin. What is not certified was delivered all the same.
+    """
+    questions, begun = Questions(population, seed), time.process_time()
+    found = explored(population, questions, seed, "ehvi", BUDGET, 100.0)
+    dense, by_number = found[0], {trial.number: row for row, trial in found.items()}
+    screened: dict[int, Interval] = {}
+    base = questions.ask("validation", SEARCHED, SEARCHED + _SCREENED, 0)
+    for trial in _worth_screening(list(found.values()), dense):
+        row = by_number[trial.number]
+        scores = questions.ask("validation", SEARCHED, SEARCHED + _SCREENED, row)
+        screened[row] = difference_interval(scores.tolist(), base.tolist(), graded=True)
+        if all(any(one.low > -margin for one in screened.values()) for margin in MARGINS):
+            break
+    delivered: Delivered = {}
+    certified: list[float] = []
+    tested: dict[int, np.ndarray] = {0: questions.ask("test", 0, _CONFIRMED, 0)}
+    for margin in MARGINS:
+        sure = [row for row, one in screened.items() if one.low > -margin]
+        row = next(iter(sure), next((row for row, one in screened.items() if one.mean >= -margin), None))
+        delivered[margin] = row or None
+        if row:
+            if row not in tested:
+                tested[row] = questions.ask("test", 0, _CONFIRMED, row)
+            if difference_interval(tested[row].tolist(), tested[0].tolist()).low > -margin:
+                certified.append(margin)
+    seconds = time.process_time() - begun
+    estimates = {row: dense.accuracy - trial.accuracy for row, trial in found.items()}
+    return Result(delivered, tuple(certified), sum(questions.answers.values()), seconds, _front(estimates, population))
+
+
+def _worth_screening(trials: Sequence[Trial], dense: Trial) -> list[Trial]:
+    able = [t for t in trials if t.flops < dense.flops and t.accuracy_high >= dense.accuracy - MARGINS[-1]]
+    edges = np.geomspace(min((t.flops for t in able), default=1.0), dense.flops, _MOST + 1)
+    parts: dict[int, Trial] = {}
+    for trial in sorted(able, key=lambda t: (-t.accuracy, t.flops, t.number)):
+        parts.setdefault(int(np.searchsorted(edges, trial.flops, side="right")), trial)
+    chosen = {trial.number: trial for trial in [*parts.values(), *(t for t in able if t.is_baseline)]}
+    return sorted(chosen.values(), key=lambda t: (t.flops, t.number))
+
+
+def _p_value(losses: np.ndarray, margin: float) -> float:
+    return score_p_value(float((losses > 0).sum()), float((losses < 0).sum()), len(losses), margin)
+
+
+def _front(losses: Mapping[int, float], population: Population) -> list[int]:
+    """Return the rows that no other dominates, by estimated losses."""
+    best, members = np.inf, []
+    for row in sorted(losses, key=lambda row: (population.costs[row], losses[row])):
+        if losses[row] < best:
+            best = losses[row]
+            members.append(row)
+    return members
+
+
+WAYS: dict[str, Callable[[Population, int], Result]] = {
+    "ours": ours,
+    "present": present,
+    **{
+        f"{sampler} + Pareto Testing": (lambda p, s, sampler=sampler: pareto_testing(p, s, sampler))
+        for sampler in ("random", "tpe", "gp")
+    },
+    "ours, no refining": lambda p, s: ours(p, s, refine=False),
+    "ours, reference 0": lambda p, s: ours(p, s, reference=100.0),
+}
