@@ -194,12 +194,22 @@ def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) ->
 
 
 def volume(trials: list[Any]) -> float:
-    return float(moocore.hypervolume(np.array([(t.flops_ratio, -t.accuracy) for t in trials]), ref=[1.0, 0.0]))
+    """The area above the reference point, 5 points below dense, as a part of the largest possible."""
+    points = np.array([(t.flops_ratio, -t.accuracy) for t in trials])
+    return float(moocore.hypervolume(points, ref=[1.0, -0.9])) / 0.05
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_it_finds_more_than_tpe_in_as_many_trials(seed: int) -> None:
     assert volume(searched("ehvi", 30, seed)) > volume(searched("tpe", 30, seed)) + 0.03
+
+
+def test_what_is_below_the_reference_point_is_not_sought() -> None:
+    near, far = (
+        [t.accuracy for t in searched("ehvi", 40, goals=Goals(reference=reference))[len(BASELINES) + 1 :]]
+        for reference in (5.0, 100.0)
+    )
+    assert sum(value > 0.9 for value in near) > 1.5 * sum(value > 0.9 for value in far)
 
 
 def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
