@@ -6,7 +6,7 @@ The best of hundreds of noisy estimates flatters itself. So the promising config
 --screen further validation questions, from the cheapest on, to find the operating points: the cheapest whose whole
 interval stays within 0.5, 1 and 2 points of dense, else the cheapest whose estimate does; the cheapest not worse than
 dense; the front's knee. Those and dense then answer held-out test questions. A preset says what these show: accuracy,
-the difference to dense with its 95 % paired interval, both FLOPs, latency, device and a verdict.
+the difference to dense with its 95 % paired interval, both FLOPs, the speed-up with its interval, device and a verdict.
 "certified within 1 point" means that the whole interval lies above -1 point; anything else is "not certified", with
 the figures. MODEL-BENCHMARK.yaml is the cheapest within 1 point; the others carry their operating point in their
 names.
@@ -28,7 +28,7 @@ from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.options import EVERYTHING, add_model_options, add_source_options, command_parser
-from search.cli import add_storage_option, run_search_command
+from search.cli import add_latency_option, add_storage_option, run_search_command
 from search.command_line import words
 from search.inputs.limits import HELD_OUT_QUESTIONS
 
@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
         help="further validation questions that select the operating points "
         f"(default {HELD_OUT_QUESTIONS}; 0: the search's own estimates do)",
     )
+    add_latency_option(parser)
     parser.add_argument("--joint", action="store_true", help="one preset for all chosen benchmarks together")
     parser.add_argument(
         "--max-flops",

@@ -52,6 +52,7 @@ def export(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     check_number("--questions", options.questions, LEAST_QUESTIONS)
+    check_number("--latency-batch", options.latency_batch, 1)
     if options.screen:
         check_number("--screen", options.screen, LEAST_QUESTIONS, "0 (none) or ")
     if not 0 < options.max_flops <= 100:
@@ -111,7 +112,9 @@ def _write(
     """Confirm and write preset by preset, so that a stop loses one measurement at most."""
     written: list[Path] = []
     with _progress(console) as (begin, step):
-        confirmer = Confirmer(store, target, options.questions, on_step=step, library=library)
+        confirmer = Confirmer(
+            store, target, options.questions, on_step=step, library=library, batch=options.latency_batch
+        )
         records = library.records(HELD_OUT, options.questions)
         selections = [_selected(choice, studies, options.joint) for choice in choices]
         begin(confirmer.missing([selected for selection in selections for selected in selection]))
@@ -148,7 +151,8 @@ def _summary(results: dict[str, Confirmation]) -> str:
         low, high = 100 * result.difference_low, 100 * result.difference_high
         parts.append(
             f"{name} {100 * result.accuracy:.1f} % ({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to "
-            f"dense, n = {result.n}) at {100 * result.flops_ratio:.0f} % FLOPs"
+            f"dense, n = {result.n}) at {100 * result.flops_ratio:.0f} % FLOPs, "
+            f"{result.speedup:.2f} times as fast [{result.speedup_low:.2f}, {result.speedup_high:.2f}]"
         )
     return ", ".join(parts)
 

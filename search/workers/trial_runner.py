@@ -77,10 +77,10 @@ class TrialRunner:
         )
         return measurement, race.reason if race is not None else ""
 
-    def time(self, benchmark: str, config: PruningConfig) -> Latency:
-        """Return the latency; nothing else may run on the device."""
+    def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
+        """Return the latency; with a `batch` all figures of `latency.measure`. No other job may run on the device."""
         device = latency.device_name(self.loaded.device)
-        return Latency(*latency.measure(self.evaluator(benchmark), config), device)
+        return Latency.of(latency.measure(self.evaluator(benchmark), config, batch), device)
 
 
 def costs(shape: DecoderShape, image: Sequence[int], text: Sequence[int], config: PruningConfig) -> Measurement:
