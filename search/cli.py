@@ -26,11 +26,7 @@ def add_storage_option(parser: argparse.ArgumentParser, default: str | None = "s
 def add_latency_option(parser: argparse.ArgumentParser) -> None:
     """Add --latency-batch."""
     parser.add_argument(
-        "--latency-batch",
-        type=int,
-        default=8,
-        metavar="N",
-        help="batch that is timed besides single prompts (default 8)",
+        "--latency-batch", type=int, default=8, metavar="N", help="batch to time besides single prompts (default 8)"
     )
 
 

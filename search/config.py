@@ -43,7 +43,7 @@ class SearchConfig:
         objectives: accuracy with one or two of flops, paper_flops and latency.
         max_drop: accuracy that may be lost, in points.
         max_flops: true FLOPs, in percent of dense.
-        max_latency: milliseconds a prompt.
+        max_latency: milliseconds to the first token.
         race: prune configurations that lose, with 95 % confidence, to one that costs no more.
         seed: of the sampler and the random criterion.
         presets: folder of the presets.

@@ -153,8 +153,8 @@ def _measured(questions: str, split: str, result: Measurement, sources: Sources)
         name: _plain(getattr(result, name, math.nan)) for name in Measured.model_fields if name not in _NO_NUMBERS
     }
     options = sources[questions].options if questions in sources else None
-    named = {"benchmark": benchmark, "source": digest or None, "questions": options, "split": split}
-    return Measured(**named, **numbers, speed=result.timings)
+    numbers["speed"] = result.timings
+    return Measured(benchmark=benchmark, source=digest or None, questions=options, split=split, **numbers)
 
 
 _NO_NUMBERS = ("benchmark", "source", "questions", "split", "speed")

@@ -23,9 +23,7 @@ COLUMNS: dict[str, Any] = {
     "phi_deep": TextColumn("φ deep"),
     "flops": NumberColumn("True FLOPs", format="engineering"),
     "paper_flops": NumberColumn("Paper FLOPs", format="engineering", help="Eq. 10, multiply-adds"),
-    "latency_ms": NumberColumn(
-        "Latency ms", format="%.1f", help="To the first token of a prompt: dense's by the speed-up"
-    ),
+    "latency_ms": NumberColumn("Latency ms", format="%.1f", help="To the first token: dense's by the speed-up"),
     "speedup": NumberColumn("Speed-up", format="%.2f", help="Over dense, timed in turns: median over repeats"),
     "speedup_low": NumberColumn("Speed-up from", format="%.2f", help="Lower end of the speed-up's 95 % interval"),
     "speedup_high": NumberColumn("Speed-up to", format="%.2f", help="Upper end of the speed-up's 95 % interval"),

@@ -21,7 +21,7 @@ class Goals:
         objectives: "accuracy" and one or two others of FIELDS.
         max_drop: accuracy that may be lost against dense, in points.
         max_flops: true FLOPs, in percent of dense.
-        max_latency: milliseconds.
+        max_latency: milliseconds to the first token.
 
     Raises:
         UsageError: unknown objectives, too few or too many of them, or a negative limit.

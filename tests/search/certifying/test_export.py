@@ -13,6 +13,7 @@ import pytest
 
 import himap
 from himap import PruningConfig
+from objectives.evaluation import latency
 from objectives.evaluation.checkpoints import resolve
 from search import export, verify
 from search.certifying.confirmer import Confirmer, Selected
@@ -47,6 +48,11 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "_MOST", 6)
+
+
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]:
     """What is really measured, in order."""
@@ -63,7 +69,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, PruningConfig]]
 
 
 def run(tiny: Path, *more: str) -> int:
-    return export.main(["--model", str(tiny), "--questions", str(N), "--screen", "0", *more])
+    return export.main(["--model", str(tiny), "--questions", str(N), "--screen", "0", "--latency-batch", "3", *more])
 
 
 def confirmations(name: str, split: str = "test") -> list[Confirmation]:
@@ -82,7 +88,9 @@ def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
     assert (confirmation.trial, confirmation.n, len(confirmation.scores), confirmation.split) == (3, N, N, "test")
     assert confirmation.dense_accuracy == dense.accuracy
     assert confirmation.difference == pytest.approx(confirmation.accuracy - dense.accuracy)
-    assert 0 < confirmation.latency_low_ms <= confirmation.latency_ms <= confirmation.latency_high_ms
+    assert 0 < confirmation.speedup_low <= confirmation.speedup <= confirmation.speedup_high
+    assert {timing.batch for timing in confirmation.timings} == {1, 3}
+    assert dense.timings == () and math.isnan(dense.latency_ms)
     written = sorted(path.name for path in Path("presets").iterdir())
     assert written == [
         f"tiny-pope{place}.yaml" for place in ("-knee", "-not-worse", "-within-0.5", "-within-2", "")
@@ -101,13 +109,24 @@ def test_an_export_confirms_each_winner_once_and_writes_its_operating_points(
         "flops",
         "paper_flops",
         "flops_ratio",
-        "latency_ms",
-        "dense_latency_ms",
     ):
         assert getattr(numbers, name) == pytest.approx(getattr(confirmation, name), abs=1e-6)
+    assert [timing.figure for timing in numbers.speed] == [timing.figure for timing in confirmation.timings]
     assert preset.certificate.verdict == confirmation.verdict(0.01)
     assert preset.provenance.trial == 3
     assert "measuring  pope: 90 % at 1 by instruction" in capsys.readouterr().out
+
+
+def test_another_batch_is_timed_without_asking_again(
+    tiny: Path, folder: Path, measured: list[tuple[str, PruningConfig]]
+) -> None:
+    assert run(tiny, "--benchmark", "pope") == 0
+    before, asked = confirmations("pope"), len(measured)
+    assert run(tiny, "--benchmark", "pope", "--latency-batch", "2") == 0
+    after = confirmations("pope")
+    assert len(measured) == asked and [one.scores for one in after] == [one.scores for one in before]
+    assert {timing.batch for one in after for timing in one.timings} == {1, 2}
+    assert run(tiny, "--benchmark", "pope", "--latency-batch", "0") == 2
 
 
 def test_operating_points_are_selected_by_further_validation_questions(
