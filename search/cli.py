@@ -24,6 +24,13 @@ def add_storage_option(parser: argparse.ArgumentParser, default: str | None = "s
     parser.add_argument("--storage", metavar="URL", default=default, required=default is None, help=shown)
 
 
+def add_latency_option(parser: argparse.ArgumentParser) -> None:
+    """Add --latency-batch."""
+    parser.add_argument(
+        "--latency-batch", type=int, default=8, metavar="N", help="batch to time besides single prompts (default 8)"
+    )
+
+
 def add_goal_options(parser: argparse.ArgumentParser) -> None:
     """Add --objectives, --max-drop, --max-flops and --max-latency."""
     parser.add_argument(
@@ -35,7 +42,7 @@ def add_goal_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-drop", type=float, metavar="POINTS", help="accuracy that may be lost, in points")
     parser.add_argument("--max-flops", type=float, metavar="PERCENT", help="true FLOPs, in percent of dense")
-    parser.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds a prompt")
+    parser.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds to the first token")
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:

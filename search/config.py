@@ -46,13 +46,14 @@ class SearchConfig:
         objectives: accuracy with one or two of flops, paper_flops and latency.
         max_drop: accuracy that may be lost, in points.
         max_flops: true FLOPs, in percent of dense.
-        max_latency: milliseconds a prompt.
+        max_latency: milliseconds to the first token.
         reference: accuracy below dense, in points, from which on the front gains.
         race: prune configurations that lose, with 95 % confidence, to one that costs no more.
         certify: spend most of the budget on further questions for the best configurations, and certify presets.
         margins: accuracy that a certified preset may lose, in points.
         level: chance of any wrong certificate of a study, in percent.
         pool: test questions of a study; None for 2,000, or all of a file of your own.
+        latency_batch: prompts that are timed at once, besides single ones.
         seed: of the sampler and the random criterion.
         presets: folder of the presets.
 
@@ -90,6 +91,7 @@ class SearchConfig:
     margins: Sequence[float] = MARGINS
     level: float = LEVEL
     pool: int | None = None
+    latency_batch: int = 8
     seed: int = 0
     presets: str = "presets"
 
@@ -97,7 +99,13 @@ class SearchConfig:
         for name in ("benchmarks", "objectives", "margins"):
             object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))
         self.sources()
-        for name, least in (("budget", 1), ("questions", LEAST_QUESTIONS), ("seed", 0), ("prefix_mb", 0)):
+        for name, least in (
+            ("budget", 1),
+            ("questions", LEAST_QUESTIONS),
+            ("seed", 0),
+            ("prefix_mb", 0),
+            ("latency_batch", 1),
+        ):
             check_number(f"--{name.replace('_', '-')}", getattr(self, name), least)
         check_certifying(self.margins, self.level, self.pool)
         check_sampler(self.sampler, self.goals)

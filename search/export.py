@@ -29,7 +29,13 @@ from pathlib import Path
 
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.options import EVERYTHING, add_model_options, add_source_options, command_parser
-from search.cli import add_certify_options, add_storage_option, add_worker_options, run_search_command
+from search.cli import (
+    add_certify_options,
+    add_latency_option,
+    add_storage_option,
+    add_worker_options,
+    run_search_command,
+)
 from search.command_line import words
 
 
@@ -57,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
         help="what --level holds for: each study (default), or all studies of this export together",
     )
     add_worker_options(parser)
+    add_latency_option(parser)
     parser.add_argument("--joint", action="store_true", help="one preset for all chosen benchmarks together")
     parser.add_argument(
         "--max-flops",

@@ -30,7 +30,14 @@ from objectives.options import (
     command_parser,
     write_json,
 )
-from search.cli import add_certify_options, add_goal_options, add_storage_option, add_worker_options, run_search_command
+from search.cli import (
+    add_certify_options,
+    add_goal_options,
+    add_latency_option,
+    add_storage_option,
+    add_worker_options,
+    run_search_command,
+)
 from search.command_line import words
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
@@ -95,6 +102,7 @@ def parser() -> argparse.ArgumentParser:
         help="spend the whole budget on trials, and write estimates",
     )
     add_certify_options(parser)
+    add_latency_option(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
     add_json_option(parser)

@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 
 from objectives.options import add_model_options, add_source_options, command_parser
-from search.cli import run_search_command
+from search.cli import add_latency_option, run_search_command
 from search.inputs.limits import HELD_OUT_QUESTIONS
 
 
@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"test questions (default: as many as the preset was certified on, else {HELD_OUT_QUESTIONS})",
     )
+    add_latency_option(parser)
     return parser
 
 

@@ -38,7 +38,6 @@ class Confirmation(Measurement):
     difference_high: float
     trial: int | None = None
     split: str = HELD_OUT
-    dense_latency_ms: float = math.nan
     bound: float = math.nan
 
     def __post_init__(self) -> None:

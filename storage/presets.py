@@ -152,13 +152,14 @@ def _estimate(key: StudyKey, sources: Sources, command: str) -> Certificate:
 def _measured(questions: str, split: str, result: Measurement, sources: Sources) -> Measured:
     benchmark, _, digest = questions.partition("@")
     numbers: dict[str, Any] = {
-        name: _plain(getattr(result, name, math.nan)) for name in Measured.model_fields if name not in _TEXTS
+        name: _plain(getattr(result, name, math.nan)) for name in Measured.model_fields if name not in _NO_NUMBERS
     }
     options = sources[questions].options if questions in sources else None
+    numbers["speed"] = result.timings
     return Measured(benchmark=benchmark, source=digest or None, questions=options, split=split, **numbers)
 
 
-_TEXTS = ("benchmark", "source", "questions", "split")
+_NO_NUMBERS = ("benchmark", "source", "questions", "split", "speed")
 
 
 def _plain(value: Any) -> int | float | None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from himap.config import PruningConfig
+from himap.presets.schema import Timing
 from storage.errors import RecordError
 
 State = Literal["complete", "pruned", "failed"]
@@ -19,6 +20,7 @@ Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "
 
 STATES: tuple[str, ...] = get_args(State)
 ORIGINS: tuple[str, ...] = get_args(Origin)
+SPEEDUP = ("speedup", "speedup_low", "speedup_high")
 BASELINES = tuple(origin for origin in ORIGINS if origin not in ("warm_start", "sampler"))
 
 
@@ -92,12 +94,35 @@ class QuestionSource:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds per prompt, median and quartiles, and the device they were measured on."""
+    """Milliseconds to the first token of a single prompt, and the device.
+
+    They are dense's median by the speed-up, `low` and `high` by the ends of its 95 % interval. `timings` is everything
+    that was timed, the first one of these the speed-up's.
+    """
 
     median: float
     low: float
     high: float
     device: str
+    dense: float = math.nan
+    timings: tuple[Timing, ...] = ()
+
+    @classmethod
+    def of(cls, timings: tuple[Timing, ...], device: str) -> Latency:
+        """Return the latency of these timings."""
+        first = timings[0]
+        median, low, high = (first.dense_ms / part for part in (first.speedup, first.speedup_high, first.speedup_low))
+        return cls(median, low, high, device, first.dense_ms, timings)
+
+    def counted_from(self, dense: float) -> Latency:
+        """Return the latency where dense takes that many milliseconds; itself where one of them is not known.
+
+        With one value of dense for a whole study its latencies are comparable, whatever else ran during one of them.
+        """
+        scale = dense / self.dense if self.dense > 0 else math.nan
+        if not scale > 0:
+            return self
+        return replace(self, median=scale * self.median, low=scale * self.low, high=scale * self.high, dense=dense)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +131,9 @@ class Measurement:
 
     Token counts are means over questions. `paper_flops` are multiply-adds by Eq. 10 of the paper (image tokens only),
     `flops` true prefill FLOPs of the decoder, `flops_ratio` their part of dense. Accuracies are parts of 1 with a 95 %
-    interval over `n` questions, latencies milliseconds per prompt (median and quartiles), `seconds` the wall time of
-    the measurement. What was not measured is NaN. `scores` holds one value per question, in question order (NaN for
-    one that was not asked); it is empty where it was not loaded.
+    interval over `n` questions, latencies as in `Latency`, `seconds` the wall time of the measurement. What was not
+    measured is NaN. `scores` holds one value per question, in question order (NaN for one that was not asked); it is
+    empty where it was not loaded.
     """
 
     image_tokens: float = math.nan
@@ -125,6 +150,8 @@ class Measurement:
     latency_ms: float = math.nan
     latency_low_ms: float = math.nan
     latency_high_ms: float = math.nan
+    dense_latency_ms: float = math.nan
+    timings: tuple[Timing, ...] = ()
     device: str = ""
     seconds: float = math.nan
     commit: str = ""
@@ -133,13 +160,40 @@ class Measurement:
     metrics: dict[str, float] = field(default_factory=dict)
     scores: tuple[float, ...] = ()
 
+    @property
+    def latency(self) -> Latency:
+        """The latency, of NaN where it was not measured."""
+        times = (self.latency_ms, self.latency_low_ms, self.latency_high_ms)
+        return Latency(*times, self.device, self.dense_latency_ms, self.timings)
+
+    @property
+    def speedup(self) -> float:
+        """The time to dense's first token by the configuration's, timed in turns."""
+        return self._speedup(self.latency_ms)
+
+    @property
+    def speedup_low(self) -> float:
+        """The lower end of its 95 % interval."""
+        return self._speedup(self.latency_high_ms)
+
+    @property
+    def speedup_high(self) -> float:
+        """The upper end of its 95 % interval."""
+        return self._speedup(self.latency_low_ms)
+
+    def _speedup(self, milliseconds: float) -> float:
+        return self.dense_latency_ms / milliseconds if milliseconds > 0 else math.nan
+
     def flat(self) -> dict[str, Any]:
-        """Return the fields by name without the scores, and the settings of the configuration among them."""
+        """Return the fields by name, the settings of the configuration and the speed-up among them.
+
+        Scores and timings are left out.
+        """
         values: dict[str, Any] = {}
         for name, value in vars(self).items():
             values |= value.as_dict() if name == "config" else {name: value}
-        del values["scores"]
-        return values
+        del values["scores"], values["timings"]
+        return values | {name: getattr(self, name) for name in SPEEDUP}
 
 
 def latency_fields(latency: Latency) -> dict[str, Any]:
@@ -148,6 +202,8 @@ def latency_fields(latency: Latency) -> dict[str, Any]:
         "latency_ms": latency.median,
         "latency_low_ms": latency.low,
         "latency_high_ms": latency.high,
+        "dense_latency_ms": latency.dense,
+        "timings": latency.timings,
         "device": latency.device,
     }
 

@@ -16,20 +16,10 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from storage.confirmation import HELD_OUT, Confirmation
 from storage.errors import DuplicateTrialError, StorageError
-from storage.records import (
-    Latency,
-    Lease,
-    QuestionSource,
-    RunningTrial,
-    StudyKey,
-    StudySummary,
-    Trial,
-    latency_fields,
-    utc_now,
-)
+from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial, utc_now
 from storage.sql import leases
 from storage.sql.connection import build_engine, failure, prepare, transaction
-from storage.sql.rows import pack_scores, read_record, row_values, unpack_scores
+from storage.sql.rows import latency_values, pack_scores, read_record, row_values, unpack_scores
 from storage.sql.schema import CONFIRMATIONS, QUESTIONS, SAME_CONFIRMATION, SCORES, STUDIES, TRIALS
 
 
@@ -226,7 +216,7 @@ class Store:
         with self.translated(doing), transaction(self.engine, write=True) as connection:
             self.touch(connection, study_id, owner)
             chosen = update(TRIALS).where(TRIALS.c.study_id == study_id, TRIALS.c.number == number)
-            if connection.execute(chosen.values(**latency_fields(latency))).rowcount != 1:
+            if connection.execute(chosen.values(**latency_values(latency))).rowcount != 1:
                 raise StorageError(f"study {study_id} of {self.location} has no trial {number}")
 
     def confirm(self, study_id: int, confirmation: Confirmation) -> None:

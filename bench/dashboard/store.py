@@ -39,6 +39,7 @@ def generated(number: int, rng: random.Random, questions: int) -> Trial:
         "latency_ms": latency,
         "latency_low_ms": latency - 1,
         "latency_high_ms": latency + 2,
+        "dense_latency_ms": 100.0,
         "device": "cuda: H100",
         "seconds": rng.uniform(2, 9),
         "commit": "3ee45d2c10aa",

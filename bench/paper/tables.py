@@ -129,17 +129,15 @@ class ModelRows:
             )
         return rows if searched else [*rows, {**self._head, "benchmark": name, "method": "found"}]
 
-    def time(self, repeats: int) -> list[dict[str, Any]]:
+    def time(self) -> list[dict[str, Any]]:
         """Return the rows of Fig. 8."""
         scienceqa = benchmark("scienceqa")
-        evaluator = Evaluator(self._loaded, scienceqa, embedded_questions(scienceqa, SPLIT, repeats))
-        rows: list[dict[str, Any]] = []
-        for method, config in methods(self.target.fastv_k).items():
-            times = dict(zip(("ms", "low", "high"), measure(evaluator, config, repeats), strict=True))
-            speedup = rows[0]["ms"] / times["ms"] if rows else 1.0
-            device = device_name(self._loaded.device)
-            rows.append({**self._head, "method": method, "device": device, "n": repeats, **times, "speedup": speedup})
-        return rows
+        evaluator = Evaluator(self._loaded, scienceqa, embedded_questions(scienceqa, SPLIT, self._n))
+        device = device_name(self._loaded.device)
+        return [
+            {**self._head, "method": method, "device": device, **measure(evaluator, config)[0].model_dump()}
+            for method, config in methods(self.target.fastv_k).items()
+        ]
 
 
 def table_1(document: dict[str, Any]) -> str:
@@ -167,15 +165,16 @@ def _flops(row: dict[str, Any], unit: float, name: str, digits: int) -> list[str
 
 def figure_8(document: dict[str, Any]) -> str:
     """Return Fig. 8 as a table: time of the first new token."""
-    head = ["model", "weights", "method", "ms an example [quartiles]", "speed-up", "n", "device"]
+    head = ["model", "weights", "method", "ms an example", "dense", "speed-up [95 %]", "n", "device"]
     lines = []
     for row in document["time"]:
-        ms = f"{row['ms']:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+        times = [f"{row[side]:.1f}" for side in ("ms", "dense_ms")]
+        speedup = f"{row['speedup']:.2f} [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}]"
         name = [row["model"], row["weights"], row["method"]]
-        lines.append([*name, ms, f"{row['speedup']:.2f}", str(row["n"]), row["device"]])
+        lines.append([*name, *times, speedup, str(row["repeats"]), row["device"]])
     full_weights = {row["model"] for row in document["time"] if row["weights"] == "full weights"}
     missing = [name for name in PAPER_MODELS if name not in full_weights]
-    lines += [[name, "full size", "dense, FastV, HiMAP", NOT_MEASURED, "", "", ""] for name in missing]
+    lines += [[name, "full size", "dense, FastV, HiMAP", NOT_MEASURED, *[""] * 4] for name in missing]
     return f"{markdown(head, lines)}\n\nCommit {document['commit'] or 'unknown'}, {document['split']} questions."
 
 
@@ -187,7 +186,7 @@ def measured(options: argparse.Namespace, find: FindConfig) -> dict[str, Any]:
         rows = ModelRows(resolve(model, "auto"), options.n)
         for name in options.benchmark:
             pairs += rows.accuracy(name, find(rows.target, name))
-        time += rows.time(options.repeats)
+        time += rows.time()
     return {"split": SPLIT, "commit": commit(), "pairs": pairs, "full_size": full_size(), "time": time}
 
 
@@ -197,7 +196,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", nargs="+", default=list(MODELS), metavar="NAME", help=f"default: {' '.join(MODELS)}")
     parser.add_argument("--benchmark", nargs="+", default=list(BENCHMARKS), metavar="NAME", help="default: all six")
     parser.add_argument("--n", type=int, default=500, help="test questions a benchmark (default 500)")
-    parser.add_argument("--repeats", type=int, default=20, help="timed prompts (default 20)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--storage", metavar="URL", help="take what was found from this store")
     source.add_argument("--presets", type=Path, metavar="DIR", help="take what was found from these presets")
@@ -206,8 +204,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)  # small matrices: one thread is as fast, and comparable with the search
     try:
-        if min(options.n, options.repeats) < 1:
-            raise ObjectiveError(f"got --n {options.n}, --repeats {options.repeats}; expected at least 1")
+        if options.n < 1:
+            raise ObjectiveError(f"got --n {options.n}; expected at least 1")
         find = from_store(options.storage) if options.storage else from_presets(options.presets or Path("presets"))
         document = measured(options, find)
         command.show(document if options.json else f"{table_1(document)}\n\n{figure_8(document)}")

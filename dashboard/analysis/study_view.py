@@ -50,7 +50,7 @@ COSTS: dict[str, Cost] = {
         Cost("flops", "True FLOPs", "Prefill FLOPs per prompt, text included", "FLOPs"),
         Cost("flops_ratio", "Share of dense", "Prefill FLOPs per prompt, share of dense", "%"),
         Cost("paper_flops", "Paper FLOPs", "Paper FLOPs (Eq. 10, multiply-adds of image tokens)", "MACs"),
-        Cost("latency_ms", "Latency", "Latency per prompt, median", "ms"),
+        Cost("latency_ms", "Latency", "Time to the first token of a prompt", "ms"),
     )
 }
 

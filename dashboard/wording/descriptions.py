@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from dashboard.analysis.study_view import BASELINE_NAMES, Pair, View
-from dashboard.wording.formatting import amount, milliseconds, number, percent, points
+from dashboard.wording.formatting import amount, milliseconds, number, percent, points, times_as_fast
 from storage.confirmation import Confirmation
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
@@ -28,6 +28,8 @@ def details(trial: Trial) -> list[tuple[str, str]]:
     interval = f" ({100 * trial.accuracy_low:.1f}–{100 * trial.accuracy_high:.1f})" if known else ""
     estimate = "" if trial.complete else ", an estimate: pruned (stopped early)"
     latency = milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
+    if math.isfinite(trial.speedup):
+        latency += f", {times_as_fast(trial.speedup, trial.speedup_low, trial.speedup_high)}"
     latency += f" on {trial.device}" if trial.device else ""
     seed = [("Seed", str(config.seed))] if "random" in (config.phi_shallow, config.phi_deep) else []
     return [

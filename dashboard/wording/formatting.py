@@ -69,8 +69,14 @@ def number(value: float, digits: int = 1) -> str:
 
 
 def milliseconds(value: float, low: float = math.nan, high: float = math.nan) -> str:
-    """Return a latency with its quartiles where they are known: `12.5 ms (12.0–13.3)`."""
-    if not math.isfinite(value):
-        return NOT_MEASURED
-    spread = f" ({low:.1f}–{high:.1f})" if math.isfinite(low) and math.isfinite(high) else ""
-    return f"{value:.1f} ms{spread}"
+    """Return a latency with its interval where that is known: `12.5 ms (12.0–13.3)`."""
+    return f"{value:.1f} ms{_between(low, high, 1)}" if math.isfinite(value) else NOT_MEASURED
+
+
+def times_as_fast(value: float, low: float, high: float) -> str:
+    """Return a speed-up with its interval: `1.64 times as fast as dense (1.58–1.70)`."""
+    return f"{value:.2f} times as fast as dense{_between(low, high, 2)}"
+
+
+def _between(low: float, high: float, digits: int) -> str:
+    return f" ({low:.{digits}f}–{high:.{digits}f})" if math.isfinite(low) and math.isfinite(high) else ""

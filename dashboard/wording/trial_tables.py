@@ -10,11 +10,11 @@ import pandas as pd
 
 from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.wording.descriptions import certificate_text, short_verdict
-from storage.records import Trial
+from storage.records import SPEEDUP, Trial
 
 CONFIGURATION = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep")
 SETTINGS = (*CONFIGURATION, "seed")
-COSTS = ("flops", "paper_flops", "latency_ms", "image_tokens", "tokens_after_k1", "tokens_after_k2")
+COSTS = ("flops", "paper_flops", "latency_ms", *SPEEDUP, "image_tokens", "tokens_after_k1", "tokens_after_k2")
 INTERVAL = ("accuracy_low", "accuracy_high", "n")
 PROVENANCE = ("seed", "device", "seconds", "commit", "created_at")
 FRONT = ("number", "flops_ratio", "accuracy", *CONFIGURATION, *COSTS, *INTERVAL)
@@ -74,6 +74,7 @@ def held_out_table(view: View) -> pd.DataFrame:
             "to_dense_low": 100 * result.difference_low,
             "to_dense_high": 100 * result.difference_high,
             "accuracy_percent": 100 * result.accuracy,
+            **{name: getattr(result, name) for name in SPEEDUP},
             "n": result.n,
             "split": result.split,
             "device": result.device,

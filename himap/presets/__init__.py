@@ -1,6 +1,16 @@
 """Preset files: a configuration as YAML, with what was measured and where it comes from."""
 
 from himap.presets.preset import Preset, load_preset, read_preset
-from himap.presets.schema import Certificate, Measured, ModelPart, Provenance
+from himap.presets.schema import Certificate, Figure, Measured, ModelPart, Provenance, Timing
 
-__all__ = ["Certificate", "Measured", "ModelPart", "Preset", "Provenance", "load_preset", "read_preset"]
+__all__ = [
+    "Certificate",
+    "Figure",
+    "Measured",
+    "ModelPart",
+    "Preset",
+    "Provenance",
+    "Timing",
+    "load_preset",
+    "read_preset",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
@@ -22,6 +22,8 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Signed = Annotated[float, Field(ge=-1, le=1)]
 Amount = Annotated[float, Field(ge=0)] | None
+Positive = Annotated[float, Field(gt=0)]
+Figure = Literal["first_token", "first_token_with_vision", "output_token"]
 
 
 class Part(BaseModel):
@@ -75,13 +77,37 @@ class Certificate(Part):
     plan: Text | None = None
 
 
+class Timing(Part):
+    """How long a batch of prompts takes, against dense on the same prompts.
+
+    A figure is the time to the first token, from image features or with the vision tower, or the time of each further
+    token. `ms` and `dense_ms` are medians over the `repeats`. `speedup` is the median of their ratios within a repeat,
+    with its 95 % interval: dense and the configuration take turns, so that drift of the device does not count.
+    """
+
+    figure: Figure
+    batch: Count
+    ms: Positive
+    dense_ms: Positive
+    speedup: Positive
+    speedup_low: Positive
+    speedup_high: Positive
+    repeats: Count
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Timing:
+        _check_order("speedup", self.speedup_low, self.speedup, self.speedup_high)
+        return self
+
+
 class Measured(Part):
     """What the configuration cost and earned on `n` questions of one benchmark's split; null is what was not measured.
 
     `source` is a digest of questions that are not embedded, and `questions` are the options by which they were asked
     for. Accuracies are parts of 1 with 95 % intervals; `difference` is against dense on the same questions, with its
     95 % paired interval, null in an estimate. `paper_flops` are multiply-adds by Eq. 10 of the paper, `flops` true
-    prefill FLOPs, `flops_ratio` their part of dense; latencies are milliseconds per prompt, token counts means.
+    prefill FLOPs, `flops_ratio` their part of dense; token counts are means. `speed` has one entry a figure and batch,
+    none where nothing was timed.
     """
 
     benchmark: Text
@@ -99,12 +125,11 @@ class Measured(Part):
     paper_flops: Amount
     flops: Amount
     flops_ratio: Amount
-    latency_ms: Amount
-    dense_latency_ms: Amount
     image_tokens: Amount
     tokens_after_k1: Amount
     tokens_after_k2: Amount
     text_tokens: Amount
+    speed: Annotated[tuple[Timing, ...], Field(strict=False)]
 
     @property
     def key(self) -> str:

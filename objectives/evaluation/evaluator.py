@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -79,7 +80,7 @@ class Evaluator:
         self._prefixes, self._own = prefixes or PrefixCache(0), object()
         check_questions(self.questions)
         self._features = Features(loaded)
-        self._prompts: dict[int, PromptBatch] = {}
+        self._prompts: dict[tuple[tuple[int, ...], bool], PromptBatch] = {}
         self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self.chunks]
         self._tokens = self._count_tokens()
@@ -176,11 +177,15 @@ class Evaluator:
         texts = self.loaded.processor.tokenizer.batch_decode(new, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
-    def prompt(self, i: int) -> dict[str, object]:
-        """Return the arguments of `generate` for question `i` alone, image features included; prepared once."""
-        if i not in self._prompts:
-            self._prompts[i] = self._features.batch(self.benchmark, self.questions, [i])
-        return self._prompts[i].arguments()
+    def prompt(self, order: Sequence[int], *, pixels: bool = False) -> dict[str, Any]:
+        """Return the arguments of `generate` for these questions as one batch; prepared once.
+
+        They hold image features where the model takes them, with `pixels` always the pixels.
+        """
+        key = (tuple(order), pixels)
+        if key not in self._prompts:
+            self._prompts[key] = self._features.batch(self.benchmark, self.questions, list(order), pixels=pixels)
+        return self._prompts[key].arguments()
 
 
 def check_questions(questions: Sequence[Question]) -> None:

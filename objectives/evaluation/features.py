@@ -58,22 +58,23 @@ class Features:
         self._kept: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def batch(self, benchmark: Benchmark, questions: Sequence[Question], order: list[int]) -> PromptBatch:
-        """Return the prompts of the questions with these numbers."""
+    def batch(
+        self, benchmark: Benchmark, questions: Sequence[Question], order: list[int], *, pixels: bool = False
+    ) -> PromptBatch:
+        """Return the prompts of the questions with these numbers; `pixels` keeps the pixels."""
         chosen = [questions[i] for i in order]
         images = [[load_image(image) for image in question.images] for question in chosen]
         inputs = self._loaded.inputs([benchmark.prompt(question) for question in chosen], images)
         inputs = {name: value.to(self._loaded.device) for name, value in inputs.items()}
         names = [image for question in chosen for image in question.images]
+        if pixels or not self._takes:
+            return PromptBatch(order, {**inputs, "pixel_values": inputs["pixel_values"].to(self._model.dtype)}, ())
         return PromptBatch(order, *self._instead_of_pixels(names, inputs))
 
     def _instead_of_pixels(
         self, images: Sequence[str], inputs: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Return inputs without pixels, and features; pixels and no features if the model takes none."""
-        if not self._takes:
-            pixels = inputs["pixel_values"].to(self._model.dtype)
-            return {**inputs, "pixel_values": pixels}, ()
+        """Return inputs without pixels, and features."""
         if new := {name: index for index, name in enumerate(images) if name not in self._kept}:
             self._kept.update(zip(new, self._computed(list(new.values()), inputs), strict=True))
         rest = {name: value for name, value in inputs.items() if name != "pixel_values"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,11 @@ from objectives.statistics.intervals import accuracy_interval, difference_interv
 from search.certifying.certify_driver import CertifyTask
 from search.certifying.evidence import least_pool
 from search.certifying.study_certifier import TEST, Verdict
-from storage import Confirmation, QuestionSource, Store, StudyKey, Trial
+from storage import Confirmation, Latency, QuestionSource, Store, StudyKey, Trial
 from storage.confirmation import points
 from storage.pareto import OperatingPoint, dense_trial
 from storage.presets import HeldOut, preset_of, preset_path
-from storage.records import utc_now
+from storage.records import latency_fields, utc_now
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,35 @@ class CertifiedSetting:
 
     Attributes:
         preset: its file.
+        latency: with the speed-up over dense; None for dense, or where it was not measured.
     """
 
     benchmark: str
     verdict: Verdict
     trial: Trial
     preset: Path
+    latency: Latency | None = None
 
 
-def keep(store: Store, study: FinishedStudy, task: CertifyTask, folder: Path) -> list[CertifiedSetting]:
-    """Store what the test measured, write a preset a margin, and return what is deployed within each."""
+def delivered(task: CertifyTask) -> list[int]:
+    """Return the trials other than dense that are deployed within some margin."""
+    return list(dict.fromkeys(one.number for one in task.certifier.verdicts() if one.number is not None))
+
+
+def keep(
+    store: Store, study: FinishedStudy, task: CertifyTask, folder: Path, latencies: Mapping[int, Latency]
+) -> list[CertifiedSetting]:
+    """Store what the test measured, write a preset a margin, and return what is deployed within each.
+
+    Args:
+        latencies: of delivered trials.
+    """
     dense = dense_trial(study.trials)
     assert dense is not None
     by_number = {trial.number: trial for trial in study.trials}
     tested = {n: _confirmation(task, by_number[n], dense, bound) for n, bound in task.certifier.bounds().items()}
+    for number, latency in latencies.items():
+        tested[number] = replace(tested[number], **latency_fields(latency))
     for confirmation in tested.values():
         store.confirm(study.id, confirmation)
     settings = []
@@ -81,7 +96,8 @@ def keep(store: Store, study: FinishedStudy, task: CertifyTask, folder: Path) ->
         )
         parts = [] if point.slug == "within-1" else [point.slug]
         path = preset_path(folder, study.key.weights_digest, study.key.model, study.key.questions, *parts)
-        settings.append(CertifiedSetting(study.key.questions, verdict, trial, preset.write(path)))
+        speed = latencies.get(trial.number)
+        settings.append(CertifiedSetting(study.key.questions, verdict, trial, preset.write(path), speed))
     return settings
 
 
@@ -101,10 +117,18 @@ def table_lines(settings: Sequence[CertifiedSetting]) -> list[str]:
             lines.append(f"{within}: dense, 100 % of FLOPs; {verdict.reason}")
         else:
             lines.append(
-                f"{within}: {100 * trial.flops_ratio:.0f} % of FLOPs, certified on {verdict.n} test questions to "
-                f"lose at most {points(verdict.bound)}; {setting.preset}"
+                f"{within}: {100 * trial.flops_ratio:.0f} % of FLOPs{_speed(setting)}, certified on {verdict.n} test "
+                f"questions to lose at most {points(verdict.bound)}; {setting.preset}"
             )
     return lines
+
+
+def _speed(setting: CertifiedSetting) -> str:
+    """Return the speed-up of the first token of single prompts."""
+    if setting.latency is None or not setting.latency.timings:
+        return ""
+    first = setting.latency.timings[0]
+    return f", {first.speedup:.2f} times as fast [{first.speedup_low:.2f}, {first.speedup_high:.2f}]"
 
 
 def _confirmation(task: CertifyTask, trial: Trial, dense: Trial, bound: float) -> Confirmation:
@@ -138,7 +162,6 @@ def _confirmation(task: CertifyTask, trial: Trial, dense: Trial, bound: float) -
         difference=difference.mean,
         difference_low=difference.low,
         difference_high=difference.high,
-        dense_latency_ms=dense.latency_ms,
         bound=bound,
     )
 

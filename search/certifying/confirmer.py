@@ -41,6 +41,7 @@ class Confirmer:
     Args:
         on_step: called before each measurement with its description.
         library: questions of the benchmarks that are not embedded.
+        batch: besides single prompts this batch is timed; None times nothing.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Confirmer:
         split: str = HELD_OUT,
         on_step: Callable[[str], None] = lambda description: None,
         library: Library | None = None,
+        batch: int | None = None,
     ) -> None:
         self._store, self._target, self._n, self._split = store, target, n_questions, split
-        self._library = library
+        self._library, self._batch = library, batch
         self._on_step = on_step
         self._runner: TrialRunner | None = None
         self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
@@ -77,9 +79,10 @@ class Confirmer:
         if known is None:
             return self._keep(selected, self._measure(selected))
         study_id, confirmation = known
-        if study_id == selected.study_id and selected.trial in (None, confirmation.trial):
+        timed = self._timed(selected.benchmark, confirmation)
+        if timed is confirmation and study_id == selected.study_id and selected.trial in (None, confirmation.trial):
             return confirmation
-        return self._keep(selected, replace(confirmation, trial=selected.trial))
+        return self._keep(selected, replace(timed, trial=selected.trial))
 
     def _keep(self, selected: Selected, confirmation: Confirmation) -> Confirmation:
         self._store.confirm(selected.study_id, confirmation)
@@ -90,10 +93,20 @@ class Confirmer:
         benchmark, config = selected.benchmark, selected.config
         dense = None if config == DENSE else self.confirm(Selected(selected.study_id, benchmark, DENSE))
         self._on_step(f"{benchmark}: {describe(config)}")
+        confirmation = confirm(self._loaded(), benchmark, config, dense, self._n)
+        return self._timed(benchmark, replace(confirmation, trial=selected.trial, split=self._split))
+
+    def _timed(self, benchmark: str, confirmation: Confirmation) -> Confirmation:
+        """Return the confirmation with the speed at the batch, where that is wanted and not there yet."""
+        known = {timing.batch for timing in confirmation.timings}
+        if self._batch is None or self._batch in known or confirmation.config.is_dense:
+            return confirmation
+        return timed(self._loaded(), benchmark, confirmation, self._batch)
+
+    def _loaded(self) -> TrialRunner:
         if self._runner is None:
             self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
-        confirmation = confirm(self._runner, benchmark, config, dense, self._n)
-        return replace(confirmation, trial=selected.trial, split=self._split)
+        return self._runner
 
 
 def open_runner(weights: str, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
@@ -107,7 +120,7 @@ def open_runner(weights: str, split: str, n_questions: int, library: Library | N
 def confirm(
     runner: TrialRunner, benchmark: str, config: PruningConfig, dense: Confirmation | None, n_questions: int
 ) -> Confirmation:
-    """Measure a configuration on held-out questions.
+    """Measure a configuration on held-out questions, without its speed.
 
     Args:
         dense: the confirmation of dense; None if this is dense.
@@ -120,11 +133,9 @@ def confirm(
     difference = Interval(0.0, 0.0, 0.0)
     if dense is not None:
         difference = difference_interval(scores, dense.scores, groups, graded=graded)
-    latency = runner.time(benchmark, config)
     own = {
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
-        **latency_fields(latency),
         "commit": commit(),
         "versions": versions(),
         "created_at": utc_now(),
@@ -137,8 +148,12 @@ def confirm(
         difference=difference.mean,
         difference_low=difference.low,
         difference_high=difference.high,
-        dense_latency_ms=(latency if dense is None else runner.time(benchmark, DENSE)).median,
     )
+
+
+def timed(runner: TrialRunner, benchmark: str, confirmation: Confirmation, batch: int) -> Confirmation:
+    """Return the confirmation with its speed against dense, at batch 1 and at this one."""
+    return replace(confirmation, **latency_fields(runner.time(benchmark, confirmation.config, batch)))
 
 
 def describe(config: PruningConfig) -> str:

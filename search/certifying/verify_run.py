@@ -7,12 +7,12 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from himap import Preset, read_preset
-from himap.presets import Measured
+from himap.presets import Measured, Timing
 from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.subsets import TEST_SINGLE
 from objectives.evaluation.checkpoints import Target, resolve
 from objectives.options import source_of
-from search.certifying.confirmer import DENSE, confirm, open_runner
+from search.certifying.confirmer import DENSE, confirm, open_runner, timed
 from search.errors import UsageError
 from search.inputs.limits import HELD_OUT_QUESTIONS, LEAST_QUESTIONS, check_number
 from search.inputs.questions import Library, StudyQuestions
@@ -30,10 +30,12 @@ def verify(options: argparse.Namespace) -> bool:
     preset = read_preset(options.preset)
     if options.questions is not None:
         check_number("--questions", options.questions, LEAST_QUESTIONS)
+    check_number("--latency-batch", options.latency_batch, 1)
     target = resolve(options.model or preset.model.name, options.weights)
     sys.stdout.write(f"preset     {preset.certificate.verdict}\n")
     sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
-    return all(list(_results(preset, target, options.questions, _library(preset, target, options))))
+    library = _library(preset, target, options)
+    return all(list(_results(preset, target, options.questions, library, options.latency_batch)))
 
 
 def _weights(preset: Preset, target: Target) -> str:
@@ -68,7 +70,7 @@ def _check_same(measured: Measured, part: Mapping[str, StudyQuestions]) -> None:
         )
 
 
-def _results(preset: Preset, target: Target, questions: int | None, library: Library) -> Iterator[bool]:
+def _results(preset: Preset, target: Target, questions: int | None, library: Library, batch: int) -> Iterator[bool]:
     """Yield for each benchmark whether the margin holds, and print the figures."""
     margin = preset.certificate.margin_points / 100
     runners: dict[tuple[str, int], TrialRunner] = {}
@@ -83,7 +85,7 @@ def _results(preset: Preset, target: Target, questions: int | None, library: Lib
         runner = runners[split, n]
         dense = confirm(runner, measured.key, DENSE, None, n)
         result = confirm(runner, measured.key, preset.config, dense, n)
-        sys.stdout.write(_lines(measured, result, margin))
+        sys.stdout.write(_lines(measured, timed(runner, measured.key, result, batch), margin))
         yield result.within(margin)
 
 
@@ -94,6 +96,14 @@ def _lines(measured: Measured, result: Confirmation, margin: float) -> str:
         f"{measured.key:10} {'holds' if result.within(margin) else 'does NOT hold'} (within {points(margin)}): "
         f"{100 * result.accuracy:.1f} %, {against}; "
         f"the preset says {100 * measured.accuracy:.1f} % on {measured.n} {measured.split} questions\n"
-        f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs, {result.latency_ms:.1f} ms "
-        f"against {result.dense_latency_ms:.1f} ms on {result.device}\n"
+        f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs, on {result.device}:\n"
+        + "".join(f"{'':10} {timing_text(timing)}\n" for timing in result.timings)
+    )
+
+
+def timing_text(timing: Timing) -> str:
+    """Return one figure in a line."""
+    return (
+        f"{timing.figure.replace('_', ' ')}, batch {timing.batch}: {timing.speedup:.2f} times as fast as dense "
+        f"[{timing.speedup_low:.2f}, {timing.speedup_high:.2f}], {timing.ms:.1f} ms against {timing.dense_ms:.1f} ms"
     )

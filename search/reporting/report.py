@@ -11,10 +11,11 @@ from search.reporting.presets import preset_trial
 from search.reporting.result import SearchResult, StudyResult
 from search.sampling.problem import Goals
 from storage import Trial
+from storage.records import SPEEDUP
 
 _FRONT_FIELDS = (
     *("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep"),
-    *("paper_flops", "flops", "flops_ratio", "accuracy", "accuracy_low", "accuracy_high", "n", "latency_ms"),
+    *("paper_flops", "flops", "flops_ratio", "accuracy", "accuracy_low", "accuracy_high", "n", "latency_ms", *SPEEDUP),
 )
 
 
@@ -55,7 +56,7 @@ def table(study: StudyResult, goals: Goals) -> Table:
     n = max((t.n for t in study.trials), default=0)
     title = f"{study.key.model} / {study.key.questions} ({n} validation questions, 95 % intervals)"
     grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms"):
+    for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms", "speed-up"):
         grid.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
     for trial in sorted([*members, *baselines], key=lambda t: (t.flops_ratio, t.accuracy)):
         role = "front" if trial in members else ""
@@ -74,5 +75,11 @@ def _cells(trial: Trial) -> list[str]:
         *([str(trial.config.k2), f"{trial.config.r2:g}"] if deep else ["-", "0"]),
         trial.config.phi_shallow if shallow else "-",
         trial.config.phi_deep if deep else "-",
-        f"{trial.latency_ms:.1f}" if trial.latency_ms > 0 else "-",
+        *_speed(trial),
     ]
+
+
+def _speed(trial: Trial) -> list[str]:
+    if not trial.latency_ms > 0:
+        return ["-", "-"]
+    return [f"{trial.latency_ms:.1f}", f"{trial.speedup:.2f} [{trial.speedup_low:.2f}, {trial.speedup_high:.2f}]"]

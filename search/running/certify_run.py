@@ -10,7 +10,7 @@ from pathlib import Path
 
 from objectives.data.source import Problem, QuestionSet, load_questions
 from objectives.errors import DataError
-from search.certifying.certified import CertifiedSetting, FinishedStudy, keep
+from search.certifying.certified import CertifiedSetting, FinishedStudy, delivered, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.evidence import Evidence
 from search.certifying.refine import Aim
@@ -25,11 +25,11 @@ from search.certifying.tasks import (
 from search.inputs.limits import LEAST_QUESTIONS, POOL
 from search.inputs.questions import StudyQuestions
 from search.studies.lease_holder import LeaseHolder
-from search.workers.jobs import WorkerPool
-from storage import Ledger, Store
+from search.workers.jobs import Job, WorkerPool
+from storage import Latency, Ledger, Store
 
 Panels = dict[tuple[str, str], QuestionSet]
-_LINE_EVERY = 10.0  # seconds
+_LINE_EVERY, _WAIT = 10.0, 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class Wanted:
         margins: accuracy that may be lost, in points.
         level: chance of any wrong certificate of a study, in percent.
         pool: test questions; None for the default: all of a file of your own, else `POOL`.
+        batch: prompts that are timed at once, besides single ones.
         again: whether a stored plan of the same margins, level and pool is taken as it is.
     """
 
     margins: Sequence[float]
     level: float
     pool: int | None = None
+    batch: int = 8
     again: bool = False
 
     def aim(self, pool: int) -> Aim:
@@ -72,6 +74,7 @@ class CertifyRun:
         self._further: dict[tuple[str, bool], CertifyQuestions] = {}  # by whether scores are right or wrong
         self._tasks: dict[str, CertifyTask] = {}
         self._reasons: dict[str, str] = {}
+        self._latencies: dict[str, dict[int, Latency]] = {}  # of delivered trials
         self.panels: Panels = {}
         for part in self._parts.values():
             self._load(part, problem)
@@ -89,14 +92,17 @@ class CertifyRun:
             self._reasons[name] = "dense is not measured"
         else:
             self._tasks[name] = task
+            stored = {one.trial: one for one in self._store.confirmations(study.id) if one.trial is not None}
+            timed = {n: one for n, one in stored.items() if any(t.batch == self._wanted.batch for t in one.timings)}
+            self._latencies[name] = {n: Latency.of(one.timings, one.device) for n, one in timed.items()}
 
     @property
     def waiting(self) -> bool:
-        """Whether any question is left to ask."""
-        return any(task.certifier.waiting for task in self._tasks.values())
+        """Whether any question is left to ask, or any speed to measure."""
+        return any(task.certifier.waiting for task in self._tasks.values()) or bool(self._untimed())
 
     def drive(self, pool: WorkerPool, stop: threading.Event, report: Callable[[str], None]) -> None:
-        """Ask all questions that are left, see `CertifyDriver`; report every few seconds."""
+        """Ask all questions that are left, see `CertifyDriver`, then time what is delivered on an idle pool."""
         shown, answers = time.monotonic(), 0
 
         def on_chunk(task: CertifyTask, new: int) -> None:
@@ -108,13 +114,30 @@ class CertifyRun:
                 report(f"certify    {answers} further answers; {phases}")
 
         CertifyDriver(pool, list(self._tasks.values()), self._holder, stop, on_chunk).run()
+        untimed = [] if stop.is_set() else self._untimed()
+        if untimed:
+            report(f"timing     {len(untimed)} setting(s) and dense in turns, while nothing else runs ...")
+        for name, number in untimed:
+            pool.submit(Job(name, self._tasks[name].configs[number], timed=True, batch=self._wanted.batch))
+            while pool.running:
+                for outcome in pool.finished(timeout=_WAIT):
+                    if outcome.latency is not None:
+                        self._latencies[name][number] = outcome.latency
+
+    def _untimed(self) -> list[tuple[str, int]]:
+        """Return the delivered trials without a speed-up."""
+        done = {name: task for name, task in self._tasks.items() if task.certifier.done}
+        known = self._latencies
+        return [(name, n) for name, task in done.items() for n in delivered(task) if n not in known[name]]
 
     def finish(self, study: FinishedStudy, folder: Path) -> list[CertifiedSetting]:
         """Return what is deployed within each margin, with presets; nothing where a test has not ended."""
         task = self._tasks.get(study.key.questions)
         if task is None or not task.certifier.done:
             return []
-        return keep(self._store, study, task, folder)
+        measured = self._latencies[study.key.questions]
+        latencies = {number: measured[number] for number in delivered(task) if number in measured}
+        return keep(self._store, study, task, folder, latencies)
 
     def reason(self, name: str) -> str:
         """Return why presets on these questions are estimates; "" where they are not, or certifying is off."""

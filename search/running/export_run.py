@@ -19,7 +19,7 @@ from search.certifying.confirmer import Confirmer, Selected, studies_of
 from search.certifying.selection import JOINT, joint_choice
 from search.config import SearchConfig, check_folder
 from search.errors import UsageError
-from search.inputs.limits import HELD_OUT_QUESTIONS, QUESTIONS, check_certifying
+from search.inputs.limits import HELD_OUT_QUESTIONS, QUESTIONS, check_certifying, check_number
 from search.inputs.questions import SPLIT, Library, StudyQuestions, load_study_questions
 from search.running.certify_run import CertifyRun, Wanted
 from search.studies.lease_holder import LeaseHolder
@@ -56,6 +56,7 @@ def export(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     check_certifying(options.margins, options.level, options.pool)
+    check_number("--latency-batch", options.latency_batch, 1)
     if not 0 < options.max_flops <= 100:
         raise UsageError(f"got --max-flops {options.max_flops:g}; expected a percentage above 0")
     check_folder("out", options.out)
@@ -111,7 +112,7 @@ def _certify(
 ) -> None:
     """Certify the studies' settings and write a preset a margin."""
     level = options.level / (len(studies) if options.family == "export" else 1)
-    wanted = Wanted(options.margins, level, options.pool, again=True)
+    wanted = Wanted(options.margins, level, options.pool, options.latency_batch, again=True)
     check = PromptCheck(target.weights)
     parts = {name: _searched(study, library, options, check) for name, study in studies.items()}
     with LeaseHolder(store) as holder:
@@ -166,7 +167,7 @@ def _write_joint(
 
     study, trial = joint_choice(store, target, library, studies, options.max_flops / 100, report)
     n = _joint_pool(options)
-    confirmer = Confirmer(store, target, n, on_step=report, library=library)
+    confirmer = Confirmer(store, target, n, on_step=report, library=library, batch=options.latency_batch)
     results = {
         name: confirmer.confirm(Selected(one.id, name, trial.config, trial.number if one.id == study.id else None))
         for name, one in studies.items()
@@ -178,6 +179,7 @@ def _write_joint(
         low, high = 100 * result.difference_low, 100 * result.difference_high
         console.print(
             f"{name}  {100 * result.flops_ratio:.0f} % of FLOPs, {100 * result.accuracy:.1f} % "
-            f"({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to dense, n = {result.n})"
+            f"({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to dense, n = {result.n}), "
+            f"{result.speedup:.2f} times as fast [{result.speedup_low:.2f}, {result.speedup_high:.2f}]"
         )
     console.print(f"{path}: {held_out.verdict}")

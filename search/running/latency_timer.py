@@ -1,4 +1,4 @@
-"""Measure latencies while nothing else runs."""
+"""Measure latencies while no worker does anything else."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ class LatencyTimer:
 
 
 def untimed(trials: list[Trial]) -> list[Trial]:
-    """Return the members of the front and the baselines without a latency."""
+    """Return the members of the front and the baselines without a latency, dense first."""
     members = {trial.number for trial in front(trials)}
     wanted = [trial for trial in trials if trial.complete and (trial.is_baseline or trial.number in members)]
-    return [trial for trial in wanted if not trial.latency_ms > 0]
+    missing = [trial for trial in wanted if not trial.latency_ms > 0]
+    return sorted(missing, key=lambda trial: trial.origin != "dense")

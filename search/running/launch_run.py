@@ -57,7 +57,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
 
             for line in opening_lines(config, target, questions, runs, workers, store.location):
                 report("message", line)
-            wanted = Wanted(config.margins, config.level, config.pool)
+            wanted = Wanted(config.margins, config.level, config.pool, config.latency_batch)
             certifying = CertifyRun(store, holder, wanted, questions if config.certify else [], check.problem)
             for line in certifying.opening_lines():
                 report("message", line)

@@ -22,7 +22,7 @@ class Goals:
         objectives: "accuracy" and one or two others of FIELDS.
         max_drop: accuracy that may be lost against dense, in points.
         max_flops: true FLOPs, in percent of dense.
-        max_latency: milliseconds.
+        max_latency: milliseconds to the first token.
         reference: accuracy below dense, in points, from which on a front gains.
 
     Raises:

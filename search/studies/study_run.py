@@ -13,7 +13,7 @@ from search.studies.store_writer import StoreWriter
 from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
 from storage import Latency, QuestionSource, RecordError, RunningTrial, StudyKey, Trial
-from storage.pareto import front
+from storage.pareto import dense_trial, front
 from storage.records import BASELINES, Measurement, latency_fields, utc_now
 
 _RETRIES = 2  # of a candidate that was lost with its worker
@@ -81,8 +81,9 @@ class StudyRun:
 
     @property
     def untimed(self) -> list[Trial]:
-        """Trials that the sampler learns once their latency is measured."""
-        return [trial for trial in self.trials if trial.number in self._untimed]
+        """Trials that the sampler learns once their latency is measured, dense first."""
+        waiting = [trial for trial in self.trials if trial.number in self._untimed]
+        return sorted(waiting, key=lambda trial: trial.origin != "dense")
 
     @property
     def done(self) -> bool:
@@ -116,7 +117,8 @@ class StudyRun:
         if candidate is None:
             self.exhausted = True
         elif candidate.known is not None:
-            self._keep(candidate, _reused(candidate, *candidate.known, self._devices))
+            reused = _reused(candidate, *candidate.known, self._devices)
+            self._keep(candidate, replace(reused, **latency_fields(self._counted(reused.latency))))
         else:
             return self._begin(candidate)
         return None
@@ -142,14 +144,31 @@ class StudyRun:
             self._keep(candidate, trial_of(candidate, measurement, reason))
 
     def commit_latency(self, trial: Trial, latency: Latency | None) -> None:
-        """Write the latency of a stored trial, and tell the sampler if it waits for it; None for a failure."""
+        """Write the latency of a stored trial, and tell the sampler if it waits for it; None for a failure.
+
+        All latencies of a device count from that of the study's dense trial.
+        """
         if latency is not None:
-            self._writer.set_latency(self.study_id, trial.number, latency)
-            index = [stored.number for stored in self.trials].index(trial.number)
-            self.trials[index] = trial = replace(trial, **latency_fields(latency))
+            trial = self._keep_latency(trial, self._counted(latency))
+            if trial.origin == "dense":
+                for other in [known for known in self.trials if known.latency_ms > 0]:
+                    if (counted := self._counted(other.latency)) != other.latency:
+                        self._keep_latency(other, counted)
         candidate = self._untimed.pop(trial.number, None)
         if candidate is not None:
             self._tell(candidate, trial)
+
+    def _keep_latency(self, trial: Trial, latency: Latency) -> Trial:
+        self._writer.set_latency(self.study_id, trial.number, latency)
+        index = [stored.number for stored in self.trials].index(trial.number)
+        self.trials[index] = replace(trial, **latency_fields(latency))
+        return self.trials[index]
+
+    def _counted(self, latency: Latency) -> Latency:
+        dense = dense_trial(self.trials)
+        if dense is None or dense.device != latency.device:
+            return latency
+        return latency.counted_from(dense.latency_ms)
 
     def close(self) -> None:
         """Stop asking."""

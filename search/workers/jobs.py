@@ -34,7 +34,8 @@ class Job:
     """A configuration to measure, with a tag that comes back with the outcome.
 
     It is pruned once it loses to one of the `rivals` with 95 % confidence. With `timed` nothing but its latency is
-    measured, on an idle pool; with a `panel` only the scores of all its configurations.
+    measured, on an idle pool, with a `batch` all figures of `latency.measure`; with a `panel` only the scores of all
+    its configurations.
     """
 
     benchmark: str
@@ -42,6 +43,7 @@ class Job:
     tag: Any = None
     rivals: tuple[Rival, ...] = ()
     timed: bool = False
+    batch: int | None = None
     panel: Panel | None = None
 
 
@@ -89,7 +91,7 @@ class Runner(Protocol):
     def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...] = ()) -> tuple[Measurement, str]:
         """Return the measurement, and why it was pruned; "" where it was measured to its end."""
 
-    def time(self, benchmark: str, config: PruningConfig) -> Latency:
+    def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
         """Return the latency; nothing else may run on the device."""
 
     def answer(self, benchmark: str, panel: Panel) -> np.ndarray:

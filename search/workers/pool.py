@@ -48,8 +48,8 @@ class _Evaluator:
     def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...]) -> tuple[Measurement, str]:
         return self._runner.measure(benchmark, config, rivals)
 
-    def time(self, benchmark: str, config: PruningConfig) -> Latency:
-        return self._runner.time(benchmark, config)
+    def time(self, benchmark: str, config: PruningConfig, batch: int | None) -> Latency:
+        return self._runner.time(benchmark, config, batch)
 
     def answer(self, benchmark: str, panel: Panel) -> np.ndarray:
         return self._runner.answer(benchmark, panel)
@@ -184,7 +184,7 @@ class Pool:
         if all(at != index for at, _ in self._running.values()):
             self._limits.begin(index)
         if job.timed:
-            reference = actor.time.remote(job.benchmark, job.config)
+            reference = actor.time.remote(job.benchmark, job.config, job.batch)
         elif job.panel is not None:
             reference = actor.answer.remote(job.benchmark, job.panel)
         else:

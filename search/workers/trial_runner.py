@@ -93,10 +93,10 @@ class TrialRunner:
         asked = chosen.questions[panel.start : panel.stop]
         return answer(self.loaded, chosen.benchmark, asked, panel.configs, self._prefixes.budget).scores
 
-    def time(self, benchmark: str, config: PruningConfig) -> Latency:
-        """Return the latency; nothing else may run on the device."""
+    def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
+        """Return the latency; with a `batch` all figures of `latency.measure`. No other job may run on the device."""
         device = latency.device_name(self.loaded.device)
-        return Latency(*latency.measure(self.evaluator(benchmark), config), device)
+        return Latency.of(latency.measure(self.evaluator(benchmark), config, batch), device)
 
 
 def costs(shape: DecoderShape, image: Sequence[int], text: Sequence[int], config: PruningConfig) -> Measurement:

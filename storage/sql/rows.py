@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from sqlalchemy import RowMapping
 
 from himap.config import PruningConfig
+from himap.presets.schema import Timing
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
-from storage.records import Lease, QuestionSource, RunningTrial, StudyKey, Trial
+from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, Trial, latency_fields
 from storage.sql.schema import Field, record_fields
 
 T = TypeVar("T")
@@ -45,12 +46,19 @@ def row_values(record: object, called: str) -> dict[str, Any]:
     return values
 
 
+def latency_values(latency: Latency) -> dict[str, Any]:
+    """Return the values of the columns that a latency sets."""
+    return {name: _column(_FIELDS[Trial][name], value) for name, value in latency_fields(latency).items()}
+
+
 def read_record(kind: type[T], row: RowMapping, packed: bytes | None = None) -> T:
     """Return the record of a row that holds the columns of its class, with its scores where they were read."""
     values: dict[str, Any] = {name: row[name] for name in _FIELDS[kind]}
     for name in _FLOATS[kind]:
         if values[name] is None:
             values[name] = math.nan
+    if "timings" in values:
+        values["timings"] = tuple(Timing(**timing) for timing in values["timings"])
     if kind is QuestionSource:
         values["skipped"] = tuple(tuple(item) for item in values["skipped"])
     if "metrics" in values:
@@ -93,8 +101,14 @@ def _column(field: Field, value: Any) -> Any:
     if field.kind is dict:
         return {_text(str(k)): _text(str(v)) if field.values is str else _number(v) for k, v in value.items()}
     if field.kind is tuple:
-        return [[_text(part) if isinstance(part, str) else int(part) for part in item] for item in value]
+        return [_item(item) for item in value]
     return value if field.kind is datetime else _text(value)
+
+
+def _item(item: Timing | tuple[int, str]) -> Any:
+    if isinstance(item, Timing):
+        return item.model_dump()
+    return [_text(part) if isinstance(part, str) else int(part) for part in item]
 
 
 def _number(value: Any) -> float | None:

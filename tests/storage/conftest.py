@@ -79,6 +79,7 @@ def make_trial() -> Callable[..., Trial]:
             "latency_ms": 12.5,
             "latency_low_ms": 12.0,
             "latency_high_ms": 13.25,
+            "dense_latency_ms": 20.5,
             "device": "cpu, 2 cores",
             "seconds": 4.5,
             "commit": "abc1234",

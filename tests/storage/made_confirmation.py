@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from himap import PruningConfig
+from himap.presets import Timing
 
 FULL: dict[str, Any] = {
     "config": PruningConfig(2, 50.5, 8, 75.0, "last_token", "instruction", 2**40),
@@ -32,6 +33,18 @@ FULL: dict[str, Any] = {
     "latency_low_ms": 12.0,
     "latency_high_ms": 13.25,
     "dense_latency_ms": 20.5,
+    "timings": (
+        Timing(
+            figure="output_token",
+            batch=8,
+            ms=1.5,
+            dense_ms=2.0,
+            speedup=1.25,
+            speedup_low=1.0,
+            speedup_high=1.5,
+            repeats=6,
+        ),
+    ),
     "device": "cpu, 2 cores",
     "seconds": 4.5,
     "commit": "abc1234",

@@ -72,12 +72,11 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
                 "paper_flops": 2.5e9,
                 "flops": 7.123456789e9,
                 "flops_ratio": 0.247,
-                "latency_ms": 12.5,
-                "dense_latency_ms": None,
                 "image_tokens": 144.5,
                 "tokens_after_k1": 72.25,
                 "tokens_after_k2": 18.0,
                 "text_tokens": 31.75,
+                "speed": [],
             }
         ],
         "provenance": {
@@ -144,7 +143,7 @@ def test_a_certificate_for_several_benchmarks_holds_if_it_holds_on_each() -> Non
 
 def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTrial) -> None:
     odd = "cpu: #1 \n !!python/object/apply:os.system ['x'] 'quoted' ✂"
-    trial = make_trial(17, device=odd, flops=7.6e12, latency_ms=1e-7, versions={"torch": "2.10"})
+    trial = make_trial(17, device=odd, flops=7.6e12, text_tokens=1e-7, versions={"torch": "2.10"})
     text = preset_text(replace(key, seed=7, model="Qwen/Qwen2.5-VL: 7B"), trial)
     document = yaml.safe_load(text)
     assert document == document_of(replace(key, seed=7, model="Qwen/Qwen2.5-VL: 7B"), trial)
@@ -155,11 +154,11 @@ def test_the_text_reads_back_as_the_document(key: StudyKey, make_trial: MakeTria
 
 
 def test_numbers_of_numpy_are_plain_and_what_was_not_measured_is_null(key: StudyKey, make_trial: MakeTrial) -> None:
-    trial = make_trial(1, flops=np.float32(25), n=np.int64(500), latency_ms=math.nan)
+    trial = make_trial(1, flops=np.float32(25), n=np.int64(500), text_tokens=math.nan)
     document = yaml.safe_load(preset_text(key, trial))
     assert document["measured"][0]["n"] == 500
     assert document["measured"][0]["flops"] == 25.0
-    assert document["measured"][0]["latency_ms"] is None
+    assert document["measured"][0]["text_tokens"] is None
 
 
 def test_a_failed_trial_is_no_preset(key: StudyKey) -> None:

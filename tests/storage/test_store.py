@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from himap import PruningConfig
+from himap.presets import Timing
 from storage import (
     DuplicateTrialError,
     Latency,
@@ -25,6 +26,7 @@ from storage import (
     Trial,
     open_store,
 )
+from storage.records import latency_fields
 
 MakeTrial = Callable[..., Trial]
 
@@ -78,13 +80,33 @@ def test_the_stamp_of_another_store_in_the_same_place_differs(tmp_path: Path, ke
     assert len(set(stamps)) == 2
 
 
+TIMINGS = (
+    Timing(
+        figure="first_token", batch=1, ms=4.1, dense_ms=8.0, speedup=2.0, speedup_low=1.6, speedup_high=2.5, repeats=20
+    ),
+    Timing(
+        figure="output_token", batch=8, ms=1.1, dense_ms=1.0, speedup=0.9, speedup_low=0.8, speedup_high=1.0, repeats=6
+    ),
+)
+
+
+def test_timings_come_back_as_they_were(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+    study = store.study(key)
+    store.add(study, make_trial(0, timings=TIMINGS))
+    assert store.trials(study)[0].timings == TIMINGS
+
+
 def test_a_latency_comes_later_and_readers_notice(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
     study = store.study(key)
-    store.add(study, make_trial(0, latency_ms=math.nan, latency_low_ms=math.nan, latency_high_ms=math.nan))
+    untimed = dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms"), math.nan)
+    store.add(study, make_trial(0, **untimed))
     before = store.version_stamp(study)
-    store.set_latency(study, 0, Latency(3.5, 3.0, 4.25, "cpu"))
-    timed = {"latency_ms": 3.5, "latency_low_ms": 3.0, "latency_high_ms": 4.25, "device": "cpu"}
-    assert store.trials(study) == [make_trial(0, **timed)]
+    latency = Latency.of(TIMINGS, "cpu")
+    assert (latency.median, latency.low, latency.high, latency.dense) == (4.0, 3.2, 5.0, 8.0)
+    store.set_latency(study, 0, latency)
+    (trial,) = store.trials(study)
+    assert trial.latency == latency and trial == make_trial(0, **latency_fields(latency))
+    assert (trial.speedup, trial.speedup_low, trial.speedup_high) == (2.0, 1.6, 2.5)
     assert store.version_stamp(study) != before
     with pytest.raises(StorageError, match=f"study {study} of .* has no trial 7"):
         store.set_latency(study, 7, Latency(3.5, 3.0, 4.25, "cpu"))

@@ -13,11 +13,22 @@ from ruamel.yaml import YAML
 
 import himap
 from himap import Preset, PresetError, PruningConfig
+from himap.presets import Timing
 from storage.confirmation import Confirmation
 from storage.pareto import WITHIN_MARGINS
 from storage.presets import HeldOut, preset_of
 from storage.records import StudyKey, Trial
 
+TIMING = {
+    "figure": "first_token",
+    "batch": 1,
+    "ms": 12.5,
+    "dense_ms": 20.5,
+    "speedup": 1.64,
+    "speedup_low": 1.6,
+    "speedup_high": 1.7,
+    "repeats": 20,
+}
 DOCUMENT: dict[str, Any] = {
     "schema": 1,
     "kind": "himap-preset",
@@ -55,12 +66,11 @@ DOCUMENT: dict[str, Any] = {
             "paper_flops": 2.5e9,
             "flops": 7.1e9,
             "flops_ratio": 0.247,
-            "latency_ms": 12.5,
-            "dense_latency_ms": None,
             "image_tokens": 144.5,
             "tokens_after_k1": 72.25,
             "tokens_after_k2": 18,
             "text_tokens": 31.75,
+            "speed": [TIMING],
         }
     ],
     "provenance": {
@@ -105,7 +115,7 @@ def test_every_field_reads_back(tmp_path: Path) -> None:
         "configuration": preset.config.as_dict(),
         "model": preset.model.model_dump(),
         "certificate": preset.certificate.model_dump(),
-        "measured": [one.model_dump() for one in preset.measured],
+        "measured": [one.model_dump(mode="json") for one in preset.measured],
         "provenance": preset.provenance.model_dump(),
     } == DOCUMENT
 
@@ -122,7 +132,7 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
         accuracy_low=0.7,
         accuracy_high=0.9,
         flops=7e9,
-        latency_ms=12.5,
+        timings=(Timing(**TIMING),),
         versions={"torch": "2.13"},
     )
     path = preset_of(key, full).write(tmp_path / "a.yaml")
@@ -194,7 +204,14 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
         ("measured.0.flops", float("nan"), "measured.0.flops must be a finite number"),
         ("measured.0.flops", float("inf"), "measured.0.flops must be a finite number"),
         ("measured.0.flops", True, "measured.0.flops must be a valid number"),
-        ("measured.0.latency_ms", "fast", "measured.0.latency_ms must be a valid number, got 'fast'"),
+        ("measured.0.text_tokens", "few", "measured.0.text_tokens must be a valid number, got 'few'"),
+        ("measured.0.speed", None, "measured.0.speed must be a list, got None"),
+        ("measured.0.speed.0.figure", "latency", "measured.0.speed.0.figure must be 'first_token', "),
+        ("measured.0.speed.0.ms", "fast", "measured.0.speed.0.ms must be a valid number, got 'fast'"),
+        ("measured.0.speed.0.ms", 0.0, "measured.0.speed.0.ms must be greater than 0, got 0.0"),
+        ("measured.0.speed.0.batch", 0, "measured.0.speed.0.batch must be greater than or equal to 1, got 0"),
+        ("measured.0.speed.0.speedup_low", 2.5, "speedup_low <= speedup <= speedup_high"),
+        ("measured.0.speed.0.speedup_high", ..., "measured.0.speed.0 lacks speedup_high"),
         ("measured.0.f1", 0.5, "measured.0 has an unknown field 'f1'"),
         ("measured.0.accuracy_low", 0.9, "accuracy_low <= accuracy <= accuracy_high"),
         ("measured.0.difference_high", -0.1, "difference_low <= difference <= difference_high"),

@@ -142,7 +142,7 @@ def test_pixels_with_every_prompt_give_the_same_answers(evaluator: Evaluator, mo
     """The way of models, and of versions of transformers, that take no features."""
     monkeypatch.setattr("objectives.evaluation.features.takes_features", lambda model: False)
     other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions)
-    assert "pixel_values" in other.prompt(0)
+    assert "pixel_values" in other.prompt([0])
     for config in (CONFIGS["dense"], CONFIGS["paper"]):
         assert other.evaluate(config) == evaluator.evaluate(config)
 
@@ -159,7 +159,7 @@ def test_the_vision_tower_sees_every_image_once(
     assert tower.images == len({q.image for q in questions}) == 10
     evaluator.evaluate(CONFIGS["dense"])
     evaluator.evaluate(CONFIGS["paper"])
-    evaluator.prompt(3)
+    evaluator.prompt([3])
     assert tower.images == 10
 
 
@@ -179,7 +179,7 @@ def test_generation_takes_the_kept_features(evaluator: Evaluator, monkeypatch: p
 
 def test_a_prompt_alone_is_what_generate_takes(evaluator: Evaluator) -> None:
     dense = evaluator.evaluate(CONFIGS["dense"])
-    prompt: dict[str, Any] = evaluator.prompt(2)
+    prompt = evaluator.prompt([2])
     with torch.inference_mode():
         ids = evaluator.loaded.model.generate(
             **prompt, max_new_tokens=evaluator.benchmark.max_new_tokens, do_sample=False

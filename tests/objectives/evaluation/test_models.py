@@ -194,7 +194,7 @@ def test_what_a_worker_does_reads_no_digest(folders: dict[str, Path], monkeypatc
     pope = benchmark("pope")
     evaluator = Evaluator(loaded, pope, embedded_questions(pope, "validation", 4))
     evaluator.evaluate(PruningConfig.paper())
-    latency.measure(evaluator, PruningConfig.paper(), repeats=1)
+    latency.measure(evaluator, PruningConfig.paper())
     assert digests == []
     assert loaded.digest is None and digests == [str(folders["llava-mini"])]
 

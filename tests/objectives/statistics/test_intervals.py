@@ -9,7 +9,7 @@ import pytest
 from scipy import optimize, stats
 
 from objectives.statistics.estimates import paired_difference
-from objectives.statistics.intervals import accuracy_interval, difference_interval
+from objectives.statistics.intervals import accuracy_interval, difference_interval, median_interval
 
 Z = float(stats.norm.ppf((1 + 0.965) / 2))
 
@@ -111,3 +111,17 @@ def test_unbounded_scores_have_student_s_interval() -> None:
     low, high = stats.t.interval(0.95, 79, values.mean(), stats.sem(values))
     assert (result.low, result.high) == pytest.approx((low, high))
     assert accuracy_interval([0.0] * 5 + [0.9], graded=True).low == 0.0
+
+
+@pytest.mark.parametrize(("n", "cut"), [(6, 1), (9, 2), (20, 6), (25, 8)])
+def test_a_median_has_the_order_statistics_as_its_interval(n: int, cut: int) -> None:
+    """The signs of n values about the true median are n tosses of a coin."""
+    values = np.random.default_rng(0).permutation(n) + 1.0
+    assert median_interval(values) == ((n + 1) / 2, cut, n + 1 - cut)
+    outside = stats.binom.cdf([cut - 1, cut], n, 0.5)
+    assert 2 * outside[0] <= 0.05 < 2 * outside[1]
+
+
+def test_five_values_have_no_interval_of_their_median() -> None:
+    with pytest.raises(ValueError, match="got 5 values; the interval of a median needs at least 6"):
+        median_interval([1.0, 2.0, 3.0, 4.0, 5.0])

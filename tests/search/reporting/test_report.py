@@ -39,6 +39,9 @@ FRONT_FIELDS = {
     "accuracy_high",
     "n",
     "latency_ms",
+    "speedup",
+    "speedup_low",
+    "speedup_high",
 }
 
 

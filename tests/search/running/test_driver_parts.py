@@ -18,7 +18,7 @@ from search.studies.study import Candidate, Study
 from search.studies.study_run import StudyRun
 from search.workers.jobs import Job, Outcome
 from storage import Latency, Store, Trial, open_store
-from tests.search.search_helpers import IMAGE_TOKENS, ScriptedPool, measurement, open_run, trial
+from tests.search.search_helpers import BASELINES, IMAGE_TOKENS, ScriptedPool, measurement, open_run, trial
 
 TIMING = Latency(4.0, 3.0, 5.0, "idle")
 
@@ -119,6 +119,15 @@ def test_latency_of_front_and_baselines_comes_last_and_alone(store: Store) -> No
     handed: list[Job] = []
     drive(open_run(store, 10), lambda job: handed.append(job) or measured(job))  # type: ignore[func-returns-value]
     assert handed == []  # nothing is timed again
+
+
+def test_dense_is_timed_first(store: Store) -> None:
+    """The latencies of a study count from it."""
+    for goals in (Goals(), Goals(("accuracy", "latency"))):
+        run = open_run(store, 6, f"pope-{len(goals.objectives[1])}", goals=goals, baselines=[*reversed(BASELINES)])
+        timed: list[Job] = []
+        drive(run, lambda job, seen=timed: (seen.append(job) if job.timed else None) or measured(job))  # type: ignore[misc, func-returns-value]
+        assert timed[0].config.is_dense and len(timed) > 1
 
 
 def test_where_latency_is_an_objective_a_result_counts_once_it_is_timed(store: Store) -> None:

@@ -87,6 +87,36 @@ def test_without_trials_of_its_own_a_study_reuses_no_latency(store: Store) -> No
     assert math.isnan(run.trials[0].latency_ms)
 
 
+def test_latencies_of_a_study_count_from_its_dense_trial(store: Store) -> None:
+    """One that was timed before dense, or reused, is counted anew; its speed-up and what was timed stay."""
+    run = open_run(store, 3)
+    dense, paper = next_of(run), next_of(run)
+    for candidate in (dense, paper):
+        run.commit(candidate, measurement(candidate.config, latency_ms=math.nan))
+    run.commit_latency(run.trials[1], Latency(30.0, 20.0, 40.0, "none", 60.0))
+    assert run.trials[1].latency_ms == 30  # dense was not timed yet
+    run.commit_latency(run.trials[0], Latency(20.0, 20.0, 20.0, "none", 20.0))
+    assert run.trials[1].latency == Latency(10.0, pytest.approx(20 / 3), pytest.approx(40 / 3), "none", 20.0)
+    assert (run.trials[1].speedup, run.trials[1].speedup_low, run.trials[1].speedup_high) == pytest.approx((2, 1.5, 3))
+    run.commit_latency(run.trials[1], Latency(5.0, 4.0, 8.0, "none", 10.0))
+    assert run.trials[1].latency == Latency(10.0, 8.0, 16.0, "none", 20.0)
+    run.commit_latency(run.trials[1], Latency(5.0, 4.0, 8.0, "H100", 10.0))
+    assert run.trials[1].latency == Latency(5.0, 4.0, 8.0, "H100", 10.0)  # another device has its own dense
+    assert [t.latency for t in store.trials(run.study_id)] == [t.latency for t in run.trials]
+
+
+def test_a_reused_latency_counts_from_the_dense_trial_of_its_new_study(store: Store) -> None:
+    paper = PruningConfig.paper()
+    there = trial(7, paper, latency_ms=30.0, latency_low_ms=25.0, latency_high_ms=40.0, dense_latency_ms=60.0)
+    known = {SearchSpace.effect_key(paper, IMAGE_TOKENS): ("study b, trial 7", there)}
+    run = open_run(store, 2, known=known)
+    dense = next_of(run)
+    run.commit(dense, measurement(dense.config, latency_ms=20.0, dense_latency_ms=20.0))
+    assert run.next() is None
+    assert run.trials[1].reused and run.trials[1].latency_ms == pytest.approx(10)
+    assert (run.trials[1].dense_latency_ms, run.trials[1].speedup) == (20, pytest.approx(2))
+
+
 def test_a_trial_that_waits_for_its_latency_is_learned_with_it(store: Store) -> None:
     run = open_run(store, 2, goals=Goals(("accuracy", "latency")))
     first, second = next_of(run), next_of(run)
