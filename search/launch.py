@@ -70,6 +70,23 @@ def parser() -> argparse.ArgumentParser:
         metavar="MB",
         help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
     )
+    _add_search_options(parser)
+    parser.add_argument(
+        "--no-certify",
+        dest="certify",
+        action="store_false",
+        help="spend the whole budget on trials, and write estimates",
+    )
+    add_certify_options(parser)
+    add_latency_option(parser)
+    parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
+    parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
+    add_json_option(parser)
+    return parser
+
+
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    """Add how trials are chosen and measured."""
     parser.add_argument(
         "--questions",
         type=int,
@@ -95,18 +112,6 @@ def parser() -> argparse.ArgumentParser:
         action="store_false",
         help="answer all questions also where a configuration loses, with 95 %% confidence, to one that costs no more",
     )
-    parser.add_argument(
-        "--no-certify",
-        dest="certify",
-        action="store_false",
-        help="spend the whole budget on trials, and write estimates",
-    )
-    add_certify_options(parser)
-    add_latency_option(parser)
-    parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
-    parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
-    add_json_option(parser)
-    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:

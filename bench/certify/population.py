@@ -24,7 +24,7 @@ REFERENCE = 0.05  # of accuracy below dense
 
 
 @dataclass(frozen=True)
-class Population:
+class TablePopulation:
     """A table as a population.
 
     Attributes:
@@ -86,7 +86,7 @@ class Population:
 class Questions:
     """Questions that one run draws: validation and test, each without end."""
 
-    def __init__(self, population: Population, seed: int) -> None:
+    def __init__(self, population: TablePopulation, seed: int) -> None:
         self._scores = population.scores
         rng, n = np.random.default_rng([seed, 7]), population.scores.shape[1]
         self._columns = {split: rng.integers(0, n, 60_000) for split in ("validation", "test")}

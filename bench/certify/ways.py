@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from bench.certify.population import BUDGET, LEVEL, MARGINS, POOL, SEARCHED, Population, Questions
+from bench.certify.population import BUDGET, LEVEL, MARGINS, POOL, SEARCHED, Questions, TablePopulation
 from objectives.statistics.estimates import Interval, interval
 from objectives.statistics.intervals import difference_interval
 from search.certifying.evidence import score_p_value
@@ -45,7 +45,7 @@ class Result:
 
 
 def explored(
-    population: Population, questions: Questions, seed: int, sampler: str, trials: int, reference: float
+    population: TablePopulation, questions: Questions, seed: int, sampler: str, trials: int, reference: float
 ) -> dict[int, Trial]:
     """Return the trials of a search on the first validation questions, by row; dense is row 0."""
     study = Study(
@@ -95,7 +95,7 @@ class _Book:
 
 
 def ours(
-    population: Population, seed: int, *, reference: float = REFERENCE, trials: int = 0, refine: bool = True
+    population: TablePopulation, seed: int, *, reference: float = REFERENCE, trials: int = 0, refine: bool = True
 ) -> Result:
     """Return what a search delivers: explore, refine, certify."""
     questions, begun = Questions(population, seed), time.process_time()
@@ -128,7 +128,7 @@ def ours(
     )
 
 
-def pareto_testing(population: Population, seed: int, sampler: str) -> Result:
+def pareto_testing(population: TablePopulation, seed: int, sampler: str) -> Result:
     """Return what Pareto Testing delivers after a search by another sampler on the same number of answers.
 
     The front of the validation estimates is ordered, for each margin, by its p-values on the validation questions, and
@@ -161,7 +161,7 @@ def pareto_testing(population: Population, seed: int, sampler: str) -> Result:
     return Result(delivered, kept, sum(questions.answers.values()), seconds, _front(estimates, population))
 
 
-def present(population: Population, seed: int) -> Result:
+def present(population: TablePopulation, seed: int) -> Result:
     """Return what search and export delivered before there were certificates (commit 6f64154).
 
     200 trials with the hypervolume above accuracy 0; up to 16 candidates and the baselines on 500 further validation
@@ -211,7 +211,7 @@ def _p_value(losses: np.ndarray, margin: float) -> float:
     return score_p_value(float((losses > 0).sum()), float((losses < 0).sum()), len(losses), margin)
 
 
-def _front(losses: Mapping[int, float], population: Population) -> list[int]:
+def _front(losses: Mapping[int, float], population: TablePopulation) -> list[int]:
     """Return the rows that no other dominates, by estimated losses."""
     best, members = np.inf, []
     for row in sorted(losses, key=lambda row: (population.costs[row], losses[row])):
@@ -221,7 +221,7 @@ def _front(losses: Mapping[int, float], population: Population) -> list[int]:
     return members
 
 
-WAYS: dict[str, Callable[[Population, int], Result]] = {
+WAYS: dict[str, Callable[[TablePopulation, int], Result]] = {
     "ours": ours,
     "present": present,
     **{f"{name} + Pareto Testing": partial(pareto_testing, sampler=name) for name in ("random", "tpe", "gp")},

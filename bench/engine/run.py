@@ -38,7 +38,7 @@ class EmptyRunner:
     def measure(self, benchmark: str, config: PruningConfig, rivals: tuple[Rival, ...] = ()) -> tuple[Measurement, str]:
         return measurement(config, QUESTIONS), ""
 
-    def time(self, benchmark: str, config: PruningConfig) -> Latency:
+    def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
         return Latency(1.0, 1.0, 1.0, "none")
 
     def answer(self, benchmark: str, panel: Panel) -> np.ndarray:

@@ -49,19 +49,21 @@ def _questions(study: StudyResult) -> dict[str, Any] | None:
 
 
 def table(study: StudyResult, goals: Goals) -> Table:
-    """Return the front with the baselines, by rising FLOPs; the preset's row is marked."""
+    """Return the front with the baselines and what is certified, by rising FLOPs; the rows of presets are marked."""
     members = study.front
-    baselines = [t for t in study.trials if t.complete and t.is_baseline and t not in members]
-    preset = preset_trial(study.trials, goals)
+    estimate = preset_trial(study.trials, goals)
+    chosen = [one.trial for one in study.certified] or ([] if estimate is None else [estimate])
+    presets = {trial.number for trial in chosen if trial.origin != "dense" or not study.certified}
+    others = [t for t in study.trials if t.complete and (t.is_baseline or t.number in presets) and t not in members]
     n = max((t.n for t in study.trials), default=0)
     title = f"{study.key.model} / {study.key.questions} ({n} validation questions, 95 % intervals)"
     grid = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("", "FLOPs %", "accuracy %", "K1", "R1 %", "K2", "R2 %", "φ shallow", "φ deep", "ms", "speed-up"):
         grid.add_column(name, justify="right" if name not in ("", "φ shallow", "φ deep") else "left")
-    for trial in sorted([*members, *baselines], key=lambda t: (t.flops_ratio, t.accuracy)):
+    for trial in sorted([*members, *others], key=lambda t: (t.flops_ratio, t.accuracy)):
         role = "front" if trial in members else ""
         role = f"{role} {trial.origin}".strip() if trial.origin != "sampler" else role
-        grid.add_row(f"{role} (preset)" if trial is preset else role, *_cells(trial))
+        grid.add_row(f"{role} (preset)".strip() if trial.number in presets else role, *_cells(trial))
     return grid
 
 
@@ -80,6 +82,7 @@ def _cells(trial: Trial) -> list[str]:
 
 
 def _speed(trial: Trial) -> list[str]:
-    if not trial.latency_ms > 0:
-        return ["-", "-"]
-    return [f"{trial.latency_ms:.1f}", f"{trial.speedup:.2f} [{trial.speedup_low:.2f}, {trial.speedup_high:.2f}]"]
+    milliseconds = f"{trial.latency_ms:.1f}" if trial.latency_ms > 0 else "-"
+    if not trial.speedup > 0:
+        return [milliseconds, "-"]
+    return [milliseconds, f"{trial.speedup:.2f} [{trial.speedup_low:.2f}, {trial.speedup_high:.2f}]"]

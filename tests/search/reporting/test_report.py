@@ -189,7 +189,7 @@ def test_the_table_shows_the_front_beside_the_baselines() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [" ".join(line.split()) for line in console.file.getvalue().splitlines() if line.strip()]
     assert lines[0] == "tiny / pope (20 validation questions, 95 % intervals)"
-    assert lines[3] == "front (preset) 30.0 80.5 [70.5, 90.5] 2 31 8 75 instruction intra_column 5.7"
+    assert lines[3] == "front (preset) 30.0 80.5 [70.5, 90.5] 2 31 8 75 instruction intra_column 5.7 -"
     assert lines[4].startswith("fastv 70.0 40.0 ")
     assert " 2 50 - 0 last_token - " in lines[4]
     assert lines[5].startswith("front dense 100.0 81.0 [71.0, 91.0]")

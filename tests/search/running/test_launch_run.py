@@ -34,7 +34,9 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 def config(tiny: Path, budget: int, *benchmarks: str) -> SearchConfig:
-    return SearchConfig(str(tiny), budget, benchmarks or ["pope"], questions=20, workers=1, sampler="random")
+    return SearchConfig(
+        str(tiny), budget, benchmarks or ["pope"], questions=20, workers=1, sampler="random", certify=False
+    )
 
 
 def test_it_returns_trials_front_and_preset(tiny: Path, jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
