@@ -22,7 +22,7 @@ class SearchProcess:
     """`python -m search.launch` with some arguments, which can be started again."""
 
     def __init__(self, arguments: list[str], folder: Path) -> None:
-        self._command = [sys.executable, "-m", "search.launch", *arguments]
+        self._command = [sys.executable, "-m", "search.launch", "--no-certify", *arguments]
         self._folder = folder
         self._log = (folder / "launch.log").open("a")
         self.starts = 0

@@ -134,8 +134,8 @@ started: list[subprocess.Popen[str]] = []
 
 
 def launch(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
-    """`python -m search.launch` in `folder`, in a process group of its own, its output piped."""
-    return start(folder, "-m", "search.launch", *arguments)
+    """`python -m search.launch --no-certify` in `folder`, in a process group of its own, its output piped."""
+    return start(folder, "-m", "search.launch", "--no-certify", *arguments)
 
 
 def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:

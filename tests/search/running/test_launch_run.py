@@ -34,9 +34,8 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Job]:
 
 
 def config(tiny: Path, budget: int, *benchmarks: str) -> SearchConfig:
-    return SearchConfig(
-        str(tiny), budget, benchmarks or ["pope"], questions=20, workers=1, sampler="random", certify=False
-    )
+    options: dict[str, Any] = {"questions": 20, "workers": 1, "sampler": "random", "certify": False}
+    return SearchConfig(str(tiny), budget, benchmarks or ["pope"], **options)
 
 
 def test_it_returns_trials_front_and_preset(tiny: Path, jobs: list[Job], capsys: pytest.CaptureFixture[str]) -> None:
