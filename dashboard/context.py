@@ -42,8 +42,8 @@ class Context:
         return self.store.version_stamp(study.id)
 
     def trials(self, study: StudySummary) -> list[Trial]:
-        """Return the trials of a study without scores."""
-        return cached_reads.study_records(self.url, study.id, self.store).trials
+        """Return the trials of a study as the search measured them, without scores."""
+        return cached_reads.study_records(self.url, study.id, self.store).searched
 
     def view(self, study: StudySummary, cost: str = "flops") -> View:
         """Return one study under one cost."""
@@ -54,6 +54,7 @@ class Context:
             cost,
             records.confirmations,
             records.questions,
+            {} if records.trials is records.searched else {trial.number: trial.accuracy for trial in records.searched},
             study.family,
             study.layers,
             study.weights,

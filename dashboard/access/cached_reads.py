@@ -9,6 +9,7 @@ import streamlit as st
 
 from storage import (
     Confirmation,
+    Ledger,
     QuestionSource,
     StorageError,
     Store,
@@ -17,6 +18,7 @@ from storage import (
     Trial,
     open_store,
 )
+from storage.refined import refined
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,12 @@ class StoreState:
 
 @dataclass(frozen=True)
 class StudyRecords:
-    """The records of one study, without the per-question scores of its trials."""
+    """The records of one study, without the per-question scores of its trials.
 
+    `searched` are the trials as the search measured them; once it is refined, `trials` have posterior means.
+    """
+
+    searched: list[Trial]
     trials: list[Trial]
     confirmations: list[Confirmation]
     questions: QuestionSource | None
@@ -79,8 +85,11 @@ def _open(url: str) -> Store:
 
 @st.cache_resource(show_spinner="Reading trials", max_entries=40)
 def _study_records(url: str, study_id: int, stamp: str, _store: Store) -> StudyRecords:
-    trials = _store.trials(study_id, scores=False)
-    return StudyRecords(trials, _store.confirmations(study_id), _store.questions(study_id))
+    trials = searched = _store.trials(study_id, scores=False)
+    if further := Ledger(_store, study_id).answers("validation"):
+        scores = _store.scores(study_id, [trial.number for trial in searched if trial.complete])
+        trials = refined(searched, scores, further)
+    return StudyRecords(searched, trials, _store.confirmations(study_id), _store.questions(study_id))
 
 
 @st.cache_resource(show_spinner="Reading scores", max_entries=64)

@@ -61,7 +61,8 @@ class View:
 
     The accuracy of a `pruned` trial is an estimate on the questions asked before it was stopped; it never joins the
     front. `confirmations` are measurements on held-out questions, by the number of the trial. `questions` is where
-    questions come from that are not embedded.
+    questions come from that are not embedded. `raw` are accuracies on the search's own questions, by number, where
+    those of the trials are posterior means.
     """
 
     key: StudyKey
@@ -72,6 +73,7 @@ class View:
     pruned: tuple[Trial, ...] = ()
     confirmations: Mapping[int, Confirmation] = field(default_factory=dict)
     questions: QuestionSource | None = None
+    raw: Mapping[int, float] = field(default_factory=dict)
     family: str = ""
     layers: int = 0
     weights: str = ""
@@ -103,6 +105,7 @@ def build_view(
     cost: str = "flops",
     confirmations: Iterable[Confirmation] = (),
     questions: QuestionSource | None = None,
+    raw: Mapping[int, float] | None = None,
     family: str = "",
     layers: int = 0,
     weights: str = "",
@@ -126,6 +129,7 @@ def build_view(
         tuple(states["pruned"]),
         _by_trial(states["complete"], confirmations),
         questions,
+        raw or {},
         family,
         layers,
         weights,

@@ -138,6 +138,7 @@ def study_traces(view: View, axis: CostAxis, colors: Palette, coloring: Coloring
     on_front = [trial for trial in searched if trial.number in members]
     pruned = [trial for trial in view.pruned if axis.has(trial)]
     traces = [
+        _raw(shown, view, x, colors),
         _points(pruned, x, "Pruned (stopped early), estimate", colors.trial, "circle-open", 6, opacity=0.55),
         *_colored(rest, x, colors, coloring),
         _step(view.front, shown, x, colors),
@@ -214,6 +215,15 @@ def _points(
         lows, highs = [100 * t.accuracy_low for t in trials], [100 * t.accuracy_high for t in trials]
         trace.error_y = error_bars(accuracies, lows, highs, thickness=1.2, width=3, color=color)
     return trace
+
+
+def _raw(trials: Sequence[Trial], view: View, x: Position, colors: Palette) -> go.Scatter:
+    """Return the accuracies on the search's own questions, faint, where the points are posterior means."""
+    known = [trial for trial in trials if trial.number in view.raw]
+    trace = _points(known, x, "On the search's questions alone", colors.trial, "x-thin-open", 5, opacity=0.35)
+    return trace.update(
+        y=np.array([100 * view.raw[trial.number] for trial in known]), hoverinfo="skip", customdata=None
+    )
 
 
 def _colored(trials: Sequence[Trial], x: Position, colors: Palette, coloring: Coloring) -> list[go.Scatter]:

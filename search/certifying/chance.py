@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-_PRIOR_N, _PRIOR_LOST, _PRIOR_GAINED, _PRIOR_WRONG = 25.0, 0.5, 0.25, 6.25
+from storage.refined import PRIOR_LOST, PRIOR_N, prior_gained
+
 _DRAWS = 400  # of a posterior, for a mean chance
 
 
@@ -33,10 +34,9 @@ class Counts:
     def draw(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Return rates of lost and gained answers drawn from the posterior, (draws, M) each."""
         lost, gained, n = (values / self.effect for values in (self.lost, self.gained, self.n))
-        scale = 1 / (n + _PRIOR_N)
-        prior = min(_PRIOR_GAINED, _PRIOR_WRONG * self.wrong) + 1e-9
+        scale, prior = 1 / (n + PRIOR_N), prior_gained(self.wrong)
         size = (draws, len(n))
-        return rng.gamma(lost + _PRIOR_LOST, scale, size), rng.gamma(gained + prior, scale, size)
+        return rng.gamma(lost + PRIOR_LOST, scale, size), rng.gamma(gained + prior, scale, size)
 
 
 def chance(lost: np.ndarray, gained: np.ndarray, margin: float, pool: float, level: float) -> np.ndarray:

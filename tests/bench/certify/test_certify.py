@@ -1,0 +1,64 @@
+"""Ways on a real table: true losses, honest costs, and a comparison that resumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.certify import __main__ as bench
+from bench.certify.population import MARGINS, Questions, TablePopulation
+from bench.certify.tabulate import load_table
+from bench.certify.ways import WAYS
+
+
+@pytest.fixture(scope="module")
+def population() -> TablePopulation:
+    return TablePopulation(load_table(bench.DATA / "certify-qwenvl.npz"))
+
+
+def test_what_breaks_its_margin_costs_as_much_as_dense(population: TablePopulation) -> None:
+    good, bad = (
+        int(np.argmin(np.where(population.losses <= 0.01, population.costs, 1))),
+        int(population.losses.argmax()),
+    )
+    assert population.honest_cost(good, 0.01) == population.oracle(0.01) < 1
+    assert population.honest_cost(bad, 0.01) == population.honest_cost(None, 0.01) == 1
+    assert population.hypervolume(list(range(len(population.costs)))) == 1
+    assert population.hypervolume([0]) == 0
+
+
+def test_all_configurations_answer_the_same_drawn_questions(population: TablePopulation) -> None:
+    questions = Questions(population, seed=3)
+    first, again = (questions.ask("test", 0, 4000, row) for row in (5, 5))
+    assert first.tolist() == again.tolist()
+    assert first.mean() == pytest.approx(population.scores[5].mean(), abs=0.03)
+    assert questions.answers == {"validation": 0, "test": 8000}
+
+
+def test_ours_keeps_its_margins(population: TablePopulation) -> None:
+    result = WAYS["ours"](population, 0)
+    assert set(result.delivered) == set(MARGINS)
+    assert all(population.losses[row] <= m for m, row in result.delivered.items() if row is not None)
+    assert result.certified
+
+
+def test_a_killed_comparison_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, made = tmp_path / "runs.jsonl", []
+    honest = bench.run
+
+    def counted(*arguments: Any) -> dict[str, Any]:
+        made.append(arguments[1:])
+        return honest(*arguments)
+
+    monkeypatch.setattr(bench, "run", counted)
+    arguments = ["--seeds", "1", "--ways", "random + Pareto Testing", "--keep", str(kept)]
+    assert bench.main(arguments) == 0
+    assert len(made) == len(kept.read_text().splitlines()) == 4
+    assert bench.main(arguments) == 0
+    assert len(made) == 4
+    assert "| random + Pareto Testing |" in capsys.readouterr().out

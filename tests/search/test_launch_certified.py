@@ -1,0 +1,57 @@
+"""One command explores, refines and certifies; killed in between it goes on; finished it asks nothing more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import himap
+from storage import Ledger, open_store
+from tests.search.search_helpers import start, wait_for
+
+
+def answers(folder: Path) -> int:
+    """How many answers the ledger of the folder's store holds."""
+    path = folder / "himap.db"
+    if not path.exists():
+        return 0
+    with open_store(f"sqlite:///{path}", readonly=True) as store:
+        ledgers = [Ledger(store, study.id) for study in store.studies()]
+        pieces = [ledger.answers(split) for ledger in ledgers for split in ("validation", "test")]
+        return sum(len(scores) for some in pieces for part in some.values() for _, scores in part)
+
+
+def test_killed_while_it_certifies_it_goes_on_and_then_has_nothing_to_do(tiny: Path, tmp_path: Path) -> None:
+    arguments = ["-m", "search.launch", "--model", str(tiny), "--benchmark", "pope", "--budget", "14"]
+    arguments += [
+        "--questions",
+        "20",
+        "--workers",
+        "1",
+        "--sampler",
+        "random",
+        "--margins",
+        "20",
+        "40",
+        "--pool",
+        "300",
+    ]
+    first = start(tmp_path, *arguments)
+    wait_for(lambda: answers(tmp_path))
+    os.killpg(first.pid, signal.SIGKILL)
+    kept = answers(tmp_path)
+    out, err = start(tmp_path, *arguments).communicate(timeout=300)
+    assert "certify    pope: 300 test questions, at best within " in out, err
+    rows = [line for line in out.splitlines() if line.startswith("pope  within ")]
+    assert [row.split(":")[0] for row in rows] == ["pope  within 20 points", "pope  within 40 points"]
+    assert kept and answers(tmp_path) > kept
+    for margin, row in zip((20, 40), rows, strict=True):
+        preset = himap.read_preset(tmp_path / "presets" / f"tiny-pope-within-{margin}.yaml")
+        assert preset.certificate.certified != preset.config.is_dense
+        assert preset.certificate.certified == (", certified on " in row)
+        assert all(timing.repeats >= 6 for timing in preset.measured[0].speed) or preset.config.is_dense
+    finished = answers(tmp_path)
+    out, _ = start(tmp_path, *arguments).communicate(timeout=300)
+    assert "nothing to do" in out and all(row in out for row in rows)
+    assert answers(tmp_path) == finished
