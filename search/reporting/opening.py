@@ -37,7 +37,7 @@ def opening_lines(
         f"device     {device}",
         f"studies    {len(runs)}: {benchmarks}{size}",
         *(line for part in questions for line in part.lines()),
-        f"budget     {config.budget} trials a study{refine}; {stored} of {planned} already stored",
+        f"budget     {config.budget} trials a study{refine}, {stored} of {planned} already stored",
         f"search     {config.sampler}, {' and '.join(config.objectives)}, seed {config.seed}, {workers} worker(s)",
         f"code       {commit() or 'unknown commit'}",
         f"store      {store}",

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from objectives.data.source import Problem, QuestionSet, load_questions
-from objectives.errors import DataError
 from search.certifying.certified import CertifiedSetting, FinishedStudy, delivered, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.evidence import Evidence
@@ -61,6 +60,9 @@ class CertifyRun:
     Args:
         questions: of the studies; none where certifying is off.
         problem: why a model cannot take a question.
+
+    Raises:
+        DataError: the data cannot be used, or a model cannot take it.
 
     Attributes:
         panels: what a worker needs of questions that are not embedded, by benchmark and split.
@@ -163,15 +165,11 @@ class CertifyRun:
             further = embedded_questions_of(part.loaded.questions, pool or POOL)
             self._further |= {(name, True): further, (name, False): further}
         else:
-            try:
-                splits = {split: load_questions(part.source, split, None, problem) for split in ("validation", "test")}
-            except DataError as error:
-                self._reasons[name] = str(error)
-                return
-            size = len(splits["test"].questions)
+            size = part.loaded.sizes.get("test", 0)
             if size < LEAST_QUESTIONS:
                 self._reasons[name] = f"only {size} test questions, at least {LEAST_QUESTIONS}"
                 return
+            splits = {split: load_questions(part.source, split, None, problem) for split in ("validation", "test")}
             pool = pool or (size if part.source.data else POOL)
             for binary in (True, False):
                 further, asked = other_questions_of(splits["validation"], splits["test"], pool, binary=binary)

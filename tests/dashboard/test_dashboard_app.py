@@ -301,8 +301,7 @@ def test_certified_points_are_offered_first_and_others_not(page: Any, searched_s
         results = {trial.number: confirmation(trial, trials[0]) for trial in trials[-3:]}
         kept = min(results)
         for number, result in results.items():
-            low = -0.005 if number == kept else -0.5
-            store.confirm(store.study(key), replace(result, difference_low=low, difference=0.0, difference_high=0.1))
+            store.confirm(store.study(key), replace(result, bound=0.01 if number == kept else 0.03))
     app = page("--storage", searched_store, title="Export")
     (setting,) = [one for one in app.radio if one.label == "Operating point"]
     assert setting.value == f"Trial {kept}, certified within 1 point"

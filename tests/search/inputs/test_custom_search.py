@@ -245,7 +245,7 @@ def searched(tiny: Path, here: Path) -> str:
         return questions[0].key
 
 
-def test_winners_are_certified_on_the_test_part_of_the_same_file(
+def test_winners_are_measured_on_the_test_part_of_the_same_file(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[set[str]] = []
@@ -256,14 +256,12 @@ def test_winners_are_certified_on_the_test_part_of_the_same_file(
         return honest(self, name, *rest)
 
     monkeypatch.setattr(TrialRunner, "measure", watched)
-    exported = ["--model", str(tiny), "--questions", "20", *OWN]
+    exported = ["--model", str(tiny), "--joint", "--pool", "20", *OWN]
     assert export.main(exported) == 0
     capsys.readouterr()
     searching = {q.image for q in load(own(), n=500).loaded.questions}
-    screened = [images for images in seen if images <= searching]
-    certifying = seen[len(screened) :]  # the selection comes first
-    assert screened and certifying and not any(images & searching for images in certifying)
-    path = min(Path("presets").iterdir(), key=lambda one: len(one.name))
+    assert seen and not any(images & searching for images in seen)
+    (path,) = Path("presets").iterdir()
     preset = himap.read_preset(path)
     (measured,) = preset.measured
     assert (measured.key, measured.split, measured.n) == (searched, "test", 20)
@@ -312,7 +310,7 @@ def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
     assert line == 43 and ODD[odd] in problem and recorded.options.endswith("--on-bad skip")
     assert any("left out   1 row(s) that cannot be used: line 43: " in text for text in questions[0].lines())
 
-    exported = [*model, "--questions", "20", *OWN]
+    exported = [*model, "--joint", "--pool", "20", *OWN]
     assert export.main([*exported, "--on-bad", "skip"]) == 0
     preset = min(Path("presets").iterdir(), key=lambda each: len(each.name))
     assert verify.main([str(preset), *model, *OWN, "--on-bad", "skip"]) in (0, 1)
@@ -336,11 +334,11 @@ def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
     tiny: Path, searched: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert export.main(["--model", str(tiny), "--questions", "20"]) == 0
+    assert export.main(["--model", str(tiny), "--joint", "--pool", "20"]) == 0
     message = " ".join(capsys.readouterr().out.split())
     assert f"{searched}: left out, its questions are not embedded (add --data mine.jsonl" in message
-    assert all("pope" in path.name for path in Path("presets").iterdir())
-    path = next(Path("presets").iterdir())
+    (path,) = Path("presets").iterdir()
+    assert [one.key for one in himap.read_preset(path).measured] == ["pope"]
     message = refused(capsys, verify.main, str(path), "--model", str(tiny), *OWN)
     assert "was measured on embedded scenes; leave --data" in message
 
@@ -357,7 +355,7 @@ def test_too_few_test_questions_are_refused(tiny: Path, searched: str, capsys: p
             load(own(), split)
 
 
-def test_official_files_are_searched_and_certified_by_pairs(
+def test_official_files_are_searched_and_measured_by_pairs(
     tiny: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """POPE as released, 50 pairs; export finds by itself which benchmarks were searched on such files."""
@@ -378,7 +376,7 @@ def test_official_files_are_searched_and_certified_by_pairs(
         store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
         store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
-    joint = ["--model", str(tiny), "--questions", "20", "--data-root", ".", "--joint"]
+    joint = ["--model", str(tiny), "--pool", "20", "--data-root", ".", "--joint"]
     assert export.main(joint) == 0
     capsys.readouterr()
     preset = himap.read_preset("presets/tiny-joint.yaml")

@@ -13,12 +13,12 @@ from objectives.evaluation.cores import available_cores
 from storage import Trial
 from tests.search.search_helpers import launch, stored
 
-CLOCK = ("seconds", "latency_ms", "latency_low_ms", "latency_high_ms")
+CLOCK = ("seconds", "latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms")
 
 
 def clockless(trials: list[Trial]) -> list[Trial]:
     """The trials without what a clock says, and the commit of the moment, which may change during a test."""
-    same: dict[str, Any] = dict.fromkeys(CLOCK, 1.0) | {"commit": ""}
+    same: dict[str, Any] = dict.fromkeys(CLOCK, 1.0) | {"commit": "", "timings": ()}
     return [replace(trial, created_at=trials[0].created_at, **same) for trial in trials]
 
 
