@@ -1,16 +1,20 @@
-"""Search the pruning settings of a model on benchmarks: Pareto fronts, presets, a store for the dashboard.
+"""Search the pruning settings of a model on benchmarks: Pareto fronts, certified presets, a store for the dashboard.
 
     python -m search.launch --model qwenvl --budget 200
 
-Every finished trial is in the store before it counts. You can stop a search at any time; run the same command
-again to resume. Once the budget is spent it does nothing.
+First the search explores: 30 % of the budget are trials. Then it asks the best settings further questions. Then it
+certifies, on questions that it never saw, the cheapest setting within each margin (--margins). Its last lines say
+what to deploy: share of FLOPs, speed-up, and the loss that the test rules out. --no-certify writes estimates.
+
+Every finished trial and every answer is in the store before it counts. You can stop a search at any time; run the
+same command again to resume. Once the budget is spent it does nothing.
 
 --model takes qwenvl, llava-7b, llava-13b (the paper's three), or a folder or hub id of any supported checkpoint.
 On a machine without the full weights, or without a GPU to hold them, the first three run on small embedded models
 of the same architecture, and the first lines say so.
 
 Questions are about embedded scenes; with --data they are your own, with --data-root or --hub a benchmark's
-official ones. The search asks their validation part; the test part is left for certifying (search.export).
+official ones. The search explores and refines on their validation part, and certifies on their test part.
 
     python -m search.launch --model qwenvl --data questions.jsonl --metric vqa_accuracy --budget 200
 """

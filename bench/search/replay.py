@@ -17,6 +17,7 @@ import numpy as np
 from bench.search.tabulate import ScoreTable
 from himap import PruningConfig
 from search.running.driver import Driver
+from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
 from search.studies.store_writer import StoreWriter
 from search.studies.study import Study
@@ -147,6 +148,7 @@ def replay(table: ScoreTable, variant: Variant, seed: int, budget: int) -> Run:
         workers=table.meta["cores"],
         dedup=variant.dedup,
         warm_starts=[(config, "flow") for config in variant.first],
+        goals=Goals(reference=100.0),  # the share below is against accuracy 0
     )
     meta = table.meta
     key = StudyKey(meta["model"], meta["weights_digest"], meta["benchmark"], meta["split"], meta["n"], seed, "")

@@ -48,7 +48,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
     """A sampler for accuracy against one cost. A running trial counts with its expected result.
 
     On a flat front the expected gain is zero. But what equals dense on the few questions of a search may be worse, so
-    every third ask is for the most accurate configuration of a random cost: `search.export` chooses from these, too.
+    every third ask is for the most accurate configuration of a random cost: refining chooses from these, too.
 
     Args:
         accuracy: index of accuracy among the two objectives.
