@@ -88,7 +88,8 @@ def _preset(view: View) -> None:
 def _certify(context: Context, view: View) -> None:
     st.markdown(
         "Test the best settings against dense on held-out questions that the search never saw, by a plan that is "
-        "stored first. A search has done so unless it ran with `--no-certify`. Run this in this folder, in another terminal:"
+        "stored first. A search has done so unless it ran with `--no-certify`. "
+        "Run this in this folder, in another terminal:"
     )
     st.code(certify_command(context.url, view), language="bash", wrap_lines=True)
     if note := password_note(context.url):
