@@ -1,4 +1,4 @@
-"""One command explores, refines and certifies; killed in between it goes on; finished it asks nothing more."""
+"""One command explores, refines and certifies; killed in between it goes on."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import signal
 from pathlib import Path
 
 import himap
-from storage import Ledger, open_store
+from storage import Ledger, StoreMissingError, open_store
 from tests.search.search_helpers import start, wait_for
 
 
 def answers(folder: Path) -> int:
     """How many answers the ledger of the folder's store holds."""
-    path = folder / "himap.db"
-    if not path.exists():
+    try:
+        opened = open_store(f"sqlite:///{folder / 'himap.db'}", readonly=True)
+    except StoreMissingError:
         return 0
-    with open_store(f"sqlite:///{path}", readonly=True) as store:
+    with opened as store:
         ledgers = [Ledger(store, study.id) for study in store.studies()]
         pieces = [ledger.answers(split) for ledger in ledgers for split in ("validation", "test")]
         return sum(len(scores) for some in pieces for part in some.values() for _, scores in part)
 
 
-def test_killed_while_it_certifies_it_goes_on_and_then_has_nothing_to_do(tiny: Path, tmp_path: Path) -> None:
+def test_killed_while_it_certifies_it_goes_on(tiny: Path, tmp_path: Path) -> None:
     arguments = ["-m", "search.launch", "--model", str(tiny), "--benchmark", "pope", "--budget", "14"]
     arguments += [
         "--questions",
@@ -51,7 +52,3 @@ def test_killed_while_it_certifies_it_goes_on_and_then_has_nothing_to_do(tiny: P
         assert preset.certificate.certified != preset.config.is_dense
         assert preset.certificate.certified == (", certified on " in row)
         assert all(timing.repeats >= 6 for timing in preset.measured[0].speed) or preset.config.is_dense
-    finished = answers(tmp_path)
-    out, _ = start(tmp_path, *arguments).communicate(timeout=300)
-    assert "nothing to do" in out and all(row in out for row in rows)
-    assert answers(tmp_path) == finished
