@@ -26,7 +26,7 @@ def trials_in(url: str, benchmark: str) -> dict[int, Trial]:
 
 def _without_latency(trial: Trial) -> Trial:
     """Return the trial without its latency, which is measured later and replaces the device's name."""
-    zero = dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms"), 0.0)
+    zero: dict[str, Any] = dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms"), 0.0)
     return replace(trial, **zero, timings=(), device="")
 
 
