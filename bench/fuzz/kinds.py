@@ -152,7 +152,8 @@ def url(rng: random.Random, folder: Path) -> Action:
     place = odd_path(rng, folder, rng.choice([b"", b"SQLite format 3\x00" + bytes(90), rng.randbytes(50)]), ".db")
     user = rng.choice(["", "u@", f"u:{SECRET}@", f"u:{SECRET}/x@", f"u:a@{SECRET}@", f"a.b:{SECRET}@", "ü:@"])
     server = rng.choice(["127.0.0.1:1", "localhost:1", "[::1]:1", "", ":1", "127.0.0.1:99999", "a b", "%", "h:p"])
-    tail = rng.choice(["", "?", f"?password={SECRET}", f"?user=u;password={SECRET}", "?sslmode=x", "?a", "#x", "/x"])
+    secrets = [f"?password={SECRET}", f"?user=u;password=a@{SECRET}", f"?password={SECRET}@a:1"]
+    tail = rng.choice(["", "?", *secrets, "?sslmode=x", "?a", "#x", "/x"])
     scheme = rng.choice(["postgresql", "postgresql+psycopg", "postgres", "mysql", "sqlite+x", "http", any_text(rng)])
     text = rng.choice(
         [
