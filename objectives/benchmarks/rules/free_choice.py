@@ -55,8 +55,6 @@ _RIGHT = re.compile(
     r"(?:most )?(?:correct|right|best|accurate|answer|true|appropriate|what I see)\b"
     r"| (?:fits|matches)\b|\s?(?:选项|項|项|是?正确|是?正確|が正解|[이가] 정답))"
 )
-
-
 _SENTENCE_END = re.compile(r"\s*(?:[.;!)\n]|$|,? (?:not|because|since)\b)")
 _ASKED = re.compile(rf"[^.!?\n]{{0,{LONGEST_CLAUSE}}}\?")
 

@@ -15,7 +15,8 @@ from objectives.benchmarks.custom import metric
 from objectives.benchmarks.rules.choices import read_letter, read_mme, read_pope
 from objectives.benchmarks.rules.free_choice import read_choice
 from objectives.benchmarks.rules.free_number import read_number
-from objectives.benchmarks.rules.free_text import plain, read_yes_no
+from objectives.benchmarks.rules.free_text import plain
+from objectives.benchmarks.rules.free_yes_no import read_yes_no
 
 ANIMALS = ("cat", "dog", "bird", "fish")
 BLOOD = ("A", "B", "AB", "O")
