@@ -49,7 +49,7 @@ _PICKED = re.compile(
     r"|(?:^|[.\n]\s*)(?:the )?(?:correct )?(?:answer|ans\.?|option|choice|letter|选项|選項)\s*",
     re.IGNORECASE,
 )
-_WRONG = re.compile(r"(?:is |isn't )?(?:incorrect|wrong|false|not(?! [A-Z]\b)|no|ruled out)\b")
+_WRONG = re.compile(r"(?:is |isn't )?(?:(?i:incorrect|wrong|false)|not(?! [A-Z]\b)|no|ruled out)\b")
 _RIGHT = re.compile(
     r"(?<![^\s(*,])\(?([A-Z])\)?(?:[,.]? (?:is|seems|would be|must be) (?:the )?"
     r"(?:most )?(?:correct|right|best|accurate|answer|true|appropriate|what I see)\b"
