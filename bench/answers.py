@@ -14,7 +14,7 @@ from bench import command
 from bench.docs import pages
 from objectives.benchmarks.rules.free_choice import read_choice
 from objectives.benchmarks.rules.free_number import read_number
-from objectives.benchmarks.rules.free_text import read_yes_no
+from objectives.benchmarks.rules.free_yes_no import read_yes_no
 
 SETS = Path(__file__).parents[1] / "tests" / "objectives" / "benchmarks"
 METRICS = {"choice": "multiple_choice", "yes_no": "yes_no", "number": "number"}

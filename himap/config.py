@@ -132,8 +132,10 @@ class PruningConfig:
         """Return the configuration of such values; the criteria and the seed may be left out.
 
         Raises:
-            ConfigError: unknown or missing fields, or values that the constructor refuses.
+            ConfigError: no mapping, unknown or missing fields, or values that the constructor refuses.
         """
+        if not isinstance(values, dict):
+            raise ConfigError(f"got {shown(values)}; expected a mapping with k1, r1, k2 and r2")
         known = [field.name for field in fields(cls)]
         if unknown := sorted(str(key) for key in values if key not in known):
             raise ConfigError(f"unknown field {', '.join(unknown)}; known are {', '.join(known)}")

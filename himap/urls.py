@@ -6,8 +6,8 @@ import re
 
 _HIDDEN = "***"
 _PLAIN = re.compile(  # options of a URL that hold no secret
-    "host|hostaddr|port|dbname|user|service|sslmode|sslrootcert|sslcert|application_name|connect_timeout|options|"
-    "target_session_attrs"
+    "host|hostaddr|port|dbname|user|service|passfile|sslmode|sslrootcert|sslcert|sslkey|channel_binding|gssencmode|"
+    r"keepalives\w*|application_name|connect_timeout|options|target_session_attrs"
 )
 _SECRET = re.compile(r"(passw\w*|pwd)\s*=|:[^@\s]*@", re.IGNORECASE)  # in what is no URL
 _SERVER = re.compile(r"(\[[\da-fA-F:.%]*\]|[^:/?@\[\]]*)(:\d*)?")
@@ -38,11 +38,17 @@ def _rewritten(url: str, keep: str) -> str:
     if scheme.endswith("sqlite") and rest.startswith("/"):
         path, question, query = rest.partition("?")
         return f"{scheme}://{path}{question}{_options(query, keep)}"
-    credentials, at, address = rest.rpartition("@")
+    place, question, query = rest.partition("?")
+    if ":" in place and "@" in query:  # the ? belongs to a password, or the @ to an option
+        before, _, after = query.rpartition("@")
+        if "=" in before:
+            return f"{scheme}://{_HIDDEN}"
+        after, question, query = after.partition("?")
+        place = f"{place}?{before}@{after}"
+    credentials, at, address = place.rpartition("@")
     user, secret, _ = credentials.partition(":")
-    place, question, query = address.partition("?")
-    server, slash, database = place.partition("/")
-    if not _SERVER.fullmatch(server):
+    server, slash, database = address.partition("/")
+    if not _SERVER.fullmatch(server) or _SECRET.search(database):
         return f"{scheme}://{_HIDDEN}"
     tail = _options(query, keep)
     password = f":{keep}" if secret and keep else ""

@@ -20,13 +20,18 @@ def words(arguments: list[str] | None) -> list[str]:
     given = sys.argv[1:]
     if not any("://" in word for word in given):
         return given
-    from himap.urls import masked
-
-    hidden = os.environ.pop(_WORDS, None)
-    if hidden is not None and [masked(word) if "://" in word else word for word in json.loads(hidden)] == given:
-        return list(map(str, json.loads(hidden)))
-    shown = [masked(word) if "://" in word else word for word in sys.orig_argv]
+    hidden: list[str] = json.loads(os.environ.pop(_WORDS, "[]"))
+    if hidden and _shown(hidden) == given:
+        return hidden
+    shown = _shown(sys.orig_argv)
     if shown != sys.orig_argv and os.name == "posix":
         os.environ[_WORDS] = json.dumps(given)
         os.execv(sys.executable, shown)
     return given
+
+
+def _shown(line: list[str]) -> list[str]:
+    """Return the words with *** in place of passwords."""
+    from himap.urls import masked  # only for a URL
+
+    return [masked(word) if "://" in word else word for word in line]

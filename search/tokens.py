@@ -10,7 +10,6 @@ answers, the question and its images.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from typing import Any
@@ -24,7 +23,7 @@ from objectives.benchmarks import Question
 from objectives.data.images import load_image
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
-from objectives.json_files import json_text
+from objectives.json_files import json_text, parse
 from objectives.options import add_model_options, command_parser
 from objectives.questions import add_study_options, question_records, study_questions
 from search.cli import run_search_command
@@ -96,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _answer(options: argparse.Namespace) -> dict[str, Any]:
     try:
-        config = PruningConfig.from_dict(json.loads(options.config))
+        config = PruningConfig.from_dict(parse(options.config))
     except ValueError as error:
         raise UsageError(f"got --config {options.config}, which is not JSON: {error}") from error
     loaded_set = study_questions(options)

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _OFF = ("sandbox", "first-run"), ("gpu", "quic", "background-networking", "component-update", "sync")
 _FLAGS = [*(f"--no-{name}" for name in _OFF[0]), *(f"--disable-{name}" for name in _OFF[1])]
 
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Yield a headless Chromium of Playwright."""
+    """Yield a headless Chromium of Playwright: the installed one, else Playwright's own."""
     from playwright.sync_api import sync_playwright
 
-    path = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield browser
         browser.close()
 
@@ -38,9 +38,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], address: str, health: str) -> Iterator[str]:
-    """Run a server, wait until it answers at `health`, and yield its address."""
-    process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(command: Sequence[str], address: str, health: str, cwd: str | Path = "/") -> Iterator[str]:
+    """Run a server in a folder, wait until it answers at `health`, and yield its address."""
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(1200):
             try:
@@ -50,6 +50,8 @@ def running(command: Sequence[str], address: str, health: str) -> Iterator[str]:
                 if process.poll() is not None:
                     raise RuntimeError(f"{' '.join(command)} ended by itself") from error
                 time.sleep(0.1)
+        else:
+            raise RuntimeError(f"{' '.join(command)} does not answer at {address}{health}")
         yield address
     finally:
         process.terminate()

@@ -110,7 +110,7 @@ def command(main: Command, words: list[str]) -> Action:
             lines = [line for line in text.splitlines() if "error: " in line]
             if len(lines) != 1 or "Traceback" in text:
                 raise AssertionError(f"expected one line with an error: {text}")
-            raise _Refusal(lines[0].partition("error: ")[2] or "no text")
+            raise _Refusal(lines[0].partition("error: ")[2])
 
     return action
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import random
@@ -152,7 +153,8 @@ def url(rng: random.Random, folder: Path) -> Action:
     place = odd_path(rng, folder, rng.choice([b"", b"SQLite format 3\x00" + bytes(90), rng.randbytes(50)]), ".db")
     user = rng.choice(["", "u@", f"u:{SECRET}@", f"u:{SECRET}/x@", f"u:a@{SECRET}@", f"a.b:{SECRET}@", "ü:@"])
     server = rng.choice(["127.0.0.1:1", "localhost:1", "[::1]:1", "", ":1", "127.0.0.1:99999", "a b", "%", "h:p"])
-    tail = rng.choice(["", "?", f"?password={SECRET}", f"?user=u;password={SECRET}", "?sslmode=x", "?a", "#x", "/x"])
+    secrets = [f"?password={SECRET}", f"?user=u;password=a@{SECRET}", f"?password={SECRET}@a:1"]
+    tail = rng.choice(["", "?", *secrets, "?sslmode=x", "?a", "#x", "/x"])
     scheme = rng.choice(["postgresql", "postgresql+psycopg", "postgres", "mysql", "sqlite+x", "http", any_text(rng)])
     text = rng.choice(
         [
@@ -181,16 +183,21 @@ _COMMANDS = (
 def options(rng: random.Random, folder: Path) -> Action:
     """A command line of known options with odd values, of a model that does not exist."""
     module = importlib.import_module(rng.choice(_COMMANDS))
-    known = [action for action in module.parser()._actions if action.option_strings and action.dest != "help"]
+    actions = module.parser()._actions
+    known = [action for action in actions if action.option_strings and action.dest != "help"]
     line: list[str] = []
-    for option in rng.sample(known, rng.randrange(min(6, len(known)) + 1)):
+    chosen = rng.sample(known, rng.randrange(min(6, len(known)) + 1))
+    chosen += [option for option in known if option.required and option not in chosen and rng.random() < 0.9]
+    for option in chosen:
         if option.dest not in ("model", "weights", "address", "storage", "n", "hub"):
-            line += [option.option_strings[-1], *_values(rng, option.choices)]
+            line += [option.option_strings[-1], *_values(rng, option)]
     if any(option.dest == "model" for option in known):
         missing = rng.choice(["no-such-model", "/nowhere", "", ".", str(folder), "\ud800", "x" * 5_000])
         line += ["--model", missing]
     if any(option.dest == "storage" for option in known):
         line += ["--storage", f"sqlite:///{folder}/none.db"]
+    if len(known) + 1 < len(actions):  # a file without an option's name
+        line.append(str(odd_path(rng, folder, as_json(rng, _preset_document()))))
     if rng.random() < 0.3:
         line.insert(rng.randrange(len(line) + 1), rng.choice(["--no-such", "-", "--", "x", "--budget=", "--seed=x"]))
     line = [word.replace("\x00", "").replace("\ud800", "\udcff") for word in line]  # as a shell can pass it
@@ -229,9 +236,12 @@ def picture(rng: random.Random) -> bytes:
     return b""
 
 
-def _values(rng: random.Random, choices: Any) -> list[str]:
-    some: list[str] = [*map(str, choices or ()), "0", "-1", "1e9", "nan", "99999999999999999999", any_text(rng)]
-    return rng.choice([[], [rng.choice(some)], [rng.choice(some)], [rng.choice(some), rng.choice(some)]])
+def _values(rng: random.Random, option: argparse.Action) -> list[str]:
+    """Return mostly one value of the option's type, else others or none."""
+    numbers = ["0", "-1", "1", "20", "99999999999999999999"]
+    fitting = [*map(str, option.choices)] if option.choices else numbers if option.type in (int, float) else []
+    odd = [*numbers, "1e9", "nan", "{}", "[" * 9_999, any_text(rng)]
+    return rng.choices(fitting if fitting and rng.random() < 0.8 else odd, k=rng.choice([0, 1, 1, 1, 1, 1, 1, 2]))
 
 
 def _preset_document() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from objectives.benchmarks.base import OPTION_LETTER, SHORT_ANSWER, Benchmark, Q
 from objectives.benchmarks.captions import HIGHEST, PROMPT, cider
 from objectives.benchmarks.rules.free_choice import read_choice
 from objectives.benchmarks.rules.free_number import read_number
-from objectives.benchmarks.rules.free_text import read_yes_no
+from objectives.benchmarks.rules.free_yes_no import read_yes_no
 from objectives.benchmarks.rules.vqa import evalai, textvqa_accuracy
 from objectives.errors import DataError
 

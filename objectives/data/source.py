@@ -135,10 +135,16 @@ def _own(source: Source, path: Path, split: str, n: int | None, problem: Problem
 def _by_contents(questions: list[Question]) -> list[Question]:
     """Name images by digests of their files, so that neither folders nor copies of an image make a difference."""
     images = {image for q in questions for image in q.images}
-    seen = {image: hashlib.sha256(Path(image).read_bytes()).hexdigest() for image in images}
+    seen = {image: _contents(image) for image in images}
     return [
         replace(q, image=seen[q.image], more_images=tuple(seen[image] for image in q.more_images)) for q in questions
     ]
+
+
+def _contents(path: str) -> str:
+    """Return the SHA-256 of a file, which is never in memory as a whole: few pixels can be many bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _official(source: Source, root: Path, split: str, n: int | None, problem: Problem) -> QuestionSet:

@@ -51,11 +51,17 @@ def _says_two_things(rng: random.Random, folder: Path) -> case.Action:
     return command(lambda words: sys.stderr.write("error: a\nerror: b\n") and 2, [])
 
 
+def _says_nothing(rng: random.Random, folder: Path) -> case.Action:
+    return command(lambda words: sys.stderr.write("error: \n") and 2, [])
+
+
 def _ends_oddly(rng: random.Random, folder: Path) -> case.Action:
     return command(lambda words: 134, [])
 
 
-@pytest.mark.parametrize("maker", [_fails, _waits, _leaves, _fills, _tells, _says_two_things, _ends_oddly])
+@pytest.mark.parametrize(
+    "maker", [_fails, _waits, _leaves, _fills, _tells, _says_two_things, _says_nothing, _ends_oddly]
+)
 def test_faults_are_seen(maker: case.Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(case, "SECONDS", 1)
     monkeypatch.setattr(case, "MOST_GROWTH", 100_000_000)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import himap
+from bench.dashboard.serving import CHROMIUM, chromium, serving
 from storage import StudyKey, open_store
-from tests.dashboard.browser import CHROMIUM, opened, serving
 from tests.dashboard.generated_store import fill, searched, study_key
 
 if CHROMIUM is None:
@@ -33,6 +33,20 @@ def mini_key() -> StudyKey:
     from objectives.evaluation.models import weights_digest
 
     return replace(study_key("pope", model="qwenvl"), weights_digest=weights_digest(path("qwenvl-mini")))
+
+
+@contextmanager
+def opened(address: str, **options: Any) -> Iterator[Any]:
+    """That address in a tab of a browser, and afterwards no error in its console."""
+    with chromium() as browser:
+        tab = browser.new_page(**{"viewport": {"width": 1280, "height": 1400}, **options})
+        errors: list[str] = []
+        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        tab.on("requestfailed", lambda request: errors.append(f"failed to load {request.url}"))
+        tab.set_default_timeout(240_000)  # a chart takes minutes to come on a machine under full load
+        tab.goto(address)
+        yield tab
+        assert errors == []
 
 
 @contextmanager

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.dashboard.serving import ROOT, free_port, running
 
 
 def documented() -> list[str]:
@@ -25,41 +21,22 @@ def documented() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def port() -> Iterator[int]:
     """The port of a dashboard that runs as documented."""
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    words = documented()
+    number, words = free_port(), documented()
     end = words.index("--")
     options = ["--server.port", str(number), "--server.headless", "true"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", *words[:end], *options, *words[end:]],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while "200" not in status(number, "GET /himap/_stcore/health"):
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.2)
+    command = [sys.executable, "-m", "streamlit", *words[:end], *options, *words[end:]]
+    with running(command, f"http://127.0.0.1:{number}", "/himap/_stcore/health", ROOT):
         yield number
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def status(port: int, request: str, *headers: str) -> str:
     """The first line that the server answers to a request which a proxy passes on."""
     lines = [f"{request} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers, "", ""]
-    try:
-        with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
-            connection.sendall("\r\n".join(lines).encode())
-            return connection.recv(4096).partition(b"\r\n")[0].decode()
-    except OSError as error:
-        return str(error)
+    with closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
+        connection.sendall("\r\n".join(lines).encode())
+        return connection.recv(4096).partition(b"\r\n")[0].decode()
 
 
 @pytest.mark.parametrize(("origin", "code"), [("https://example.org", "101"), ("https://elsewhere.org", "403")])

@@ -71,6 +71,8 @@ def test_each_image_of_a_question_has_its_own_grid(
         (["--benchmark", "mine"], "unknown benchmark 'mine'"),
         (["--config", '{"k1": 0, "r1": 1, "k2": 2, "r2": 1}'], "k1 must be at least 1"),
         (["--config", "{"], "Expecting property name"),
+        (["--config", "5"], "got 5; expected a mapping with k1"),
+        (["--config", "[" * 10_000], "nested too deeply"),
     ],
 )
 def test_what_cannot_be_shown_is_one_line(capsys: pytest.CaptureFixture[str], more: list[str], message: str) -> None:

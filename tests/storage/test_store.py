@@ -26,7 +26,7 @@ from storage import (
     Trial,
     open_store,
 )
-from storage.records import latency_fields
+from storage.records import latency_fields, utc_now
 
 MakeTrial = Callable[..., Trial]
 
@@ -57,7 +57,12 @@ def test_a_failed_trial_keeps_its_reason_and_what_was_not_measured_is_nan(store:
     assert trial.scores == ()
 
 
-def test_a_write_to_any_study_changes_the_stamp(store: Store, key: StudyKey, make_trial: MakeTrial) -> None:
+def test_a_write_to_any_study_changes_the_stamp(
+    store: Store, key: StudyKey, make_trial: MakeTrial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the clock stands still: the revisions of all studies tell."""
+    moment = utc_now()
+    monkeypatch.setattr("storage.store.utc_now", lambda: moment)
     large, small = store.study(key), store.study(replace(key, seed=7))
     store.add_all(large, [make_trial(n) for n in range(3)])
     store.add(large, make_trial(3))

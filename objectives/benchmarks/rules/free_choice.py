@@ -49,14 +49,12 @@ _PICKED = re.compile(
     r"|(?:^|[.\n]\s*)(?:the )?(?:correct )?(?:answer|ans\.?|option|choice|letter|选项|選項)\s*",
     re.IGNORECASE,
 )
-_WRONG = re.compile(r"(?:is |isn't )?(?:incorrect|wrong|false|not(?! [A-Z]\b)|no|ruled out)\b")
+_WRONG = re.compile(r"(?:is |isn't )?(?:(?i:incorrect|wrong|false)|not(?! [A-Z]\b)|no|ruled out)\b")
 _RIGHT = re.compile(
     r"(?<![^\s(*,])\(?([A-Z])\)?(?:[,.]? (?:is|seems|would be|must be) (?:the )?"
     r"(?:most )?(?:correct|right|best|accurate|answer|true|appropriate|what I see)\b"
     r"| (?:fits|matches)\b|\s?(?:选项|項|项|是?正确|是?正確|が正解|[이가] 정답))"
 )
-
-
 _SENTENCE_END = re.compile(r"\s*(?:[.;!)\n]|$|,? (?:not|because|since)\b)")
 _ASKED = re.compile(rf"[^.!?\n]{{0,{LONGEST_CLAUSE}}}\?")
 
