@@ -208,6 +208,11 @@ def latency_fields(latency: Latency) -> dict[str, Any]:
     }
 
 
+def without_latency(trial: Trial) -> Trial:
+    """Return the trial as it was before its latency was measured."""
+    return replace(trial, **latency_fields(Latency(math.nan, math.nan, math.nan, trial.device)))
+
+
 @dataclass(frozen=True)
 class Trial(Measurement):
     """One configuration of a study, with its measurement.

@@ -11,6 +11,7 @@ from search.inputs.questions import SPLIT
 from search.sampling.space import SearchSpace
 from search.workers.trial_runner import TrialRunner
 from storage import StorageError, Trial, open_store
+from storage.records import without_latency
 
 
 def trials_in(url: str, benchmark: str) -> dict[int, Trial]:
@@ -21,13 +22,7 @@ def trials_in(url: str, benchmark: str) -> dict[int, Trial]:
             trials = store.trials(studies[0]) if studies else []
     except StorageError:
         return {}
-    return {trial.number: _without_latency(trial) for trial in trials}
-
-
-def _without_latency(trial: Trial) -> Trial:
-    """Return the trial without its latency, which is measured later and replaces the device's name."""
-    zero: dict[str, Any] = dict.fromkeys(("latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms"), 0.0)
-    return replace(trial, **zero, timings=(), device="")
+    return {t.number: replace(without_latency(t), device="") for t in trials}  # both may be set later
 
 
 def lost(seen: dict[int, Trial], now: dict[int, Trial]) -> int:

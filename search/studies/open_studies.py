@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import replace
 
 from himap import PruningConfig
 from objectives.evaluation.checkpoints import Target
@@ -19,6 +17,7 @@ from search.studies.study import KnownResult, Study
 from search.studies.study_run import StudyRun
 from storage import Store, StudyKey, Trial
 from storage.pareto import cheapest_within, dense_trial, front
+from storage.records import without_latency
 
 _WARM_STARTS = 8  # of each other study's front
 
@@ -81,7 +80,7 @@ def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[i
     return {
         SearchSpace.effect_key(trial.config, image_tokens): (
             trial.parent or _name(other, trial),
-            trial if other.space == key.space else replace(trial, latency_ms=math.nan),
+            trial if other.space == key.space else without_latency(trial),
         )
         for other, trials in others
         if other != key and (other.questions, other.split, other.n_questions) == same

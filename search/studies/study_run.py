@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
@@ -14,7 +13,7 @@ from search.studies.study import Candidate, Study
 from search.workers.racing import Rival
 from storage import Latency, QuestionSource, RecordError, RunningTrial, StudyKey, Trial
 from storage.pareto import dense_trial, front
-from storage.records import BASELINES, Measurement, latency_fields, utc_now
+from storage.records import BASELINES, Measurement, latency_fields, utc_now, without_latency
 
 _RETRIES = 2  # of a candidate that was lost with its worker
 _MAX_FAILURES = 8  # in a row, after which a study is abandoned
@@ -241,10 +240,8 @@ def _reused(candidate: Candidate, parent: str, known: Trial, devices: Collection
 
     Its latency is that of one of `devices`, or was not measured.
     """
-    untimed = latency_fields(Latency(math.nan, math.nan, math.nan, known.device))
     return replace(
-        known,
-        **({} if known.device in devices else untimed),
+        known if known.device in devices else without_latency(known),
         config=candidate.config,
         number=candidate.number,
         origin=candidate.origin,
