@@ -293,7 +293,7 @@ def _outcome(reference: Any, job: Job) -> Outcome:
 def _kind(job: Job) -> str:
     if job.panel is not None:  # jobs of about the same size have a limit together
         return f"{job.benchmark}, {1 << job.panel.answers.bit_length()} answers"
-    return f"{job.benchmark}, timed" if job.timed else job.benchmark
+    return f"{job.benchmark}, timed at batch {job.batch}" if job.timed else job.benchmark
 
 
 def _reason(error: Exception) -> str:

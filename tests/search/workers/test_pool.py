@@ -15,7 +15,7 @@ import torch
 from himap import PruningConfig
 from search.errors import WorkersLostError
 from search.workers.jobs import Job, Outcome
-from search.workers.pool import Pool, _outcome
+from search.workers.pool import Pool, _kind, _outcome
 from search.workers.timeouts import TimeLimits
 from tests.search.search_helpers import descendants, evaluators, kill_evaluator, outcomes, tiny_pool
 
@@ -33,6 +33,12 @@ def first(pool: Pool) -> Outcome:
     while not (finished := list(pool.finished(timeout=1))):
         pass
     return finished[0]
+
+
+def test_each_kind_of_job_has_a_time_limit_of_its_own() -> None:
+    """All figures at a batch take many times as long as the first token alone."""
+    jobs = [Job("pope", DENSE), Job("mme", DENSE), *(Job("pope", DENSE, timed=True, batch=n) for n in (None, 1, 8))]
+    assert len({_kind(job) for job in jobs}) == len(jobs)
 
 
 def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None:
