@@ -21,7 +21,7 @@ from objectives.evaluation.features import takes_features
 from objectives.statistics.intervals import median_interval
 
 TOKENS = 4  # behind the first, for the time per output token
-_PROMPTS = 8  # single prompts that take turns
+_PROMPTS = 7  # single prompts that take turns; an odd number, so that dense is not always the first on one of them
 _MOST, _LEAST = 20, 6  # repeats; fewer than 6 give no 95 % interval of a median
 _QUICK_MS, _SPENT_MS = 100.0, 1000.0  # a quicker prompt gets all repeats, a slower one this much of dense's time
 
