@@ -12,11 +12,12 @@ from dashboard.analysis.paired import PairedScores, compare
 from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.context import Context, choose, chosen_trial
 from dashboard.figures.token_charts import survivors, tokens_figure
-from dashboard.views.widgets import metrics, picture, trial_table
+from dashboard.views.widgets import metrics, picture, table, trial_table
 from dashboard.wording.descriptions import configuration_text
 from dashboard.wording.formatting import percent, plain, points, sentence
+from dashboard.wording.trial_tables import timing_table
 from storage import QuestionSource, StudyKey, StudySummary
-from storage.records import Trial
+from storage.records import Measurement, Trial
 
 QUESTIONS_AT_ONCE = 6
 
@@ -33,6 +34,7 @@ def show(context: Context, study: StudySummary) -> None:
     with right:
         st.markdown("**Tokens left by layer**")
         picture(tokens_figure(trial, view.layers or trial.config.k2 + 1, dark=context.dark), "tokens-by-layer")
+    _speed(view.confirmations.get(trial.number, trial))
     st.subheader("Against dense, question by question", anchor=False)
     dense = view.dense
     comparison = _comparison(context, study, dense, trial)
@@ -46,6 +48,14 @@ def show(context: Context, study: StudySummary) -> None:
         _differences(view, comparison)
     st.subheader("Which image tokens survive", anchor=False)
     _tokens(view, trial, comparison)
+
+
+def _speed(measured: Measurement) -> None:
+    """Draw what was timed; nothing where nothing was."""
+    if measured.timings:
+        st.subheader("Speed against dense, timed in turns", anchor=False)
+        table(timing_table(measured.timings))
+        st.caption(plain(f"Medians and 95 % intervals over repeats, on {measured.device}."))
 
 
 def _choose(view: View) -> Trial | None:

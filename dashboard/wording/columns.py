@@ -23,10 +23,19 @@ COLUMNS: dict[str, Any] = {
     "phi_deep": TextColumn("φ deep"),
     "flops": NumberColumn("True FLOPs", format="engineering"),
     "paper_flops": NumberColumn("Paper FLOPs", format="engineering", help="Eq. 10, multiply-adds"),
-    "latency_ms": NumberColumn("Latency ms", format="%.1f", help="To the first token: dense's by the speed-up"),
-    "speedup": NumberColumn("Speed-up", format="%.2f", help="Over dense, timed in turns: median over repeats"),
+    "latency_ms": NumberColumn(
+        "Latency ms", format="%.1f", help="To the first token of a prompt: dense's by the speed-up"
+    ),
+    "speedup": NumberColumn("Speed-up", format="%.2f", help="Over dense, timed in turns: median of the ratios"),
     "speedup_low": NumberColumn("Speed-up from", format="%.2f", help="Lower end of the speed-up's 95 % interval"),
     "speedup_high": NumberColumn("Speed-up to", format="%.2f", help="Upper end of the speed-up's 95 % interval"),
+    "figure": TextColumn(
+        "Time", help="To the first token, image features given or from pixels, or of each further token"
+    ),
+    "batch": NumberColumn("Batch", format="%d", width="small"),
+    "ms": NumberColumn("ms", format="%.1f", width="small", help="Median over repeats"),
+    "dense_ms": NumberColumn("Dense ms", format="%.1f", width="small", help="Median over the same repeats"),
+    "repeats": NumberColumn("Repeats", format="%d", width="small"),
     "image_tokens": NumberColumn("Image tokens", format="%.1f", help="Mean over questions"),
     "tokens_after_k1": NumberColumn("After K1", format="%.1f"),
     "tokens_after_k2": NumberColumn("After K2", format="%.1f"),

@@ -10,6 +10,8 @@ import pandas as pd
 
 from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.wording.descriptions import certificate_text, short_verdict
+from dashboard.wording.formatting import capitalized
+from himap.presets import Timing
 from storage.records import SPEEDUP, Trial
 
 CONFIGURATION = ("k1", "r1", "k2", "r2", "phi_shallow", "phi_deep")
@@ -81,6 +83,12 @@ def held_out_table(view: View) -> pd.DataFrame:
         }
         for number, result in sorted(view.confirmations.items())
     ]
+    return pd.DataFrame(rows)
+
+
+def timing_table(timings: Sequence[Timing]) -> pd.DataFrame:
+    """Return everything that was timed of a configuration, one row a figure and batch."""
+    rows = [timing.model_dump() | {"figure": capitalized(timing.figure.replace("_", " "))} for timing in timings]
     return pd.DataFrame(rows)
 
 

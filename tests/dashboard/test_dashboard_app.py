@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
@@ -23,6 +23,7 @@ from streamlit.util import calc_hash
 from dashboard.access import cached_reads, commands
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
+from himap.presets import Figure, Timing
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
 from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
 
@@ -235,6 +236,23 @@ def test_the_trial_page_compares_with_dense(page: Any, searched_store: str) -> N
     assert int(values["Lost"]) + int(values["Won"]) > 0
     app.session_state["chosen_trial"] = {name: 0}
     assert "This is dense itself" in words(checked(app.run()))
+
+
+def test_the_trial_page_shows_all_that_was_timed(page: Any, searched_store: str) -> None:
+    timings = tuple(
+        Timing(figure=figure, batch=8, ms=8, dense_ms=10, speedup=1.25, speedup_low=1.2, speedup_high=1.3, repeats=20)
+        for figure in get_args(Figure)
+    )
+    with open_store(searched_store) as store:
+        trials = searched(12, seed=2)
+        study = store.study(study_key("aokvqa", seed=1))
+        store.confirm(study, replace(confirmation(trials[2], trials[0]), timings=timings))
+    app = page("--storage", searched_store, title="Trial")
+    assert not app.dataframe
+    app.session_state["chosen_trial"] = {study_key("aokvqa", seed=1).name: 2}
+    (table,) = checked(app.run()).dataframe
+    assert list(table.value["figure"]) == ["First token", "First token with vision", "Output token"]
+    assert list(table.value["speedup_low"]) == [1.2] * 3
 
 
 def test_surviving_tokens_are_shown_after_a_click_and_errors_are_shown(
