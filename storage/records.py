@@ -124,6 +124,12 @@ class Latency:
             return self
         return replace(self, median=scale * self.median, low=scale * self.low, high=scale * self.high, dense=dense)
 
+    @property
+    def headline(self) -> Timing | None:
+        """The first token of single prompts: with the vision tower where that was timed, as a user waits for it."""
+        single = {timing.figure: timing for timing in self.timings if timing.batch == 1}
+        return single.get("first_token_with_vision") or single.get("first_token")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
@@ -165,6 +171,10 @@ class Measurement:
         """The latency, of NaN where it was not measured."""
         times = (self.latency_ms, self.latency_low_ms, self.latency_high_ms)
         return Latency(*times, self.device, self.dense_latency_ms, self.timings)
+
+    def timed_at(self, batch: int) -> bool:
+        """Return whether every figure was timed at this batch, and not the first token alone."""
+        return any(timing.figure == "output_token" and timing.batch == batch for timing in self.timings)
 
     @property
     def speedup(self) -> float:

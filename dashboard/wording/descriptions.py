@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from dashboard.analysis.study_view import BASELINE_NAMES, Pair, View
-from dashboard.wording.formatting import amount, milliseconds, number, percent, points, times_as_fast
+from dashboard.wording.formatting import amount, milliseconds, number, percent, points, speedup
 from storage.confirmation import Confirmation
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
@@ -29,7 +29,7 @@ def details(trial: Trial) -> list[tuple[str, str]]:
     estimate = "" if trial.complete else ", an estimate: pruned (stopped early)"
     latency = milliseconds(trial.latency_ms, trial.latency_low_ms, trial.latency_high_ms)
     if math.isfinite(trial.speedup):
-        latency += f", {times_as_fast(trial.speedup, trial.speedup_low, trial.speedup_high)}"
+        latency += f", {speedup(trial.speedup, trial.speedup_low, trial.speedup_high)}"
     latency += f" on {trial.device}" if trial.device else ""
     seed = [("Seed", str(config.seed))] if "random" in (config.phi_shallow, config.phi_deep) else []
     return [

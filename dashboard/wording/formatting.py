@@ -73,9 +73,9 @@ def milliseconds(value: float, low: float = math.nan, high: float = math.nan) ->
     return f"{value:.1f} ms{_between(low, high, 1)}" if math.isfinite(value) else NOT_MEASURED
 
 
-def times_as_fast(value: float, low: float, high: float) -> str:
-    """Return a speed-up with its interval: `1.64 times as fast as dense (1.58–1.70)`."""
-    return f"{value:.2f} times as fast as dense{_between(low, high, 2)}"
+def speedup(value: float, low: float, high: float) -> str:
+    """Return a speed-up over dense with its interval: `speed-up ×1.64 (1.58–1.70)`."""
+    return f"speed-up ×{value:.2f}{_between(low, high, 2)}"
 
 
 def _between(low: float, high: float, digits: int) -> str:

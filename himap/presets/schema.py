@@ -99,6 +99,15 @@ class Timing(Part):
         _check_order("speedup", self.speedup_low, self.speedup, self.speedup_high)
         return self
 
+    @property
+    def ratio(self) -> str:
+        """The speed-up with its interval: "x2.15 [2.11, 2.18]"."""
+        return f"x{self.speedup:.2f} [{self.speedup_low:.2f}, {self.speedup_high:.2f}]"
+
+    def conditions(self, device: str) -> str:
+        """Return what was timed: "first token with vision, batch 1, 20 repeats, NVIDIA A100"."""
+        return f"{self.figure.replace('_', ' ')}, batch {self.batch}, {self.repeats} repeats, {device}"
+
 
 class Measured(Part):
     """What the configuration cost and earned on `n` questions of one benchmark's split; null is what was not measured.

@@ -107,28 +107,27 @@ def operating_point(margin: float) -> OperatingPoint:
 
 
 def table_lines(settings: Sequence[CertifiedSetting]) -> list[str]:
-    """Return a line for each benchmark and margin: what is deployed, its share of FLOPs, its bound."""
+    """Return a line for each benchmark and margin: what is deployed, its share of FLOPs, its speed-up, its bound.
+
+    The last line says how the speed-ups were timed.
+    """
     width = max((len(setting.benchmark) for setting in settings), default=0)
-    lines = []
+    lines, timed = [], list[str]()
     for setting in settings:
         verdict, trial = setting.verdict, setting.trial
         within = f"{setting.benchmark:{width}}  within {points(verdict.margin)}"
         if verdict.number is None:
             lines.append(f"{within}: dense, 100 % of FLOPs; {verdict.reason}")
         else:
+            speed = ""
+            if setting.latency is not None and (headline := setting.latency.headline) is not None:
+                speed = f", speed-up {headline.ratio}"
+                timed.append(headline.conditions(setting.latency.device))
             lines.append(
-                f"{within}: {100 * trial.flops_ratio:.0f} % of FLOPs{_speed(setting)}, certified on {verdict.n} test "
+                f"{within}: {100 * trial.flops_ratio:.0f} % of FLOPs{speed}, certified on {verdict.n} test "
                 f"questions to lose at most {points(verdict.bound)}; {setting.preset}"
             )
-    return lines
-
-
-def _speed(setting: CertifiedSetting) -> str:
-    """Return the speed-up of the first token of single prompts."""
-    if setting.latency is None or not setting.latency.timings:
-        return ""
-    first = setting.latency.timings[0]
-    return f", {first.speedup:.2f} times as fast [{first.speedup_low:.2f}, {first.speedup_high:.2f}]"
+    return [*lines, *([f"speed-up: {'; '.join(dict.fromkeys(timed))}"] if timed else [])]
 
 
 def _confirmation(task: CertifyTask, trial: Trial, dense: Trial, bound: float) -> Confirmation:

@@ -98,8 +98,7 @@ class Confirmer:
 
     def _timed(self, benchmark: str, confirmation: Confirmation) -> Confirmation:
         """Return the confirmation with the speed at the batch, where that is wanted and not there yet."""
-        known = {timing.batch for timing in confirmation.timings}
-        if self._batch is None or self._batch in known or confirmation.config.is_dense:
+        if self._batch is None or confirmation.timed_at(self._batch) or confirmation.config.is_dense:
             return confirmation
         return timed(self._loaded(), benchmark, confirmation, self._batch)
 

@@ -96,14 +96,11 @@ def _lines(measured: Measured, result: Confirmation, margin: float) -> str:
         f"{measured.key:10} {'holds' if result.within(margin) else 'does NOT hold'} (within {points(margin)}): "
         f"{100 * result.accuracy:.1f} %, {against}; "
         f"the preset says {100 * measured.accuracy:.1f} % on {measured.n} {measured.split} questions\n"
-        f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs, on {result.device}:\n"
-        + "".join(f"{'':10} {timing_text(timing)}\n" for timing in result.timings)
+        f"{'':10} {100 * result.flops_ratio:.1f} % of dense's FLOPs\n"
+        + "".join(f"{'':10} {_speed(timing, result.device)}\n" for timing in result.timings)
     )
 
 
-def timing_text(timing: Timing) -> str:
-    """Return one figure in a line."""
-    return (
-        f"{timing.figure.replace('_', ' ')}, batch {timing.batch}: {timing.speedup:.2f} times as fast as dense "
-        f"[{timing.speedup_low:.2f}, {timing.speedup_high:.2f}], {timing.ms:.1f} ms against {timing.dense_ms:.1f} ms"
-    )
+def _speed(timing: Timing, device: str) -> str:
+    milliseconds = f"{timing.ms:.1f} ms against {timing.dense_ms:.1f} ms"
+    return f"speed-up {timing.ratio} ({timing.conditions(device)}): {milliseconds}"

@@ -94,9 +94,8 @@ class CertifyRun:
             self._reasons[name] = "dense is not measured"
         else:
             self._tasks[name] = task
-            stored = {one.trial: one for one in self._store.confirmations(study.id) if one.trial is not None}
-            timed = {n: one for n, one in stored.items() if any(t.batch == self._wanted.batch for t in one.timings)}
-            self._latencies[name] = {n: Latency.of(one.timings, one.device) for n, one in timed.items()}
+            timed = [one for one in self._store.confirmations(study.id) if one.timed_at(self._wanted.batch)]
+            self._latencies[name] = {one.trial: one.latency for one in timed if one.trial is not None}
 
     @property
     def waiting(self) -> bool:

@@ -177,9 +177,10 @@ def _write_joint(
     path = preset.write(preset_path(options.out, study.key.weights_digest, study.key.model, JOINT.slug))
     for name, result in results.items():
         low, high = 100 * result.difference_low, 100 * result.difference_high
+        speed = result.latency.headline
         console.print(
             f"{name}  {100 * result.flops_ratio:.0f} % of FLOPs, {100 * result.accuracy:.1f} % "
-            f"({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to dense, n = {result.n}), "
-            f"{result.speedup:.2f} times as fast [{result.speedup_low:.2f}, {result.speedup_high:.2f}]"
+            f"({100 * result.difference:+.1f} [{low:+.1f}, {high:+.1f}] to dense, n = {result.n})"
+            + (f", speed-up {speed.ratio} ({speed.conditions(result.device)})" if speed else "")
         )
     console.print(f"{path}: {held_out.verdict}")

@@ -112,9 +112,17 @@ def test_a_latency_comes_later_and_readers_notice(store: Store, key: StudyKey, m
     (trial,) = store.trials(study)
     assert trial.latency == latency and trial == make_trial(0, **latency_fields(latency))
     assert (trial.speedup, trial.speedup_low, trial.speedup_high) == (2.0, 1.6, 2.5)
+    assert trial.timed_at(8) and not trial.timed_at(1)  # where it is the first token alone
     assert store.version_stamp(study) != before
     with pytest.raises(StorageError, match=f"study {study} of .* has no trial 7"):
         store.set_latency(study, 7, Latency(3.5, 3.0, 4.25, "cpu"))
+
+
+def test_a_user_waits_for_the_vision_tower_too() -> None:
+    batch, single = (TIMINGS[0].model_copy(update={"figure": "first_token_with_vision", "batch": n}) for n in (8, 1))
+    assert Latency.of((*TIMINGS, batch), "cpu").headline == TIMINGS[0]
+    assert Latency.of((*TIMINGS, batch, single), "cpu").headline == single
+    assert Latency(1, 1, 1, "cpu").headline is None
 
 
 def test_numbers_of_numpy_and_odd_floats_are_stored_as_numbers(

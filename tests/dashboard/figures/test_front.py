@@ -80,7 +80,7 @@ def test_the_hover_text_holds_the_whole_configuration(view: View) -> None:
         "n = 500",
         "of dense",
         " ms (",
-        " times as fast as dense (",
+        "speed-up ×",
         "cpu: 2 threads of Xeon",
     ):
         assert part in hover

@@ -105,6 +105,12 @@ def written(tmp_path: Path, content: Any) -> Path:
     return path
 
 
+def test_a_speed_up_in_words() -> None:
+    timing = Timing(**TIMING | {"figure": "first_token_with_vision"})
+    assert timing.ratio == "x1.64 [1.60, 1.70]"
+    assert timing.conditions("NVIDIA A100") == "first token with vision, batch 1, 20 repeats, NVIDIA A100"
+
+
 def test_every_field_reads_back(tmp_path: Path) -> None:
     path = written(tmp_path, DOCUMENT)
     preset = himap.read_preset(path)

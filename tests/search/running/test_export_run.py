@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,13 @@ CHEAP, EXPENSIVE = PruningConfig(1, 90, 2, 0), PruningConfig(2, 50, 8, 75)
 CONFIGS = {0: DENSE, **{number: PruningConfig(2, 10 * number, 8, 50) for number in LOSSES if number}}
 N = 20
 TIMING = Timing(
-    figure="first_token", batch=8, ms=8, dense_ms=10, speedup=1.25, speedup_low=1.2, speedup_high=1.3, repeats=20
+    figure="first_token", batch=1, ms=8, dense_ms=12, speedup=1.5, speedup_low=1.4, speedup_high=1.6, repeats=20
+)
+WITH_VISION = {"figure": "first_token_with_vision", "speedup": 1.25, "speedup_low": 1.2, "speedup_high": 1.3}
+TIMINGS = (
+    TIMING,
+    TIMING.model_copy(update=WITH_VISION),
+    TIMING.model_copy(update={"figure": "output_token", "batch": 8}),
 )
 
 
@@ -53,9 +60,12 @@ def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class MadeUpPool(ScriptedPool):
-    """Answers panels as `Answers` says, in place of workers; `asked` counts the answers, `limit` of them at most."""
+    """Answers panels as `Answers` says, in place of workers; `asked` counts the answers, `limit` of them at most.
 
-    asked = 0
+    `timed` counts the timings.
+    """
+
+    asked = timed = 0
     limit = 10**9
 
     def __init__(self, workers: int, maker: Any, cluster: NoCluster) -> None:
@@ -71,7 +81,8 @@ class MadeUpPool(ScriptedPool):
     def _made_up(job: Job) -> Outcome:
         panel = job.panel
         if panel is None:
-            return Outcome(job, latency=Latency.of((TIMING,), "a made-up device"))
+            MadeUpPool.timed += 1
+            return Outcome(job, latency=Latency.of(TIMINGS, "a made-up device"))
         if MadeUpPool.asked >= MadeUpPool.limit:
             raise KeyboardInterrupt
         MadeUpPool.asked += panel.answers
@@ -103,6 +114,7 @@ def searched(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.setattr(export_run, "Cluster", NoCluster)
     monkeypatch.setattr(export_run, "Pool", MadeUpPool)
     monkeypatch.setattr(MadeUpPool, "asked", 0)
+    monkeypatch.setattr(MadeUpPool, "timed", 0)
     monkeypatch.setattr(MadeUpPool, "limit", 10**9)
     digest, answers = resolve(str(tiny), "auto").digest, Answers().scores[VALIDATION]
     with open_store("sqlite:///himap.db") as store:
@@ -140,11 +152,10 @@ def test_an_export_certifies_and_writes_a_preset_a_margin(
     assert certificate.bound_points is not None and certificate.bound_points <= 2
     assert (measured.benchmark, measured.split, measured.flops_ratio) == ("pope", "test, one per image", COSTS[2])
     assert 125 <= measured.n <= 2000
-    assert measured.speed == (TIMING,)
+    assert measured.speed == TIMINGS
     assert (preset.model.family, preset.model.layers) == ("LlavaForConditionalGeneration", 12)
-    assert re.search(
-        r"^pope  within 2 points: 40 % of FLOPs, 1.25 times as fast \[1.20, 1.30\], certified on", out, re.M
-    )
+    assert re.search(r"^pope  within 2 points: 40 % of FLOPs, speed-up x1.25 \[1.20, 1.30\], certified on", out, re.M)
+    assert "\nspeed-up: first token with vision, batch 1, 20 repeats, a made-up device\n" in out
     with open_store("sqlite:///himap.db", readonly=True) as store:
         study = next(s for s in store.studies() if s.key.benchmark == "pope")
         kept = {one.trial: one for one in store.confirmations(study.id)}
@@ -154,9 +165,10 @@ def test_an_export_certifies_and_writes_a_preset_a_margin(
 
 def test_the_same_export_again_measures_nothing_and_changes_nothing(tiny: Path, searched: Path) -> None:
     assert run(tiny, "--benchmark", "pope") == 0
-    asked, files = MadeUpPool.asked, {path: path.read_text() for path in Path("presets").iterdir()}
+    asked, timed = MadeUpPool.asked, MadeUpPool.timed
+    files = {path: path.read_text() for path in Path("presets").iterdir()}
     assert run(tiny, "--benchmark", "pope") == 0
-    assert MadeUpPool.asked == asked
+    assert (MadeUpPool.asked, MadeUpPool.timed) == (asked, timed) and timed > 0
     for path, text in files.items():
         assert (
             himap.read_preset(path).certificate.model_dump()
@@ -238,6 +250,11 @@ def test_the_verified_margin_decides_the_exit_code(
     message = capsys.readouterr().out
     assert "the same that it was measured on" in message
     assert re.search(r"pope +does NOT hold \(within 1 point\): .* to dense .*\], n = 20; the preset says ", message)
+    for figure, batch in itertools.product(("first token", "first token with vision", "output token"), (1, 8)):
+        pattern = (
+            rf"speed-up x[\d.]+ \[[\d.]+, [\d.]+\] \({figure}, batch {batch}, \d+ repeats, .*1 thread\(s\)\): .* ms"
+        )
+        assert re.search(pattern, message)
     preset.write_text(text.replace("margin_points: 1.0", "margin_points: 100.0"))
     assert verify.main([str(preset), "--model", str(tiny)]) == 0
     assert "pope       holds (within 100 points)" in capsys.readouterr().out
