@@ -112,7 +112,7 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
 
     Raises:
         UnsupportedModelError: the family or the attention implementation is unknown, or the model is compiled.
-        ConfigError: the model does not have one of the layers.
+        ConfigError: the model does not have one of the layers, or that layer computes no attention.
         InputError: raised by a call with a static cache, with a cache that was filled outside the context, or
             without a way to find the image tokens.
         HimapError: the model is already in a context of himap.
@@ -120,6 +120,8 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
     family = families.find(model)
     if beyond := [layer for layer in block.layers if layer >= len(family.layers)]:
         raise ConfigError(f"layer {beyond[0]} must be below the model's {len(family.layers)} layers")
+    if recurrent := [layer for layer in block.layers if not family.attends(layer)]:
+        raise ConfigError(f"layer {recurrent[0]} computes no attention, so nothing can be blocked; leave it out")
     blocking, layers = _Blocking(family, block), frozenset(block.layers)
 
     def attend(

@@ -72,10 +72,12 @@ class PrefixCache:
             A function that announces the next batch by its key; the same key must mean the same prompts. After
             None every layer runs.
         """
-        layers = families.find(model).layers
-        reuse = _Reuse(self)
+        family = families.find(model)
+        layers, reuse = family.layers, _Reuse(self)
         with ExitStack() as undo:
             for index in range(config.cuts[0].layer if config.cuts and self.records.maxsize else 0):
+                if not family.attends(index):  # its state is not recorded, so it runs
+                    continue
                 wrapped = functools.partial(reuse.layer, index, layers[index].forward)
                 undo.enter_context(_forward_set(layers[index], wrapped))
             yield reuse.begin
