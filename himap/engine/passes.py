@@ -88,11 +88,10 @@ class PromptPass:
             hidden = self._cut(layer, hidden)
         if len(self.spans) > 1:
             mask = self._gather_attention_mask if self._attends(layer) else self._gather_padding_mask
-            # transformers takes position ids with gaps for several packed sequences.
             kwargs.update(
                 attention_mask=self._gather_once(kwargs.get("attention_mask"), mask),
                 position_embeddings=self._gather_once(kwargs["position_embeddings"], self._gather_rope),
-                position_ids=None,
+                position_ids=self._gather_once(kwargs.get("position_ids"), self._gather_ids),
             )
         if layer in self._observed:
             self._add_observer(self._observed[layer], kwargs)
@@ -114,6 +113,10 @@ class PromptPass:
     def _gather_rope(self, full: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         cos, sin = full
         return gather_slots(cos, self.tokens.position), gather_slots(sin, self.tokens.position)
+
+    def _gather_ids(self, full: Tensor | None) -> Tensor | None:
+        """Gather one number a token, `(..., batch or 1, slots)`."""
+        return None if full is None else gather_slots(full[..., None], self.tokens.position)[..., 0]
 
     def add_features(self, hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
         """Add image features to the remaining image tokens, for DeepStack after a cut.
@@ -191,7 +194,7 @@ class ContinuationPass:
         key = span.layer, self._family.window(layer)
         if key not in self._masks:
             self._masks[key] = self._mask(layer, span, hidden.shape[1], kv_cache(kwargs))
-        kwargs.update(attention_mask=self._masks[key], position_ids=None)
+        kwargs["attention_mask"] = self._masks[key]
         return hidden
 
     def _mask(self, layer: int, span: LayerSpan, queries: int, cache: Any) -> Tensor | None:

@@ -10,7 +10,7 @@ from himap.families.gemma import Gemma3, PaliGemma
 from himap.families.idefics import Idefics3, SmolVLM
 from himap.families.internvl import InternVL
 from himap.families.lfm import Lfm2VL
-from himap.families.llava import Llava, LlavaNext, LlavaOnevision
+from himap.families.llava import Llava, LlavaNext, LlavaOnevision, Mistral3
 from himap.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen25VL, Qwen35, Qwen35Moe
 
 _FAMILIES: tuple[type[Family], ...] = (
@@ -23,6 +23,7 @@ _FAMILIES: tuple[type[Family], ...] = (
     Qwen35,
     Qwen35Moe,
     Lfm2VL,
+    Mistral3,
     InternVL,
     Idefics3,
     SmolVLM,

@@ -15,6 +15,8 @@ DECODERS = (
     "GemmaModel",
     "Lfm2Model",
     "LlamaModel",
+    "Ministral3Model",
+    "Mistral4Model",
     "MistralModel",
     "Qwen2Model",
     "Qwen2VLTextModel",
@@ -94,6 +96,11 @@ class Family:
         """Return whether a layer computes attention, so that a criterion can rank by it; a recurrent one does not."""
         kinds = getattr(self.decoder.config, "layer_types", None)
         return not kinds or kinds[layer] in ATTENTION
+
+    def stores_keys(self, layer: int) -> bool:
+        """Return whether a layer's cache holds, for it alone, the keys and values that its attention reads."""
+        config = self.decoder.config
+        return self.attends(layer) and not getattr(config, "kv_lora_rank", None)
 
     def ranking_layer(self, cut: int) -> int | None:
         """Return the nearest attention layer in front of a cut; None without one."""

@@ -76,7 +76,7 @@ class PrefixCache:
         layers, reuse = family.layers, _Reuse(self)
         with ExitStack() as undo:
             for index in range(config.cuts[0].layer if config.cuts and self.records.maxsize else 0):
-                if not family.attends(index):  # its state is not recorded, so it runs
+                if not family.stores_keys(index):  # a record could not fill its cache, so it runs
                     continue
                 wrapped = functools.partial(reuse.layer, index, layers[index].forward)
                 undo.enter_context(_forward_set(layers[index], wrapped))

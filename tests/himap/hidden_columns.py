@@ -20,6 +20,7 @@ from himap import PruningConfig
 from tests.himap.tiny_models import IMAGE_ID
 
 NAME = "hidden_columns"
+SUPPRESSED = [90, 91, 92, 93]  # a generated placeholder of an image would need an image
 MIXERS = ("linear_attn", "conv")
 
 
@@ -117,12 +118,14 @@ class HiddenColumns:
         return logits
 
     def generate(self, steps: int) -> tuple[list[int], list[Tensor]]:
-        """Return greedy new tokens and the logits of each."""
+        """Return greedy new tokens, without those that are suppressed, and the logits of each."""
         ids: list[int] = []
         logits: list[Tensor] = []
         for _ in range(steps):
             logits.append(self.logits(ids)[-1])
-            ids.append(int(logits[-1].argmax()))
+            allowed = logits[-1].clone()
+            allowed[SUPPRESSED] = -torch.inf
+            ids.append(int(allowed.argmax()))
         return ids, logits
 
 

@@ -67,6 +67,50 @@ def lfm2_vl(attention: str = "sdpa") -> Any:
     return _built(tf.Lfm2VlForConditionalGeneration, config, attention)
 
 
+def mistral3(text: dict[str, Any], attention: str = "sdpa") -> Any:
+    config = tf.Mistral3Config(
+        text_config=text, vision_config=_vision("pixtral", image_size=32, head_dim=16), image_token_index=IMAGE_ID
+    )
+    return _built(tf.Mistral3ForConditionalGeneration, config, attention)
+
+
+def _scaled_rope(**options: Any) -> dict[str, Any]:
+    """Return rotary parameters that scale queries from position 8 on, within the tiny prompts."""
+    return {
+        "rope_type": "yarn",
+        "rope_theta": 10000.0,
+        "factor": 16.0,
+        "original_max_position_embeddings": 8,
+        "max_position_embeddings": 256,
+        "llama_4_scaling_beta": 0.9,
+        **options,
+    }
+
+
+def ministral3(attention: str = "sdpa") -> Any:
+    return mistral3(decoder("ministral3", rope_parameters=_scaled_rope(), num_hidden_layers=HYBRID_LAYERS), attention)
+
+
+def mistral4(attention: str = "sdpa") -> Any:
+    """Return a Mistral 4 decoder: latent attention, whose cache holds neither keys nor values, and experts."""
+    text = decoder(
+        "mistral4",
+        rope_parameters=_scaled_rope(),
+        num_hidden_layers=HYBRID_LAYERS,
+        moe_intermediate_size=24,
+        n_routed_experts=4,
+        num_experts_per_tok=2,
+        num_key_value_heads=4,
+        kv_lora_rank=16,
+        q_lora_rank=None,
+        qk_rope_head_dim=8,
+        qk_nope_head_dim=8,
+        v_head_dim=12,
+    )
+    del text["head_dim"]
+    return mistral3(text, attention)
+
+
 def _grids(model: Any) -> list[Prompt]:
     return [qwen_prompt(*size, grid) for size, grid in zip(SIZES, GRIDS, strict=True)]
 
@@ -81,10 +125,18 @@ def _lfm2_prompts(model: Any) -> list[Prompt]:
     return prompts
 
 
+def _pixtral_prompts(model: Any) -> list[Prompt]:
+    """Return images of 4 x 4 tokens, each merged of 2 x 2 patches of 4 x 4 pixels."""
+    rows = [image_prompt(*size, 16, (1, 3, 32, 32)) for size in SIZES]
+    return [{**prompt, "image_sizes": torch.tensor([[32, 32]])} for prompt in rows]
+
+
 HYBRIDS: dict[str, tuple[Callable[..., Any], Callable[[Any], list[Prompt]]]] = {
     "qwen3_5": (qwen3_5, _grids),
     "qwen3_5_moe": (qwen3_5_moe, _grids),
     "lfm2_vl": (lfm2_vl, _lfm2_prompts),
+    "ministral3": (ministral3, _pixtral_prompts),
+    "mistral4": (mistral4, _pixtral_prompts),
 }
 
 

@@ -10,8 +10,10 @@ import torch
 import himap
 from himap import ConfigError, PruningConfig, UnsupportedModelError, flow
 from himap.families import find
+from objectives.evaluation.prefix_cache import PrefixCache
+from tests.himap import tiny_families
 from tests.himap.exactness import STEPS, generate, image_part
-from tests.himap.hidden_columns import HiddenColumns
+from tests.himap.hidden_columns import SUPPRESSED, HiddenColumns
 from tests.himap.tiny_hybrids import HYBRIDS, subject
 from tests.himap.tiny_models import Prompt, Subject
 
@@ -27,7 +29,8 @@ def hybrid(request: pytest.FixtureRequest) -> Subject:
 def configs(model: object) -> list[PruningConfig]:
     """Return cuts at the first layers that rank, one of them behind further recurrent layers where there are any."""
     layers = find(model).cut_layers  # type: ignore[arg-type]
-    first, second = layers[0], layers[1]
+    first = layers[0]
+    second = next(layer for layer in layers if layer > first + 1)
     return [
         PruningConfig(first, 50, second, 50),
         PruningConfig(first + 1, 40, second, 60, "intra_column", "last_token"),
@@ -44,7 +47,7 @@ def assert_equals_reference(model: object, prompt: Prompt, config: PruningConfig
     reference = HiddenColumns(model, prompt, config)
     ids, logits = reference.generate(STEPS)
     with himap.prune(model, config) as pruning:  # type: ignore[arg-type]
-        new_ids, new_logits = generate(model, prompt)
+        new_ids, new_logits = generate(model, prompt, suppress_tokens=SUPPRESSED)
     assert new_ids[0].tolist() == ids
     assert_close(new_logits[0], torch.stack(logits))
     assert image_part(prompt, pruning.positions[0]) == reference.kept[config.cuts[-1].layer]
@@ -70,7 +73,7 @@ def test_the_cuts_matter_and_the_model_is_restored(hybrid: Subject) -> None:
 def test_each_row_of_a_padded_batch_equals_the_reference_alone(hybrid: Subject) -> None:
     config, batch = configs(hybrid.model)[0], hybrid.batch()
     with himap.prune(hybrid.model, config) as pruning:
-        new_ids, new_logits = generate(hybrid.model, batch)
+        new_ids, new_logits = generate(hybrid.model, batch, suppress_tokens=SUPPRESSED)
     for row, prompt in enumerate(hybrid.prompts):
         reference = HiddenColumns(hybrid.model, prompt, config)
         ids, logits = reference.generate(STEPS)
@@ -120,3 +123,21 @@ def test_the_flow_of_a_recurrent_layer_is_refused() -> None:
         flow.disrupt(model, flow.Block("visual_textual", (2,))),
     ):
         pass
+
+
+def test_every_supported_class_has_a_small_model() -> None:
+    hybrids = {type(built(name).model).__name__ for name in HYBRIDS}
+    assert len(set(himap.supported_models()) - hybrids) == 2 + len(tiny_families.FAMILIES)
+
+
+@pytest.mark.parametrize("name", ["qwen3_5", "mistral4"])
+def test_reused_layers_in_front_of_a_cut_change_nothing(name: str) -> None:
+    """Their caches hold no plain keys and values, so these layers run again."""
+    model, prompt, config = built(name).model, built(name).prompts[0], configs(built(name).model)[0]
+    cache = PrefixCache(1 << 30)
+    with himap.prune(model, config), cache.reusing(model, config) as announce:
+        results = []
+        for key in (None, ("batch",), ("batch",)):
+            announce(key)
+            results.append(generate(model, prompt)[1])
+    assert torch.equal(results[0], results[1]) and torch.equal(results[0], results[2])
