@@ -14,6 +14,7 @@ from himap.config import Cut
 from himap.criteria.base import Criterion, CriterionInputs
 from himap.engine.attention import OBSERVER, attention_inputs
 from himap.engine.layout import layout
+from himap.engine.logits import LogitRule
 from himap.engine.masks import continuation_mask, padding_mask, prompt_mask
 from himap.engine.plan import PlannedCut
 from himap.errors import InputError
@@ -144,10 +145,10 @@ class PromptPass:
             return
         criterion, mask = planned.criterion, kwargs.get("attention_mask")
 
-        def observe(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
+        def observe(query: Tensor, key: Tensor, value: Tensor, rule: LogitRule) -> None:
             with torch.no_grad():
                 tokens = self.tokens.to(query.device)
-                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, scaling, mask)
+                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, rule, mask)
 
         kwargs[OBSERVER] = observe
 

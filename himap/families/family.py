@@ -12,7 +12,9 @@ from himap.errors import InputError, UnsupportedModelError
 
 DECODERS = (
     "Gemma3TextModel",
+    "Gemma2Model",
     "GemmaModel",
+    "GptOssModel",
     "Lfm2Model",
     "LlamaModel",
     "Ministral3Model",
@@ -85,10 +87,6 @@ class Family:
                 f"got a {self.model_class} with the decoder {name}; expected one of {', '.join(DECODERS)}"
             )
         kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
-        if getattr(self.decoder.config, "attn_logit_softcapping", None):
-            raise UnsupportedModelError(
-                "a decoder that caps its attention logits cannot be pruned: SDPA cannot cap them"
-            )
         if unknown := kinds - ATTENTION - RECURRENT:
             raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
 

@@ -16,6 +16,7 @@ from himap import families
 from himap.criteria.base import CriterionInputs
 from himap.criteria.random import Random
 from himap.engine import attention
+from himap.engine.logits import refuse_other_logits
 from himap.engine.masks import explicit_mask
 from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
@@ -127,6 +128,7 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, None]:
+        refuse_other_logits(kwargs)
         if module.layer_idx not in layers:
             return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
         mask = explicit_mask(module, attention_mask, query, key, kwargs.pop("is_causal", None))

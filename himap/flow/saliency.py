@@ -17,6 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from himap import families
 from himap.engine import attention
+from himap.engine.logits import refuse_other_logits
 from himap.engine.masks import explicit_mask
 from himap.errors import InputError, UnsupportedModelError
 from himap.families.family import Family
@@ -92,6 +93,7 @@ def flow_attention(on_flow: OnFlow) -> attention.AttentionFunction:
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, None]:
+        refuse_other_logits(kwargs)
         mask = explicit_mask(module, attention_mask, query, key, kwargs.get("is_causal"))
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
 

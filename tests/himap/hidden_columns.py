@@ -74,7 +74,12 @@ class HiddenColumns:
         allowed[hidden, hidden] = True
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
         logits = (query @ key.transpose(-1, -2)) * scaling
-        weights = logits.masked_fill(~allowed, -torch.inf).softmax(-1)
+        if (cap := kwargs.get("softcap")) is not None:
+            logits = torch.tanh(logits / cap) * cap
+        logits = logits.masked_fill(~allowed, -torch.inf)
+        if (sinks := kwargs.get("s_aux")) is not None:
+            logits = torch.cat([logits, sinks[None, :, None, None].expand(*logits.shape[:3], 1)], -1)
+        weights = logits.softmax(-1)[..., :length]
         self.weights[module.layer_idx] = weights[0].double().mean(0)
         return (weights @ value).transpose(1, 2), None
 
@@ -112,7 +117,8 @@ class HiddenColumns:
         for name, fill in (("input_ids", new_ids), ("attention_mask", [1] * len(new_ids))):
             prompt[name] = torch.cat([prompt[name], torch.tensor([fill], dtype=prompt[name].dtype)], 1)
         for name in {"mm_token_type_ids", "token_type_ids"} & prompt.keys():
-            prompt[name] = nn.functional.pad(prompt[name], (0, len(new_ids)))
+            generated = int(self.model.config.model_type == "paligemma")  # its type 0 is the bidirectional prefix
+            prompt[name] = nn.functional.pad(prompt[name], (0, len(new_ids)), value=generated)
         with self._attached():
             logits: Tensor = self.model(**prompt, use_cache=False).logits[0]
         return logits

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers as tf
 
-from tests.himap.tiny_families import GRIDS, SIZES, _built, _qwen_vision, _vision, decoder, image_prompt
+from tests.himap.tiny_families import GRIDS, SIZES, WINDOW, _built, _fixed, _qwen_vision, _vision, decoder, image_prompt
 from tests.himap.tiny_models import IMAGE_ID, Prompt, Subject, qwen_prompt
 
 HYBRID_LAYERS = 10
@@ -82,7 +82,7 @@ def _scaled_rope(**options: Any) -> dict[str, Any]:
         "factor": 16.0,
         "original_max_position_embeddings": 8,
         "max_position_embeddings": 256,
-        "llama_4_scaling_beta": 0.9,
+        "llama_4_scaling_beta": 0.3,
         **options,
     }
 
@@ -111,6 +111,31 @@ def mistral4(attention: str = "sdpa") -> Any:
     return mistral3(text, attention)
 
 
+def paligemma2(attention: str = "eager") -> Any:
+    """Return a PaliGemma 2, whose attention logits are capped where it matters."""
+    text = decoder("gemma2", attn_logit_softcapping=0.7, query_pre_attn_scalar=12, sliding_window=WINDOW)
+    config = tf.PaliGemmaConfig(
+        text_config=text,
+        vision_config=_vision("siglip_vision_model", projection_dim=48, vision_use_head=False),
+        image_token_index=IMAGE_ID,
+        projection_dim=48,
+        hidden_size=48,
+    )
+    return _built(tf.PaliGemmaForConditionalGeneration, config, attention)
+
+
+def internvl_gpt_oss(attention: str = "eager") -> Any:
+    """Return an InternVL with a gpt-oss decoder: sinks, experts, windows in every other layer."""
+    vision = _vision("internvl_vision", image_size=(16, 16), patch_size=(2, 2))
+    text = decoder("gpt_oss", num_local_experts=4, num_experts_per_tok=2, sliding_window=WINDOW)
+    text["rope_parameters"] = {"rope_type": "default", "rope_theta": 10000.0}
+    config = tf.InternVLConfig(vision_config=vision, text_config=text, image_token_id=IMAGE_ID, image_seq_length=16)
+    model = _built(tf.InternVLForConditionalGeneration, config, attention)
+    for layer in model.model.language_model.layers:
+        torch.nn.init.normal_(layer.self_attn.sinks, mean=1.0)
+    return model
+
+
 def _grids(model: Any) -> list[Prompt]:
     return [qwen_prompt(*size, grid) for size, grid in zip(SIZES, GRIDS, strict=True)]
 
@@ -135,6 +160,8 @@ HYBRIDS: dict[str, tuple[Callable[..., Any], Callable[[Any], list[Prompt]]]] = {
     "qwen3_5": (qwen3_5, _grids),
     "qwen3_5_moe": (qwen3_5_moe, _grids),
     "lfm2_vl": (lfm2_vl, _lfm2_prompts),
+    "paligemma2": (paligemma2, _fixed((1, 3, 16, 16), lambda prompt: torch.zeros_like(prompt["input_ids"]))),
+    "internvl_gpt_oss": (internvl_gpt_oss, _fixed((1, 3, 16, 16))),
     "ministral3": (ministral3, _pixtral_prompts),
     "mistral4": (mistral4, _pixtral_prompts),
 }
