@@ -92,8 +92,7 @@ class Family:
 
     def attends(self, layer: int) -> bool:
         """Return whether a layer computes attention, so that a criterion can rank by it; a recurrent one does not."""
-        kinds = getattr(self.decoder.config, "layer_types", None)
-        return not kinds or kinds[layer] in ATTENTION
+        return _attends(self.decoder.config, layer)
 
     def stores_keys(self, layer: int) -> bool:
         """Return whether a layer's cache holds, for it alone, the keys and values that its attention reads."""
@@ -107,7 +106,7 @@ class Family:
     @property
     def cut_layers(self) -> tuple[int, ...]:
         """The layers K whose layer in front, K-1, computes the attention that ranks the tokens."""
-        return tuple(k for k in range(1, len(self.layers)) if self.attends(k - 1))
+        return cut_layers(self.decoder.config)
 
     def window(self, layer: int) -> int | None:
         """Return the size of a layer's sliding window in tokens, its own counted; None for full attention."""
@@ -150,6 +149,16 @@ class Family:
         Raises:
             InputError: an argument is missing that the family needs.
         """
+
+
+def _attends(config: Any, layer: int) -> bool:
+    kinds = getattr(config, "layer_types", None)
+    return not kinds or kinds[layer] in ATTENTION
+
+
+def cut_layers(config: Any) -> tuple[int, ...]:
+    """Return `Family.cut_layers` from the configuration of a decoder, without its weights."""
+    return tuple(k for k in range(1, config.num_hidden_layers) if _attends(config, k - 1))
 
 
 class BidirectionalPrompt(Family):
