@@ -3,14 +3,18 @@
     python -m bench.certify.tabulate --model qwenvl --benchmark scienceqa --out bench/data/certify-qwenvl.npz
 
 The table grows by whole chunks of questions and is written after each: stop it at any time, and run the same command
-again to resume. No two questions share an image. Half of the questions judge, and no way of `bench.certify` sees them.
+again to resume. No two questions share an image. --device cuda answers in float32, too; several --processes share it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +25,12 @@ from bench import command
 from bench.measuring import provenance
 from bench.search.tabulate import grid
 from himap import PruningConfig
-from objectives.benchmarks import benchmark
+from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.data.subsets import TEST_SINGLE
 from objectives.evaluation.checkpoints import Target, resolve
-from objectives.evaluation.models import load
-from objectives.evaluation.panel import answer
+from objectives.evaluation.models import LoadedModel, load
+from objectives.evaluation.panel import PanelAnswers, answer
 from search.inputs.baselines import baselines
 from search.sampling.space import SearchSpace
 from search.workers.trial_runner import costs
@@ -88,7 +92,7 @@ def save_table(path: Path, table: LongTable) -> None:
     temporary.replace(path)
 
 
-def start(target: Target, name: str, n: int) -> LongTable:
+def start(target: Target, name: str, n: int, device: str) -> LongTable:
     """Return a table without answers."""
     named = [config for _, config in baselines(target)]
     space = SearchSpace(target.shape.layers, **STEPS)
@@ -103,25 +107,25 @@ def start(target: Target, name: str, n: int) -> LongTable:
         "layers": target.shape.layers,
         "steps": STEPS,
         "baselines": [(origin, config.as_dict()) for origin, config in baselines(target)],
-        **provenance(),
+        **provenance(torch.device(device)),
     }
     blank = np.zeros(len(configs))
     return LongTable(meta, configs, np.zeros((len(configs), 0), np.uint8), blank, blank)
 
 
-def grow(table: LongTable, path: Path, limit: int | None) -> None:
+def grow(table: LongTable, path: Path, limit: int | None, processes: int, device: str) -> None:
     """Answer the questions that are missing, at most `limit` of them now; the file is written after each chunk."""
     target = resolve(table.meta["model"], "auto")
     if target.digest != table.meta["weights_digest"]:
         raise ValueError(f"got weights {target.digest[:12]}; expected {table.meta['weights_digest'][:12]}, the table's")
-    loaded, chosen = load(target.weights, device="cpu"), benchmark(table.meta["benchmark"])
-    total = table.meta["n"]
-    questions = embedded_questions(chosen, table.meta["split"], total)
+    total, name = table.meta["n"], table.meta["benchmark"]
     first = table.scores.shape[1]
     end = total if limit is None else min(total, first + limit)
-    for low in range(first, end, _CHUNK):
-        part = questions[low : min(end, low + _CHUNK)]
-        found = answer(loaded, chosen, part, table.configs)
+    questions = embedded_questions(benchmark(name), table.meta["split"], total)[first:end]
+    chunks = [questions[low : low + _CHUNK] for low in range(0, len(questions), _CHUNK)]
+    for part, found in zip(
+        chunks, _answers(target.weights, name, table.configs, chunks, processes, device), strict=True
+    ):
         spent = [costs(target.shape, found.image_tokens, found.text_tokens, c).flops_ratio for c in table.configs]
         scores = np.concatenate([table.scores, np.rint(100 * found.scores).astype(np.uint8)], 1)
         share = len(part) / scores.shape[1]
@@ -135,6 +139,35 @@ def grow(table: LongTable, path: Path, limit: int | None) -> None:
         command.show(f"{path}: {scores.shape[1]} of {total} questions")
 
 
+def _answers(
+    weights: str,
+    name: str,
+    configs: Sequence[PruningConfig],
+    chunks: Sequence[Sequence[Question]],
+    processes: int,
+    device: str,
+) -> Iterator[PanelAnswers]:
+    run = partial(_answer, weights, name, configs, device)
+    if processes == 1:
+        yield from map(run, chunks)
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield from pool.map(run, chunks)
+
+
+def _answer(
+    weights: str, name: str, configs: Sequence[PruningConfig], device: str, questions: Sequence[Question]
+) -> PanelAnswers:
+    torch.set_num_threads(1)
+    return answer(_loaded(weights, device), benchmark(name), questions, configs)
+
+
+@lru_cache(maxsize=1)
+def _loaded(weights: str, device: str) -> LoadedModel:
+    loaded = load(weights, device="cpu")  # in float32
+    return replace(loaded, model=loaded.model.to(device))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Make a table, or resume one; exit code 2 with one line on stderr where its weights are others."""
     parser = command.parser("bench.certify.tabulate", __doc__)
@@ -142,15 +175,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--benchmark", default="scienceqa")
     parser.add_argument("--questions", type=int, default=QUESTIONS)
     parser.add_argument("--limit", type=int, help="answer only so many questions now")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if options.out.exists():
         table = load_table(options.out)
     else:
-        table = start(resolve(options.model, "auto"), options.benchmark, options.questions)
+        table = start(resolve(options.model, "auto"), options.benchmark, options.questions, options.device)
     try:
-        grow(table, options.out, options.limit)
+        grow(table, options.out, options.limit, options.processes, options.device)
     except ValueError as error:
         return command.fail(error)
     return 0
