@@ -1,54 +1,51 @@
-"""The supported model families, one short adapter each. To add one, write its class and list it here."""
+"""The models that can be pruned: one adapter finds the parts of a model by its structure.
+
+structure   finds decoder and backbone, and refuses code that the engine cannot follow
+family      the adapter, with what the engine asks of a model
+exceptions  the classes whose structure does not show all of it
+tested      the classes and decoders that the tests compare with the masked reference
+"""
 
 from __future__ import annotations
 
 from torch import nn
 
 from himap.errors import UnsupportedModelError
+from himap.families import structure
+from himap.families.exceptions import EXCEPTIONS
 from himap.families.family import Family
-from himap.families.gemma import Gemma3, PaliGemma
-from himap.families.idefics import Idefics3, SmolVLM
-from himap.families.internvl import InternVL
-from himap.families.lfm import Lfm2VL
-from himap.families.llava import Llava, LlavaNext, LlavaOnevision, Mistral3
-from himap.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen25VL, Qwen35, Qwen35Moe
-
-_FAMILIES: tuple[type[Family], ...] = (
-    Llava,
-    LlavaNext,
-    LlavaOnevision,
-    Qwen2VL,
-    Qwen25VL,
-    Qwen3VL,
-    Qwen35,
-    Qwen35Moe,
-    Lfm2VL,
-    Mistral3,
-    InternVL,
-    Idefics3,
-    SmolVLM,
-    Gemma3,
-    PaliGemma,
-)
+from himap.families.tested import DECODERS, TESTED
 
 
 def supported() -> tuple[str, ...]:
-    """Return the class names of the transformers models that can be pruned."""
-    return tuple(family.model_class for family in _FAMILIES)
+    """Return the class names of the transformers models whose pruning is tested."""
+    return TESTED
 
 
-def find(model: nn.Module) -> Family:
-    """Return the adapter of a supported model, or of an instance of its subclass.
+def find(model: nn.Module, *, untested: bool = False) -> Family:
+    """Return the adapter of a model, or of an instance of a subclass.
+
+    Args:
+        model: the model itself, not a wrapper.
+        untested: accept a class or decoder that is not tested, if its structure is one that the engine follows.
 
     Raises:
-        UnsupportedModelError: no family matches, or the model's decoder cannot be pruned.
+        UnsupportedModelError: the model is not tested, or its structure cannot be pruned.
     """
-    classes = {cls.__name__ for cls in type(model).__mro__}
-    for family_class in _FAMILIES:
-        if family_class.model_class in classes:
-            family = family_class(model)
-            family.check_decoder()
-            return family
-    raise UnsupportedModelError(
-        f"got {type(model).__name__}; expected one of {', '.join(supported())}; pass the model itself, not a wrapper"
-    )
+    classes = [cls.__name__ for cls in type(model).__mro__]
+    tested = any(name in TESTED for name in classes)
+    if not tested and not untested:
+        expected = ", ".join(TESTED)
+        raise UnsupportedModelError(
+            f"got {classes[0]}; expected one of {expected}; pass the model itself, not a wrapper; check another class "
+            "with himap.verify(model), then pass untested=True"
+        )
+    family = next((EXCEPTIONS[name] for name in classes if name in EXCEPTIONS), Family)(model)
+    structure.check(model, family.decoder)
+    decoder = type(family.decoder).__name__
+    if decoder not in DECODERS and not untested:
+        raise UnsupportedModelError(
+            f"got a {classes[0]} with the decoder {decoder}; expected one of {', '.join(DECODERS)}; check another with "
+            "himap.verify(model), then pass untested=True"
+        )
+    return family

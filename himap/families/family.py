@@ -2,72 +2,42 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from himap.errors import InputError, UnsupportedModelError
-
-DECODERS = (
-    "Gemma3TextModel",
-    "Gemma2Model",
-    "GemmaModel",
-    "GptOssModel",
-    "Lfm2Model",
-    "LlamaModel",
-    "Ministral3Model",
-    "Mistral4Model",
-    "MistralModel",
-    "Qwen2Model",
-    "Qwen2VLTextModel",
-    "Qwen2_5_VLTextModel",
-    "Qwen3Model",
-    "Qwen3_5MoeTextModel",
-    "Qwen3_5TextModel",
-    "Qwen3VLTextModel",
-)
-ATTENTION = frozenset({"full_attention", "sliding_attention"})
-RECURRENT = frozenset({"linear_attention", "conv"})
+from himap.errors import UnsupportedModelError
+from himap.families import structure
+from himap.families.structure import ATTENTION
 
 
 class Family:
     """The parts of one transformers model; it changes nothing and holds no state of a call.
 
-    A family is a subclass that names its transformers class and overrides an attribute or a method where the
-    model differs. The engine relies on three properties of a decoder layer: it is called as
-    `layer(hidden_states, attention_mask=, position_embeddings=(cos, sin), position_ids=, cache=, ...)`, it
-    returns a tensor, and, if it computes attention, it passes other keyword arguments on to its attention
-    function. A recurrent layer has a mask `(batch, tokens)` of the tokens that are no padding, or None.
-    `DECODERS` lists the transformers classes with these properties.
+    The parts are found by structure, see `himap.families.structure`; a class whose structure does not show how it
+    marks its images has a subclass. The engine relies on three properties of a decoder layer: it is called as
+    `layer(hidden_states, attention_mask=, position_embeddings=, position_ids=, cache=, ...)`, it returns a tensor,
+    and, if it computes attention, it passes other keyword arguments on to its attention function. A recurrent
+    layer has a mask `(batch, tokens)` of the tokens that are no padding, or None.
 
     Attributes:
-        model_class: name of the transformers class.
-        decoder_name: name of the decoder in the backbone.
+        decoder: the language model, with `.layers` and `.config`.
+        backbone: the module whose forward takes `input_ids` and merges the image features.
         token_types_name: name of the backbone's argument that is 1 at image tokens, if it has one.
         deepstack_method: name of the decoder's method that adds image features between layers, if it has one;
             its arguments are the hidden states, a mask of the image tokens, and their features.
     """
 
-    model_class: ClassVar[str]
-    decoder_name: ClassVar[str] = "language_model"
-    token_types_name: ClassVar[str | None] = None
-    deepstack_method: ClassVar[str | None] = None
-
     def __init__(self, model: nn.Module) -> None:
         self.model: Any = model
-
-    @property
-    def backbone(self) -> nn.Module:
-        """The module whose forward takes `input_ids` and merges the image features."""
-        backbone: nn.Module = self.model.model
-        return backbone
-
-    @property
-    def decoder(self) -> Any:
-        """The language model, with `.layers` and `.config`."""
-        return getattr(self.backbone, self.decoder_name)
+        self.decoder: Any = structure.find_decoder(model)
+        self.backbone = structure.find_backbone(model, self.decoder)
+        names = inspect.signature(self.backbone.forward).parameters
+        self.token_types_name = next((name for name in ("token_type_ids", "mm_token_type_ids") if name in names), None)
+        self.deepstack_method = "_deepstack_process" if hasattr(self.decoder, "_deepstack_process") else None
 
     @property
     def layers(self) -> Sequence[nn.Module]:
@@ -75,20 +45,19 @@ class Family:
         layers: Sequence[nn.Module] = self.decoder.layers
         return layers
 
-    def check_decoder(self) -> None:
-        """Refuse a decoder that the engine does not support.
+    @property
+    def image_token(self) -> int:
+        """The id of the placeholder of an image token.
 
         Raises:
-            UnsupportedModelError: the decoder class or the kind of attention of a layer is unknown.
+            UnsupportedModelError: the configuration does not name it.
         """
-        name = type(self.decoder).__name__
-        if name not in DECODERS:
-            raise UnsupportedModelError(
-                f"got a {self.model_class} with the decoder {name}; expected one of {', '.join(DECODERS)}"
-            )
-        kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
-        if unknown := kinds - ATTENTION - RECURRENT:
-            raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
+        config = self.model.config
+        named = (getattr(config, name, None) for name in ("image_token_id", "image_token_index", "image_patch_id"))
+        token: int | None = next((value for value in named if value is not None), None)
+        if token is None:
+            raise UnsupportedModelError(f"{type(self.model).__name__} has no placeholder of image tokens in its config")
+        return token
 
     def attends(self, layer: int) -> bool:
         """Return whether a layer computes attention, so that a criterion can rank by it; a recurrent one does not."""
@@ -127,7 +96,7 @@ class Family:
             `(batch, slots)` bool, or None if the inputs do not show it.
         """
         ids, embeds = inputs.get("input_ids"), inputs.get("inputs_embeds")
-        token = self.model.config.image_token_id
+        token = self.image_token
         if isinstance(ids, Tensor):
             return ids == token
         token_types = inputs.get(self.token_types_name) if self.token_types_name else None
@@ -141,7 +110,9 @@ class Family:
 
     def grids(self, inputs: Mapping[str, Any]) -> Tensor | None:
         """Return `(images, 2)` rows and columns of tokens of every image in prompt order; None if unknown."""
-        return None
+        patches = inputs.get("image_grid_thw")
+        merge = getattr(getattr(self.model.config, "vision_config", None), "spatial_merge_size", None)
+        return patches[:, 1:] // merge if isinstance(patches, Tensor) and merge else None
 
     def check_prompt(self, inputs: Mapping[str, Any]) -> None:
         """Refuse a prompt that this family reads in a way that cannot be pruned.
@@ -159,16 +130,3 @@ def _attends(config: Any, layer: int) -> bool:
 def cut_layers(config: Any) -> tuple[int, ...]:
     """Return `Family.cut_layers` from the configuration of a decoder, without its weights."""
     return tuple(k for k in range(1, config.num_hidden_layers) if _attends(config, k - 1))
-
-
-class BidirectionalPrompt(Family):
-    """A family whose token types give some tokens of the prompt bidirectional attention."""
-
-    token_types_name: ClassVar[str | None] = "token_type_ids"
-
-    def check_prompt(self, inputs: Mapping[str, Any]) -> None:
-        if inputs.get("token_type_ids") is None:
-            raise InputError(
-                f"{self.model_class} reads from token_type_ids which tokens attend bidirectionally; pass them, "
-                "as its processor returns them"
-            )
