@@ -82,7 +82,9 @@ def _exclusive(backbone: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iterator[Pruning]:
+def prune(
+    model: nn.Module, config: PruningConfig | Preset | str | Path, *, untested: bool = False
+) -> Iterator[Pruning]:
     """Drop image tokens inside a vision-language model's decoder while the context lasts.
 
     Every prompt of `model.generate` or `model(...)` is cut as `config` says. Dropped tokens are absent from
@@ -99,6 +101,8 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
         model: a supported transformers model (see `himap.supported_models`), not a wrapper. In the context its
             decoder runs on SDPA, whatever attention implementation it was loaded with.
         config: a configuration, a preset, or the path of a preset file.
+        untested: accept a class or decoder that is not in `himap.supported_models`, if the engine can follow its
+            structure; check the model with `himap.verify` first.
 
     Yields:
         The record of the last prompt: token counts and kept positions.
@@ -111,7 +115,7 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
         InputError: raised by a call in the context that cannot be pruned correctly.
         HimapError: the model is already in a pruning context.
     """
-    family = families.find(model)
+    family = families.find(model, untested=untested)
     refuse_compiled(family)
     if isinstance(config, str | Path):
         config = read_preset(config)

@@ -17,7 +17,7 @@ from himap.engine.layout import layout
 from himap.engine.logits import LogitRule
 from himap.engine.masks import continuation_mask, padding_mask, prompt_mask
 from himap.engine.plan import PlannedCut
-from himap.errors import InputError
+from himap.errors import InputError, UnsupportedModelError
 from himap.families.family import Family
 from himap.tokens import PAD, TokenSet, gather_slots
 
@@ -62,6 +62,12 @@ class PromptPass:
         self._grids = grids
         self._attention_inputs: dict[str, Tensor] = {}
         self._gathered: dict[tuple[int, Callable[[Any], Any]], tuple[Any, Any]] = {}
+        self._per_token: dict[str, Callable[[Any], Any]] = {
+            "position_embeddings": self._gather_rope,
+            "position_ids": self._gather_ids,
+            "per_layer_input": self._gather_rope,
+            "moe_mm_token_type_ids": self._gather_ids,
+        }
 
     @cached_property
     def spans(self) -> list[LayerSpan]:
@@ -85,18 +91,26 @@ class PromptPass:
         return span_at(self.spans, layer).tokens
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
+        self._check_width(layer, hidden)
         if layer in self._cuts:
             hidden = self._cut(layer, hidden)
         if len(self.spans) > 1:
             mask = self._gather_attention_mask if self._attends(layer) else self._gather_padding_mask
-            kwargs.update(
-                attention_mask=self._gather_once(kwargs.get("attention_mask"), mask),
-                position_embeddings=self._gather_once(kwargs["position_embeddings"], self._gather_rope),
-                position_ids=self._gather_once(kwargs.get("position_ids"), self._gather_ids),
-            )
+            kwargs["attention_mask"] = self._gather_once(kwargs.get("attention_mask"), mask)
+            for name, gather in self._per_token.items():
+                if kwargs.get(name) is not None:
+                    kwargs[name] = self._gather_once(kwargs[name], gather)
         if layer in self._observed:
             self._add_observer(self._observed[layer], kwargs)
         return hidden
+
+    def _check_width(self, layer: int, hidden: Tensor) -> None:
+        """Refuse hidden states that hold other tokens than the layers in front left."""
+        if hidden.shape[-2] != self.tokens.slots:
+            raise UnsupportedModelError(
+                f"got {hidden.shape[-2]} tokens in front of layer {layer}; expected {self.tokens.slots}; the decoder "
+                "changes its tokens itself"
+            )
 
     def _gather_once(self, full: Any, gather: Callable[[Any], Any]) -> Any:
         """Gather once a span, not once a layer; layers of different kinds pass different tensors, or None both."""
@@ -111,13 +125,15 @@ class PromptPass:
     def _gather_padding_mask(self, full: Tensor | None) -> Tensor | None:
         return padding_mask(full, self.tokens)
 
-    def _gather_rope(self, full: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        cos, sin = full
-        return gather_slots(cos, self.tokens.position), gather_slots(sin, self.tokens.position)
+    def _gather_rope(self, full: Tensor | tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """Gather a vector a token, `(..., batch or 1, slots, d)`, or a pair of them."""
+        if isinstance(full, Tensor):
+            return gather_slots(full, self.tokens.position)
+        return tuple(gather_slots(part, self.tokens.position) for part in full)
 
-    def _gather_ids(self, full: Tensor | None) -> Tensor | None:
+    def _gather_ids(self, full: Tensor) -> Tensor:
         """Gather one number a token, `(..., batch or 1, slots)`."""
-        return None if full is None else gather_slots(full[..., None], self.tokens.position)[..., 0]
+        return gather_slots(full[..., None], self.tokens.position)[..., 0]
 
     def add_features(self, hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
         """Add image features to the remaining image tokens, for DeepStack after a cut.
@@ -148,7 +164,8 @@ class PromptPass:
         def observe(query: Tensor, key: Tensor, value: Tensor, rule: LogitRule) -> None:
             with torch.no_grad():
                 tokens = self.tokens.to(query.device)
-                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, rule, mask)
+                local = mask if mask is None else mask.to(query.device)
+                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, rule, local)
 
         kwargs[OBSERVER] = observe
 

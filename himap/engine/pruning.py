@@ -44,6 +44,9 @@ class Pruning:
         self._parameters = {
             module: list(inspect.signature(module.forward).parameters) for module in (family.model, family.backbone)
         }
+        self._layer_parameters = {
+            type(layer): list(inspect.signature(layer.forward).parameters) for layer in family.layers
+        }
         self._cuts = plan(config, family)
         self._key_layers = tuple(filter(family.attends, range(len(family.layers))))
         self._prompt: PromptPass | None = None
@@ -203,9 +206,9 @@ class Pruning:
         current = self._call.current
         if current is None:
             return None
-        hidden, rest = (args[0], args[1:]) if args else (kwargs.pop("hidden_states"), ())
-        hidden = current.enter(layer, hidden, kwargs)
+        kwargs = dict(zip(self._layer_parameters[type(module)], args, strict=False)) | kwargs
+        hidden = current.enter(layer, kwargs.pop("hidden_states"), kwargs)
         cache = self._call.cache = kv_cache(kwargs)
         if isinstance(current, PromptPass) and cache is not None:
             setattr(cache, _RECORD, CacheRecord(self.config, current.spans, self._key_layers))
-        return (hidden, *rest), kwargs
+        return (hidden,), kwargs

@@ -7,7 +7,7 @@ model computes positions, masks, caps and everything else itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 from transformers.modeling_utils import AttentionInterface
 
-from himap import PruningConfig
-from tests.himap.tiny_models import IMAGE_ID
+from himap.config import PruningConfig
+from himap.families.family import Family
 
 NAME = "hidden_columns"
-SUPPRESSED = [90, 91, 92, 93]  # a generated placeholder of an image would need an image
 MIXERS = ("linear_attn", "conv")
+PER_TOKEN = ("mm_token_type_ids", "token_type_ids", "moe_mm_token_type_ids")
 
 
 def _scores(criterion: str, weights: Tensor, image: list[int]) -> dict[int, float]:
@@ -35,15 +35,17 @@ class HiddenColumns:
     """The reference of one prompt (one row, no padding) on one model.
 
     Args:
+        family: the model.
+        prompt: the arguments of its forward.
         config: cuts that rank by "instruction", "last_token" or "intra_column".
     """
 
-    def __init__(self, model: Any, prompt: dict[str, Tensor], config: PruningConfig) -> None:
-        self.model, self.prompt, self.config = model, prompt, config
-        self.decoder = next(
-            m for m in model.modules() if m is not model and hasattr(m, "layers") and _is_text(model, m)
-        )
-        self.image = [i for i, token in enumerate(prompt["input_ids"][0].tolist()) if token == IMAGE_ID]
+    def __init__(self, family: Family, prompt: dict[str, Any], config: PruningConfig) -> None:
+        self.model, self.decoder, self.prompt, self.config = family.model, family.decoder, prompt, config
+        mask = family.image_mask(prompt)
+        if mask is None:
+            raise ValueError("got a prompt without input_ids")
+        self.image: list[int] = mask[0].nonzero().flatten().tolist()
         self.kept: dict[int, list[int]] = {}
         self.weights: dict[int, Tensor] = {}
         self.logits([])
@@ -68,7 +70,11 @@ class HiddenColumns:
     def _attend(self, module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Any, **kwargs: Any) -> Any:
         length, groups = query.shape[2], query.shape[1] // key.shape[1]
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        allowed = torch.ones(length, length, dtype=torch.bool).tril() if mask is None else mask[0, 0].clone()
+        allowed = (
+            torch.ones(length, length, dtype=torch.bool, device=query.device).tril()
+            if mask is None
+            else mask[0, 0].clone()
+        )
         hidden = self._hidden(module.layer_idx)
         allowed[:, hidden] = False
         allowed[hidden, hidden] = True
@@ -115,25 +121,21 @@ class HiddenColumns:
         """Return logits `(slots, vocabulary)` of the prompt and new tokens, rows of dropped tokens included."""
         prompt = dict(self.prompt)
         for name, fill in (("input_ids", new_ids), ("attention_mask", [1] * len(new_ids))):
-            prompt[name] = torch.cat([prompt[name], torch.tensor([fill], dtype=prompt[name].dtype)], 1)
-        for name in {"mm_token_type_ids", "token_type_ids"} & prompt.keys():
+            prompt[name] = torch.cat([prompt[name], torch.tensor([fill]).to(prompt[name])], 1)
+        for name in prompt.keys() & set(PER_TOKEN):
             generated = int(self.model.config.model_type == "paligemma")  # its type 0 is the bidirectional prefix
             prompt[name] = nn.functional.pad(prompt[name], (0, len(new_ids)), value=generated)
         with self._attached():
             logits: Tensor = self.model(**prompt, use_cache=False).logits[0]
         return logits
 
-    def generate(self, steps: int) -> tuple[list[int], list[Tensor]]:
+    def generate(self, steps: int, suppressed: Sequence[int] = ()) -> tuple[list[int], list[Tensor]]:
         """Return greedy new tokens, without those that are suppressed, and the logits of each."""
         ids: list[int] = []
         logits: list[Tensor] = []
         for _ in range(steps):
             logits.append(self.logits(ids)[-1])
             allowed = logits[-1].clone()
-            allowed[SUPPRESSED] = -torch.inf
+            allowed[list(suppressed)] = -torch.inf
             ids.append(int(allowed.argmax()))
         return ids, logits
-
-
-def _is_text(model: Any, module: Any) -> bool:
-    return getattr(module, "config", None) is model.config.get_text_config(decoder=True)

@@ -1,0 +1,106 @@
+"""Prompts for any image-text-to-text model, with random image features in place of an encoded image."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+
+from himap.errors import UnsupportedModelError
+from himap.families.family import Family
+
+Prompt = dict[str, Any]
+SIDE = 4  # an image has SIDE * SIDE tokens
+PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "moe_mm_token_type_ids")
+_WORDS = 80  # the ids of words are below it
+_DEEPSTACK = 3
+
+
+class Features(BaseModelOutputWithPooling):
+    """What an image encoder returns; `deepstack_features` are read by the classes that have DeepStack."""
+
+
+class PromptMaker:
+    """Makes prompts for one model.
+
+    Args:
+        family: the model.
+        join: turns the features of the images, `(tokens, channels)` each, into the form that the model reads.
+    """
+
+    def __init__(self, family: Family, join: Callable[[list[Tensor]], Any]) -> None:
+        self._family, self._join = family, join
+        embeddings = family.model.get_input_embeddings().weight
+        self._channels, self._device, self._dtype = embeddings.shape[1], embeddings.device, embeddings.dtype
+        names = {*inspect.signature(family.backbone.forward).parameters}
+        self._types = [name for name in PER_TOKEN[2:] if name in names]
+        self._grid = "image_grid_thw" in names
+
+    def prompt(self, seed: int, *sizes: int) -> Prompt:
+        """Return one row of text of the given lengths with an image between each two."""
+        generator = torch.Generator().manual_seed(seed)
+        ids: list[int] = []
+        for number, size in enumerate(sizes):
+            ids += [self._family.image_token] * (SIDE * SIDE if number else 0)
+            ids += torch.randint(3, _WORDS, (size,), generator=generator).tolist()
+        return self._complete(torch.tensor([ids], device=self._device), self._features(len(sizes) - 1, generator))
+
+    def batch(self, prompts: Sequence[Prompt]) -> Prompt:
+        """Return rows of different lengths as one batch with padding on the left."""
+        width = max(prompt["input_ids"].shape[1] for prompt in prompts)
+        rows = [nn.functional.pad(prompt["input_ids"], (width - prompt["input_ids"].shape[1], 0)) for prompt in prompts]
+        masks = [nn.functional.pad(p["attention_mask"], (width - p["attention_mask"].shape[1], 0)) for p in prompts]
+        features = [image for prompt in prompts for image in prompt["features"]]
+        return self._complete(torch.cat(rows), features, torch.cat(masks))
+
+    def _features(self, images: int, generator: torch.Generator) -> list[Tensor]:
+        """Return for each image `(1 + _DEEPSTACK, tokens, channels)`: its features, and those of DeepStack."""
+        shape = 1 + _DEEPSTACK, SIDE * SIDE, self._channels
+        scale = self._family.model.get_input_embeddings().weight.std().item()
+        return [scale * torch.randn(shape, generator=generator) for _ in range(images)]
+
+    def _complete(self, ids: Tensor, features: list[Tensor], mask: Tensor | None = None) -> Prompt:
+        image = ids == self._family.image_token
+        prompt: Prompt = {"input_ids": ids, "attention_mask": torch.ones_like(ids) if mask is None else mask}
+        paligemma = self._family.model.config.model_type == "paligemma"  # its type 0 is the bidirectional prefix
+        prompt |= {name: image.long() * (not paligemma) for name in self._types}
+        if self._grid:
+            merge = getattr(getattr(self._family.model.config, "vision_config", None), "spatial_merge_size", 1) or 1
+            merge = merge if isinstance(merge, int) else 1
+            grid = [[1, SIDE * merge, SIDE * merge]] * len(features)
+            prompt["image_grid_thw"] = torch.tensor(grid, device=self._device)
+        return {**prompt, "features": features}
+
+    def arguments(self, prompt: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments of a forward call with a prompt."""
+        rest = {name: value for name, value in prompt.items() if name != "features"}
+        features = [image.to(self._device, self._dtype) for image in prompt["features"]]
+        plain = self._join([image[0] for image in features])
+        encoded = Features(pooler_output=plain, last_hidden_state=plain)
+        if self._family.deepstack_method is not None:
+            encoded["deepstack_features"] = [torch.cat([image[i] for image in features]) for i in range(1, 4)]
+        return {**rest, "mm_encoder_outputs": {"image": encoded}}
+
+
+def prompt_maker(family: Family) -> PromptMaker:
+    """Return a maker of prompts in the form that the model reads.
+
+    Raises:
+        UnsupportedModelError: the model reads image features in none of the known forms.
+    """
+    errors = []
+    for join in (list, torch.stack, torch.cat):
+        maker = PromptMaker(family, join)
+        try:
+            with torch.no_grad():
+                family.model(**maker.arguments(maker.prompt(0, 2, 3, 2)), use_cache=False)
+        except (TypeError, AttributeError, RuntimeError, ValueError, IndexError, KeyError) as error:
+            errors.append(error)
+        else:
+            return maker
+    name = type(family.model).__name__
+    raise UnsupportedModelError(f"{name} cannot run on image features alone: {errors[0]}") from errors[0]
