@@ -25,7 +25,8 @@ class VocabularyImages(Family):
 
     @property
     def image_token(self) -> int:
-        token: int = self.backbone.vocabulary_mapping.image_token_id
+        mapping: Any = self.backbone.vocabulary_mapping
+        token: int = mapping.image_token_id
         return token
 
 

@@ -6,7 +6,6 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from torch import nn
@@ -43,7 +42,7 @@ def find_decoder(model: nn.Module) -> nn.Module:
     Raises:
         UnsupportedModelError: there is none, or more than one.
     """
-    config = getattr(model, "config", None)
+    config: Any = getattr(model, "config", None)
     if not hasattr(config, "get_text_config"):
         raise UnsupportedModelError(f"got {type(model).__name__}; expected a transformers model; pass the model itself")
     text = config.get_text_config(decoder=True)
@@ -93,7 +92,6 @@ def _obstacles(model: nn.Module, decoder: Any) -> Iterator[str]:
     yield from _attention_obstacles(decoder)
 
 
-@cache
 def _loop_obstacles(decoder_class: type) -> tuple[str, ...]:
     """Return what the loop over the layers does that the engine does not expect."""
     loops = _layer_loops(decoder_class)
@@ -119,7 +117,7 @@ def _indexed(loop: ast.For) -> bool:
 
 
 def _layer_loops(decoder_class: type) -> list[ast.For]:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(decoder_class)))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(decoder_class.forward))))
     loops = (node for node in ast.walk(tree) if isinstance(node, ast.For) and "self.layers" in ast.unparse(node.iter))
     return list(loops)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from himap.errors import UnsupportedModelError
 from himap.families.family import Family
 
 Prompt = dict[str, Any]
-SIDE = 4  # an image has SIDE * SIDE tokens
+SIDE = 4  # rows of an image, and its columns
 PER_TOKEN = ("input_ids", "attention_mask", "mm_token_type_ids", "token_type_ids", "moe_mm_token_type_ids")
 _WORDS = 80  # the ids of words are below it
 _DEEPSTACK = 3
@@ -24,16 +26,35 @@ class Features(BaseModelOutputWithPooling):
     """What an image encoder returns; `deepstack_features` are read by the classes that have DeepStack."""
 
 
+@dataclass(frozen=True)
+class Form:
+    """The form in which a model reads the features of its images, `(tokens, channels)` each.
+
+    Attributes:
+        join: returns the features of all images.
+        join_deep: returns the DeepStack features of all images for one layer.
+        tokens: number of tokens of an image of SIDE rows and columns.
+    """
+
+    join: Callable[[list[Tensor]], Any]
+    join_deep: Callable[[list[Tensor]], Any]
+    tokens: int
+
+
+_JOINS: tuple[Callable[[list[Tensor]], Any], ...] = (list, torch.stack, torch.cat)
+FORMS = [Form(*form) for form in itertools.product(_JOINS, (list, torch.cat), (SIDE * SIDE, SIDE * (SIDE + 1)))]
+
+
 class PromptMaker:
     """Makes prompts for one model.
 
     Args:
         family: the model.
-        join: turns the features of the images, `(tokens, channels)` each, into the form that the model reads.
+        form: the form in which the model reads features.
     """
 
-    def __init__(self, family: Family, join: Callable[[list[Tensor]], Any]) -> None:
-        self._family, self._join = family, join
+    def __init__(self, family: Family, form: Form) -> None:
+        self._family, self._form = family, form
         embeddings = family.model.get_input_embeddings().weight
         self._channels, self._device, self._dtype = embeddings.shape[1], embeddings.device, embeddings.dtype
         names = {*inspect.signature(family.backbone.forward).parameters}
@@ -45,7 +66,7 @@ class PromptMaker:
         generator = torch.Generator().manual_seed(seed)
         ids: list[int] = []
         for number, size in enumerate(sizes):
-            ids += [self._family.image_token] * (SIDE * SIDE if number else 0)
+            ids += [self._family.image_token] * (self._form.tokens if number else 0)
             ids += torch.randint(3, _WORDS, (size,), generator=generator).tolist()
         return self._complete(torch.tensor([ids], device=self._device), self._features(len(sizes) - 1, generator))
 
@@ -59,7 +80,7 @@ class PromptMaker:
 
     def _features(self, images: int, generator: torch.Generator) -> list[Tensor]:
         """Return for each image `(1 + _DEEPSTACK, tokens, channels)`: its features, and those of DeepStack."""
-        shape = 1 + _DEEPSTACK, SIDE * SIDE, self._channels
+        shape = 1 + _DEEPSTACK, self._form.tokens, self._channels
         scale = self._family.model.get_input_embeddings().weight.std().item()
         return [scale * torch.randn(shape, generator=generator) for _ in range(images)]
 
@@ -79,10 +100,12 @@ class PromptMaker:
         """Return the arguments of a forward call with a prompt."""
         rest = {name: value for name, value in prompt.items() if name != "features"}
         features = [image.to(self._device, self._dtype) for image in prompt["features"]]
-        plain = self._join([image[0] for image in features])
+        plain = self._form.join([image[0] for image in features])
         encoded = Features(pooler_output=plain, last_hidden_state=plain)
         if self._family.deepstack_method is not None:
-            encoded["deepstack_features"] = [torch.cat([image[i] for image in features]) for i in range(1, 4)]
+            layers = range(1, 1 + _DEEPSTACK)
+            encoded["deepstack_features"] = [self._form.join_deep([image[i] for image in features]) for i in layers]
+        encoded["visual_indicator_features"] = ()  # of Ovis2, which has tokens around an image; no prompt has them
         return {**rest, "mm_encoder_outputs": {"image": encoded}}
 
 
@@ -93,8 +116,8 @@ def prompt_maker(family: Family) -> PromptMaker:
         UnsupportedModelError: the model reads image features in none of the known forms.
     """
     errors = []
-    for join in (list, torch.stack, torch.cat):
-        maker = PromptMaker(family, join)
+    for form in FORMS:
+        maker = PromptMaker(family, form)
         try:
             with torch.no_grad():
                 family.model(**maker.arguments(maker.prompt(0, 2, 3, 2)), use_cache=False)

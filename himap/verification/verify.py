@@ -73,7 +73,7 @@ class Comparison:
 
     def __init__(self, family: Family) -> None:
         self._family, self._maker = family, prompt_maker(family)
-        size = family.model.get_input_embeddings().weight.shape[0]
+        size = family.decoder.config.vocab_size
         self._suppressed = list(range(_WORDS, size))
         self.prompts = [self._maker.prompt(seed, *sizes) for seed, sizes in enumerate(SIZES, 1)]
 

@@ -87,7 +87,7 @@ EXTRA_TEXT: dict[str, dict[str, Any]] = {
     "Kimi_K25ForConditionalGeneration": {
         **_MLA,
         "num_key_value_heads": 4,
-        "head_dim": None,
+        "head_dim": 8,
         "first_k_dense_replace": 1,
         "n_group": 1,
         "topk_group": 1,
@@ -99,9 +99,22 @@ EXTRA_TEXT: dict[str, dict[str, Any]] = {
     "Molmo2ForConditionalGeneration": {"additional_vocab_size": 8},
     "Gemma4ForConditionalGeneration": {"hidden_size_per_layer_input": 0, "use_bidirectional_attention": "vision"},
 }
-_WHOLE = {"Molmo2ForConditionalGeneration": ("vision_config",)}
+_WHOLE = {
+    "DeepseekOcr2ForConditionalGeneration": ("vision_config",),
+    "MuseSparkForConditionalGeneration": ("vision_config", "audio_config"),
+    "Molmo2ForConditionalGeneration": ("vision_config",),
+}
 EXTRA: dict[str, dict[str, Any]] = {
-    "Apertus1p5ForConditionalGeneration": {"image_token_offset": 100, "audio_token_offset": 200},
+    "Apertus1p5ForConditionalGeneration": {
+        "image_token_offset": 100,
+        "audio_token_offset": 200,
+        "vision_config": {"codebook_size": 100},
+        "audio_config": {"codebook_size": 100, "model_type": "wavtokenizer_encoder"},
+    },
+    "AyaVisionForConditionalGeneration": {"vision_config": {**_STUB, "model_type": "siglip_vision_model"}},
+    "Granite4VisionForConditionalGeneration": {"deepstack_layer_map": [[0, 1]]},
+    "GraniteDoclingForConditionalGeneration": {"vision_config": {"out_hidden_size": CHANNELS, "num_hidden_layers": 1}},
+    "Qwen2_5OmniThinkerForConditionalGeneration": {"vision_start_token_id": 92},
     "ChameleonForConditionalGeneration": {"vocabulary_map": _VOCABULARY_MAP},
     "Emu3ForConditionalGeneration": {"vocabulary_map": _VOCABULARY_MAP},
     "FastVlmForConditionalGeneration": {"vision_config": _STUB},
@@ -128,6 +141,8 @@ def config_of(name: str) -> Any:
         own = getattr(default, key, None)
         if own is text:
             top[key] = _numbers(text.to_dict(), _TEXT) | EXTRA_TEXT.get(name, {})
+            if "linear_key_head_dim" in top[key]:
+                top[key]["num_hidden_layers"] = 10
             _set_rope(top[key], name)
         elif own is not None:
             top[key] = {**top[key], **({} if key in _WHOLE.get(name, ()) else _depths(top[key]))}
@@ -168,9 +183,10 @@ def build(name: str) -> Any:
     with no_init_weights():
         model = getattr(tf, name)(config)
     for part in (find_decoder(model), model.get_output_embeddings()):
-        for parameter_name, parameter in part.named_parameters():
-            if parameter.ndim == 1 and "norm" in parameter_name and parameter_name.endswith("weight"):
-                torch.nn.init.ones_(parameter)
-            else:
-                torch.nn.init.normal_(parameter, std=0.08)
+        for parameter in part.parameters():
+            torch.nn.init.normal_(parameter, std=0.08)
+        for module in part.modules():
+            if "Norm" in type(module).__name__ and getattr(module, "weight", None) is not None:
+                offset = "1.0 + self.weight" in inspect.getsource(type(module))
+                torch.nn.init.constant_(module.weight, float(not offset))
     return sharpened(model)
