@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from himap.engine.attach import prune
     from himap.engine.pruning import Pruning
     from himap.families import supported as supported_models
+    from himap.verification.verify import Verification, verify
 
 __all__ = [
     "ConfigError",
@@ -28,15 +29,19 @@ __all__ = [
     "Pruning",
     "PruningConfig",
     "UnsupportedModelError",
+    "Verification",
     "load_preset",
     "prune",
     "read_preset",
     "supported_models",
+    "verify",
 ]
 
 _LAZY = {
     "prune": ("himap.engine.attach", "prune"),
     "Pruning": ("himap.engine.pruning", "Pruning"),
+    "Verification": ("himap.verification.verify", "Verification"),
+    "verify": ("himap.verification.verify", "verify"),
     "supported_models": ("himap.families", "supported"),
 }
 

@@ -3,6 +3,7 @@
 structure   finds decoder and backbone, and refuses code that the engine cannot follow
 family      the adapter, with what the engine asks of a model
 exceptions  the classes whose structure does not show all of it
+refused     the classes that cannot be pruned, with reasons
 tested      the classes and decoders that the tests compare with the masked reference
 """
 
@@ -14,6 +15,7 @@ from himap.errors import UnsupportedModelError
 from himap.families import structure
 from himap.families.exceptions import EXCEPTIONS
 from himap.families.family import Family
+from himap.families.refused import REFUSED
 from himap.families.tested import DECODERS, TESTED
 
 
@@ -33,6 +35,8 @@ def find(model: nn.Module, *, untested: bool = False) -> Family:
         UnsupportedModelError: the model is not tested, or its structure cannot be pruned.
     """
     classes = [cls.__name__ for cls in type(model).__mro__]
+    if refused := next((name for name in classes if name in REFUSED), None):
+        raise UnsupportedModelError(f"{refused} cannot be pruned: {REFUSED[refused]}")
     tested = any(name in TESTED for name in classes)
     if not tested and not untested:
         expected = ", ".join(TESTED)

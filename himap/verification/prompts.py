@@ -105,7 +105,8 @@ class PromptMaker:
         if self._family.deepstack_method is not None:
             layers = range(1, 1 + _DEEPSTACK)
             encoded["deepstack_features"] = [self._form.join_deep([image[i] for image in features]) for i in layers]
-        encoded["visual_indicator_features"] = ()  # of Ovis2, which has tokens around an image; no prompt has them
+        # Ovis2 has tokens around an image, which no prompt has here; Granite-Docling hands its router on unread.
+        encoded |= {"visual_indicator_features": (), "router_logits": None}
         return {**rest, "mm_encoder_outputs": {"image": encoded}}
 
 

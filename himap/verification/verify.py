@@ -13,7 +13,7 @@ from himap.config import PruningConfig
 from himap.engine.attach import prune
 from himap.errors import InputError, UnsupportedModelError
 from himap.families.family import Family
-from himap.verification.prompts import Prompt, PromptMaker, prompt_maker
+from himap.verification.prompts import Prompt, prompt_maker
 from himap.verification.reference import HiddenColumns
 
 TOLERANCE = 1e-4
@@ -72,7 +72,8 @@ class Comparison:
     """The calls in which a pruned model is compared with the reference."""
 
     def __init__(self, family: Family) -> None:
-        self._family, self._maker = family, prompt_maker(family)
+        self.family, self._maker = family, prompt_maker(family)
+        self.arguments = self._maker.arguments
         size = family.decoder.config.vocab_size
         self._suppressed = list(range(_WORDS, size))
         self.prompts = [self._maker.prompt(seed, *sizes) for seed, sizes in enumerate(SIZES, 1)]
@@ -89,15 +90,15 @@ class Comparison:
 
     def reference(self, prompt: Prompt, config: PruningConfig) -> HiddenColumns:
         """Return the reference of one row."""
-        return HiddenColumns(self._family, self._maker.arguments(prompt), config)
+        return HiddenColumns(self.family, self.arguments(prompt), config)
 
     @torch.no_grad()
     def rows(self, prompts: list[Prompt], config: PruningConfig) -> float:
         """Return the deviation of the logits of greedy new tokens; infinity if a token differs."""
         batch = prompts[0] if len(prompts) == 1 else self._maker.batch(prompts)
-        with prune(self._family.model, config, untested=True):
-            output = self._family.model.generate(
-                **self._maker.arguments(batch),
+        with prune(self.family.model, config, untested=True):
+            output = self.family.model.generate(
+                **self.arguments(batch),
                 max_new_tokens=STEPS,
                 do_sample=False,
                 output_logits=True,
@@ -117,20 +118,20 @@ class Comparison:
     @torch.no_grad()
     def turn(self, config: PruningConfig) -> float:
         """Return the deviation of the logits of three tokens on the cache of a prompt."""
-        turn, arguments = [5, 17, 33], self._maker.arguments(self.prompts[1])
-        with prune(self._family.model, config, untested=True):
-            cache = _cache(self._family.model(**arguments, use_cache=True))
+        turn, arguments = [5, 17, 33], self.arguments(self.prompts[1])
+        with prune(self.family.model, config, untested=True):
+            cache = _cache(self.family.model(**arguments, use_cache=True))
             ids = torch.tensor([turn], device=arguments["input_ids"].device)
-            logits = self._family.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[0]
+            logits = self.family.model(input_ids=ids, past_key_values=cache, use_cache=True).logits[0]
         return _distance(logits, self.reference(self.prompts[1], config).logits(turn)[-len(turn) :])
 
     @torch.no_grad()
     def effect(self, config: PruningConfig) -> float:
         """Return how far the cuts move the last logits of a prompt."""
-        arguments = self._maker.arguments(self.prompts[0])
-        dense = self._family.model(**arguments, use_cache=False).logits[0, -1]
-        with prune(self._family.model, config, untested=True):
-            pruned = self._family.model(**self._maker.arguments(self.prompts[0]), use_cache=False).logits[0, -1]
+        arguments = self.arguments(self.prompts[0])
+        dense = self.family.model(**arguments, use_cache=False).logits[0, -1]
+        with prune(self.family.model, config, untested=True):
+            pruned = self.family.model(**self.arguments(self.prompts[0]), use_cache=False).logits[0, -1]
         return _distance(pruned, dense)
 
 
