@@ -15,7 +15,7 @@ from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
 from himap.engine.compiled import refuse_compiled
-from himap.engine.logits import LogitRule
+from himap.engine.logits import LogitRule, refuse_unknown
 from himap.engine.masks import explicit_mask
 from himap.errors import HimapError, UnsupportedModelError
 from himap.families.family import Family
@@ -39,6 +39,7 @@ def attend(
     First call the layer's observer, if it has one, with query, rotated key, value and the rule of the logits.
     """
     observer: Observer | None = kwargs.pop(OBSERVER, None)
+    refuse_unknown(kwargs)
     rule = LogitRule.of_call(query, kwargs)
     if observer is not None:
         observer(query, key, value, rule)

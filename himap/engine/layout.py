@@ -25,6 +25,20 @@ def layout(tokens: TokenSet, grids: Tensor | None) -> Tensor:
     return torch.stack([offset // width, offset % width], -1)
 
 
+def repeat_rows(grids: Tensor, tokens: Tensor, copies: int) -> Tensor:
+    """Return the grids of a batch in which every row stands several times in succession.
+
+    Args:
+        grids: `(images, 2)` sizes of the images of all rows, in order.
+        tokens: `(rows,)` number of image tokens of each row.
+        copies: how often each row stands.
+    """
+    ends = grids.prod(1).cumsum(0).to(tokens.device)
+    rows = torch.searchsorted(tokens.cumsum(0), ends).tolist()
+    order = [i for row in range(len(tokens)) for _ in range(copies) for i, own in enumerate(rows) if own == row]
+    return grids[order]
+
+
 def _in_runs(image: Tensor) -> tuple[Tensor, Tensor]:
     """Return each token's index in its unbroken run of image tokens, and the row width of that run."""
     begins = image & ~torch.nn.functional.pad(image, (1, 0))[:, :-1]

@@ -13,6 +13,8 @@ from himap.errors import UnsupportedModelError
 
 SOFTCAP, SINKS = "softcap", "s_aux"  # as transformers' attention functions call them
 
+_KNOWN = frozenset({SOFTCAP, SINKS, "position_ids", "position_embeddings", "cu_seq_lens_q", "cu_seq_lens_k"})
+
 
 @dataclass(frozen=True)
 class LogitRule:
@@ -49,6 +51,20 @@ class LogitRule:
             return logits.softmax(-1)
         sink = self.sinks.to(logits).view(1, -1, 1, 1).expand(*logits.shape[:-1], 1)
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
+
+
+def refuse_unknown(kwargs: Mapping[str, Any]) -> None:
+    """Refuse an attention call with an argument that SDPA would ignore.
+
+    Raises:
+        UnsupportedModelError: the message names the argument.
+    """
+    unknown = [name for name, value in kwargs.items() if name not in _KNOWN and isinstance(value, Tensor)]
+    if unknown:
+        raise UnsupportedModelError(
+            f"got attention with the tensor {unknown[0]}; expected none but queries, keys, values, mask and sinks; "
+            "the engine does not know this attention"
+        )
 
 
 def refuse_other_logits(kwargs: Mapping[str, Any]) -> None:

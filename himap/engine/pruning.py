@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from himap.config import PruningConfig
 from himap.engine import refusals
 from himap.engine.cache_record import CacheRecord
+from himap.engine.layout import repeat_rows
 from himap.engine.passes import ContinuationPass, Pass, PromptPass, kv_cache
 from himap.engine.plan import plan
 from himap.errors import InputError
@@ -29,6 +30,7 @@ class _Call(threading.local):
     current: Pass | None = None
     cache: Any = None
     ids: Tensor | None = None
+    generating: Mapping[str, Any] | None = None
 
 
 class Pruning:
@@ -108,7 +110,12 @@ class Pruning:
         @functools.wraps(generate)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
             refusals.check_generate(self._family.model, args, kwargs)
-            return generate(*args, **kwargs)
+            # transformers encodes the images before the prompt runs, and keeps their grids to itself.
+            self._call.generating = kwargs if not args else {**kwargs, "input_ids": args[0]}
+            try:
+                return generate(*args, **kwargs)
+            finally:
+                self._call.generating = None
 
         return wrapped
 
@@ -162,9 +169,20 @@ class Pruning:
             )
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         read = TokenSet.read(image, valid, inputs.get("input_ids"))
-        prompt = PromptPass(read, self._cuts, self._family.attends, self._family.grids(inputs))
+        prompt = PromptPass(read, self._cuts, self._family.attends, self._grids(inputs, image))
         self._prompt = prompt  # another thread may overwrite it at any time, so `prompt` is returned
         return prompt
+
+    def _grids(self, inputs: Mapping[str, Any], image: Tensor) -> Tensor | None:
+        """Return the sizes of the images of a prompt, from the call of `generate` around it if need be."""
+        grids, generating = self._family.grids(inputs), self._call.generating
+        if grids is not None or generating is None:
+            return grids
+        ids, grids = generating.get("input_ids"), self._family.grids(generating)
+        if grids is None or not isinstance(ids, Tensor):
+            return None
+        copies = len(image) // len(ids)
+        return grids if copies == 1 else repeat_rows(grids, image[::copies].sum(1), copies)
 
     def _begin_continuation(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
         record: CacheRecord | None = getattr(cache, _RECORD, None)

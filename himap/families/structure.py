@@ -88,11 +88,13 @@ def _obstacles(model: nn.Module, decoder: Any) -> Iterator[str]:
         yield f"decoder layers with {min(unknown)}"
     if getattr(decoder.config, "num_kv_shared_layers", 0):
         yield "later layers read the keys of earlier ones, which hold other tokens behind a cut"
+    if getattr(model, "_tp_size", None) not in (None, 1):
+        yield "under tensor parallelism each process ranks by its own heads; load it without tp_plan"
     yield from _loop_obstacles(type(decoder))
     yield from _attention_obstacles(decoder)
 
 
-def _loop_obstacles(decoder_class: type) -> tuple[str, ...]:
+def _loop_obstacles(decoder_class: type[nn.Module]) -> tuple[str, ...]:
     """Return what the loop over the layers does that the engine does not expect."""
     loops = _layer_loops(decoder_class)
     if len(loops) != 1:
@@ -116,7 +118,7 @@ def _indexed(loop: ast.For) -> bool:
     return any(isinstance(target, ast.Subscript) for target in targets)
 
 
-def _layer_loops(decoder_class: type) -> list[ast.For]:
+def _layer_loops(decoder_class: type[nn.Module]) -> list[ast.For]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(decoder_class.forward))))
     loops = (node for node in ast.walk(tree) if isinstance(node, ast.For) and "self.layers" in ast.unparse(node.iter))
     return list(loops)

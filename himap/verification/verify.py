@@ -17,7 +17,7 @@ from himap.verification.prompts import Prompt, prompt_maker
 from himap.verification.reference import HiddenColumns
 
 TOLERANCE = 1e-4
-STEPS = 3
+STEPS = 2
 SIZES = ((4, 6), (2, 9), (7, 3))
 _WORDS = 80
 

@@ -7,6 +7,7 @@ image features in `mm_encoder_outputs`, as `generate` hands them over after enco
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from transformers.initialization import no_init_weights
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
 from himap.families.structure import find_decoder
-from tests.himap.tiny_models import IMAGE_ID, PAD_ID, VOCABULARY, sharpened
+from tests.himap.tiny_models import IMAGE_ID, PAD_ID, VOCABULARY
 
 CHANNELS, LAYERS = 48, 8
 CLASSES = sorted(set(MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES.values()))
@@ -66,19 +67,17 @@ _TOP = {
     "hidden_size": CHANNELS,
     "projection_dim": CHANNELS,
 }
-_DERIVED = frozenset(
-    [
-        "layer_types",
-        "mlp_layer_types",
-        "no_rope_layers",
-        "layer_rope_theta",
-        "per_layer_config",
-        "rope_scaling_layers",
-        "activation_sparsity_pattern",
-        "architectures",
-        "transformers_version",
-    ]
-)
+_DERIVED = {
+    "layer_types",
+    "mlp_layer_types",
+    "no_rope_layers",
+    "layer_rope_theta",
+    "per_layer_config",
+    "rope_scaling_layers",
+    "activation_sparsity_pattern",
+    "architectures",
+    "transformers_version",
+}
 _DEPTHS = ("num_hidden_layers", "depth", "num_layers", "encoder_layers")
 _MLA = {"kv_lora_rank": 16, "q_lora_rank": None, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 12}
 _STUB = {"model_type": "clip_vision_model", "num_hidden_layers": 1, "hidden_size": 48, "intermediate_size": 64}
@@ -146,12 +145,12 @@ def config_of(name: str) -> Any:
     """Return a small configuration of a class."""
     config_class = getattr(tf, name).config_class
     default = config_class()
-    text = default.get_text_config(decoder=True)
+    text: Any = default.get_text_config(decoder=True)
     top = default.to_dict()
     if text is default:
         return config_class(**_numbers(top, _TEXT) | EXTRA.get(name, {}))
     top = _numbers(top, _TOP)
-    for key, part in default.sub_configs.items():
+    for key in default.sub_configs:
         own = getattr(default, key, None)
         if own is text:
             top[key] = _numbers(text.to_dict(), _TEXT) | EXTRA_TEXT.get(name, {})
@@ -197,11 +196,22 @@ def build(name: str) -> Any:
     with no_init_weights():
         model = getattr(tf, name)(config)
     head = model.get_output_embeddings()
-    for part in (find_decoder(model), *([] if head is None else [head])):
+    decoder = find_decoder(model)
+    for part in (decoder, *([] if head is None else [head])):
         for parameter in part.parameters():
             torch.nn.init.normal_(parameter, std=0.08)
         for module in part.modules():
             if "Norm" in type(module).__name__ and getattr(module, "weight", None) is not None:
-                offset = "1.0 + self.weight" in inspect.getsource(type(module))
-                torch.nn.init.constant_(module.weight, float(not offset))
-    return sharpened(model)
+                torch.nn.init.constant_(module.weight, _neutral(type(module)))
+    with torch.no_grad():
+        for name, weight in decoder.named_parameters():
+            if "q_proj.weight" in name or "k_proj.weight" in name:
+                weight.mul_(3.0)  # a small error then cannot reorder a ranking
+    model.generation_config.pad_token_id = PAD_ID
+    return model.eval()
+
+
+@cache
+def _neutral(norm: Any) -> float:
+    """Return the weight with which a norm scales by one."""
+    return float("1.0 + self.weight" not in inspect.getsource(norm))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
-from himap import criteria
+import himap
+from himap import PruningConfig, criteria
 from himap.criteria.base import CriterionInputs
 from himap.engine.layout import layout
 from himap.testing import kept_tokens, make_prompts
+from tests.himap.tiny_models import Subject
 
 
 def cells(row: str, grids: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
@@ -56,3 +60,16 @@ def picture(name: str, size: int, keep: int) -> list[str]:
 )
 def test_tokens_that_the_spatial_controls_keep_of_a_square(name: str, keep: int, expected: list[str]) -> None:
     assert picture(name, 8, keep) == expected
+
+
+def test_generate_knows_the_grids_of_its_images(families: Callable[[str], Subject]) -> None:
+    """transformers takes the grids away before the prompt runs; the kept sets are those of a forward call."""
+    subject = families("qwen2_vl")
+    config = PruningConfig(2, 50, 4, 50, "uniform", "uniform")
+    with himap.prune(subject.model, config) as pruning, torch.no_grad():
+        subject.model(**subject.batch())
+        expected = pruning.positions
+        subject.model.generate(**subject.batch(), max_new_tokens=1)
+        assert torch.equal(pruning.positions, expected)
+        subject.model.generate(**subject.batch(), max_new_tokens=1, do_sample=True, num_return_sequences=2)
+        assert torch.equal(pruning.positions, expected.repeat_interleave(2, 0))
