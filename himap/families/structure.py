@@ -13,7 +13,7 @@ from transformers import GenerationMixin
 
 from himap.errors import UnsupportedModelError
 
-ATTENTION = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
+ATTENTION = frozenset({"full_attention", "sliding_attention"})
 RECURRENT = frozenset({"linear_attention", "conv"})
 # What a decoder hands to its layers; the engine knows how each follows a cut.
 LAYER_ARGUMENTS = frozenset(

@@ -22,12 +22,12 @@ _WORDS = 80  # the ids of words are below it
 _DEEPSTACK = 3
 
 
-class Features(BaseModelOutputWithPooling):
+class EncodedImages(BaseModelOutputWithPooling):
     """What an image encoder returns; `deepstack_features` are read by the classes that have DeepStack."""
 
 
 @dataclass(frozen=True)
-class Form:
+class FeatureForm:
     """The form in which a model reads the features of its images, `(tokens, channels)` each.
 
     Attributes:
@@ -42,7 +42,7 @@ class Form:
 
 
 _JOINS: tuple[Callable[[list[Tensor]], Any], ...] = (list, torch.stack, torch.cat)
-FORMS = [Form(*form) for form in itertools.product(_JOINS, (list, torch.cat), (SIDE * SIDE, SIDE * (SIDE + 1)))]
+FORMS = [FeatureForm(*form) for form in itertools.product(_JOINS, (list, torch.cat), (SIDE * SIDE, SIDE * (SIDE + 1)))]
 
 
 class PromptMaker:
@@ -53,7 +53,7 @@ class PromptMaker:
         form: the form in which the model reads features.
     """
 
-    def __init__(self, family: Family, form: Form) -> None:
+    def __init__(self, family: Family, form: FeatureForm) -> None:
         self._family, self._form = family, form
         embeddings = family.model.get_input_embeddings().weight
         self._channels, self._device, self._dtype = embeddings.shape[1], embeddings.device, embeddings.dtype
@@ -101,7 +101,7 @@ class PromptMaker:
         rest = {name: value for name, value in prompt.items() if name != "features"}
         features = [image.to(self._device, self._dtype) for image in prompt["features"]]
         plain = self._form.join([image[0] for image in features])
-        encoded = Features(pooler_output=plain, last_hidden_state=plain)
+        encoded = EncodedImages(pooler_output=plain, last_hidden_state=plain)
         if self._family.deepstack_method is not None:
             layers = range(1, 1 + _DEEPSTACK)
             encoded["deepstack_features"] = [self._form.join_deep([image[i] for image in features]) for i in layers]

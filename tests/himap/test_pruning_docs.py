@@ -14,6 +14,7 @@ import pytest
 import himap
 from himap import criteria
 from himap.engine import attention, refusals
+from himap.families.refused import REFUSED
 from tests.himap.tiny_models import Subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,9 +26,10 @@ def section(title: str) -> str:
     return TEXT.split(f"## {title}\n")[1].split("\n## ")[0]
 
 
-def test_the_families_are_those_that_the_code_supports() -> None:
-    listed = re.findall(r"^\| `(\w+)` \|", section("Supported families"), flags=re.MULTILINE)
-    assert tuple(listed) == himap.supported_models()
+@pytest.mark.parametrize(("state", "names"), [("tested", himap.supported_models()), ("refused", tuple(REFUSED))])
+def test_the_page_of_classes_is_current(state: str, names: tuple[str, ...]) -> None:
+    page = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(rf"^\| `(\w+)` \| {state} \|", page, flags=re.MULTILINE)) == names
 
 
 @pytest.mark.parametrize("name", attention.REPLACES)

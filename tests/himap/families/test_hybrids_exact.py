@@ -12,7 +12,6 @@ from himap import ConfigError, PruningConfig, UnsupportedModelError, flow
 from himap.families import find
 from himap.verification.reference import HiddenColumns
 from objectives.evaluation.prefix_cache import PrefixCache
-from tests.himap import tiny_families
 from tests.himap.exactness import STEPS, generate, image_part
 from tests.himap.tiny_hybrids import HYBRIDS, subject
 from tests.himap.tiny_models import Prompt, Subject
