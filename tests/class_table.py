@@ -5,6 +5,7 @@ python -m tests.class_table
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
 
@@ -60,6 +61,5 @@ def page() -> str:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    text = page()
-    PAGE.write_text(text)
-    print(text)
+    PAGE.write_text(page())
+    sys.stdout.write(PAGE.read_text())

@@ -7,6 +7,7 @@ image features in `mm_encoder_outputs`, as `generate` hands them over after enco
 from __future__ import annotations
 
 import inspect
+from collections.abc import Hashable
 from functools import cache
 from typing import Any
 
@@ -153,7 +154,7 @@ def config_of(name: str) -> Any:
     for key in default.sub_configs:
         own = getattr(default, key, None)
         if own is text:
-            top[key] = _numbers(text.to_dict(), _TEXT) | EXTRA_TEXT.get(name, {})
+            top[key] = _numbers(own.to_dict(), _TEXT) | EXTRA_TEXT.get(name, {})
             if "linear_key_head_dim" in top[key]:
                 top[key]["num_hidden_layers"] = 10
             _set_rope(top[key], name)
@@ -212,6 +213,6 @@ def build(name: str) -> Any:
 
 
 @cache
-def _neutral(norm: Any) -> float:
+def _neutral(norm: Hashable) -> float:
     """Return the weight with which a norm scales by one."""
-    return float("1.0 + self.weight" not in inspect.getsource(norm))
+    return float("1.0 + self.weight" not in inspect.getsource(norm))  # type: ignore[arg-type]

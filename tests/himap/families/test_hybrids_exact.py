@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -26,9 +27,9 @@ def hybrid(request: pytest.FixtureRequest) -> Subject:
     return built(request.param)
 
 
-def configs(model: object) -> list[PruningConfig]:
+def configs(model: Any) -> list[PruningConfig]:
     """Return cuts at the first layers that rank, one of them behind further recurrent layers where there are any."""
-    layers = find(model).cut_layers  # type: ignore[arg-type]
+    layers = find(model).cut_layers
     first = layers[0]
     second = next(layer for layer in layers if layer > first + 1)
     return [
@@ -43,10 +44,10 @@ def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=0, atol=TOLERANCE)
 
 
-def assert_equals_reference(model: object, prompt: Prompt, config: PruningConfig) -> None:
+def assert_equals_reference(model: Any, prompt: Prompt, config: PruningConfig) -> None:
     reference = HiddenColumns(find(model), prompt, config)
     ids, logits = reference.generate(STEPS, SUPPRESSED)
-    with himap.prune(model, config) as pruning:  # type: ignore[arg-type]
+    with himap.prune(model, config) as pruning:
         new_ids, new_logits = generate(model, prompt, suppress_tokens=SUPPRESSED)
     assert new_ids[0].tolist() == ids
     assert_close(new_logits[0], torch.stack(logits))
