@@ -18,10 +18,11 @@ if TYPE_CHECKING:
     from himap.engine.attach import prune
     from himap.engine.pruning import Pruning
     from himap.families import supported as supported_models
-    from himap.verification.verify import Verification, verify
+    from himap.verification.verify import FamilyVerification, verify
 
 __all__ = [
     "ConfigError",
+    "FamilyVerification",
     "HimapError",
     "InputError",
     "Preset",
@@ -29,7 +30,6 @@ __all__ = [
     "Pruning",
     "PruningConfig",
     "UnsupportedModelError",
-    "Verification",
     "load_preset",
     "prune",
     "read_preset",
@@ -40,7 +40,7 @@ __all__ = [
 _LAZY = {
     "prune": ("himap.engine.attach", "prune"),
     "Pruning": ("himap.engine.pruning", "Pruning"),
-    "Verification": ("himap.verification.verify", "Verification"),
+    "FamilyVerification": ("himap.verification.verify", "FamilyVerification"),
     "verify": ("himap.verification.verify", "verify"),
     "supported_models": ("himap.families", "supported"),
 }

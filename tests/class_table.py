@@ -14,7 +14,7 @@ import transformers
 from himap import families
 from himap.families.refused import REFUSED
 from himap.families.tested import TESTED
-from himap.verification.verify import Comparison, configurations
+from himap.verification.verify import ReferenceComparison, configurations
 from tests.himap.tiny_classes import CLASSES, UNTESTED, build
 
 PAGE = Path(__file__).parent.parent / "docs" / "families.md"
@@ -47,7 +47,7 @@ def row(name: str) -> str:
     if name in UNTESTED:
         return f"| `{name}` | untested | | {_REASONS[name]} |"
     family = families.find(build(name))
-    comparison = Comparison(family)
+    comparison = ReferenceComparison(family)
     worst = max(max(comparison.all(config)) for config in configurations(family))
     return f"| `{name}` | tested | {type(family.decoder).__name__} | {worst:.0e} |"
 

@@ -23,7 +23,7 @@ _WORDS = 80
 
 
 @dataclass(frozen=True)
-class Verification:
+class FamilyVerification:
     """What a comparison saw.
 
     Attributes:
@@ -35,7 +35,7 @@ class Verification:
     effect: float
 
 
-def verify(model: nn.Module) -> Verification:
+def verify(model: nn.Module) -> FamilyVerification:
     """Compare a model, pruned, with its own full-length forward in which the dropped tokens are hidden.
 
     The prompts are random: one row, two images, a padded batch and a later turn of text, under two configurations.
@@ -52,14 +52,14 @@ def verify(model: nn.Module) -> Verification:
         raise InputError(
             f"got a model in {dtype}; expected torch.float32; load it with dtype=torch.float32 to verify it"
         )
-    comparison = Comparison(family)
+    comparison = ReferenceComparison(family)
     deviation = max(max(comparison.all(config)) for config in configurations(family))
     if not deviation <= TOLERANCE:
         raise UnsupportedModelError(
             f"{type(model).__name__} pruned differs from the masked reference by {deviation:.1e}; expected at most "
             f"{TOLERANCE:.0e}"
         )
-    return Verification(deviation, comparison.effect(configurations(family)[0]))
+    return FamilyVerification(deviation, comparison.effect(configurations(family)[0]))
 
 
 def configurations(family: Family) -> list[PruningConfig]:
@@ -68,7 +68,7 @@ def configurations(family: Family) -> list[PruningConfig]:
     return [PruningConfig(first, 50, second, 50), PruningConfig(first, 40, second, 60, "intra_column", "last_token")]
 
 
-class Comparison:
+class ReferenceComparison:
     """The calls in which a pruned model is compared with the reference."""
 
     def __init__(self, family: Family) -> None:

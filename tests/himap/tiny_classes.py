@@ -203,7 +203,7 @@ def build(name: str) -> Any:
             torch.nn.init.normal_(parameter, std=0.08)
         for module in part.modules():
             if "Norm" in type(module).__name__ and getattr(module, "weight", None) is not None:
-                torch.nn.init.constant_(module.weight, _neutral(type(module)))
+                torch.nn.init.constant_(module.weight, _neutral(type(module)))  # type: ignore[arg-type]
     with torch.no_grad():
         for name, weight in decoder.named_parameters():
             if "q_proj.weight" in name or "k_proj.weight" in name:

@@ -15,7 +15,7 @@ import himap
 from himap import PruningConfig, UnsupportedModelError, families
 from himap.families.refused import REFUSED
 from himap.families.tested import TESTED
-from himap.verification.verify import TOLERANCE, Comparison, configurations
+from himap.verification.verify import TOLERANCE, ReferenceComparison, configurations
 from tests.himap.tiny_classes import CLASSES, UNTESTED, build
 
 
@@ -28,7 +28,7 @@ def test_every_installed_class_has_a_state() -> None:
 def test_a_pruned_class_equals_its_own_forward(name: str) -> None:
     model = build(name)
     family = families.find(model)
-    comparison = Comparison(family)
+    comparison = ReferenceComparison(family)
     before = {key: value for key, value in vars(family.decoder).items() if not key.startswith("_")}
     first, second = configurations(family)
     deviations = [*comparison.all(first), comparison.rows(comparison.prompts[:1], second)]
@@ -38,7 +38,7 @@ def test_a_pruned_class_equals_its_own_forward(name: str) -> None:
     assert cache_lengths(comparison, first) == expected_lengths(comparison, first)
 
 
-def cache_lengths(comparison: Comparison, config: PruningConfig) -> list[int]:
+def cache_lengths(comparison: ReferenceComparison, config: PruningConfig) -> list[int]:
     """Return the number of tokens in the cache of each layer of full attention."""
     family, arguments = comparison.family, comparison.arguments(comparison.prompts[0])
     with himap.prune(family.model, config), torch.no_grad():
@@ -46,7 +46,7 @@ def cache_lengths(comparison: Comparison, config: PruningConfig) -> list[int]:
     return [cache.get_seq_length(layer) for layer in range(len(family.layers)) if family.attends(layer)]
 
 
-def expected_lengths(comparison: Comparison, config: PruningConfig) -> list[int]:
+def expected_lengths(comparison: ReferenceComparison, config: PruningConfig) -> list[int]:
     family, prompt = comparison.family, comparison.prompts[0]
     mask = prompt["input_ids"][0] == family.image_token
     text, left, lengths = int((~mask).sum()), int(mask.sum()), []
