@@ -108,7 +108,7 @@ EXTRA_TEXT: dict[str, dict[str, Any]] = {
     "Qwen3VLMoeForConditionalGeneration": {"sliding_window": None},
     "Step3p7ForConditionalGeneration": {"num_sliding_attention_heads": 4, "share_expert_dim": 24},
     "Molmo2ForConditionalGeneration": {"additional_vocab_size": 8},
-    "Gemma4ForConditionalGeneration": {"hidden_size_per_layer_input": 0, "use_bidirectional_attention": "vision"},
+    "Gemma4ForConditionalGeneration": {"hidden_size_per_layer_input": 8, "use_bidirectional_attention": "vision"},
 }
 _WHOLE = {
     "DeepseekOcr2ForConditionalGeneration": ("vision_config",),
