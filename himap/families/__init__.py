@@ -39,9 +39,8 @@ def find(model: nn.Module, *, untested: bool = False) -> Family:
         raise UnsupportedModelError(f"{refused} cannot be pruned: {REFUSED[refused]}")
     tested = any(name in TESTED for name in classes)
     if not tested and not untested:
-        expected = ", ".join(TESTED)
         raise UnsupportedModelError(
-            f"got {classes[0]}; expected one of {expected}; pass the model itself, not a wrapper; check another class "
+            f"got {classes[0]}; expected a class that himap.supported_models() lists; pass the model itself, not a wrapper; check another class "
             "with himap.verify(model), then pass untested=True"
         )
     family = next((EXCEPTIONS[name] for name in classes if name in EXCEPTIONS), Family)(model)
@@ -49,7 +48,7 @@ def find(model: nn.Module, *, untested: bool = False) -> Family:
     decoder = type(family.decoder).__name__
     if decoder not in DECODERS and not untested:
         raise UnsupportedModelError(
-            f"got a {classes[0]} with the decoder {decoder}; expected one of {', '.join(DECODERS)}; check another with "
+            f"got a {classes[0]} with the decoder {decoder}; expected one that is tested; check another with "
             "himap.verify(model), then pass untested=True"
         )
     return family

@@ -130,8 +130,9 @@ def _family(weights: str, config: PretrainedConfig) -> str:
     classes = config.architectures or ["no model"]
     family = next((name for name in classes if name in families.supported()), None)
     if family is None:
-        expected = " or ".join(families.supported())
-        raise ModelLoadError(f"{weights!r} holds {', '.join(classes)}; expected {expected}")
+        raise ModelLoadError(
+            f"{weights!r} holds {', '.join(classes)}; expected a class that himap.supported_models() lists"
+        )
     return family
 
 
