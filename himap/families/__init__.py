@@ -40,8 +40,8 @@ def find(model: nn.Module, *, untested: bool = False) -> Family:
     tested = any(name in TESTED for name in classes)
     if not tested and not untested:
         raise UnsupportedModelError(
-            f"got {classes[0]}; expected a class that himap.supported_models() lists; pass the model itself, not a wrapper; "
-            "check another class with himap.verify(model), then pass untested=True"
+            f"got {classes[0]}; expected a class that himap.supported_models() lists; pass the model itself, not a "
+            "wrapper; check another class with himap.verify(model), then pass untested=True"
         )
     family = next((EXCEPTIONS[name] for name in classes if name in EXCEPTIONS), Family)(model)
     structure.check(model, family.decoder)
