@@ -159,7 +159,8 @@ def _answer(
     weights: str, name: str, configs: Sequence[PruningConfig], device: str, questions: Sequence[Question]
 ) -> PanelAnswers:
     torch.set_num_threads(1)
-    return answer(_loaded(weights, device), benchmark(name), questions, configs)
+    size = 24 if device == "cpu" else _CHUNK
+    return answer(_loaded(weights, device), benchmark(name), questions, configs, batch_size=size)
 
 
 @lru_cache(maxsize=1)

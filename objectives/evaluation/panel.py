@@ -43,9 +43,10 @@ def answer(
     questions: Sequence[Question],
     configs: Sequence[PruningConfig],
     prefix_bytes: int = PREFIX_BYTES,
+    batch_size: int = 24,
 ) -> PanelAnswers:
     """Return the scores of every configuration on every question; raise as `Evaluator` does."""
-    evaluator = Evaluator(loaded, benchmark, questions, prefixes=PrefixCache(prefix_bytes))
+    evaluator = Evaluator(loaded, benchmark, questions, batch_size, prefixes=PrefixCache(prefix_bytes))
     scores = np.empty((len(configs), len(questions)))
     seconds = np.empty(len(configs))
     for index in sorted(range(len(configs)), key=lambda i: _first_cut(configs[i])):
