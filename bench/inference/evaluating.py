@@ -47,7 +47,7 @@ def loaded(subject: Subject) -> LoadedModel:
     processor.num_additional_image_tokens = 1  # CLIP's class token, which "default" features leave out
     processor.vision_feature_select_strategy = "default"
     side = vision.image_size
-    processor.image_processor.size = {"shortest_edge": side}
+    processor.image_processor.size = {"height": side, "width": side}
     processor.image_processor.crop_size = {"height": side, "width": side}
     subject.model.config.image_token_id = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
     subject.model.generation_config.eos_token_id = None
