@@ -126,7 +126,7 @@ STUDIES = _table(
     Column("weights", types.String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
-    Column("revision", types.BigInteger, nullable=False),  # grows with each write: readers see whether to read again
+    Column("revision", types.BigInteger, nullable=False),  # drawn with each write: readers see whether to read again
     UniqueConstraint(*record_fields(StudyKey)),
 )
 QUESTIONS = _table("questions", _study_id(primary_key=True), *_columns(QuestionSource))
