@@ -15,7 +15,9 @@ from search import SearchConfig, run
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Search on your own images.")
-    parser.add_argument("--data", default="examples/questions.jsonl", help="your questions, one JSON object a line")
+    parser.add_argument(
+        "--data", default="examples/questions.jsonl", help="your questions, in any form that --data takes"
+    )
     parser.add_argument("--model", default="qwenvl", help="qwenvl, llava-7b, llava-13b, a folder or a hub id")
     parser.add_argument("--budget", type=int, default=30, help="trials (default 30)")
     options = parser.parse_args()

@@ -19,6 +19,7 @@ from torch import Tensor
 from himap.criteria.base import Criterion, CriterionInputs
 from himap.engine.attention import attention_inputs
 from himap.engine.layout import layout
+from himap.engine.logits import LogitRule
 from himap.tokens import IMAGE, TokenSet
 
 HEADS, KV_HEADS, WIDTH, CHANNELS = 6, 2, 8, 12
@@ -70,7 +71,7 @@ def make_inputs(
     tokens = make_prompts(*rows)
     row_states = [_row_states(row) for row in rows]
     states = {name: torch.stack([row[name] for row in row_states]).to(dtype) for name in row_states[0]}
-    tensors = attention_inputs(criterion(), tokens, states["query"], states["key"], states["value"], 0.3)
+    tensors = attention_inputs(criterion(), tokens, states["query"], states["key"], states["value"], LogitRule(0.3))
     if "hidden" in criterion.needs:
         tensors["hidden"] = states["hidden"][:, 0]
     if "layout" in criterion.needs:

@@ -124,7 +124,9 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True)
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Add --data, --metric, --data-root, --hub and --on-bad."""
-    parser.add_argument("--data", type=Path, metavar="FILE", help="your own questions, one JSON object a line")
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="your own questions: JSON lines, CSV, Parquet and more"
+    )
     parser.add_argument("--metric", default="", metavar="NAME", help=f"for --data: {', '.join(METRICS)}")
     parser.add_argument(
         "--data-root",

@@ -31,7 +31,7 @@ class SearchConfig:
         budget: trials a study, or as many answers to further questions; what the store holds counts.
         benchmarks: names, or "all".
         weights: auto, mini, full, a folder or a hub id.
-        data: a file of your own questions, one JSON object a line, in place of benchmarks.
+        data: a file of your own questions, or a saved datasets folder, in place of benchmarks.
         metric: how the answers to `data` are scored.
         data_root: folder of a benchmark's official files; with `data` that of relative image paths.
         hub: take the benchmark's dataset from the Hugging Face hub.

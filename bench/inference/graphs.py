@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from himap import PruningConfig
-from himap.criteria import create
 from himap.engine.attention import attend, replaced
 from himap.engine.passes import PromptPass
+from himap.engine.plan import plan
 from himap.families import find
 from himap.tokens import TokenSet
 
@@ -53,8 +53,8 @@ class StaticPrefill:
         self._decoder, self._head = model.model.language_model, model.lm_head
         self._embeds = embeds.clone()
         self._tokens = TokenSet.from_prompt(ids == model.config.image_token_id, None, ids)
-        self._criteria = {cut.layer: (cut, create(cut.criterion, config.seed)) for cut in config.cuts}
-        bounds = [0, *self._criteria, len(self._decoder.layers)]
+        self._cuts = plan(config, self._family)
+        bounds = [0, *self._cuts, len(self._decoder.layers)]
         self._segments = list(pairwise(bounds))
         slots = torch.arange(ids.shape[1], device=ids.device)[None]
         self._rope = self._decoder.rotary_emb(embeds, position_ids=slots)
@@ -78,7 +78,7 @@ class StaticPrefill:
     def _run(self) -> Iterator[None]:
         """Run the prefill and pause behind each segment."""
         # The counts are known from the shape, so that nothing waits for the device.
-        prompt = PromptPass(lambda: self._tokens, self._criteria, None)
+        prompt = PromptPass(lambda: self._tokens, self._cuts, self._family.attends, None)
         hidden, self.cache = self._embeds, KeyValues()
         for first, end in self._segments:
             for number in range(first, end):

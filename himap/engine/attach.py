@@ -17,7 +17,7 @@ from himap.config import PruningConfig
 from himap.engine import attention, refusals
 from himap.engine.compiled import refuse_compiled
 from himap.engine.pruning import Pruning
-from himap.errors import ConfigError, HimapError
+from himap.errors import HimapError
 from himap.families.family import Family
 from himap.presets import Preset, read_preset
 
@@ -48,7 +48,7 @@ def _attach_cuts(pruning: Pruning, family: Family, config: PruningConfig, undo: 
     if family.deepstack_method is not None:
         undo.enter_context(_method_wrapped(family.decoder, family.deepstack_method, pruning.add_features))
     undo.enter_context(attention.replaced(family, attention.attend))
-    for index in range(config.cuts[0].layer - 1, len(layers)):
+    for index in range(pruning.first_layer, len(layers)):
         hook = functools.partial(pruning.before_layer, index)
         undo.callback(layers[index].register_forward_pre_hook(hook, with_kwargs=True).remove)
 
@@ -81,14 +81,6 @@ def _exclusive(backbone: nn.Module) -> Iterator[None]:
             _active.discard(backbone)
 
 
-def _check_depth(config: PruningConfig, layers: int) -> None:
-    """Refuse a configuration with a cut beyond the last layer."""
-    for cut in config.cuts:
-        if cut.layer >= layers:
-            which = "k1" if cut.layer == config.k1 else "k2"
-            raise ConfigError(f"{which}={cut.layer} must be below the model's {layers} layers, or its r be 0")
-
-
 @contextmanager
 def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iterator[Pruning]:
     """Drop image tokens inside a vision-language model's decoder while the context lasts.
@@ -114,7 +106,7 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
     Raises:
         UnsupportedModelError: the family, decoder or attention implementation is unknown, or a part of the
             model is compiled.
-        ConfigError: a cut lies beyond the model's last layer.
+        ConfigError: a cut lies beyond the model's last layer, or no attention layer in front of it can rank.
         PresetError: the preset file cannot be read, or was made for another architecture.
         InputError: raised by a call in the context that cannot be pruned correctly.
         HimapError: the model is already in a pruning context.
@@ -126,7 +118,6 @@ def prune(model: nn.Module, config: PruningConfig | Preset | str | Path) -> Iter
     if isinstance(config, Preset):
         config.check_model([cls.__name__ for cls in type(model).__mro__], len(family.layers))
         config = config.config
-    _check_depth(config, len(family.layers))
     pruning = Pruning(family, config)
     with _attached(pruning, family, config):
         yield pruning

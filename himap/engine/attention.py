@@ -15,6 +15,8 @@ from transformers.modeling_utils import AttentionInterface
 
 from himap.criteria.base import Criterion
 from himap.engine.compiled import refuse_compiled
+from himap.engine.logits import LogitRule
+from himap.engine.masks import explicit_mask
 from himap.errors import HimapError, UnsupportedModelError
 from himap.families.family import Family
 from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
@@ -24,7 +26,7 @@ OBSERVER = "himap_observer"
 REPLACES = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
 AttentionFunction = Callable[..., tuple[Tensor, None]]
-Observer = Callable[[Tensor, Tensor, Tensor, float], None]
+Observer = Callable[[Tensor, Tensor, Tensor, LogitRule], None]
 
 _numbers = itertools.count()
 
@@ -32,22 +34,38 @@ _numbers = itertools.count()
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, None]:
-    """Run SDPA; first call the layer's observer, if it has one, with query, rotated key, value and scaling."""
+    """Run SDPA, or plain softmax attention where SDPA cannot cap the logits or has no sinks.
+
+    First call the layer's observer, if it has one, with query, rotated key, value and the rule of the logits.
+    """
     observer: Observer | None = kwargs.pop(OBSERVER, None)
+    rule = LogitRule.of_call(query, kwargs)
     if observer is not None:
-        observer(query, key, value, kwargs.get("scaling") or query.shape[-1] ** -0.5)
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        observer(query, key, value, rule)
+    if rule.plain:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    visible = explicit_mask(module, attention_mask, query, key, kwargs.get("is_causal"))
+    weights = rule.weights(_products(query, key), visible).to(value.dtype)
+    weights = nn.functional.dropout(weights, kwargs.get("dropout", 0.0), training=module.training)
+    grouped = weights.reshape(*value.shape[:2], -1, weights.shape[-1]) @ value
+    return grouped.reshape(*query.shape[:-1], value.shape[-1]).transpose(1, 2).contiguous(), None
+
+
+def _products(query: Tensor, key: Tensor) -> Tensor:
+    """Return the products `(batch, heads, rows, keys)` in float32; heads is a multiple of the key heads."""
+    grouped = query.reshape(*key.shape[:2], -1, query.shape[-1]).float()
+    return (grouped @ key.float().transpose(-1, -2)).view(*query.shape[:-1], key.shape[-2])
 
 
 def attention_rows(
-    query: Tensor, key: Tensor, scaling: float, tokens: TokenSet, rows: QueryRows, mask: Tensor | None = None
+    query: Tensor, key: Tensor, rule: LogitRule, tokens: TokenSet, rows: QueryRows, mask: Tensor | None = None
 ) -> Tensor:
     """Return the softmax attention of the query rows of one kind alone, over all keys.
 
     Args:
         query: `(batch, heads, slots, d)`.
         key: `(batch, kv_heads, slots, d)`; heads is a multiple of kv_heads.
-        scaling: factor of the products of query and key.
+        rule: how the layer turns the products of query and key into attention.
         tokens: the tokens in the slots; attention to padding is zero.
         rows: the kind of query rows.
         mask: `(batch or 1, 1, slots, slots)` bool, true where the layer attends; None for plain causal attention.
@@ -56,14 +74,10 @@ def attention_rows(
         `(batch, heads, r, slots)` float32; zero in the padding rows of a row of the batch with fewer tokens.
     """
     index, present = tokens.slots_of(rows)
-    batch, heads, slots, width = query.shape
-    kv_heads = key.shape[1]
+    batch, heads, _, width = query.shape
     visible = _visible(tokens, index, mask)
     selected = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
-    selected = selected.reshape(batch, kv_heads, -1, width).float()
-    logits = (selected @ key.float().transpose(-1, -2)).mul_(scaling).view(batch, heads, -1, slots)
-    logits.masked_fill_(~visible[:, None], torch.finfo(logits.dtype).min)
-    weights = logits.softmax(-1)
+    weights = rule.weights(_products(selected, key), visible[:, None])
     return weights if batch == 1 else weights.masked_fill_(~present[:, None, :, None], 0.0)
 
 
@@ -81,14 +95,14 @@ def attention_inputs(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    scaling: float,
+    rule: LogitRule,
     mask: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """Return the tensors of an attention layer that a criterion declares, by name; see `CriterionInputs`."""
     tensors: dict[str, Tensor] = {"keys": key, "values": value}
     tensors = {name: tensor for name, tensor in tensors.items() if name in criterion.needs}
     if criterion.rows != "none":
-        attention = attention_rows(query, key, scaling, tokens, criterion.rows, mask)
+        attention = attention_rows(query, key, rule, tokens, criterion.rows, mask)
         tensors["attention"] = attention if criterion.per_head else attention.mean(1)
     if "visible" in criterion.needs:
         index, present = tokens.slots_of(criterion.rows)

@@ -8,21 +8,37 @@ from typing import Any
 from torch import Tensor
 
 from himap.config import PruningConfig
-from himap.engine.passes import LayerSpan
+from himap.engine.passes import LayerSpan, span_at
 from himap.errors import InputError
 
 
 @dataclass
 class CacheRecord:
-    """The configuration and the spans of a cache, and the keys of its deepest span as the last call left them."""
+    """What a cache remembers; it is copied with the cache, so it holds no module.
+
+    Attributes:
+        config: the configuration that filled the cache.
+        spans: the spans of its prompt.
+        key_layers: the layers that store keys, in order.
+        keys: the keys of the deepest span with such a layer, as the last call left them.
+    """
 
     config: PruningConfig
     spans: list[LayerSpan]
+    key_layers: tuple[int, ...]
     keys: Tensor | None = None
+
+    def layers(self) -> list[tuple[LayerSpan, int]]:
+        """Return each span with its first layer that stores keys; a span of recurrent layers alone is left out."""
+        first: dict[int, tuple[LayerSpan, int]] = {}
+        for layer in self.key_layers:
+            span = span_at(self.spans, layer)
+            first.setdefault(span.layer, (span, layer))
+        return list(first.values())
 
     def keep_keys(self, cache: Any) -> None:
         """Remember the keys after a call, so that `follow_rows` can tell whether anybody else changed them."""
-        layer = self.spans[-1].layer
+        _, layer = self.layers()[-1]
         self.keys = cache.layers[layer].keys if layer < len(cache.layers) else None
 
     def follow_rows(self, cache: Any) -> None:
@@ -31,7 +47,7 @@ class CacheRecord:
         Raises:
             InputError: a row of the cache is none that the last call left.
         """
-        keys, known = cache.layers[self.spans[-1].layer].keys, self.keys
+        keys, known = cache.layers[self.layers()[-1][1]].keys, self.keys
         if keys is known or known is None or len(self.spans) == 1:
             return
         slot = min(keys.shape[-2], known.shape[-2]) - 1  # its key depends on the whole row so far

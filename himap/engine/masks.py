@@ -74,6 +74,22 @@ def prompt_mask(full: Tensor | None, tokens: TokenSet) -> Tensor | None:
     return ((allowed & present[:, None, :]) | diagonal)[:, None]
 
 
+def padding_mask(full: Tensor | None, tokens: TokenSet) -> Tensor | None:
+    """Return the mask of a pruned recurrent layer in the prompt's forward pass.
+
+    Args:
+        full: the model's own mask for the whole prompt, whose dtype is kept; None for a prompt without padding.
+        tokens: the remaining m tokens.
+
+    Returns:
+        `(batch, m)`, zero at padding, or None where no mask is needed.
+    """
+    if not tokens.padded:
+        return None
+    present = tokens.role > PAD
+    return present if full is None else present.to(full)
+
+
 def continuation_mask(
     tokens: TokenSet, prompt_slots: int, queries: int, added: int, window: int | None, keys: int
 ) -> Tensor | None:

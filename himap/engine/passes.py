@@ -14,8 +14,11 @@ from himap.config import Cut
 from himap.criteria.base import Criterion, CriterionInputs
 from himap.engine.attention import OBSERVER, attention_inputs
 from himap.engine.layout import layout
-from himap.engine.masks import continuation_mask, prompt_mask
+from himap.engine.logits import LogitRule
+from himap.engine.masks import continuation_mask, padding_mask, prompt_mask
+from himap.engine.plan import PlannedCut
 from himap.errors import InputError
+from himap.families.family import Family
 from himap.tokens import PAD, TokenSet, gather_slots
 
 
@@ -40,18 +43,25 @@ class PromptPass:
 
     Args:
         read: returns the full set, see `TokenSet.read`.
-        cuts: the cuts that drop something, by layer, each with its criterion.
+        cuts: the cuts that drop something, by layer.
+        attends: returns whether a layer computes attention.
         grids: `(images, 2)` sizes of the images in tokens, None if unknown; see `himap.engine.layout`.
     """
 
     def __init__(
-        self, read: Callable[[], TokenSet], cuts: Mapping[int, tuple[Cut, Criterion]], grids: Tensor | None
+        self,
+        read: Callable[[], TokenSet],
+        cuts: Mapping[int, PlannedCut],
+        attends: Callable[[int], bool],
+        grids: Tensor | None,
     ) -> None:
         self._read = read
         self._cuts = cuts
+        self._observed = {cut.source: cut for cut in cuts.values() if cut.source is not None}
+        self._attends = attends
         self._grids = grids
         self._attention_inputs: dict[str, Tensor] = {}
-        self._gathered: dict[int, tuple[Any, Any]] = {}
+        self._gathered: dict[tuple[int, Callable[[Any], Any]], tuple[Any, Any]] = {}
 
     @cached_property
     def spans(self) -> list[LayerSpan]:
@@ -78,28 +88,36 @@ class PromptPass:
         if layer in self._cuts:
             hidden = self._cut(layer, hidden)
         if len(self.spans) > 1:
-            # transformers takes position ids with gaps for several packed sequences.
+            mask = self._gather_attention_mask if self._attends(layer) else self._gather_padding_mask
             kwargs.update(
-                attention_mask=self._gather_once(kwargs.get("attention_mask"), self._gather_mask),
+                attention_mask=self._gather_once(kwargs.get("attention_mask"), mask),
                 position_embeddings=self._gather_once(kwargs["position_embeddings"], self._gather_rope),
-                position_ids=None,
+                position_ids=self._gather_once(kwargs.get("position_ids"), self._gather_ids),
             )
-        if layer + 1 in self._cuts:
-            self._add_observer(layer + 1, kwargs)
+        if layer in self._observed:
+            self._add_observer(self._observed[layer], kwargs)
         return hidden
 
     def _gather_once(self, full: Any, gather: Callable[[Any], Any]) -> Any:
-        """Gather once a span, not once a layer; layers of different kinds pass different tensors."""
-        if id(full) not in self._gathered:
-            self._gathered[id(full)] = full, gather(full)
-        return self._gathered[id(full)][1]
+        """Gather once a span, not once a layer; layers of different kinds pass different tensors, or None both."""
+        key = id(full), gather
+        if key not in self._gathered:
+            self._gathered[key] = full, gather(full)
+        return self._gathered[key][1]
 
-    def _gather_mask(self, full: Tensor | None) -> Tensor | None:
+    def _gather_attention_mask(self, full: Tensor | None) -> Tensor | None:
         return prompt_mask(full, self.tokens)
+
+    def _gather_padding_mask(self, full: Tensor | None) -> Tensor | None:
+        return padding_mask(full, self.tokens)
 
     def _gather_rope(self, full: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         cos, sin = full
         return gather_slots(cos, self.tokens.position), gather_slots(sin, self.tokens.position)
+
+    def _gather_ids(self, full: Tensor | None) -> Tensor | None:
+        """Gather one number a token, `(..., batch or 1, slots)`."""
+        return None if full is None else gather_slots(full[..., None], self.tokens.position)[..., 0]
 
     def add_features(self, hidden: Tensor, image: Tensor, features: Tensor) -> Tensor:
         """Add image features to the remaining image tokens, for DeepStack after a cut.
@@ -121,27 +139,25 @@ class PromptPass:
     def _dropped(self, cut: Cut) -> tuple[int, ...]:
         return tuple(cut.dropped(n) for n in self.tokens.n_image)
 
-    def _add_observer(self, layer: int, kwargs: dict[str, Any]) -> None:
-        """Pass an observer to the layer in front of a cut, if the criterion reads anything of its attention."""
-        cut, criterion = self._cuts[layer]
-        reads_attention = criterion.rows != "none" or criterion.needs & {"keys", "values"}
-        if not reads_attention or not any(self._dropped(cut)):
+    def _add_observer(self, planned: PlannedCut, kwargs: dict[str, Any]) -> None:
+        """Pass an observer to the layer whose attention the criterion of a cut reads."""
+        if not any(self._dropped(planned.cut)):
             return
-        mask = kwargs.get("attention_mask")
+        criterion, mask = planned.criterion, kwargs.get("attention_mask")
 
-        def observe(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
+        def observe(query: Tensor, key: Tensor, value: Tensor, rule: LogitRule) -> None:
             with torch.no_grad():
                 tokens = self.tokens.to(query.device)
-                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, scaling, mask)
+                self._attention_inputs = attention_inputs(criterion, tokens, query, key, value, rule, mask)
 
         kwargs[OBSERVER] = observe
 
     def _cut(self, layer: int, hidden: Tensor) -> Tensor:
-        cut, criterion = self._cuts[layer]
-        dropped = self._dropped(cut)
+        planned = self._cuts[layer]
+        dropped = self._dropped(planned.cut)
         if not any(dropped):
             return hidden
-        scores = self._score(criterion, dropped, hidden)
+        scores = self._score(planned.criterion, dropped, hidden)
         index, remaining = self.tokens.to(hidden.device).drop(scores, dropped)
         self._gathered.clear()
         self.spans.append(LayerSpan(layer, remaining))
@@ -164,26 +180,26 @@ class ContinuationPass:
 
     Args:
         spans: the spans of the prompt that filled the cache.
-        window: returns the size of a layer's sliding window; None for full attention.
+        family: the model, for the kind and the sliding window of each layer.
     """
 
-    def __init__(self, spans: Sequence[LayerSpan], window: Callable[[int], int | None]) -> None:
+    def __init__(self, spans: Sequence[LayerSpan], family: Family) -> None:
         self._spans = spans
-        self._window = window
+        self._family = family
         self._masks: dict[tuple[int, int | None], Tensor | None] = {}
 
     def enter(self, layer: int, hidden: Tensor, kwargs: dict[str, Any]) -> Tensor:
         span = span_at(self._spans, layer)
-        if span.layer == 0:
+        if span.layer == 0 or not self._family.attends(layer):  # a recurrent state has no slots
             return hidden
-        key = span.layer, self._window(layer)
+        key = span.layer, self._family.window(layer)
         if key not in self._masks:
             self._masks[key] = self._mask(layer, span, hidden.shape[1], kv_cache(kwargs))
-        kwargs.update(attention_mask=self._masks[key], position_ids=None)
+        kwargs["attention_mask"] = self._masks[key]
         return hidden
 
     def _mask(self, layer: int, span: LayerSpan, queries: int, cache: Any) -> Tensor | None:
-        window, length = self._window(layer), cache.get_seq_length(layer)
+        window, length = self._family.window(layer), cache.get_seq_length(layer)
         added = length + queries - span.tokens.slots
         stored = length if window is None else cache.layers[layer].keys.shape[-2]
         prompt_slots = self._spans[0].tokens.slots

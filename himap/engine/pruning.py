@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from himap.config import PruningConfig
-from himap.criteria import create
 from himap.engine import refusals
 from himap.engine.cache_record import CacheRecord
 from himap.engine.passes import ContinuationPass, Pass, PromptPass, kv_cache
+from himap.engine.plan import plan
 from himap.errors import InputError
 from himap.families.family import Family
 from himap.tokens import PAD, TokenSet
@@ -44,7 +44,8 @@ class Pruning:
         self._parameters = {
             module: list(inspect.signature(module.forward).parameters) for module in (family.model, family.backbone)
         }
-        self._cuts = {cut.layer: (cut, create(cut.criterion, config.seed)) for cut in config.cuts}
+        self._cuts = plan(config, family)
+        self._key_layers = tuple(filter(family.attends, range(len(family.layers))))
         self._prompt: PromptPass | None = None
         self._call = _Call()
 
@@ -79,6 +80,11 @@ class Pruning:
             return torch.empty(0, 0, dtype=torch.long)
         tokens = self._prompt.tokens
         return tokens.position.masked_fill(tokens.role == PAD, -1)
+
+    @property
+    def first_layer(self) -> int:
+        """The first layer whose input or attention a cut concerns."""
+        return min(layer if cut.source is None else cut.source for layer, cut in self._cuts.items())
 
     def record_ids(self, prepare: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap `prepare_inputs_for_generation` to record the ids of a prompt that comes as embeddings.
@@ -153,7 +159,7 @@ class Pruning:
             )
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         read = TokenSet.read(image, valid, inputs.get("input_ids"))
-        prompt = PromptPass(read, self._cuts, self._family.grids(inputs))
+        prompt = PromptPass(read, self._cuts, self._family.attends, self._family.grids(inputs))
         self._prompt = prompt  # another thread may overwrite it at any time, so `prompt` is returned
         return prompt
 
@@ -168,11 +174,11 @@ class Pruning:
             return None
         if record.config != self.config:
             raise InputError("this cache was filled with another pruning configuration; prefill it again")
-        added = {cache.get_seq_length(span.layer) - span.tokens.slots for span in record.spans}
+        added = {cache.get_seq_length(layer) - span.tokens.slots for span, layer in record.layers()}
         if len(added) > 1 or min(added) < 0:
             raise InputError("this cache was cut to another length; drop whole turns by prefilling again")
         record.follow_rows(cache)
-        return ContinuationPass(record.spans, self._family.window)
+        return ContinuationPass(record.spans, self._family)
 
     def _has_image(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a continuation has image tokens; wait for the device only if it may have some."""
@@ -201,5 +207,5 @@ class Pruning:
         hidden = current.enter(layer, hidden, kwargs)
         cache = self._call.cache = kv_cache(kwargs)
         if isinstance(current, PromptPass) and cache is not None:
-            setattr(cache, _RECORD, CacheRecord(self.config, current.spans))
+            setattr(cache, _RECORD, CacheRecord(self.config, current.spans, self._key_layers))
         return (hidden, *rest), kwargs

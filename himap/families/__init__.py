@@ -9,8 +9,9 @@ from himap.families.family import Family
 from himap.families.gemma import Gemma3, PaliGemma
 from himap.families.idefics import Idefics3, SmolVLM
 from himap.families.internvl import InternVL
-from himap.families.llava import Llava, LlavaNext, LlavaOnevision
-from himap.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen25VL
+from himap.families.lfm import Lfm2VL
+from himap.families.llava import Llava, LlavaNext, LlavaOnevision, Mistral3
+from himap.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen25VL, Qwen35, Qwen35Moe
 
 _FAMILIES: tuple[type[Family], ...] = (
     Llava,
@@ -19,6 +20,10 @@ _FAMILIES: tuple[type[Family], ...] = (
     Qwen2VL,
     Qwen25VL,
     Qwen3VL,
+    Qwen35,
+    Qwen35Moe,
+    Lfm2VL,
+    Mistral3,
     InternVL,
     Idefics3,
     SmolVLM,

@@ -12,15 +12,24 @@ from himap.errors import InputError, UnsupportedModelError
 
 DECODERS = (
     "Gemma3TextModel",
+    "Gemma2Model",
     "GemmaModel",
+    "GptOssModel",
+    "Lfm2Model",
     "LlamaModel",
+    "Ministral3Model",
+    "Mistral4Model",
     "MistralModel",
     "Qwen2Model",
     "Qwen2VLTextModel",
     "Qwen2_5_VLTextModel",
     "Qwen3Model",
+    "Qwen3_5MoeTextModel",
+    "Qwen3_5TextModel",
     "Qwen3VLTextModel",
 )
+ATTENTION = frozenset({"full_attention", "sliding_attention"})
+RECURRENT = frozenset({"linear_attention", "conv"})
 
 
 class Family:
@@ -29,8 +38,9 @@ class Family:
     A family is a subclass that names its transformers class and overrides an attribute or a method where the
     model differs. The engine relies on three properties of a decoder layer: it is called as
     `layer(hidden_states, attention_mask=, position_embeddings=(cos, sin), position_ids=, cache=, ...)`, it
-    returns a tensor, and it passes other keyword arguments on to its attention function. `DECODERS` lists the
-    transformers classes with these properties.
+    returns a tensor, and, if it computes attention, it passes other keyword arguments on to its attention
+    function. A recurrent layer has a mask `(batch, tokens)` of the tokens that are no padding, or None.
+    `DECODERS` lists the transformers classes with these properties.
 
     Attributes:
         model_class: name of the transformers class.
@@ -77,12 +87,26 @@ class Family:
                 f"got a {self.model_class} with the decoder {name}; expected one of {', '.join(DECODERS)}"
             )
         kinds = set(getattr(self.decoder.config, "layer_types", None) or ())
-        if getattr(self.decoder.config, "attn_logit_softcapping", None):
-            raise UnsupportedModelError(
-                "a decoder that caps its attention logits cannot be pruned: SDPA cannot cap them"
-            )
-        if unknown := kinds - {"full_attention", "sliding_attention"}:
+        if unknown := kinds - ATTENTION - RECURRENT:
             raise UnsupportedModelError(f"decoder layers with {min(unknown)} cannot be pruned")
+
+    def attends(self, layer: int) -> bool:
+        """Return whether a layer computes attention, so that a criterion can rank by it; a recurrent one does not."""
+        return _attends(self.decoder.config, layer)
+
+    def stores_keys(self, layer: int) -> bool:
+        """Return whether a layer's cache holds, for it alone, the keys and values that its attention reads."""
+        config = self.decoder.config
+        return self.attends(layer) and not getattr(config, "kv_lora_rank", None)
+
+    def ranking_layer(self, cut: int) -> int | None:
+        """Return the nearest attention layer in front of a cut; None without one."""
+        return next((layer for layer in reversed(range(cut)) if self.attends(layer)), None)
+
+    @property
+    def cut_layers(self) -> tuple[int, ...]:
+        """The layers K whose layer in front, K-1, computes the attention that ranks the tokens."""
+        return cut_layers(self.decoder.config)
 
     def window(self, layer: int) -> int | None:
         """Return the size of a layer's sliding window in tokens, its own counted; None for full attention."""
@@ -125,6 +149,16 @@ class Family:
         Raises:
             InputError: an argument is missing that the family needs.
         """
+
+
+def _attends(config: Any, layer: int) -> bool:
+    kinds = getattr(config, "layer_types", None)
+    return not kinds or kinds[layer] in ATTENTION
+
+
+def cut_layers(config: Any) -> tuple[int, ...]:
+    """Return `Family.cut_layers` from the configuration of a decoder, without its weights."""
+    return tuple(k for k in range(1, config.num_hidden_layers) if _attends(config, k - 1))
 
 
 class BidirectionalPrompt(Family):

@@ -17,6 +17,6 @@ class Gemma3(BidirectionalPrompt):
 
 
 class PaliGemma(BidirectionalPrompt):
-    """PaliGemma 1: bidirectional attention within the prompt; version 2 caps its attention logits and is refused."""
+    """PaliGemma: bidirectional attention within the prompt; version 2 caps its attention logits."""
 
     model_class: ClassVar[str] = "PaliGemmaForConditionalGeneration"

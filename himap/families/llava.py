@@ -23,3 +23,9 @@ class LlavaOnevision(Family):
     """LLaVA-OneVision: images as in LLaVA-NeXT; video tokens count as text and are never dropped."""
 
     model_class: ClassVar[str] = "LlavaOnevisionForConditionalGeneration"
+
+
+class Mistral3(Family):
+    """Mistral Small 3 and 4, Ministral 3: images of any size; later decoders scale queries by their position."""
+
+    model_class: ClassVar[str] = "Mistral3ForConditionalGeneration"

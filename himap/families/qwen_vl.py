@@ -33,3 +33,15 @@ class Qwen3VL(Qwen2VL):
 
     model_class: ClassVar[str] = "Qwen3VLForConditionalGeneration"
     deepstack_method: ClassVar[str | None] = "_deepstack_process"
+
+
+class Qwen35(Qwen2VL):
+    """Qwen3.5: three recurrent layers for each attention layer; a recurrent layer runs on the tokens left."""
+
+    model_class: ClassVar[str] = "Qwen3_5ForConditionalGeneration"
+
+
+class Qwen35Moe(Qwen35):
+    """Qwen3.5 with a mixture of experts."""
+
+    model_class: ClassVar[str] = "Qwen3_5MoeForConditionalGeneration"

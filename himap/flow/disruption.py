@@ -16,6 +16,7 @@ from himap import families
 from himap.criteria.base import CriterionInputs
 from himap.criteria.random import Random
 from himap.engine import attention
+from himap.engine.logits import refuse_other_logits
 from himap.engine.masks import explicit_mask
 from himap.engine.passes import kv_cache
 from himap.errors import ConfigError, InputError
@@ -112,7 +113,7 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
 
     Raises:
         UnsupportedModelError: the family or the attention implementation is unknown, or the model is compiled.
-        ConfigError: the model does not have one of the layers.
+        ConfigError: the model does not have one of the layers, or that layer computes no attention.
         InputError: raised by a call with a static cache, with a cache that was filled outside the context, or
             without a way to find the image tokens.
         HimapError: the model is already in a context of himap.
@@ -120,11 +121,14 @@ def disrupt(model: nn.Module, block: Block) -> Iterator[None]:
     family = families.find(model)
     if beyond := [layer for layer in block.layers if layer >= len(family.layers)]:
         raise ConfigError(f"layer {beyond[0]} must be below the model's {len(family.layers)} layers")
+    if recurrent := [layer for layer in block.layers if not family.attends(layer)]:
+        raise ConfigError(f"layer {recurrent[0]} computes no attention, so nothing can be blocked; leave it out")
     blocking, layers = _Blocking(family, block), frozenset(block.layers)
 
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, None]:
+        refuse_other_logits(kwargs)
         if module.layer_idx not in layers:
             return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
         mask = explicit_mask(module, attention_mask, query, key, kwargs.pop("is_causal", None))

@@ -17,8 +17,9 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from himap import families
 from himap.engine import attention
+from himap.engine.logits import refuse_other_logits
 from himap.engine.masks import explicit_mask
-from himap.errors import InputError
+from himap.errors import InputError, UnsupportedModelError
 from himap.families.family import Family
 from himap.tokens import IMAGE, INSTRUCTION, PAD, SYSTEM, TokenSet
 
@@ -92,6 +93,7 @@ def flow_attention(on_flow: OnFlow) -> attention.AttentionFunction:
     def attend(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
     ) -> tuple[Tensor, None]:
+        refuse_other_logits(kwargs)
         mask = explicit_mask(module, attention_mask, query, key, kwargs.get("is_causal"))
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
 
@@ -188,11 +190,17 @@ def saliency(model: nn.Module, inputs: Mapping[str, Any], targets: Tensor) -> Sa
             one a row.
 
     Raises:
-        UnsupportedModelError: the family or the attention implementation is unknown, or the model is compiled.
+        UnsupportedModelError: the family or the attention implementation is unknown, the model is compiled, or some
+            of its layers compute no attention.
         InputError: the targets have another shape, a row has no target, or the image tokens cannot be found.
         HimapError: the model is already in a context of himap.
     """
     family = families.find(model)
+    if recurrent := [layer for layer in range(len(family.layers)) if not family.attends(layer)]:
+        raise UnsupportedModelError(
+            f"got a model whose layer {recurrent[0]} computes no attention; expected attention in every layer; "
+            "choose another model"
+        )
     tokens = read_tokens(family, inputs)
     if targets.shape != tokens.role.shape or not bool((targets != IGNORED).any(1).all()):
         expected = f"expected {tuple(tokens.role.shape)} with a target in every row"

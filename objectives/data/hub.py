@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from himap.errors import first_line
 from objectives.benchmarks.base import Hub, PublishedBenchmark, Question
 from objectives.benchmarks.labels import BROKEN_ROW, read_each
 from objectives.data.images import viewed
+from objectives.data.kept_images import cache_folder
 from objectives.errors import DataError
 
 
@@ -38,7 +38,7 @@ def keep_image(chosen: PublishedBenchmark, question: Question, record: int) -> Q
 
 def _file(hub: Hub, rows: Any, index: int) -> str:
     state = getattr(rows, "_fingerprint", "")  # other records under the same numbers have another one
-    folder = _cache() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split / state
+    folder = cache_folder() / "images" / hub.id.replace("/", "--") / (hub.config or "default") / hub.split / state
     path = folder / f"{index}.png"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,8 +63,3 @@ def _dataset(hub: Hub) -> Any:
         raise DataError(
             f"cannot load {hub.id} from the hub ({first_line(error)}); give its files by --data-root"
         ) from error
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "himap-search"

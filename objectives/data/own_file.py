@@ -1,26 +1,28 @@
-"""Read the user's own questions: one JSON object per line, checked row by row, with all errors reported together.
+"""Read the user's own questions in any form, checked row by row, with all errors reported together.
 
     {"id": "1", "image": "cat.png", "question": "What is it?", "answer": "cat"}
 
-`image` is a path below the data root, or a list of paths; `answers` may replace `answer`; `choices` are the
-options of a multiple choice; subsets are balanced by `category`, which is optional.
+`image` is a path below the data root or the bytes of an image file, or a list of them; `answers` may replace
+`answer`; `choices` are the options of a multiple choice; subsets are balanced by `category`, which is optional.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import math
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from himap.files import read_bounded
 from objectives.benchmarks.base import Question
 from objectives.benchmarks.custom import metric_name
 from objectives.benchmarks.rules.free_number import read_number
 from objectives.data.images import MOST_PIXELS, read_image
+from objectives.data.kept_images import keep_bytes
+from objectives.data.own_forms import FORMS, RefusedRowError, kind, read_items
 from objectives.errors import DataError
-from objectives.json_files import parse
 
 SHOWN = 20
 _MOST_SHOWN = 300  # letters of a problem
@@ -83,48 +85,42 @@ def read_own(
     Raises:
         DataError: the file cannot be read, or has no rows.
     """
-    root = (root or path.parent).resolve()
+    root = (root or (path if path.is_dir() else path.parent)).resolve()
     if not root.is_dir():
         raise DataError(f"there is no folder {root}; expected the one of relative image paths")
-    try:
-        lines = read_bounded(path).removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    except OSError as error:
-        raise DataError(f"cannot read {path} ({error.strerror}); expected JSON lines") from None
     reader = _Reader(metric_name(metric).partition("=")[0], root)
     questions: list[Question] = []
     bad: list[BadRow] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or number in left_out:
+    word, items = read_items(path)
+    for number, rows in items:
+        if number in left_out:
             continue
         try:
-            question = reader.question(line)
-            if reason := problem(question):
-                raise _Refused(reason)
-            questions.append(question)
-        except _Refused as refused:
-            bad.append(BadRow(number, str(refused)))
+            if isinstance(rows, RefusedRowError):
+                raise rows
+            asked = [reader.question(row) for row in rows]
+            if reason := next(filter(None, map(problem, asked)), ""):
+                raise RefusedRowError(reason)
+            questions += asked
+        except RefusedRowError as refused:
+            bad.append(BadRow(number, str(refused), word))
     if not questions and not bad:
-        raise DataError(f"{path} is empty; expected one JSON object a line")
+        raise DataError(f"{path} is empty; expected questions as {FORMS}")
     return questions, bad
 
 
-class _Refused(Exception):
-    """The reason why a row cannot be used."""
-
-
 class _Reader:
-    """Turns lines into questions; remembers the ids and the images of former lines."""
+    """Turns rows into questions; remembers the ids and the images of former rows."""
 
     def __init__(self, metric: str, root: Path) -> None:
         self._metric, self._root = metric, root
         self._ids: set[str] = set()
-        self._images: dict[Path, str | int] = {}  # why it cannot be used, or its pixels
+        self._images: dict[Hashable, str | tuple[Path, int]] = {}  # why it cannot be used, or its path and pixels
 
-    def question(self, line: bytes) -> Question:
-        row = _object(line)
+    def question(self, row: Mapping[str, Any]) -> Question:
         name = _string(row, "id", numbers=True)
         if name in self._ids:
-            raise _Refused(f"id {name!r} was there before; expected a new one for each question")
+            raise RefusedRowError(f"id {name!r} was there before; expected a new one for each question")
         images = self._paths(row)
         text = "" if self._metric == "cider" and "question" not in row else _string(row, "question")
         answers = _answers(row)
@@ -137,13 +133,15 @@ class _Reader:
     def _paths(self, row: Mapping[str, Any]) -> list[str]:
         """Return the absolute paths of a row's images, which are within the limits alone and together."""
         given = row.get("image")
-        names = _list(row, "image", numbers=False) if isinstance(given, list) else [_string(row, "image")]
-        if len(names) > _MOST_IMAGES:
-            raise _Refused(f"got {len(names)} images; expected at most {_MOST_IMAGES}")
-        images = [self._image(name) for name in names]
+        if isinstance(given, list) and not given:
+            raise RefusedRowError("'image' is empty")
+        sources = given if isinstance(given, list) else [_field(row, "image")]
+        if len(sources) > _MOST_IMAGES:
+            raise RefusedRowError(f"got {len(sources)} images; expected at most {_MOST_IMAGES}")
+        images = [self._held(one) if isinstance(one, bytes) else self._image(_text(one, "image")) for one in sources]
         pixels = sum(pixels for _, pixels in images)
         if pixels > _MOST_TOGETHER:
-            raise _Refused(f"its images have {pixels:,} pixels together; at most {_MOST_TOGETHER:,} are read")
+            raise RefusedRowError(f"its images have {pixels:,} pixels together; at most {_MOST_TOGETHER:,} are read")
         return [str(path) for path, _ in images]
 
     def _image(self, given: str) -> tuple[Path, int]:
@@ -152,86 +150,87 @@ class _Reader:
             path = (self._root / given).resolve()
             inside = path.is_relative_to(self._root)
         except (ValueError, OSError, RuntimeError) as error:
-            raise _Refused(f"image {given!r} is no path ({error})") from error
+            raise RefusedRowError(f"image {given!r} is no path ({error})") from error
         if not inside:
-            raise _Refused(f"image {given!r} lies outside the data root {self._root}")
-        if path not in self._images:
+            raise RefusedRowError(f"image {given!r} lies outside the data root {self._root}")
+        return self._checked(path, path, lambda: path)
+
+    def _held(self, content: bytes) -> tuple[Path, int]:
+        """Return the path and the number of pixels of an image that the file itself holds."""
+        digest = hashlib.sha256(content).digest()
+        return self._checked(digest, io.BytesIO(content), lambda: keep_bytes(content))
+
+    def _checked(self, key: Hashable, file: Path | BinaryIO, keep: Callable[[], Path]) -> tuple[Path, int]:
+        """Return the path, by `keep`, and the pixels of an image that can be decoded; each is decoded once."""
+        if key not in self._images:
             try:
-                image = read_image(path)
-                self._images[path] = image.width * image.height
+                image = read_image(file)
+                self._images[key] = keep(), image.width * image.height
             except (DataError, OSError, ValueError) as error:
-                self._images[path] = str(error)
-        known = self._images[path]
+                self._images[key] = str(error)
+        known = self._images[key]
         if isinstance(known, str):
-            raise _Refused(known)
-        return path, known
+            raise RefusedRowError(known)
+        return known
 
     def _fit(self, answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[str, ...]:
         """Return the answers in the form that the metric compares, or refuse those that it cannot compare."""
         if self._metric == "multiple_choice":
             return (_letter(answers, choices),)
         if choices and not set(answers) <= set(choices):
-            raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
+            raise RefusedRowError(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
         if self._metric == "yes_no":
             words = tuple(answer.strip().lower() for answer in answers)
             if len(set(words)) != 1 or words[0] not in ("yes", "no"):
-                raise _Refused(f"got answer {answers[0]!r}; expected yes or no")
+                raise RefusedRowError(f"got answer {answers[0]!r}; expected yes or no")
             return words[:1]
         if self._metric == "number" and any(read_number(answer) is None for answer in answers):
-            raise _Refused(f"got answer {answers[0]!r}; expected a number")
+            raise RefusedRowError(f"got answer {answers[0]!r}; expected a number")
         return answers
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    try:
-        row = parse(line.decode())
-    except UnicodeDecodeError as error:
-        raise _Refused(f"not UTF-8 text (byte {error.start})") from None
-    except ValueError as error:
-        raise _Refused(f"not JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise _Refused(f"got {_kind(row)}; expected a JSON object")
-    return row
 
 
 def _string(row: Mapping[str, Any], name: str, *, numbers: bool = False) -> str:
     """Return the text of a field, which must exist and not be empty."""
+    return _text(_field(row, name), name, numbers=numbers)
+
+
+def _field(row: Mapping[str, Any], name: str) -> Any:
     if name not in row:
-        raise _Refused(f"lacks {name!r}")
-    return _text(row[name], name, numbers=numbers)
+        raise RefusedRowError(f"lacks {name!r}")
+    return row[name]
 
 
 def _text(value: Any, name: str, *, numbers: bool = False) -> str:
     if numbers and isinstance(value, float) and not math.isfinite(value):
-        raise _Refused(f"{name!r} holds {value}, which is no number; expected text or a finite number")
+        raise RefusedRowError(f"{name!r} holds {value}, which is no number; expected text or a finite number")
     if numbers and isinstance(value, int | float) and not isinstance(value, bool):
         whole = isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT
         try:
             return str(int(value) if whole else value)  # a table with gaps writes 5 as 5.0
         except ValueError:
-            raise _Refused(f"{name!r} is a number of too many digits") from None
+            raise RefusedRowError(f"{name!r} is a number of too many digits") from None
     if not isinstance(value, str):
-        raise _Refused(f"{name!r} is {_kind(value)}; expected text")
+        raise RefusedRowError(f"{name!r} is {kind(value)}; expected text")
     if not value.strip():
-        raise _Refused(f"{name!r} is empty")
+        raise RefusedRowError(f"{name!r} is empty")
     if len(value) > _MOST_LETTERS:
-        raise _Refused(f"{name!r} has {len(value):,} letters; expected at most {_MOST_LETTERS:,}")
+        raise RefusedRowError(f"{name!r} has {len(value):,} letters; expected at most {_MOST_LETTERS:,}")
     if any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise _Refused(f"{name!r} holds half a character (a lone surrogate)")
+        raise RefusedRowError(f"{name!r} holds half a character (a lone surrogate)")
     return value
 
 
 def _list(row: Mapping[str, Any], name: str, *, numbers: bool) -> list[str]:
     if not isinstance(row[name], list):
-        raise _Refused(f"{name!r} is {_kind(row[name])}; expected a list")
+        raise RefusedRowError(f"{name!r} is {kind(row[name])}; expected a list")
     if not row[name]:
-        raise _Refused(f"{name!r} is empty")
+        raise RefusedRowError(f"{name!r} is empty")
     return [_text(value, name, numbers=numbers) for value in row[name]]
 
 
 def _answers(row: Mapping[str, Any]) -> tuple[str, ...]:
     if ("answer" in row) == ("answers" in row):
-        raise _Refused("has both 'answer' and 'answers'" if "answer" in row else "lacks 'answer'")
+        raise RefusedRowError("has both 'answer' and 'answers'" if "answer" in row else "lacks 'answer'")
     if "answers" in row:
         return tuple(_list(row, "answers", numbers=True))
     return (_string(row, "answer", numbers=True),)
@@ -243,24 +242,19 @@ def _choices(row: Mapping[str, Any]) -> tuple[str, ...]:
     choices = tuple(_list(row, "choices", numbers=True))
     different = {" ".join(choice.casefold().split()) for choice in choices}
     if len(different) < len(choices) or not 2 <= len(choices) <= _MOST_CHOICES:
-        raise _Refused(f"got {len(choices)} choices; expected 2 to {_MOST_CHOICES} different ones")
+        raise RefusedRowError(f"got {len(choices)} choices; expected 2 to {_MOST_CHOICES} different ones")
     return choices
 
 
 def _letter(answers: tuple[str, ...], choices: tuple[str, ...]) -> str:
     """Return the letter of the right option, given by its words or by its letter."""
     if not choices:
-        raise _Refused("lacks 'choices', which a multiple choice needs")
+        raise RefusedRowError("lacks 'choices', which a multiple choice needs")
     if len(answers) != 1:
-        raise _Refused(f"got {len(answers)} answers; expected one of the choices")
+        raise RefusedRowError(f"got {len(answers)} answers; expected one of the choices")
     if answers[0] in choices:
         return chr(65 + choices.index(answers[0]))
     letters = [chr(65 + i) for i in range(len(choices))]
     if answers[0] not in letters:
-        raise _Refused(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
+        raise RefusedRowError(f"answer {answers[0]!r} is not among the choices {', '.join(choices)}")
     return answers[0]
-
-
-def _kind(value: Any) -> str:
-    names = {"NoneType": "null", "bool": "a truth value", "int": "a number", "float": "a number", "str": "text"}
-    return names.get(type(value).__name__, "a list" if isinstance(value, list) else "an object")

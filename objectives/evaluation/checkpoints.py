@@ -13,6 +13,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from himap import families
 from himap.errors import first_line
+from himap.families.family import cut_layers
 from objectives.errors import ModelLoadError
 from objectives.evaluation.known_models import KNOWN, Known
 from objectives.evaluation.models import check_no_adapter, weights_digest
@@ -28,6 +29,7 @@ class Target:
         weights: their folder or hub id.
         kind: "embedded mini" or "full weights".
         shape: the sizes of its decoder.
+        cut_layers: the layers directly behind one that computes attention, see `himap.families.Family.cut_layers`.
         fastv_k: K of the FastV baseline.
         family: the transformers class of the model.
         why: one sentence that explains an automatic choice; "" where there was none.
@@ -37,6 +39,7 @@ class Target:
     weights: str
     kind: str
     shape: DecoderShape
+    cut_layers: tuple[int, ...]
     fastv_k: int
     family: str
     why: str = ""
@@ -148,8 +151,9 @@ def _target(name: str, weights: str, kind: str, fastv_k: int, why: str = "") -> 
         config = AutoConfig.from_pretrained(weights)
         family = _family(weights, config)
         shape = DecoderShape.from_config(config)
+        cuts = cut_layers(config.get_text_config(decoder=True))
     except (OSError, ValueError, AttributeError) as error:
         raise _not_there(weights, error) from error
     label = (Path(name).resolve().name if Path(name).exists() else "") or name
     label = label.encode("utf-8", "replace").decode()  # a file name need not be text
-    return Target(label, weights, kind, shape, fastv_k, family, why)
+    return Target(label, weights, kind, shape, cuts, fastv_k, family, why)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from himap import PruningConfig, families
 from himap.engine.attention import OBSERVER
+from himap.engine.logits import LogitRule
 from himap.engine.passes import kv_cache
 
 Key = tuple[Hashable, ...]
@@ -26,13 +27,13 @@ Key = tuple[Hashable, ...]
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """The output of a decoder layer for a batch of prompts, with the query, key, value and scaling of its attention."""
+    """A decoder layer's output for a batch of prompts, with the query, key, value and logit rule of its attention."""
 
     output: Tensor
     query: Tensor
     key: Tensor
     value: Tensor
-    scaling: float
+    rule: LogitRule
 
     @property
     def nbytes(self) -> int:
@@ -72,10 +73,12 @@ class PrefixCache:
             A function that announces the next batch by its key; the same key must mean the same prompts. After
             None every layer runs.
         """
-        layers = families.find(model).layers
-        reuse = _Reuse(self)
+        family = families.find(model)
+        layers, reuse = family.layers, _Reuse(self)
         with ExitStack() as undo:
             for index in range(config.cuts[0].layer if config.cuts and self.records.maxsize else 0):
+                if not family.stores_keys(index):  # a record could not fill its cache, so it runs
+                    continue
                 wrapped = functools.partial(reuse.layer, index, layers[index].forward)
                 undo.enter_context(_forward_set(layers[index], wrapped))
             yield reuse.begin
@@ -118,7 +121,7 @@ class _Reuse:
             return output
         cache.update(record.key, record.value, index)
         if OBSERVER in kwargs:
-            kwargs[OBSERVER](record.query, record.key, record.value, record.scaling)
+            kwargs[OBSERVER](record.query, record.key, record.value, record.rule)
         self._cache.reused += 1
         return record.output
 
@@ -127,13 +130,13 @@ def _recorded(
     forward: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[Tensor, LayerRecord | None]:
     """Run a layer and record it; None if its attention calls no observer."""
-    seen: list[tuple[Tensor, Tensor, Tensor, float]] = []
+    seen: list[tuple[Tensor, Tensor, Tensor, LogitRule]] = []
     observer = kwargs.get(OBSERVER)
 
-    def watch(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> None:
-        seen.append((query, key, value, scaling))
+    def watch(query: Tensor, key: Tensor, value: Tensor, rule: LogitRule) -> None:
+        seen.append((query, key, value, rule))
         if observer is not None:
-            observer(query, key, value, scaling)
+            observer(query, key, value, rule)
 
     output = forward(*args, **{**kwargs, OBSERVER: watch})
     if not seen:

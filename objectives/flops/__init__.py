@@ -6,15 +6,22 @@ python -m objectives.flops --help
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from himap.config import PruningConfig
+from objectives.flops.layers import LayerShape, layer_shapes
 
 
 @dataclass(frozen=True)
 class DecoderShape:
-    """The sizes of a decoder; `intermediate` are the channels of its FFN, a vocabulary of 0 leaves its head out."""
+    """The sizes of a decoder.
+
+    Attributes:
+        intermediate: channels of its FFN, of one expert where it has experts.
+        vocabulary: 0 leaves its head out.
+        kinds: its layers one by one; where they are left out, all are attention with a gated FFN of these sizes.
+    """
 
     hidden: int
     intermediate: int
@@ -23,21 +30,31 @@ class DecoderShape:
     kv_heads: int
     head_dim: int
     vocabulary: int = 0
+    kinds: tuple[LayerShape, ...] = ()
+
+    @property
+    def each(self) -> tuple[LayerShape, ...]:
+        """The layers one by one."""
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        token = self.hidden * (2 * query + 2 * key) + 3 * self.hidden * self.intermediate
+        return self.kinds or (LayerShape(token, 2 * query),) * self.layers
 
     @classmethod
     def from_config(cls, config: Any) -> DecoderShape:
         """Read the sizes from a transformers configuration, of the decoder itself or with a nested `text_config`."""
         text = getattr(config, "text_config", None) or config
         heads = text.num_attention_heads
-        return cls(
+        plain = cls(
             hidden=text.hidden_size,
-            intermediate=text.intermediate_size,
+            intermediate=getattr(text, "intermediate_size", None) or text.moe_intermediate_size,
             layers=text.num_hidden_layers,
             heads=heads,
             kv_heads=getattr(text, "num_key_value_heads", None) or heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
             vocabulary=text.vocab_size,
         )
+        kinds = layer_shapes(text)
+        return plain if kinds == plain.each else replace(plain, kinds=kinds)
 
 
 def _depths(shape: DecoderShape, n_image: int, config: PruningConfig) -> list[tuple[int, int]]:
@@ -62,12 +79,13 @@ def flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig)
     """Return the true FLOPs of one prompt's prefill as `generate` runs it; one multiply-add is 2 FLOPs.
 
     Counted are the matrix multiplications over image and text tokens: q, k, v and o projections with
-    grouped key-value heads, the full (not halved) attention products, a gated FFN of three matrices, and the
-    language model head at the last position. Norms, rotary embedding, softmax, the vision tower and the few
-    scoring rows are left out.
+    grouped key-value heads, the full (not halved) attention products, a gated FFN of three matrices or the experts
+    of a token and their router, recurrent mixers, and the language model head at the last position. Norms, rotary
+    embedding, softmax, the vision tower and the few scoring rows are left out.
     """
-    parts = [(layers, n + n_text) for layers, n in _depths(shape, n_image, config)]
-    return float(sum(layers * _layer_flops(shape, n, n) for layers, n in parts) + _head_flops(shape))
+    lengths = _lengths(shape, n_image, n_text, config)
+    layers = sum(layer.prefill(length) for layer, length in zip(shape.each, lengths, strict=True))
+    return float(layers + _head_flops(shape))
 
 
 def token_flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig, token: int = 1) -> float:
@@ -76,16 +94,14 @@ def token_flops(shape: DecoderShape, n_image: int, n_text: int, config: PruningC
     Counted is the same as in `flops`. The prefill itself gives the first new token; pass `token` = 1 reads it and gives
     the second. Each layer attends to what its own cache holds.
     """
-    parts = [(layers, n + n_text + token) for layers, n in _depths(shape, n_image, config)]
-    return float(sum(layers * _layer_flops(shape, 1, keys) for layers, keys in parts) + _head_flops(shape))
+    lengths = _lengths(shape, n_image, n_text + token, config)
+    layers = sum(layer.one_token(length) for layer, length in zip(shape.each, lengths, strict=True))
+    return float(layers + _head_flops(shape))
 
 
-def _layer_flops(shape: DecoderShape, tokens: int, keys: int) -> int:
-    """Return the FLOPs of one decoder layer over `tokens` that attend to `keys`."""
-    query_width, key_width = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    projections = 2 * tokens * shape.hidden * (2 * query_width + 2 * key_width)
-    attention = 4 * tokens * keys * query_width
-    return projections + attention + 6 * tokens * shape.hidden * shape.intermediate
+def _lengths(shape: DecoderShape, n_image: int, n_text: int, config: PruningConfig) -> list[int]:
+    """Return the number of tokens in each layer."""
+    return [n + n_text for layers, n in _depths(shape, n_image, config) for _ in range(layers)]
 
 
 def _head_flops(shape: DecoderShape) -> int:

@@ -18,6 +18,7 @@ from search.certifying.sequence import Certification, MarginState
 VALIDATION, TEST = "validation", "test"
 _PIECE, _MEMBERS = 50, 12  # questions and configurations of a chunk at most: all workers have some, a lost one is cheap
 _STEP = 200  # test questions between two looks at whether a configuration still has a chance
+_AHEAD = 0.3  # chance to be tested, from which on a configuration answers the questions that are prepared anyway
 
 
 @dataclass(frozen=True)
@@ -268,7 +269,11 @@ class StudyCertifier:
             return []
         ends, start = self.plan.evidence.chunk_ends(_STEP), self.plan.start
         wanted: dict[tuple[int, int], list[int]] = {}
-        stops = {n: next(e for e in ends if e > len(self._test.get(n, ()))) for n in self._certification.wanted()}
+        stops: dict[int, int] = {}
+        for state in self.states:
+            if state.current is not None:
+                stop = next(e for e in ends if e > len(self._test.get(state.current, ())))
+                stops |= {n: max(stop, stops.get(n, 0)) for n in [state.current, *self._likely_next(state)]}
         stops[self._dense] = max(stops.values())
         for number, stop in stops.items():
             at = len(self._test.get(number, ()))
@@ -276,6 +281,16 @@ class StudyCertifier:
             if at < stop:
                 wanted.setdefault((at, stop), []).append(number)
         return [c for (low, high), numbers in wanted.items() for c in _cut(TEST, start + low, start + high, numbers)]
+
+    def _likely_next(self, state: MarginState) -> list[int]:
+        """Return the configurations behind the current one that will probably be tested, too."""
+        behind, reached = [], 1.0
+        for number, following in zip(state.chain[state.at :], state.chain[state.at + 1 :], strict=False):
+            reached *= self._prospects(number, state.margin, state.level, self._losses(number))
+            if reached < _AHEAD:
+                break
+            behind.append(following)
+        return behind
 
     def _losses(self, number: int) -> np.ndarray:
         """Return the losses on the questions of the pool that dense answered, too."""

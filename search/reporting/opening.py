@@ -36,6 +36,7 @@ def opening_lines(
         f"weights    {target.kind}: {target.weights}, digest {target.digest[:12]}",
         f"device     {device}",
         f"studies    {len(runs)}: {benchmarks}{size}",
+        *_cut_lines(target),
         *(line for part in questions for line in part.lines()),
         f"budget     {config.budget} trials a study{refine}, {stored} of {planned} already stored",
         f"search     {config.sampler}, {' and '.join(config.objectives)}, seed {config.seed}, {workers} worker(s)",
@@ -57,3 +58,11 @@ def opening_lines(
             "",
         ]
     return lines
+
+
+def _cut_lines(target: Target) -> list[str]:
+    """Return a line on the layers at which tokens can be ranked, where these are not all."""
+    if len(target.cut_layers) == target.shape.layers - 1:
+        return []
+    layers = ", ".join(map(str, target.cut_layers))
+    return [f"cuts       at layers {layers}, each behind attention; FastV's and the paper's move to the nearest"]

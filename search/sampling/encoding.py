@@ -25,6 +25,8 @@ class Axes:
     def __init__(self, space: SearchSpace) -> None:
         self.distributions = space.distributions
         self._layers = space.layers
+        both = range(2 * space.layers)
+        self._snapped = np.array([[space.snapped(k1, k2) for k2 in both] for k1 in both[: space.layers]])
         self._choices = {name: choices(bounds) for name, bounds in self.distributions.items()}
         self._sizes = np.array([len(values) for values in self._choices.values()])
         self._ordered = np.array([isinstance(d, IntDistribution) for d in self.distributions.values()])
@@ -74,7 +76,7 @@ class Axes:
         """
         k1, gap, r1, r2, phi_shallow, phi_deep = (vectors[:, index, None] for index in self._at)
         first, second, layer = 1 - r1 / 100, 1 - r2 / 100, np.arange(self._layers)
-        k2 = np.minimum(k1 + gap, self._layers - 1)
+        k1, k2 = np.moveaxis(self._snapped[k1.astype(int), (k1 + gap).astype(int)], -1, 0)
         shares = np.where(layer < k1, 1.0, np.where(layer < k2, first, first * second))
         shallow = self._one_hot(phi_shallow, "phi_shallow") * np.sqrt(4 * first * (1 - first))
         deep = self._one_hot(phi_deep, "phi_deep") * np.sqrt(4 * second * (1 - second) * first)

@@ -29,7 +29,8 @@ class SearchSpace:
 
     K2 is searched as its distance from K1, so that the bounds are fixed; beyond the last layer it is clipped. Steps
     above 1 make a coarse grid: every `layer_step`-th layer and distance from 1, every `percent_step`-th percentage
-    from 0.
+    from 0. With `cut_layers`, K1 and K2 move to the nearest of them, because no other layer has attention of its own to
+    rank by.
     """
 
     layers: int
@@ -38,6 +39,7 @@ class SearchSpace:
     deep: tuple[str, ...] = DEEP
     layer_step: int = 1
     percent_step: int = 1
+    cut_layers: tuple[int, ...] = ()
 
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -59,10 +61,14 @@ class SearchSpace:
 
     def config(self, params: dict[str, Any]) -> PruningConfig:
         """Return the configuration of these parameters."""
-        k2 = min(params["k1"] + params["gap"], self.layers - 1)
-        return PruningConfig(
-            params["k1"], params["r1"], k2, params["r2"], params["phi_shallow"], params["phi_deep"], self.seed
-        )
+        k1, k2 = self.snapped(params["k1"], params["k1"] + params["gap"])
+        return PruningConfig(k1, params["r1"], k2, params["r2"], params["phi_shallow"], params["phi_deep"], self.seed)
+
+    def snapped(self, k1: int, k2: int) -> tuple[int, int]:
+        """Return the layers of the space nearest to two cuts; of two equally near, the one in front."""
+        layers = self.cut_layers or range(1, self.layers)
+        first = min(layers[:-1], key=lambda layer: abs(layer - k1))
+        return first, min((layer for layer in layers if layer > first), key=lambda layer: abs(layer - k2))
 
     def params(self, config: PruningConfig) -> dict[str, Any]:
         """Return the parameters of a configuration, which may lie outside the space, as a control does.

@@ -46,7 +46,8 @@ def open_runs(
     """
     others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
     counted = [(part, check.image_tokens(part.loaded.questions)) for part in questions]
-    space, seed, family = SearchSpace(target.shape.layers, config.seed), config.seed, target.family
+    seed, family = config.seed, target.family
+    space = SearchSpace(target.shape.layers, seed, cut_layers=target.cut_layers)
     writer = StoreWriter(store, holder.owner if holder else "")
     runs: list[StudyRun] = []
     for part, tokens in counted:

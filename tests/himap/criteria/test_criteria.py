@@ -12,6 +12,7 @@ import himap
 from himap import PruningConfig, criteria
 from himap.criteria.base import CriterionInputs
 from himap.engine import attention
+from himap.engine.logits import LogitRule
 from himap.engine.masks import causal_mask
 from himap.testing import make_prompts
 from himap.tokens import PAD, TokenSet
@@ -29,9 +30,9 @@ def softmax_rows(length: int, heads: int = 3, rows: int = 1) -> tuple[Tensor, Te
 
 def test_grouped_heads_attend_like_repeated_ones() -> None:
     query, key, _ = softmax_rows(9, heads=4)
-    grouped = attention.attention_rows(query, key[:, :2], 0.3, make_prompts("ssvvvviii"), "image")
+    grouped = attention.attention_rows(query, key[:, :2], LogitRule(0.3), make_prompts("ssvvvviii"), "image")
     repeated = attention.attention_rows(
-        query, key[:, :2].repeat_interleave(2, dim=1), 0.3, make_prompts("ssvvvviii"), "image"
+        query, key[:, :2].repeat_interleave(2, dim=1), LogitRule(0.3), make_prompts("ssvvvviii"), "image"
     )
     torch.testing.assert_close(grouped, repeated)
 
@@ -123,7 +124,7 @@ def test_intra_column_mean_follows_the_mask_of_the_layer() -> None:
     bidirectional = torch.ones(5, 5).tril().bool()
     bidirectional[1:4, 1:4] = True
     criterion = criteria.create("intra_column_mean", 0)
-    inputs = attention.attention_inputs(criterion, tokens, query, key, key, 0.3, bidirectional[None, None])
+    inputs = attention.attention_inputs(criterion, tokens, query, key, key, LogitRule(0.3), bidirectional[None, None])
     assert inputs["visible"][0].tolist() == bidirectional[1:4].tolist()
     full = ((query @ key.transpose(-1, -2)) * 0.3).masked_fill(~bidirectional, -torch.inf).softmax(-1)
     expected = full[0].mean(0)[1:4].mean(0)

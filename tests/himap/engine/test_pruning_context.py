@@ -248,7 +248,6 @@ def test_unsupported_models_are_named(llava: Subject) -> None:
     text = LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8, num_hidden_layers=2, num_attention_heads=1)
     with pytest.raises(UnsupportedModelError, match=r"LlamaForCausalLM.*Llava.*Qwen2_5_VL"):
         himap.prune(LlamaForCausalLM(text), CONFIG).__enter__()
-    assert len(himap.supported_models()) == 2 + len(tiny_families.FAMILIES)
     llava.decoder.config._attn_implementation = "flex_attention"
     try:
         with pytest.raises(UnsupportedModelError, match=r"flex_attention.*sdpa, eager"):

@@ -188,16 +188,6 @@ def test_bidirectional_prompts_need_their_token_types(families: Any, name: str) 
         subject.model(**prompt)
 
 
-def test_capped_attention_logits(families: Any) -> None:
-    decoder = families("gemma3").decoder
-    decoder.config.attn_logit_softcapping = 50.0
-    try:
-        with pytest.raises(UnsupportedModelError, match="caps its attention logits"):
-            himap.prune(families("gemma3").model, CONFIG).__enter__()
-    finally:
-        decoder.config.attn_logit_softcapping = None
-
-
 @pytest.mark.parametrize("outer", [CONFIG, PruningConfig.dense()])
 @pytest.mark.parametrize("inner", [CONFIG, PruningConfig.dense()])
 def test_contexts_of_one_model_do_not_nest(llava: Subject, outer: PruningConfig, inner: PruningConfig) -> None:

@@ -7,12 +7,14 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, IntDistribution
 
 from himap import PruningConfig, criteria
+from search.sampling.encoding import Axes
 from search.sampling.space import DEEP, SHALLOW, SearchSpace
 from tests.search.search_helpers import LAYERS
 
@@ -141,3 +143,21 @@ def test_the_seed_of_the_random_criterion_is_part_of_the_effect(cut: str) -> Non
     assert SearchSpace.effect_key(first, [144]) != SearchSpace.effect_key(second, [144])
     plain = (replace(PruningConfig.paper(), seed=seed) for seed in (0, 1))
     assert len({SearchSpace.effect_key(config, [144]) for config in plain}) == 1
+
+
+@pytest.mark.parametrize("cut_layers", [(), (4, 8), (3, 6, 9, 11)])
+def test_cuts_move_to_the_layers_behind_attention(cut_layers: tuple[int, ...]) -> None:
+    space, source = SearchSpace(LAYERS, cut_layers=cut_layers), random.Random(2)
+    allowed, axes = set(cut_layers or range(1, LAYERS)), Axes(space)
+    found = set()
+    for row in axes.draw(300, np.random.default_rng(0)):
+        config = space.config(axes.params(row))
+        assert {config.k1, config.k2} <= allowed
+        shares = axes.points(axes.vectors(row[None])).shares[0]
+        first = 1 - config.r1 / 100
+        expected = [1.0] * config.k1 + [first] * (config.k2 - config.k1)
+        expected += [first * (1 - config.r2 / 100)] * (LAYERS - config.k2)
+        np.testing.assert_allclose(shares, expected)
+        found |= {config.k1, config.k2}
+    assert found == allowed
+    assert {space.draw(source).k1 for _ in range(200)} == allowed - {max(allowed)}

@@ -80,7 +80,16 @@ def test_other_studies_are_those_of_the_same_weights(tmp_path: Path) -> None:
     check: Any = SimpleNamespace(image_tokens=lambda questions: list(IMAGE_TOKENS))
     shape = SimpleNamespace(layers=LAYERS)
     target: Any = SimpleNamespace(
-        name="tiny", digest="0" * 64, family="", shape=shape, weights="x", fastv_k=2, place="x"
+        **{
+            "name": "tiny",
+            "digest": "0" * 64,
+            "family": "",
+            "shape": shape,
+            "weights": "x",
+            "fastv_k": 2,
+            "place": "x",
+        },
+        cut_layers=tuple(range(1, LAYERS)),
     )
     loaded = SimpleNamespace(name="pope", digest="", questions=())
     questions: Any = SimpleNamespace(loaded=loaded, n=20, record=None)
