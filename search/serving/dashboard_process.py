@@ -35,6 +35,7 @@ def dashboard(url: str, port: int | None) -> Iterator[str]:
     """
     port = _free_port(port)
     server = ["run", str(ROOT / "dashboard" / "app.py"), "--server.headless", "true", "--server.port", str(port)]
+    server += ["--server.address", "localhost"]  # Streamlit's default is every network
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, *server, "--", "--storage", without_password(url)],

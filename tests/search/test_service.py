@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import urllib.request
 from pathlib import Path
 
@@ -49,6 +50,8 @@ def test_a_search_survives_a_kill_of_its_service_and_shows_no_password(
     address = re.fullmatch(r"dashboard: (http://localhost:\d+)\n", first[1])
     assert address is not None
     assert urllib.request.urlopen(f"{address[1]}/_stcore/health", timeout=10).status == 200
+    with pytest.raises(ConnectionRefusedError):  # it is not on every network
+        socket.create_connection(("127.0.0.2", int(address[1].rpartition(":")[2])), timeout=10).close()
     wait_for(lambda: trials(url) >= 3)
     assert not PARTS.search(titles())
     os.kill(service.pid, signal.SIGKILL)
