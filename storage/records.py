@@ -321,8 +321,8 @@ class JobRecord:
     `kind` says what the JSON text `request` is; its relative paths refer to `folder`. Of the queued jobs those with the
     highest `priority` come first, but none before `ready_at`. `message` is the result in one line, or why it waits.
     `cancelling` asks the runner to stop it. `starts` counts its processes, `crashes` those in a row that ended soon and
-    without a reason. A running job has its runner's lease (`owner`, `host`, `pid`, `birth`, `expires_at`, as `Lease`) and
-    a process of its own (`process_pid`, `process_birth`). Moments are by the store's clock.
+    without a reason. A running job has the lease of its runner (`owner`, `host`, `pid`, `birth`, `expires_at`) and a
+    process of its own (`process_pid`, `process_birth`). Moments are by the store's clock.
     """
 
     kind: str
