@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import datetime
 from typing import Any
 
 from rich import box
@@ -28,9 +27,9 @@ from objectives.options import add_json_option, check_json, command_parser, writ
 from search.cli import add_storage_option, run_search_command
 from search.command_line import words
 from search.errors import UsageError
-from search.serving.requests import described
 from search.status import PIPED_WIDTH, ago
 from storage import JobQueue, JobRecord, SchemaError, open_store
+from storage.job_text import described, state_text
 from storage.records import utc_now
 
 _SHOWN = ("id", "kind", "state", "priority", "submitted_by", "folder", "message", "cancelling", "starts")
@@ -44,13 +43,6 @@ def job_document(job: JobRecord) -> dict[str, Any]:
     runner = {"host": job.host, "pid": job.pid} if job.state == "running" else None
     known = {name: values[name] for name in _SHOWN}
     return {**known, **moments, "runner": runner, "request": json.loads(job.request)}
-
-
-def state_text(job: JobRecord, now: datetime) -> str:
-    """Return the state of a job for people, with what its runner does."""
-    if job.state == "running" and job.expires_at is not None and job.expires_at < now:
-        return "running, its runner is gone: the next start resumes"
-    return "running, being cancelled" if job.cancelling else job.state
 
 
 def _table(jobs: list[JobRecord]) -> Table:

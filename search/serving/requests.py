@@ -1,17 +1,15 @@
-"""What a job can be: its request as JSON, how it is checked, shown and carried out."""
+"""What a job can be: its request as JSON, how it is checked and carried out."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 from search.errors import UsageError
-from storage import JobRecord
 
 KINDS = {
     "search": "search.launch",
@@ -37,15 +35,6 @@ def command_request(kind: str, words: Sequence[str]) -> str:
     """Return the request of another kind: the options of its command. Its parser refuses wrong ones."""
     _parsed(kind, words)
     return json.dumps({"options": list(words)})
-
-
-def described(job: JobRecord) -> str:
-    """Return what a job does, in one line."""
-    values = json.loads(job.request)
-    if job.kind != "search":
-        return shlex.join(values["options"])
-    what = values["data"] or " ".join(values["benchmarks"])
-    return f"{values['model']} on {what}, budget {values['budget']}"
 
 
 def carry_out(kind: str, request: str, storage: str, address: str | None) -> int:

@@ -21,9 +21,9 @@ from types import FrameType
 
 from search.serving.job_process import RETRY, WAIT
 from search.serving.process_log import ProcessLog
-from search.serving.requests import described
 from search.studies.lease_holder import EXPIRES, RENEWED, has_ended, process_identity
 from storage import JobQueue, JobRecord, Lease, LeaseLostError, StorageError, StoreUnavailableError
+from storage.job_text import described
 
 ROOT = Path(__file__).resolve().parents[2]
 JOB_COMMAND = (sys.executable, "-m", "search.serving.job_process")
