@@ -53,16 +53,21 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="workers (default: one a GPU, without GPUs one a core that this process may use)",
     )
-    parser.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
-    )
+    add_address_option(parser)
     parser.add_argument(
         "--gpus-per-worker",
         type=float,
         metavar="N",
         help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
+    )
+
+
+def add_address_option(parser: argparse.ArgumentParser) -> None:
+    """Add --address."""
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="join the Ray cluster there instead of starting Ray on this machine; nodes may come and go",
     )
 
 

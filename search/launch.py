@@ -24,6 +24,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from objectives.benchmarks import BENCHMARKS
 from objectives.options import (
@@ -46,10 +47,22 @@ from search.command_line import words
 from search.errors import StudyFailedError
 from search.inputs.limits import QUESTIONS
 
+STOPPED = "stopped; everything measured is stored; run the same command again to resume"
+
+if TYPE_CHECKING:
+    from search.config import SearchConfig
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its options are the fields of `search.SearchConfig`, which has the defaults, and --json."""
     parser = command_parser("search.launch", __doc__)
+    add_launch_options(parser)
+    add_json_option(parser)
+    return parser
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """Add the fields of `search.SearchConfig`; those that are not given are left out."""
     parser.argument_default = argparse.SUPPRESS
     add_model_options(parser)
     parser.add_argument(
@@ -85,8 +98,6 @@ def parser() -> argparse.ArgumentParser:
     add_latency_option(parser)
     parser.add_argument("--seed", type=int, metavar="N", help="of the sampler and the random criterion (default 0)")
     parser.add_argument("--presets", metavar="DIR", help="where presets go (default presets/)")
-    add_json_option(parser)
-    return parser
 
 
 def _add_search_options(parser: argparse.ArgumentParser) -> None:
@@ -120,18 +131,33 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0 when every budget is spent, 2 for an error, 130, 143 or 129 when stopped."""
-    parsed = vars(parser().parse_args(words(arguments)))
-    options = {name: str(v) if isinstance(v, Path) else v for name, v in parsed.items()}
-    stopped = "stopped; everything measured is stored; run the same command again to resume"
-    return run_search_command(lambda: _search(options.pop("json", None), options), stopped)
+    options = config_values(parser().parse_args(words(arguments)))
+    json_path = options.pop("json", None)
+
+    def run() -> int:
+        from search.config import SearchConfig
+
+        return search(SearchConfig(**options), str(json_path) if json_path else None)  # type: ignore[arg-type]
+
+    return run_search_command(run, STOPPED)
 
 
-def _search(json_path: str | None, options: dict[str, object]) -> int:
-    from search import SearchConfig, run  # after parsing: torch and Ray take seconds to import
+def config_values(options: argparse.Namespace) -> dict[str, object]:
+    """Return the options as a `SearchConfig` takes them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+
+
+def search(config: SearchConfig, json_path: str | None = None) -> int:
+    """Carry a search out on the console; return 0, or 130, 143 or 129 when stopped.
+
+    Raises:
+        StudyFailedError: a study was abandoned; the others are done.
+        SearchError, ObjectiveError, StorageError: as `search.run`.
+    """
+    from search import run  # after parsing: torch and Ray take seconds to import
     from search.reporting.console import SearchConsole
     from search.reporting.report import document
 
-    config = SearchConfig(**options)  # type: ignore[arg-type]  # the parser gives each its type
     check_json(json_path)
     with SearchConsole(stderr=json_path == "-") as console:
         result = run(config, console)

@@ -24,7 +24,7 @@ from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
 from storage.records import utc_now
 
-_PIPED_WIDTH = 160
+PIPED_WIDTH = 160
 _COUNTED = ("trials", "complete", "pruned", "failed")
 
 
@@ -128,7 +128,7 @@ def _show(storage: str, json_path: str | None) -> int:
     if json_path is not None:
         write_json(json_path, {"studies": studies})
         return 0
-    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
     console.print(_table(studies) if studies else "no studies yet")
     for study in studies:
         if study["last_failure"]:

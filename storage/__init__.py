@@ -17,13 +17,26 @@ from storage.errors import (
     StoreUnavailableError,
     TamperedError,
 )
+from storage.job_queue import JobQueue
 from storage.ledger import Ledger, PlanRecord
-from storage.records import Latency, Lease, Measurement, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial
+from storage.records import (
+    JobRecord,
+    Latency,
+    Lease,
+    Measurement,
+    QuestionSource,
+    RunningTrial,
+    StudyKey,
+    StudySummary,
+    Trial,
+)
 from storage.store import Store, open_store
 
 __all__ = [
     "Confirmation",
     "DuplicateTrialError",
+    "JobQueue",
+    "JobRecord",
     "Latency",
     "Lease",
     "LeaseLostError",

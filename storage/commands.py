@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from himap.urls import without_password
 
@@ -34,3 +38,19 @@ def export_command(
 def password_note(url: str) -> str:
     """Return what to do about a password that commands leave out; "" where the URL has none."""
     return PASSWORD_NOTE if without_password(url) != url else ""
+
+
+def password_variables(url: str) -> dict[str, str]:
+    """Return the environment that gives a command the password which `shell_command` leaves out of its URL."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return {}
+    password = parsed.password or parsed.query.get("password")
+    return {"PGPASSWORD": password} if isinstance(password, str) else {}
+
+
+def absolute_url(url: str) -> str:
+    """Return the URL of the same store for a process in another folder."""
+    scheme, _, path = url.partition(":///")
+    return f"{scheme}:///{Path(path).absolute()}" if scheme.startswith("sqlite") and path else url

@@ -16,6 +16,7 @@ from himap.presets.schema import Timing
 from storage.errors import RecordError
 
 State = Literal["complete", "pruned", "failed"]
+JobState = Literal["queued", "running", "finished", "failed", "cancelled"]
 Origin = Literal["dense", "fastv", "paper", "paper_long", "random", "uniform", "downsample", "warm_start", "sampler"]
 
 STATES: tuple[str, ...] = get_args(State)
@@ -311,6 +312,41 @@ class Lease:
     taken_at: datetime = field(default_factory=utc_now)
     renewed_at: datetime = field(default_factory=utc_now)
     expires_at: datetime = field(default_factory=utc_now)
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A request that a runner carries out: its place in the queue, and how far it is.
+
+    `kind` says what the JSON text `request` is; its relative paths refer to `folder`. Of the queued jobs those with the
+    highest `priority` come first, but none before `ready_at`. `message` is the result in one line, or why it waits.
+    `cancelling` asks the runner to stop it. `starts` counts its processes, `crashes` those in a row that ended soon and
+    without a reason. A running job has the lease of its runner (`owner`, `host`, `pid`, `birth`, `expires_at`) and a
+    process of its own (`process_pid`, `process_birth`). Moments are by the store's clock.
+    """
+
+    kind: str
+    request: str
+    folder: str
+    submitted_by: str
+    priority: int = 0
+    id: int = 0
+    state: JobState = "queued"
+    message: str = ""
+    cancelling: bool = False
+    starts: int = 0
+    crashes: int = 0
+    submitted_at: datetime = field(default_factory=utc_now)
+    ready_at: datetime = field(default_factory=utc_now)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    owner: str = ""
+    host: str = ""
+    pid: int = 0
+    birth: str = ""
+    expires_at: datetime | None = None
+    process_pid: int = 0
+    process_birth: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from secrets import randbits
 from types import TracebackType
 from typing import Any
 
@@ -18,9 +19,9 @@ from storage.confirmation import HELD_OUT, Confirmation
 from storage.errors import DuplicateTrialError, StorageError
 from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, StudySummary, Trial, utc_now
 from storage.sql import leases
-from storage.sql.connection import build_engine, failure, prepare, transaction
+from storage.sql.connection import build_engine, check_version, failure, prepare, transaction
 from storage.sql.rows import latency_values, pack_scores, read_record, row_values, unpack_scores
-from storage.sql.schema import CONFIRMATIONS, QUESTIONS, SAME_CONFIRMATION, SCORES, STUDIES, TRIALS
+from storage.sql.schema import CONFIRMATIONS, QUESTIONS, SAME_CONFIRMATION, SCHEMA, SCORES, STUDIES, TRIALS
 
 
 def open_store(url: str, *, readonly: bool = False) -> Store:
@@ -70,11 +71,11 @@ class Store:
                 if weights:
                     with transaction(self.engine, write=True) as connection:
                         moved = update(STUDIES).where(*same, STUDIES.c.weights != weights)
-                        connection.execute(moved.values(weights=weights, revision=STUDIES.c.revision + 1))
+                        connection.execute(moved.values(weights=weights, revision=_revision()))
                 return study_id
             now = utc_now()
             model = {"family": family, "layers": layers, "weights": weights}
-            row = {**values, **model, "created_at": now, "updated_at": now, "revision": 1}
+            row = {**values, **model, "created_at": now, "updated_at": now, "revision": _revision()}
             try:
                 with transaction(self.engine, write=True) as connection:
                     return connection.execute(insert(STUDIES).returning(STUDIES.c.id), row).scalar_one()
@@ -313,13 +314,21 @@ class Store:
         ]
 
     def version_stamp(self, study_id: int | None = None) -> str:
-        """Return a short text that changes whenever the store (or that study) changed; reads one row per study."""
-        query = select(func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0), func.max(STUDIES.c.updated_at))
+        """Return a short text that changes whenever the store (or that study) changed; reads one row per study.
+
+        No two states of any stores share it, so that it also tells a store that was deleted, remade or restored.
+
+        Raises:
+            SchemaError: the store was replaced by one of another schema.
+        """
+        version = select(func.max(SCHEMA.c.version)).scalar_subquery()
+        query = select(version, func.count(), func.coalesce(func.sum(STUDIES.c.revision), 0))
         if study_id is not None:
             query = query.where(STUDIES.c.id == study_id)
         with self.translated("read the version of"), transaction(self.engine) as connection:
-            count, revision, latest = connection.execute(query).one()
-        return f"{count}.{revision}.{latest}"  # the moment tells a store from another one that replaced it
+            schema, count, revision = connection.execute(query).one()
+        check_version(schema or 0, self.location, readonly=True)
+        return f"{count}.{revision}"
 
     def close(self) -> None:
         """Close all connections. Using the store afterwards opens new ones."""
@@ -336,9 +345,7 @@ class Store:
     def touch(self, connection: Connection, study_id: int, owner: str = "") -> None:
         """Count a change of a study inside the caller's transaction; raise LeaseLostError unless it is the owner's."""
         changed = connection.execute(
-            update(STUDIES)
-            .where(STUDIES.c.id == study_id)
-            .values(revision=STUDIES.c.revision + 1, updated_at=utc_now())
+            update(STUDIES).where(STUDIES.c.id == study_id).values(revision=_revision(), updated_at=utc_now())
         )
         if changed.rowcount != 1:
             raise StorageError(f"{self.location} has no study {study_id}; get its id from Store.study(key)")
@@ -357,3 +364,8 @@ class Store:
             yield
         except SQLAlchemyError as error:
             raise failure(self.location, doing, error) from error
+
+
+def _revision() -> int:
+    """Return a number that no other state of a study has; the sum over all studies still fits into a column."""
+    return randbits(48)

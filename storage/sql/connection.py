@@ -64,14 +64,14 @@ def prepare(engine: Engine, location: str, *, readonly: bool) -> None:
         _switch_to_wal(engine)
     with transaction(engine) as connection:
         version = stored_version(connection)
-    _check_version(version, location, readonly=readonly)
+    check_version(version, location, readonly=readonly)
     if version == CURRENT:
         return
     with transaction(engine, write=True) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         version = stored_version(connection)  # again: another process may have been first
-        _check_version(version, location, readonly=readonly)
+        check_version(version, location, readonly=readonly)
         if version < CURRENT:
             upgrade(connection, version)
 
@@ -115,7 +115,8 @@ def one_line(location: str, doing: str, error: SQLAlchemyError) -> str:
     return f"cannot {doing} {location}: {message}; {hint}"
 
 
-def _check_version(version: int, location: str, *, readonly: bool) -> None:
+def check_version(version: int, location: str, *, readonly: bool) -> None:
+    """Raise SchemaError or StoreMissingError unless a store of this schema version can be used."""
     if version > CURRENT:
         raise SchemaError(
             f"{location} has schema {version}, this program knows up to {CURRENT}; "

@@ -15,12 +15,13 @@ from himap.config import PruningConfig
 from himap.presets.schema import Timing
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
-from storage.records import Latency, Lease, QuestionSource, RunningTrial, StudyKey, Trial, latency_fields
+from storage.records import JobRecord, Latency, Lease, QuestionSource, RunningTrial, StudyKey, Trial, latency_fields
 from storage.sql.schema import Field, record_fields
 
 T = TypeVar("T")
 _FIELDS: dict[type[Any], dict[str, Field]] = {
-    record: record_fields(record) for record in (StudyKey, QuestionSource, Trial, RunningTrial, Lease, Confirmation)
+    record: record_fields(record)
+    for record in (StudyKey, QuestionSource, Trial, RunningTrial, Lease, Confirmation, JobRecord)
 }
 _FLOATS = {
     record: tuple(name for name, field in columns.items() if field.kind is float) for record, columns in _FIELDS.items()

@@ -35,7 +35,7 @@ from sqlalchemy.engine import Dialect
 
 from himap.config import PruningConfig
 from storage.confirmation import Confirmation
-from storage.records import Lease, QuestionSource, RunningTrial, StudyKey, Trial, utc_now
+from storage.records import JobRecord, Lease, QuestionSource, RunningTrial, StudyKey, Trial, utc_now
 
 CURRENT = 1
 
@@ -126,7 +126,7 @@ STUDIES = _table(
     Column("weights", types.String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
     Column("updated_at", UtcTime, nullable=False),
-    Column("revision", types.BigInteger, nullable=False),  # grows with each write: readers see whether to read again
+    Column("revision", types.BigInteger, nullable=False),  # drawn with each write: readers see whether to read again
     UniqueConstraint(*record_fields(StudyKey)),
 )
 QUESTIONS = _table("questions", _study_id(primary_key=True), *_columns(QuestionSource))
@@ -175,6 +175,12 @@ PLANS = _table(
     Column("digest", types.String, nullable=False),
     Column("commit", types.String, nullable=False),
     Column("created_at", UtcTime, nullable=False),
+)
+JOBS = _table("jobs", _id(), *(column for column in _columns(JobRecord) if column.name != "id"))
+JOB_LOGS = _table(  # apart from the jobs, so that reading these stays light
+    "job_logs",
+    Column("job_id", ForeignKey("himap_jobs.id"), primary_key=True),
+    Column("text", types.Text, nullable=False),
 )
 
 

