@@ -27,7 +27,9 @@ OWN = {"data": "my questions.jsonl", "metric": "number=0.01", "on_bad": "skip", 
 )
 def test_the_full_weights_are_asked_the_same(record: QuestionSource | None, options: dict[str, Any]) -> None:
     config = SearchConfig("qwenvl", 7, **options)
-    target: Any = SimpleNamespace(kind="embedded mini", weights="w", digest="0" * 64, why="")
+    target: Any = SimpleNamespace(
+        kind="embedded mini", weights="w", digest="0" * 64, why="", shape=SimpleNamespace(layers=3), cut_layers=(1, 2)
+    )
     part: Any = SimpleNamespace(key="q", record=record, lines=list)
     lines = opening_lines(config, target, [part], [], 1, config.storage)
     (command,) = [line for line in lines if "--weights full" in line]

@@ -1,0 +1,22 @@
+"""Fixtures of every test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _same_working_folder() -> Iterator[None]:
+    """A test that leaves another working folder fails itself, not the tests after it, whose folder is then gone."""
+    before = Path.cwd()
+    yield
+    try:
+        after = Path.cwd()
+    except FileNotFoundError:
+        after = None
+    os.chdir(before)
+    assert after == before
