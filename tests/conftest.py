@@ -15,8 +15,8 @@ def _same_working_folder() -> Iterator[None]:
     before = Path.cwd()
     yield
     try:
-        after = Path.cwd()
+        left = Path.cwd() != before
     except FileNotFoundError:
-        after = None
+        left = True
     os.chdir(before)
-    assert after == before
+    assert not left
