@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 
 from himap import families
@@ -45,8 +46,14 @@ def verify(model: nn.Module) -> FamilyVerification:
 
     Raises:
         UnsupportedModelError: the structure is not accepted, or the pruned model differs from the reference.
-        InputError: the model is not in float32, where a ranking could differ by rounding alone.
+        InputError: the model is not in float32, where a ranking could differ by rounding alone, or transformers is
+            older than 5.18, whose models take no encoded images.
     """
+    if transformers.__version__.startswith("5.17."):
+        raise InputError(
+            f"got transformers {transformers.__version__}; expected 5.18 or newer, whose models take encoded images; "
+            "do: pip install --upgrade transformers"
+        )
     family = families.find(model, untested=True)
     if (dtype := next(family.decoder.parameters()).dtype) != torch.float32:
         raise InputError(

@@ -80,3 +80,9 @@ def test_an_untested_class_needs_the_word() -> None:
 def test_verify_accepts_a_tested_class() -> None:
     verification = himap.verify(build("LlavaForConditionalGeneration"))
     assert verification.deviation <= TOLERANCE < verification.effect
+
+
+def test_verify_names_the_version_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transformers.__version__", "5.17.0")
+    with pytest.raises(himap.InputError, match=r"got transformers 5\.17\.0; expected 5\.18 or newer"):
+        himap.verify(nn.Module())
