@@ -1,9 +1,10 @@
 """The tests of one plan: chains of several margins, which share the level, on answers as they come.
 
 Each margin with a chain begins with an equal part of the level and tests its chain from expensive to cheap. A margin
-that certified its whole chain hands its level to the margins still open (Bretz et al. 2009), or, where none is, to
-those that had ended, which are then tested again. A futile one keeps its level, since only a rejected hypothesis may
-pass level on. What is certified within a margin is certified within larger ones.
+that certified its whole chain hands its level in equal parts to all that have not, also to those that had ended, which
+are then tested again (Bretz et al. 2009): were the parts chosen by what the answers say, the level would not hold.
+A futile margin keeps its level, since only a rejected hypothesis may pass level on. What is certified within a margin
+is certified within larger ones.
 """
 
 from __future__ import annotations
@@ -63,11 +64,9 @@ class Certification:
         prospects: Callable[[int, float, float, np.ndarray], float] | None = None,
     ) -> None:
         self._evidence, self._prospects = evidence, prospects
-        share = level / max(1, sum(bool(chain) for chain in chains.values()))
-        self.states = [
-            MarginState(margin, tuple(chain), share, ended="" if chain else "empty")
-            for margin, chain in sorted(chains.items())
-        ]
+        self._chains = {margin: tuple(chain) for margin, chain in sorted(chains.items())}
+        self._share = level / max(1, sum(map(bool, chains.values())))
+        self.states = self._start()
 
     @property
     def done(self) -> bool:
@@ -79,17 +78,24 @@ class Certification:
         return sorted({state.current for state in self.states if state.current is not None})
 
     def advance(self, losses: Mapping[int, np.ndarray]) -> None:
-        """Draw every conclusion that the losses allow.
+        """Draw every conclusion that the losses allow, as if all had come at once: their order does not matter.
 
         Args:
             losses: of each configuration on the first questions of the pool, (n,); n may differ.
         """
+        self.states = self._start()
         while any(self._step(state, losses) for state in self.states if not state.ended):
             pass  # from the start after each change, since it may decide another margin
 
     def certified(self, margin: float) -> tuple[int, ...]:
         """Return the configurations that are certified within a margin, smaller margins included."""
         return tuple({one: None for state in self.states if state.margin <= margin for one in state.certified})
+
+    def _start(self) -> list[MarginState]:
+        return [
+            MarginState(margin, chain, self._share, ended="" if chain else "empty")
+            for margin, chain in self._chains.items()
+        ]
 
     def _step(self, state: MarginState, losses: Mapping[int, np.ndarray]) -> bool:
         current = state.chain[state.at]
@@ -109,7 +115,6 @@ class Certification:
 
     def _hand_on(self, state: MarginState) -> None:
         state.ended = "certified"
-        heirs = [other for other in self.states if not other.ended]
-        heirs = heirs or [other for other in self.states if other.ended in ("futile", "spent")]
+        heirs = [other for other in self.states if other.ended not in ("certified", "empty")]
         for heir in heirs:
             heir.level, heir.ended = heir.level + state.level / len(heirs), ""

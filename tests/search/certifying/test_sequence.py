@@ -43,15 +43,15 @@ def test_a_chain_goes_on_to_the_next_and_ends_at_the_first_failure() -> None:
     assert certification.states[0].ended == "spent"
 
 
-def test_a_certified_chain_hands_its_level_on_and_a_futile_one_does_not() -> None:
+def test_a_certified_chain_hands_its_level_to_all_others_in_equal_parts_and_a_futile_one_hands_on_none() -> None:
     evidence = independent(500)
     chains = {0.01: [1], 0.02: [2], 0.05: [3]}
     certification = Certification(evidence, chains, 0.06, lambda number, *_: 0.0 if number == 2 else 1.0)
     certification.advance({2: np.zeros(10), 3: np.zeros(500)})
     levels = {state.margin: (round(state.level, 4), state.ended) for state in certification.states}
-    assert levels[0.02] == (0.02, "futile")
     assert levels[0.05] == (0.02, "certified")
-    assert levels[0.01] == (0.04, "")
+    assert levels[0.02] == (0.03, "futile")
+    assert levels[0.01] == (0.03, "")
 
 
 def test_what_is_certified_within_a_margin_is_certified_within_larger_ones() -> None:
@@ -75,7 +75,20 @@ def test_verdicts_depend_on_the_answers_alone() -> None:
         steady.advance({number: values[:n] for number, values in losses.items()})
     resumed = Certification(independent(1000), chains, 0.05)
     resumed.advance(losses)
-    assert [resumed.certified(margin) for margin in chains] == [steady.certified(margin) for margin in chains]
+    assert resumed.states == steady.states
+
+
+def test_levels_do_not_depend_on_which_chain_was_certified_first() -> None:
+    losses = {1: np.zeros(500), 2: np.zeros(500)}
+    chains = {0.005: [0], 0.02: [1], 0.05: [2]}
+    levels = []
+    for first in losses:
+        certification = Certification(independent(500), chains, 0.06)
+        certification.advance({first: losses[first]})
+        certification.advance(losses)
+        levels.append([state.level for state in certification.states])
+    assert levels[0] == levels[1]
+    assert levels[0][0] == 0.06
 
 
 def test_level_that_comes_late_reopens_a_margin_whose_pool_is_spent() -> None:
