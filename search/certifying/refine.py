@@ -20,6 +20,7 @@ _DRAWS = 60  # of rates, each with its best chain
 _LEAST_SHARE = 0.3  # of these chains, in which a configuration still in play occurs
 _ROUNDS = 4  # that the answers left should suffice for
 _FEWEST, _MOST = 6, 12  # configurations of a round
+_KNOWN = 300  # answers of a member of a planned chain, before which refining does not end
 _SPENT = 0.03  # of dense's cost: expected saving by knowing all rates exactly, below which refining ends
 
 
@@ -81,22 +82,27 @@ def round_members(of: Candidates, aim: Aim, answers_left: int, rng: np.random.Ge
     if not of.numbers:
         return []
     lost, gained = of.counts.draw(_DRAWS, rng)
-    occurs, regret = np.zeros(len(of.numbers)), 0.0
+    occurs, regret, members = np.zeros(len(of.numbers)), 0.0, set[int]()
     for margin in aim.margins:
         drawn = chance(lost, gained, margin, aim.pool / of.counts.effect, aim.test_level)
         planned = best_chain(drawn.mean(0), of.costs)
+        members.update(planned)
         once = np.zeros(len(of.numbers))
         for chances in drawn:
             best = best_chain(chances, of.costs)
             once[best] += 1
             regret += chain_value(best, chances, of.costs) - chain_value(planned, chances, of.costs)
         occurs = np.maximum(occurs, once)
+    unknown = {i for i in members if of.counts.n[i] < _KNOWN}
     if regret / (_DRAWS * len(aim.margins)) < _SPENT:
-        return []
-    most = min(_MOST, max(_FEWEST, answers_left // (_ROUNDS * ROUND) - 1))
-    order = np.argsort(-occurs, kind="stable")[:most]
-    chosen = [of.numbers[i] for i in order if occurs[i] >= _LEAST_SHARE * _DRAWS]
-    return sorted(chosen) if (len(chosen) + 1) * ROUND <= answers_left else []
+        chosen = unknown
+    else:
+        most = min(_MOST, max(_FEWEST, answers_left // (_ROUNDS * ROUND) - 1))
+        order = [int(i) for i in np.argsort(-occurs, kind="stable")]
+        often = {i for i in order if occurs[i] >= _LEAST_SHARE * _DRAWS}
+        chosen = set(sorted(unknown | often or order[:_FEWEST], key=lambda i: (i not in unknown, -occurs[i]))[:most])
+    found = sorted(of.numbers[i] for i in chosen)
+    return found if (len(found) + 1) * ROUND <= answers_left else []
 
 
 def design_effect(losses: Sequence[np.ndarray], units: np.ndarray) -> float:

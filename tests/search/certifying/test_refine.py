@@ -42,6 +42,15 @@ def test_refining_ends_when_knowing_more_would_save_nothing() -> None:
     assert round_members(with_lost(120), SETTING, 20_000, rng) == []
 
 
+def test_no_plan_is_made_of_settings_that_few_questions_favored() -> None:
+    rng = np.random.default_rng(0)
+    scores = {0: np.ones(4000), 1: np.ones(4000), 2: np.ones(200), 4: np.ones(4000)}
+    scores[4][:2000] = 0
+    assert round_members(candidates(COSTS | {1: 0.5}, scores, 0, 1.0), SETTING, 20_000, rng) == [2]
+    scores[2] = np.ones(400)
+    assert round_members(candidates(COSTS | {1: 0.5}, scores, 0, 1.0), SETTING, 20_000, rng) == []
+
+
 def test_a_round_is_not_begun_that_the_answers_left_cannot_end() -> None:
     assert round_members(with_lost(120, 12, 2, 1, 0), SETTING, 150, np.random.default_rng(0)) == []
 

@@ -130,6 +130,19 @@ def test_the_plan_stands_before_the_first_test_question() -> None:
     assert certifier.phase == "certify"
 
 
+def test_settings_that_are_likely_to_be_tested_answer_the_questions_prepared_for_another() -> None:
+    losses = dict.fromkeys(LOSSES, 0.0) | {4: 0.3}
+    answers, book = Answers(losses=losses), MemoryBook()
+    certifier = answers.certifier(book)
+    while (chunk := certifier.next()) is not None and chunk.split == VALIDATION:
+        answers.answer(certifier, chunk)
+    assert chunk is not None and certifier.plan is not None
+    chain = max(certifier.plan.chains.values(), key=len)
+    assert len(chain) > 1
+    assert {0, *chain} <= set(chunk.numbers)
+    assert 4 not in chunk.numbers
+
+
 def test_where_nothing_holds_dense_stands_and_says_why() -> None:
     losses = {0: 0.0, 1: 0.1, 2: 0.15, 3: 0.2, 4: 0.3}
     answers = Answers(losses=losses)
