@@ -54,7 +54,7 @@ def run_case(kind: str, make: Maker, seed: int) -> CaseResult:
         action = make(random.Random(f"{kind}:{seed}"), folder)
         before = _peak_memory(reset=True)
         try:
-            with _time_limit(), contextlib.chdir(folder):
+            with contextlib.chdir(folder), _time_limit():
                 verdict, text = _judged(action)
         except TooSlow:
             return CaseResult(kind, seed, "fault", f"took more than {SECONDS} s")

@@ -45,7 +45,11 @@ def opened(address: str, **options: Any) -> Iterator[Any]:
         tab.on("requestfailed", lambda request: errors.append(f"failed to load {request.url}"))
         tab.set_default_timeout(240_000)  # a chart takes minutes to come on a machine under full load
         tab.goto(address)
-        yield tab
+        try:
+            yield tab
+        except Exception as error:
+            error.add_note(f"The page showed: {tab.inner_text('body')[-2000:]}")
+            raise
         assert errors == []
 
 
@@ -121,6 +125,7 @@ def _choose_paper_and_zoom(tab: Any) -> None:
         tab.mouse.up()
 
     until(tab, drag, f"document.querySelector('{CHART}').layout.xaxis.autorange === false")
+    tab.wait_for_timeout(2000)  # a drag that was repeated may still be on its way
     zoomed = tab.evaluate(RANGE)
     count = tab.get_by_role("tab").nth(1).inner_text()
     tab.wait_for_function(f"document.querySelectorAll('[role=tab]')[1].innerText != '{count}'")
@@ -131,7 +136,8 @@ def _choose_paper_and_zoom(tab: Any) -> None:
 def _see_tokens(tab: Any) -> None:
     tab.get_by_role("link", name="Trial").click()
     tab.wait_for_function("document.querySelector('table th')?.innerText == 'Trial 2, HiMAP paper'")
-    tab.get_by_role("button", name="Show surviving tokens").first.click()
+    button = tab.get_by_role("button", name="Show surviving tokens").first
+    until(tab, button.click, "!document.body.innerText.includes('This runs the model on the question')")
     answered = tab.locator("text=/After K2 = 8 by intra_column|search.tokens failed/").first
     answered.wait_for(timeout=180_000)
     assert answered.inner_text().startswith("After K2"), answered.inner_text()
