@@ -19,7 +19,7 @@ from search.config import SearchConfig
 from search.sampling.problem import REFERENCE, Goals
 from search.studies.study import Study
 from storage.pareto import front
-from storage.records import Trial
+from storage.records import Origin, Trial
 
 _MOST, _SCREENED, _CONFIRMED = 16, 500, 500  # of the export before certificates
 Delivered = dict[float, int | None]  # row by margin; None for dense
@@ -54,23 +54,40 @@ def explored(
     found: dict[int, Trial] = {}
     while len(found) < trials and (candidate := study.ask()) is not None:
         row = population.rows[population.effect(candidate.config)]
-        scores = questions.ask("validation", 0, SEARCHED, row)
-        cost, estimate = float(population.costs[row]), interval(scores.tolist())
-        trial = Trial(
-            candidate.number,
-            "complete",
-            candidate.origin,
-            candidate.config,
-            accuracy=estimate.mean,
-            accuracy_low=estimate.low,
-            accuracy_high=estimate.high,
-            flops=1e9 * cost,
-            flops_ratio=cost,
-            n=SEARCHED,
-            scores=tuple(scores.tolist()),
-        )
-        study.tell(candidate, trial)
-        found[row] = trial
+        found[row] = _trial(population, questions, row, candidate.number, candidate.origin)
+        study.tell(candidate, found[row])
+    return found
+
+
+def _trial(population: TablePopulation, questions: Questions, row: int, number: int, origin: Origin) -> Trial:
+    scores = questions.ask("validation", 0, SEARCHED, row)
+    cost, estimate = float(population.costs[row]), interval(scores.tolist())
+    return Trial(
+        number,
+        "complete",
+        origin,
+        population.table.configs[row],
+        accuracy=estimate.mean,
+        accuracy_low=estimate.low,
+        accuracy_high=estimate.high,
+        flops=1e9 * cost,
+        flops_ratio=cost,
+        n=SEARCHED,
+        scores=tuple(scores.tolist()),
+    )
+
+
+def explored_by_botorch(population: TablePopulation, questions: Questions, seed: int) -> dict[int, Trial]:
+    """Return the trials of a search by qLogNEHVI, by row."""
+    from bench.certify.botorch_search import explore  # BoTorch is only needed for this way
+
+    found: dict[int, Trial] = {}
+
+    def accuracy(row: int) -> float:
+        found[row] = _trial(population, questions, row, len(found), "sampler")
+        return found[row].accuracy
+
+    explore(population, seed, BUDGET, accuracy)
     return found
 
 
@@ -151,6 +168,12 @@ def ours(
     )
 
 
+def _explored(population: TablePopulation, questions: Questions, seed: int, sampler: str) -> dict[int, Trial]:
+    if sampler == "qlognehvi":
+        return explored_by_botorch(population, questions, seed)
+    return explored(population, questions, seed, sampler, BUDGET, 100.0)
+
+
 def pareto_testing(population: TablePopulation, seed: int, sampler: str) -> Result:
     """Return what Pareto Testing delivers after a search by another sampler on the same number of answers.
 
@@ -159,7 +182,7 @@ def pareto_testing(population: TablePopulation, seed: int, sampler: str) -> Resu
     The test is our score test, each margin at a third of the level.
     """
     questions, begun = Questions(population, seed), time.process_time()
-    found = explored(population, questions, seed, sampler, BUDGET, 100.0)
+    found = _explored(population, questions, seed, sampler)
     members = [
         row for row, trial in found.items() if trial in front(list(found.values())) and population.costs[row] < 1
     ]
@@ -254,4 +277,5 @@ WAYS: dict[str, Callable[[TablePopulation, int], Result]] = {
     "ours, the whole front in place of chains": partial(ours, certifier_class=_WholeFront),
     "ours, bets in place of looks": partial(ours, bets=True),
     "gp + Pareto Testing": partial(pareto_testing, sampler="gp"),
+    "qLogNEHVI + Pareto Testing": partial(pareto_testing, sampler="qlognehvi"),
 }

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.certify import __main__ as bench
+from bench.certify.botorch_search import propose, setting_points
 from bench.certify.population import MARGINS, Questions, TablePopulation
 from bench.certify.tabulate import load_table
 from bench.certify.ways import WAYS
@@ -43,6 +45,17 @@ def test_ours_keeps_its_margins(population: TablePopulation) -> None:
     assert set(result.delivered) == set(MARGINS)
     assert all(population.losses[row] <= m for m, row in result.delivered.items() if row is not None)
     assert result.certified
+
+
+def test_botorch_proposes_settings_that_widen_the_front(population: TablePopulation) -> None:
+    begin = list(range(0, len(population.costs), 6))
+    accuracies, points = population.scores.mean(1), torch.tensor(setting_points(population))
+    measured = {row: float(accuracies[row]) for row in begin}
+    for _ in range(5):
+        row = propose(points, measured, 0)
+        assert row not in measured
+        measured[row] = float(accuracies[row])
+    assert population.hypervolume(list(measured)) > population.hypervolume(begin)
 
 
 def test_a_killed_comparison_goes_on_where_it_was(
