@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rich import box
 from rich.table import Table
 
+from search.certifying.certified import CertifiedSetting
 from search.reporting.presets import preset_trial
 from search.reporting.result import SearchResult, StudyResult
 from search.sampling.problem import Goals
@@ -37,6 +39,26 @@ def _study(study: StudyResult) -> dict[str, Any]:
         "seconds": round(sum(t.seconds for t in trials if not t.failed), 1),
         "hypervolume": study.hypervolume,
         "front": [{name: value for name, value in t.flat().items() if name in _FRONT_FIELDS} for t in study.front],
+        "certified": [_certified(setting) for setting in study.certified],
+    }
+
+
+def _certified(setting: CertifiedSetting) -> dict[str, Any]:
+    """Return what is deployed within one margin; dense, with the reason, where nothing cheaper is certified."""
+    verdict, trial = setting.verdict, setting.trial
+    speed = None if setting.latency is None else setting.latency.headline
+    return {
+        "margin": verdict.margin,
+        "certified": verdict.number is not None,
+        "reason": verdict.reason,
+        "trial": trial.number,
+        **trial.config.as_dict(),
+        "flops_ratio": trial.flops_ratio,
+        "bound": None if math.isnan(verdict.bound) else verdict.bound,
+        "test_questions": verdict.n,
+        "preset": str(setting.preset),
+        "timed": None if speed is None else speed.model_dump(),
+        "device": None if setting.latency is None else setting.latency.device,
     }
 
 

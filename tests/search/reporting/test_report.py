@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ from rich.console import Console
 
 import himap
 from himap import PruningConfig
+from himap.presets import Timing
+from search.certifying.certified import CertifiedSetting
+from search.certifying.study_certifier import Verdict
 from search.reporting import report
 from search.reporting.presets import preset_trial, write_preset
 from search.reporting.result import SearchResult, StudyResult
@@ -19,7 +24,7 @@ from search.sampling.problem import Goals
 from search.sampling.space import SearchSpace
 from search.studies.study import Study
 from search.studies.study_run import StudyRun
-from storage import Confirmation, Trial
+from storage import Confirmation, Latency, Trial
 from storage.pareto import WITHIN_MARGINS
 from storage.presets import HeldOut, preset_of
 from tests.search.search_helpers import IMAGE_TOKENS, KEY, LAYERS, trial
@@ -111,11 +116,32 @@ def test_the_document_has_its_fields() -> None:
         "seconds": 2.0,
         "hypervolume": pytest.approx(0.525),
         "questions": None,
+        "certified": [],
     }
     assert [member["r1"] for member in front] == [31, 32, 30]
     assert all(set(member) == FRONT_FIELDS for member in front)
     assert front[0]["flops_ratio"] == 0.25
     assert (empty["trials"], empty["front"], empty["hypervolume"]) == (0, [], 0.0)
+
+
+def test_the_document_holds_what_is_deployed_within_each_margin(tmp_path: Path) -> None:
+    timing = Timing(
+        figure="first_token", batch=1, ms=20, dense_ms=40, speedup=2, speedup_low=1.9, speedup_high=2.1, repeats=20
+    )
+    cheap, dense = at(1, 0.3, 0.8), DENSE
+    settings = (
+        CertifiedSetting("pope", Verdict(0.005, None, math.nan, None, 0, 0.0, "no chance"), dense, tmp_path / "a.yaml"),
+        CertifiedSetting(
+            "pope", Verdict(0.01, 1, 0.008, 1, 1000, 0.05), cheap, tmp_path / "b.yaml", Latency.of((timing,), "cpu")
+        ),
+    )
+    result = replace(result_of([dense, cheap]), certified=settings)
+    none, one = report.document(SearchResult((result,)))["studies"][0]["certified"]
+    assert (none["certified"], none["reason"], none["bound"], none["timed"]) == (False, "no chance", None, None)
+    assert (one["certified"], one["trial"], one["r1"], one["flops_ratio"]) == (True, 1, 31, 0.3)
+    assert (one["bound"], one["test_questions"], one["preset"]) == (0.008, 1000, str(tmp_path / "b.yaml"))
+    assert (one["timed"]["speedup"], one["timed"]["repeats"], one["device"]) == (2, 20, "cpu")
+    assert json.loads(json.dumps([none, one])) == [none, one]
 
 
 def test_presets_load_and_a_study_without_results_has_none(tmp_path: Path) -> None:
