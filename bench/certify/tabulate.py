@@ -124,7 +124,7 @@ def grow(table: LongTable, path: Path, limit: int | None, processes: int, device
     questions = embedded_questions(benchmark(name), table.meta["split"], total)[first:end]
     chunks = [questions[low : low + _CHUNK] for low in range(0, len(questions), _CHUNK)]
     for part, found in zip(
-        chunks, _answers(target.weights, name, table.configs, chunks, processes, device), strict=True
+        chunks, panel_answers(target.weights, name, table.configs, chunks, processes, device), strict=True
     ):
         spent = [costs(target.shape, found.image_tokens, found.text_tokens, c).flops_ratio for c in table.configs]
         scores = np.concatenate([table.scores, np.rint(100 * found.scores).astype(np.uint8)], 1)
@@ -139,7 +139,7 @@ def grow(table: LongTable, path: Path, limit: int | None, processes: int, device
         command.show(f"{path}: {scores.shape[1]} of {total} questions")
 
 
-def _answers(
+def panel_answers(
     weights: str,
     name: str,
     configs: Sequence[PruningConfig],
@@ -147,6 +147,7 @@ def _answers(
     processes: int,
     device: str,
 ) -> Iterator[PanelAnswers]:
+    """Yield the answers of all configurations to each chunk, with several processes side by side."""
     run = partial(_answer, weights, name, configs, device)
     if processes == 1:
         yield from map(run, chunks)
