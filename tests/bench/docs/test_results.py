@@ -11,12 +11,23 @@ from bench.dashboard import store
 from bench.docs import pages, results
 from bench.paper.ablation import markdown
 from himap import PruningConfig
+from himap.presets import Timing
 from storage import Confirmation, StudyKey, Trial
 from storage.pareto import WITHIN_MARGINS
 from storage.presets import HeldOut, preset_of
 
 KEY = StudyKey("qwenvl", "0" * 64, "pope", "validation", 120, 0, "two-cuts-2")
 CONFIG = PruningConfig(1, 50, 8, 75)
+TIMING = Timing(
+    figure="first_token_with_vision",
+    batch=1,
+    ms=20,
+    dense_ms=40,
+    speedup=2,
+    speedup_low=1.9,
+    speedup_high=2.1,
+    repeats=20,
+)
 MEASURED = Confirmation(
     config=CONFIG,
     n_questions=500,
@@ -33,6 +44,7 @@ MEASURED = Confirmation(
     flops_ratio=0.21,
     device="a CPU",
     commit="abc",
+    timings=(TIMING,),
 )
 
 
@@ -44,10 +56,12 @@ def presets(folder: Path) -> Path:
     return folder
 
 
-def test_presets_have_their_intervals(tmp_path: Path) -> None:
+def test_each_margin_has_what_is_deployed_within_it(tmp_path: Path) -> None:
     table = results.certified_table(presets(tmp_path))
-    assert "| pope | 21 | 99.6 [98.0, 100.0] | -0.2 [-1.2, 0.7] | not certified |" in table
-    assert "Of all 3 presets 1 are certified. Measured: n = 500 test questions; a CPU; commit abc." in table
+    deployed = "21 % of FLOPs, x2.00 [1.90, 2.10], n = 500"
+    assert f"| pope | dense | dense | {deployed} |" in table
+    assert "1 of 3 margins are certified; the mean cost within 1 point is 100 % of dense's FLOPs." in table
+    assert "Measured: a CPU; commit abc." in table
 
 
 def test_only_what_stands_between_the_comments_changes(
@@ -61,9 +75,9 @@ def test_only_what_stands_between_the_comments_changes(
     text = (tmp_path / "minis.md").read_text()
     assert text.startswith("a\n<!-- minis:begin -->\n| model |") and text.endswith("-->\nb\n") and "old" not in text
     written = job.read_text()
-    assert written.startswith("c\n") and "| pope | 21 |" in written
+    assert written.startswith("c\n") and "| pope | dense | dense | 21 %" in written
     assert results.main(["--presets", str(tmp_path / "none")]) == 2
-    assert "run python -m search.export" in capsys.readouterr().err
+    assert "run python -m search.launch" in capsys.readouterr().err
     assert results.main(["--storage", f"sqlite:///{tmp_path / 'none.db'}"]) == 2
     assert job.read_text() == written
     with pytest.raises(ValueError, match="no table 'other'"):
