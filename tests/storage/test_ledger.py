@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import pytest
 from sqlalchemy import text
 
-from storage import Ledger, PlanRecord, StorageError, Store, StudyKey, TamperedError
+from storage import Ledger, PlanRecord, StorageError, Store, StudyKey, TamperedError, open_store
 
 PLAN = PlanRecord("0123", "pope", "", 2000, 0.05, '{"margins": [0.01]}')
 
@@ -65,6 +67,20 @@ def test_a_new_plan_takes_questions_behind_all_earlier_pools(ledger: Ledger, sto
     second = other.register(replace(PLAN, document="{}"))
     assert (second.start, second.level) == (2000, 0.05)
     assert other.register(replace(PLAN, document="{}")) == second
+
+
+def test_plans_that_are_registered_at_once_share_no_question(url: str, key: StudyKey) -> None:
+    with open_store(url) as store:
+        studies = [store.study(replace(key, seed=seed)) for seed in range(6)]
+    begin = Barrier(6)
+
+    def register(study: int) -> int:
+        with open_store(url) as own:
+            begin.wait()
+            return Ledger(own, study).register(PLAN).start
+
+    with ThreadPoolExecutor(6) as threads:
+        assert sorted(threads.map(register, studies)) == [2000 * i for i in range(6)]
 
 
 def test_where_questions_end_each_further_plan_has_half_the_level(ledger: Ledger) -> None:

@@ -82,9 +82,9 @@ def test_levels_do_not_depend_on_which_chain_was_certified_first() -> None:
     losses = {1: np.zeros(500), 2: np.zeros(500)}
     chains = {0.005: [0], 0.02: [1], 0.05: [2]}
     levels = []
-    for first in losses:
+    for first, values in losses.items():
         certification = Certification(independent(500), chains, 0.06)
-        certification.advance({first: losses[first]})
+        certification.advance({first: values})
         certification.advance(losses)
         levels.append([state.level for state in certification.states])
     assert levels[0] == levels[1]

@@ -23,6 +23,7 @@ from search.config import SearchConfig
 from search.errors import UsageError
 from search.inputs.questions import Library, StudyQuestions, load_study_questions, searched_questions, source_options
 from search.launch import main
+from search.reporting.presets import write_preset
 from search.running import launch_run
 from search.studies.open_studies import open_runs
 from search.studies.study_run import StudyRun
@@ -286,49 +287,62 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("odd", ODD, ids=["image", "llava", "qwen", "long"])
-def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], odd: str
-) -> None:
-    """Before workers start or weights are loaded; and `--on-bad skip` leaves it out, and records it."""
+MINI = ["--model", "qwenvl", "--weights", "mini"]
+
+
+def leaving_out(odd: str) -> tuple[Path, str]:
+    """A search that leaves the row with `odd` out, as stored; its preset, and what it says of the row."""
     Image.new("RGB", (2000, 5)).save("2000x5.png")
     rows = [row(i) for i in range(100)]
     rows[42] |= {"image": odd} if odd.endswith(".png") else {"question": odd}
     write(rows)
-    model = ["--model", "qwenvl", "--weights", "mini"]
     with open_store("sqlite:///himap.db") as store:
         config = SearchConfig("qwenvl", 9, weights="mini", data="mine.jsonl", metric="exact_match", on_bad="skip")
         check = PromptCheck(resolve("qwenvl", "mini").weights)
         questions = searched_questions(check, config.sources(), config.questions)
         (run,) = open_runs(store, config, resolve("qwenvl", "mini"), questions, check)
-        store.add(run.study_id, trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0))
         spread = {"accuracy": 0.95, "accuracy_low": 0.0, "accuracy_high": 1.0}
-        store.add(run.study_id, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread))
+        dense = trial(0, PruningConfig.dense(), "dense", accuracy_high=1.0)
+        run.trials = [dense, trial(1, CHEAP, flops_ratio=0.3, flops=3e8, **spread)]
+        for one in run.trials:
+            store.add(run.study_id, one)
         recorded = store.questions(run.study_id)
-        assert recorded is not None
-        ((line, problem),) = recorded.skipped
-    assert line == 43 and ODD[odd] in problem and recorded.options.endswith("--on-bad skip")
+        preset = write_preset(Path("presets"), run)
+    assert recorded is not None and preset is not None
+    ((line, problem),) = recorded.skipped
+    assert line == 43 and ODD[odd] in problem
+    assert recorded.options.endswith("--on-bad skip")
     assert any("left out   1 row(s) that cannot be used: line 43: " in text for text in questions[0].lines())
+    return preset, problem
 
-    exported = [*model, "--joint", "--pool", "20", *OWN]
-    assert export.main([*exported, "--on-bad", "skip"]) == 0
-    preset = min(Path("presets").iterdir(), key=lambda each: len(each.name))
-    assert verify.main([str(preset), *model, *OWN, "--on-bad", "skip"]) in (0, 1)
-    capsys.readouterr()
 
+@pytest.mark.parametrize("odd", ODD, ids=["image", "llava", "qwen", "long"])
+def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], odd: str
+) -> None:
+    """Before workers start or weights are loaded; and `--on-bad skip` leaves it out, and records it."""
+    preset, problem = leaving_out(odd)
     monkeypatch.setattr(launch_run, "Pool", None)
     monkeypatch.setattr("search.certifying.confirmer.TrialRunner", None)
     monkeypatch.setattr(accuracy, "load", None)
     refusals = {
-        refused(capsys, main, *model, "--budget", "3", "--workers", "1", *OWN),
-        refused(capsys, export.main, *exported),
-        refused(capsys, verify.main, str(preset), *model, *OWN),
-        refused(capsys, accuracy.main, *model, *OWN),
+        refused(capsys, main, *MINI, "--budget", "3", "--workers", "1", *OWN),
+        refused(capsys, export.main, *MINI, "--joint", "--pool", "20", *OWN),
+        refused(capsys, verify.main, str(preset), *MINI, *OWN),
+        refused(capsys, accuracy.main, *MINI, *OWN),
     }
     assert len(refusals) == 1
     assert refusals.pop() == (
         f"error: line 43 of mine.jsonl cannot be used ({problem}); correct it, or leave it out with --on-bad skip\n"
     )
+
+
+def test_a_question_that_is_left_out_of_a_search_is_left_out_of_its_export_and_verification(here: Path) -> None:
+    leaving_out("2000x5.png")
+    options = [*MINI, *OWN, "--on-bad", "skip"]
+    assert export.main([*options, "--joint", "--pool", "20", "--out", "exported"]) == 0
+    (preset,) = Path("exported").iterdir()
+    assert verify.main([str(preset), *options]) in (0, 1)
 
 
 def test_an_export_of_all_leaves_out_what_it_was_not_given(
