@@ -14,6 +14,7 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
     sys.path.insert(0, ROOT)
 
 # ruff: noqa: E402
+from dashboard import address
 from dashboard.access import cached_reads
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
@@ -73,6 +74,7 @@ def main() -> None:
         st.title("HiMAP Search", anchor=False)
         st.error(plain(str(error)))
         return
+    address.read_settings()
     keep_choices()
     pages = [
         st.Page(_page(url, title), title=title, url_path=title.lower(), default=title == "Fronts") for title in TITLES
@@ -86,6 +88,7 @@ def _page(url: str, title: str) -> Callable[[], None]:
     def draw() -> None:
         state = cached_reads.store_state(url)
         st.session_state[SHOWN] = state.stamp
+        address.keep()
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
@@ -108,6 +111,15 @@ def _page(url: str, title: str) -> Callable[[], None]:
 
 
 def _draw(title: str, context: Context) -> None:
+    address.read_choices(context)
+    notes = st.container()
+    _draw_page(title, context)
+    address.write(context.studies)
+    with notes:
+        address.show_notes()
+
+
+def _draw_page(title: str, context: Context) -> None:
     if title in STORE_PAGES:
         STORE_PAGES[title](context)
         return

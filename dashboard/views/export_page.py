@@ -58,7 +58,7 @@ def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
     ]
     choices += operating_points(view.front, view.dense) if view.dense else []
     choices += [(MOST_ACCURATE, trial) for trial in view.front[-1:]]
-    chosen = view.trial(chosen_number(view))
+    chosen = view.trial(chosen_number(view.key))
     if chosen is not None and chosen.complete:
         choices.append((OperatingPoint("chosen", f"your choice: {trial_title(chosen)}"), chosen))
     return {capitalized(point.name): (point, trial) for point, trial in choices}
@@ -103,8 +103,8 @@ def _certify(context: Context, view: View) -> None:
 
 def _picture(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = segments("Cost", COST_NAMES, "picture cost")
-        kind = segments("Format", FORMATS, "picture format")
+        cost = segments("Cost", COST_NAMES, "picture_cost")
+        kind = segments("Format", FORMATS, "picture_format")
         view = context.view(study, cost)
         figure = front_figure(view).update_layout(
             paper_bgcolor="#ffffff",

@@ -109,10 +109,13 @@ def _filter(trials: list[Trial]) -> Filter:
     counts, devices = sorted({t.n for t in measured}), sorted({t.device for t in measured if t.device})
     with st.popover("Filter", icon=":material/filter_alt:"):
         states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
-        st.session_state["criteria"] = [name for name in st.session_state.get("criteria", []) if name in names]
+        for key, known in (("criteria", names), ("devices", devices)):
+            st.session_state[key] = [value for value in st.session_state.get(key, []) if value in known]
+        if st.session_state.get("least_n") not in counts:
+            st.session_state.pop("least_n", None)
         criteria = st.multiselect("Criterion (all if you choose none)", names, key="criteria")
         several = len(counts) > 1
-        least = st.select_slider("Measured on at least so many questions", counts, key="least n") if several else 0
+        least = st.select_slider("Measured on at least so many questions", counts, key="least_n") if several else 0
         chosen = st.multiselect("Measured on", devices, key="devices") if len(devices) > 1 else []
         st.caption("Baselines stay. The front is that of the trials shown.")
     return Filter(frozenset(criteria), frozenset(chosen), frozenset(states), least)
@@ -169,10 +172,10 @@ def _choose_point(view: View) -> None:
     selected = st.session_state["front"]["selection"]["points"]
     if selected and selected[0].get("customdata") is not None:
         number = selected[0]["customdata"]
-        choose(view, int(number[0] if isinstance(number, list | tuple) else number))
+        choose(view.key, int(number[0] if isinstance(number, list | tuple) else number))
 
 
 def _choose_row(view: View, numbers: list[int], key: str) -> None:
     rows = st.session_state[key]["selection"]["rows"]
     if rows:
-        choose(view, numbers[rows[0]])
+        choose(view.key, numbers[rows[0]])

@@ -26,6 +26,7 @@ from storage.pareto import hypervolume
 from storage.records import Trial
 
 TARGETS = {"accuracy": "Accuracy", "flops_ratio": "FLOPs", "latency_ms": "Latency"}
+UNITS = {"Trials": "Trials", "Seconds": "Seconds"}
 
 
 def show(context: Context, study: StudySummary) -> None:
@@ -62,7 +63,7 @@ def _numbers(view: View, trials: list[Trial]) -> None:
 def _growth(context: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
-        unit = segments("Over", {"Trials": "Trials", "Seconds": "Seconds"}, "over", hidden=True)
+        unit = segments("Over", UNITS, "over", hidden=True)
     siblings = by_pair(context.studies)[study.key.model, study.key.questions]
     lines = {"this study": growth(view.complete)}
     lines |= {short_study_label(one): growth(context.trials(one)) for one in siblings if one.id != study.id}

@@ -80,8 +80,9 @@ def _choose(view: View) -> Trial | None:
     if view.trial(typed) is None:
         st.warning(f"Trial {typed} failed or is not finished; this page still shows trial {chosen.number}.")
     elif typed != chosen.number:
-        choose(view, typed)
+        choose(view.key, typed)
         st.rerun()
+    choose(view.key, chosen.number)  # so that the address names it, and a search that goes on does not swap it
     return chosen
 
 

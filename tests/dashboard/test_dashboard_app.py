@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,40 +17,14 @@ import pytest
 import yaml
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
 from dashboard.access import cached_reads, commands
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
 from himap.presets import Figure, Timing
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
+from tests.dashboard.app_pages import APP, checked, words
 from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
-
-ROOT = Path(__file__).resolve().parents[2]
-APP = ROOT / "dashboard" / "app.py"
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """A function that runs the page with these arguments."""
-
-    def run(*arguments: str, title: str = "") -> AppTest:
-        monkeypatch.setattr(sys, "argv", [str(APP), *arguments])
-        app = AppTest.from_file(str(APP), default_timeout=120)
-        app._page_hash = calc_hash(title.lower())  # pages are functions, which have no file to switch to
-        return checked(app.run())
-
-    return run
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    elements = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.error, *app.code]
-    return "\n".join(element.value for element in elements).replace("\\", "")
 
 
 def figure(app: AppTest) -> dict[str, Any]:
