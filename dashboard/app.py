@@ -24,7 +24,7 @@ from storage import StudySummary
 from storage.commands import DEFAULT_STORAGE, password_note
 
 SECONDS_BETWEEN_LOOKS = 2
-SHOWN = "shown_stamp"
+SHOWN = "shown state"
 STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
     "Fronts": fronts_page.show,
     "Trial": trial_page.show,
@@ -61,7 +61,7 @@ def storage_url(arguments: list[str]) -> str:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def watch(url: str) -> None:
     """Look at the store every other second, and redraw the page only when something has changed."""
-    if cached_reads.store_state(url).stamp != st.session_state.get(SHOWN):
+    if cached_reads.store_state(url) != st.session_state.get(SHOWN):
         st.rerun()
 
 
@@ -87,7 +87,7 @@ def _page(url: str, title: str) -> Callable[[], None]:
 
     def draw() -> None:
         state = cached_reads.store_state(url)
-        st.session_state[SHOWN] = state.stamp
+        st.session_state[SHOWN] = state
         address.keep()
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
@@ -103,7 +103,7 @@ def _page(url: str, title: str) -> Callable[[], None]:
             return
         studies = cached_reads.studies(url, state.stamp, state.store)
         if studies:
-            _draw(title, Context(url, state.store, studies, dark))
+            _draw(title, Context(url, state.store, studies, dark, state.phases))
         else:
             empty.no_studies(url, DEFAULT_STORAGE)
 

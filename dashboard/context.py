@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from dashboard.analysis import study_view
 from dashboard.analysis.study_view import View
 from dashboard.wording.descriptions import pair_label, study_label
 from storage import Store, StudyKey, StudySummary, Trial
+from storage.phase import Phase
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
 DEFAULTS: dict[str, Any] = {
@@ -36,6 +37,7 @@ class Context:
     store: Store
     studies: list[StudySummary]
     dark: bool
+    phases: Mapping[int, Phase]
 
     def stamp(self, study: StudySummary) -> str:
         """Return a text that changes whenever the study does."""
@@ -44,6 +46,10 @@ class Context:
     def trials(self, study: StudySummary) -> list[Trial]:
         """Return the trials of a study as the search measured them, without scores."""
         return cached_reads.study_records(self.url, study.id, self.store).searched
+
+    def phase(self, study: StudySummary) -> Phase:
+        """Return what the search of a study does; a study that has just been created waits."""
+        return self.phases.get(study.id, "waiting")
 
     def view(self, study: StudySummary, cost: str = "flops") -> View:
         """Return one study under one cost."""

@@ -39,6 +39,7 @@ def _row(context: Context, study: StudySummary) -> dict[str, object]:
     return {
         "model": study.key.model,
         "benchmark": study.key.questions,
+        "phase": context.phase(study),
         "questions": study.key.n_questions,
         "seed": study.key.seed,
         "trials": study.trials,

@@ -18,11 +18,12 @@ from dashboard.analysis.study_view import View, by_pair
 from dashboard.context import Context
 from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
 from dashboard.views.widgets import metrics, picture, segments, table
-from dashboard.wording.descriptions import short_study_label
-from dashboard.wording.formatting import percent
+from dashboard.wording.descriptions import PHASES, short_study_label
+from dashboard.wording.formatting import capitalized, percent, plain
 from dashboard.wording.trial_tables import failure_table, pruned_table
 from storage import StudySummary
 from storage.pareto import hypervolume
+from storage.phase import Phase
 from storage.records import Trial
 
 TARGETS = {"accuracy": "Accuracy", "flops_ratio": "FLOPs", "latency_ms": "Latency"}
@@ -32,7 +33,9 @@ UNITS = {"Trials": "Trials", "Seconds": "Seconds"}
 def show(context: Context, study: StudySummary) -> None:
     """Draw the page for one study."""
     view = context.view(study)
-    _numbers(view, context.trials(study))
+    phase = context.phase(study)
+    _numbers(view, context.trials(study), phase)
+    st.caption(plain(PHASES[phase]))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _growth(context, study, view)
@@ -46,12 +49,13 @@ def show(context: Context, study: StudySummary) -> None:
         _failed(view)
 
 
-def _numbers(view: View, trials: list[Trial]) -> None:
+def _numbers(view: View, trials: list[Trial], phase: Phase) -> None:
     def share(part: int) -> str | None:
         return f"{percent(part / len(trials), 0)} of all" if part else None
 
     last = max((trial.created_at for trial in trials), default=None)
     metrics(
+        ("Phase", capitalized(phase), None),
         ("Trials", len(trials), f"{len(view.complete)} complete"),
         ("Hypervolume", f"{hypervolume(view.complete):.3f}", f"{len(view.front)} on the front"),
         ("Pruned (stopped early)", len(view.pruned), share(len(view.pruned))),
