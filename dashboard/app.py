@@ -124,12 +124,10 @@ def _draw_page(title: str, context: Context) -> None:
         STORE_PAGES[title](context)
         return
     study = choose_study(context.studies)
-    if study.complete or study.pruned:
+    if study.complete:
         STUDY_PAGES[title](context, study)
-    elif study.failed:
-        empty.failures_only(context.view(study))
     else:
-        empty.no_trials()
+        empty.nothing_complete(context, study)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
 from dashboard.context import Context, choose, chosen_trial
 from dashboard.figures.front import Coloring, facets_figure, front_figure
-from dashboard.views import zoom
+from dashboard.views import empty, zoom
 from dashboard.views.widgets import COST_NAMES, metrics, preset_download, segments, table, trial_table
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import pair_label, provenance
@@ -72,6 +72,8 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
     chosen = chosen_trial(view)
     left, right = st.columns([2, 1], gap="medium")
     scope = f"{view.key.name} {view.cost.field}"
+    if not view.front:
+        empty.no_front(view)
     with left, st.container(key=BOX):
         st.plotly_chart(
             front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope)),
@@ -99,7 +101,7 @@ def trial_panel(view: View, trial: Trial) -> None:
     content = preset(view, trial)
     preset_download(view, trial, content, key="download")
     if trial.number not in view.confirmations:
-        st.caption(f"The accuracy is {ESTIMATE}.")
+        st.caption(f"The accuracy is {ESTIMATE}. The page Export has the command that certifies.")
 
 
 def _filter(trials: list[Trial]) -> Filter:

@@ -85,7 +85,7 @@ def _importance(context: Context, study: StudySummary) -> None:
         target = segments("For", TARGETS, "target", hidden=True)
     result = _cached_importance(context.url, study.id, context.stamp(study), target, context.trials(study))
     if result is None:
-        st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it.")
+        st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it; a larger `--budget` measures more.")
         return
     picture(importance_figure(result, dark=context.dark), "importance")
     warning = "" if result.explained > 0.3 else " **That is little: do not rely on the shares.**"
@@ -110,7 +110,9 @@ def _running(context: Context, study: StudySummary) -> None:
     st.subheader("Workers", anchor=False)
     together = [one for one in context.studies if search(one) == search(study)]
     running = running_trials(trial for one in together for trial in context.trials(one))
-    if running.times:
+    if not running.times:
+        st.markdown("No worker has measured a trial of this study yet; `python -m search.launch` starts workers.")
+    else:
         picture(running_figure(running, dark=context.dark), "running")
         st.caption(
             f"All studies of this model and seed: {running.mean:.1f} trials ran at a time on average while any ran. "
