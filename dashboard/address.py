@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.analysis.study_view import COSTS, STATES, by_pair
 from dashboard.context import DEFAULTS, Context, choose, chosen_number, chosen_study, preselect
 from dashboard.views.export_page import FORMATS
-from dashboard.views.fronts_page import COLORINGS
+from dashboard.views.fronts_page import COLORINGS, RANGES, SCALES
 from dashboard.views.search_page import TARGETS, UNITS
 from dashboard.wording.descriptions import pair_label
 from dashboard.wording.formatting import plain
@@ -24,6 +24,8 @@ STUDY, TRIAL, BESIDE, LEAST = "study", "trial", "beside", "least_n"
 ONE: dict[str, Collection[str]] = {  # by the key of the widget, which is the name in the address: its options
     "cost": COSTS,
     "coloring": COLORINGS,
+    "range": RANGES,
+    "scale": SCALES,
     "over": UNITS,
     "target": TARGETS,
     "picture_cost": COSTS,

@@ -19,6 +19,8 @@ PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
 DEFAULTS: dict[str, Any] = {
     "cost": "flops",
     "coloring": "role",
+    "range": "front",
+    "scale": "linear",
     "states": list(study_view.STATES),
     "live": True,
     "over": "Trials",

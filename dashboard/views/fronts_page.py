@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
 from dashboard.context import Context, choose, chosen_trial
-from dashboard.figures.front import Coloring, facets_figure, front_figure
+from dashboard.figures.front import Coloring, Frame, facets_figure, front_figure
 from dashboard.views import empty, zoom
 from dashboard.views.widgets import COST_NAMES, metrics, preset_download, segments, table, trial_table
 from dashboard.wording.columns import COLUMNS
@@ -23,6 +23,8 @@ from storage.records import Trial
 
 BOX = "front-box"
 COLORINGS = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
+RANGES = {"front": "Front", "all": "All trials"}
+SCALES = {"linear": "Linear", "log": "Log"}
 
 
 def show(context: Context, study: StudySummary) -> None:
@@ -30,6 +32,7 @@ def show(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = segments("Cost", COST_NAMES, "cost")
         coloring = cast(Coloring, segments("Color", COLORINGS, "coloring"))
+        frame = Frame(segments("Cost axis", SCALES, "scale") == "log", segments("Range", RANGES, "range") == "front")
         chosen = _filter(context.trials(study))
         others = _others(context, study)
     whole = context.view(study, cost)
@@ -37,11 +40,11 @@ def show(context: Context, study: StudySummary) -> None:
     headline(whole)
     if others:
         views = [view, *(chosen.apply(context.view(other, cost)) for other in others)]
-        figure = facets_figure(views, dark=context.dark, coloring=coloring)
+        figure = facets_figure(views, dark=context.dark, coloring=coloring, frame=frame)
         st.plotly_chart(figure, key="facets", config={"displaylogo": False, "doubleClick": "autosize"})
         st.caption("All studies have the same axes. Show a single study to click its trials.")
     else:
-        _front(view, coloring, dark=context.dark)
+        _front(view, coloring, frame, dark=context.dark)
     st.caption(plain(provenance(whole)))
     _tables(view)
 
@@ -68,15 +71,15 @@ def headline(view: View) -> None:
     )
 
 
-def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
+def _front(view: View, coloring: Coloring, frame: Frame, *, dark: bool) -> None:
     chosen = chosen_trial(view)
     left, right = st.columns([2, 1], gap="medium")
-    scope = f"{view.key.name} {view.cost.field}"
+    scope = f"{view.key.name} {view.cost.field} {frame}"
     if not view.front:
         empty.no_front(view)
     with left, st.container(key=BOX):
         st.plotly_chart(
-            front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope)),
+            front_figure(view, chosen, dark=dark, coloring=coloring, frame=frame, zoom=zoom.ranges(scope)),
             key="front",
             selection_mode="points",
             on_select=lambda: _choose_point(view),
@@ -84,7 +87,8 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
         )
         st.caption(
             "Each point is one trial: a pruning configuration, measured on the questions of the study. The line is the "
-            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial."
+            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial, "
+            "double-click for all trials."
         )
     zoom.listen(BOX, scope)
     with right:

@@ -19,6 +19,7 @@ def test_a_copied_link_opens_the_same_view(page: Any, searched_store: str) -> No
     checked(app.selectbox(key="pair").set_value(("qwenvl-mini", "pope")).run())
     app.session_state["chosen_trial"] = {POPE: 2}
     app.segmented_control(key="cost").set_value("paper_flops")
+    app.segmented_control(key="scale").set_value("log")
     app.multiselect(key="criteria").set_value(["instruction", "random"])
     app.multiselect(key="beside").set_value([("qwenvl-mini", "aokvqa")])
     copied = dict(checked(app.run()).query_params)
@@ -26,6 +27,7 @@ def test_a_copied_link_opens_the_same_view(page: Any, searched_store: str) -> No
         "study": POPE,
         "trial": "2",
         "cost": "paper_flops",
+        "scale": "log",
         "criteria": ["instruction", "random"],
         "beside": "qwenvl-mini · aokvqa",
     }
@@ -33,6 +35,7 @@ def test_a_copied_link_opens_the_same_view(page: Any, searched_store: str) -> No
     assert not other.warning
     assert other.selectbox(key="pair").value == ("qwenvl-mini", "pope")
     assert other.segmented_control(key="cost").value == "paper_flops"
+    assert other.segmented_control(key="scale").value == "log"
     assert other.multiselect(key="criteria").value == ["instruction", "random"]
     assert other.multiselect(key="beside").value == [("qwenvl-mini", "aokvqa")]
     assert other.query_params == copied

@@ -100,11 +100,16 @@ def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched
     assert 3 < len(front) < 30
 
 
-def test_the_toggle_changes_the_cost(page: Any, searched_store: str) -> None:
+def test_toggles_change_the_cost_and_the_axes(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store)
     assert "GFLOPs" in figure(app)["layout"]["xaxis"]["title"]["text"]
     checked(app.segmented_control(key="cost").set_value("paper_flops").run())
-    assert "Eq. 10" in figure(app)["layout"]["xaxis"]["title"]["text"]
+    axis = figure(app)["layout"]["xaxis"]
+    assert "Eq. 10" in axis["title"]["text"]
+    assert (axis["type"], len(axis["range"])) == ("linear", 2)  # the front fills the chart
+    app.segmented_control(key="scale").set_value("log")
+    axis = figure(checked(app.segmented_control(key="range").set_value("all").run()))["layout"]["xaxis"]
+    assert (axis["type"], "range" in axis) == ("log", False)
 
 
 def test_a_selected_trial_stays_selected_and_its_preset_is_offered(page: Any, searched_store: str) -> None:

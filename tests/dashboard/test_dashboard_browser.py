@@ -99,7 +99,7 @@ def test_a_search_is_watched_zoomed_chosen_from_looked_into_and_exported(
     with open_store(database) as store:
         fill(store, study_key("aokvqa", model="qwenvl"), searched(20, seed=1))
         fill(store, mini_key, searched(40))
-    with serving(database) as address, opened(address) as tab:
+    with serving(database) as address, opened(f"{address}/?range=all") as tab:
         tab.wait_for_selector(POINT)
         tab.locator("[data-testid=stSelectbox] input").first.click()
         tab.get_by_text("qwenvl · pope").last.click()
