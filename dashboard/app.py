@@ -14,6 +14,7 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
     sys.path.insert(0, ROOT)
 
 # ruff: noqa: E402
+from dashboard import address
 from dashboard.access import cached_reads
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
@@ -23,7 +24,7 @@ from storage import StudySummary
 from storage.commands import DEFAULT_STORAGE, password_note
 
 SECONDS_BETWEEN_LOOKS = 2
-SHOWN = "shown_stamp"
+SHOWN = "shown state"
 STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
     "Fronts": fronts_page.show,
     "Trial": trial_page.show,
@@ -60,7 +61,7 @@ def storage_url(arguments: list[str]) -> str:
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def watch(url: str) -> None:
     """Look at the store every other second, and redraw the page only when something has changed."""
-    if cached_reads.store_state(url).stamp != st.session_state.get(SHOWN):
+    if cached_reads.store_state(url) != st.session_state.get(SHOWN):
         st.rerun()
 
 
@@ -73,6 +74,7 @@ def main() -> None:
         st.title("HiMAP Search", anchor=False)
         st.error(plain(str(error)))
         return
+    address.read_settings()
     keep_choices()
     pages = [
         st.Page(_page(url, title), title=title, url_path=title.lower(), default=title == "Fronts") for title in TITLES
@@ -85,7 +87,8 @@ def _page(url: str, title: str) -> Callable[[], None]:
 
     def draw() -> None:
         state = cached_reads.store_state(url)
-        st.session_state[SHOWN] = state.stamp
+        st.session_state[SHOWN] = state
+        address.keep()
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
@@ -100,7 +103,7 @@ def _page(url: str, title: str) -> Callable[[], None]:
             return
         studies = cached_reads.studies(url, state.stamp, state.store)
         if studies:
-            _draw(title, Context(url, state.store, studies, dark))
+            _draw(title, Context(url, state.store, studies, dark, state.phases))
         else:
             empty.no_studies(url, DEFAULT_STORAGE)
 
@@ -108,16 +111,23 @@ def _page(url: str, title: str) -> Callable[[], None]:
 
 
 def _draw(title: str, context: Context) -> None:
+    address.read_choices(context)
+    notes = st.container()
+    _draw_page(title, context)
+    address.write(context.studies)
+    with notes:
+        address.show_notes()
+
+
+def _draw_page(title: str, context: Context) -> None:
     if title in STORE_PAGES:
         STORE_PAGES[title](context)
         return
     study = choose_study(context.studies)
-    if study.complete or study.pruned:
+    if study.complete:
         STUDY_PAGES[title](context, study)
-    elif study.failed:
-        empty.failures_only(context.view(study))
     else:
-        empty.no_trials()
+        empty.nothing_complete(context, study)
 
 
 if __name__ == "__main__":

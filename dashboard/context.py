@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,20 +12,23 @@ from dashboard.access import cached_reads
 from dashboard.analysis import study_view
 from dashboard.analysis.study_view import View
 from dashboard.wording.descriptions import pair_label, study_label
-from storage import Store, StudySummary, Trial
+from storage import Store, StudyKey, StudySummary, Trial
+from storage.phase import Phase
 
 PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
 DEFAULTS: dict[str, Any] = {
     "cost": "flops",
     "coloring": "role",
+    "range": "front",
+    "scale": "linear",
     "states": list(study_view.STATES),
     "live": True,
     "over": "Trials",
     "target": "accuracy",
-    "picture cost": "flops_ratio",
-    "picture format": "png",
+    "picture_cost": "flops_ratio",
+    "picture_format": "png",
 }
-KEPT = (*DEFAULTS, "criteria", "devices", "least n", "beside", PAIR)
+KEPT = (*DEFAULTS, "criteria", "devices", "least_n", "beside", PAIR)
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Context:
     store: Store
     studies: list[StudySummary]
     dark: bool
+    phases: Mapping[int, Phase]
 
     def stamp(self, study: StudySummary) -> str:
         """Return a text that changes whenever the study does."""
@@ -44,6 +48,10 @@ class Context:
     def trials(self, study: StudySummary) -> list[Trial]:
         """Return the trials of a study as the search measured them, without scores."""
         return cached_reads.study_records(self.url, study.id, self.store).searched
+
+    def phase(self, study: StudySummary) -> Phase:
+        """Return what the search of a study does; a study that has just been created waits."""
+        return self.phases.get(study.id, "waiting")
 
     def view(self, study: StudySummary, cost: str = "flops") -> View:
         """Return one study under one cost."""
@@ -95,16 +103,30 @@ def choose_study(studies: list[StudySummary]) -> StudySummary:
     return by_id[chosen]
 
 
-def chosen_number(view: View) -> int | None:
+def preselect(study: StudySummary) -> None:
+    """Choose a study before the selectors are drawn."""
+    pair = study.key.model, study.key.questions
+    st.session_state[PAIR], st.session_state[f"{STUDY}{pair}"] = pair, study.id
+
+
+def chosen_study(studies: list[StudySummary]) -> StudySummary | None:
+    """Return the study that was chosen last; None before one was."""
+    pair = st.session_state.get(PAIR)
+    group = study_view.by_pair(studies).get(pair, []) if pair else []
+    chosen = st.session_state.get(f"{STUDY}{pair}")
+    return next((study for study in group if study.id == chosen), group[0] if group else None)
+
+
+def chosen_number(key: StudyKey) -> int | None:
     """Return the number of the trial that was chosen last in this study."""
-    return st.session_state.get(CHOSEN, {}).get(view.key.name)
+    return st.session_state.get(CHOSEN, {}).get(key.name)
 
 
 def chosen_trial(view: View) -> Trial | None:
     """Return the chosen trial, else the one to suggest; None in a study without trials."""
-    return view.trial(chosen_number(view)) or study_view.suggested(view)
+    return view.trial(chosen_number(view.key)) or study_view.suggested(view)
 
 
-def choose(view: View, number: int) -> None:
-    """Remember the choice of a trial for all pages."""
-    st.session_state[CHOSEN] = {**st.session_state.get(CHOSEN, {}), view.key.name: number}
+def choose(key: StudyKey, number: int) -> None:
+    """Remember the choice of a study's trial for all pages."""
+    st.session_state[CHOSEN] = {**st.session_state.get(CHOSEN, {}), key.name: number}

@@ -2,7 +2,8 @@
 
     python -m search.status --storage sqlite:///himap.db
 
-It only reads, so a running search is not disturbed.
+The phase is what a study's process does (exploring, refining or certifying), waiting where no process works on a study
+that has no certificate yet, or done. It only reads, so a running search is not disturbed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from search.cli import add_storage_option, run_search_command
 from search.command_line import words
 from storage import Lease, RunningTrial, Store, StudySummary, Trial, open_store
 from storage.pareto import best_at_half, front, hypervolume
+from storage.phase import Phase, phases
 from storage.records import utc_now
 
 PIPED_WIDTH = 160
@@ -29,7 +31,12 @@ _COUNTED = ("trials", "complete", "pruned", "failed")
 
 
 def study_status(
-    summary: StudySummary, trials: list[Trial], lease: Lease | None, begun: list[RunningTrial], now: datetime
+    summary: StudySummary,
+    trials: list[Trial],
+    lease: Lease | None,
+    begun: list[RunningTrial],
+    phase: Phase,
+    now: datetime,
 ) -> dict[str, Any]:
     """Return how far a study is, counted from its trials, and what runs while its lease is in force.
 
@@ -49,6 +56,7 @@ def study_status(
         "split": key.split,
         "questions": key.n_questions,
         "seed": key.seed,
+        "phase": phase,
         "trials": len(trials),
         "complete": states["complete"],
         "pruned": states["pruned"],
@@ -69,10 +77,12 @@ def study_status(
 
 def store_status(store: Store) -> list[dict[str, Any]]:
     """Return the status of every study, by model, benchmark and age."""
+    phase_of = phases(store)
 
     def status(summary: StudySummary) -> dict[str, Any]:
         trials = store.trials(summary.id, scores=False)
-        return study_status(summary, trials, store.lease(summary.id), store.running(summary.id), utc_now())
+        lease, begun = store.lease(summary.id), store.running(summary.id)
+        return study_status(summary, trials, lease, begun, phase_of.get(summary.id, "waiting"), utc_now())
 
     return [status(summary) for summary in store.studies()]
 
@@ -80,6 +90,7 @@ def store_status(store: Store) -> list[dict[str, Any]]:
 def _table(studies: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("study", overflow="fold")
+    table.add_column("phase")
     for name in (*_COUNTED, "running", "front", "hypervolume", "best % at <= 50 % FLOPs", "last trial"):
         table.add_column(name, justify="right")
     for study in studies:
@@ -89,6 +100,7 @@ def _table(studies: list[dict[str, Any]]) -> Table:
         counts += [str(len(study["running"])) if study["process"] else "-", str(study["front"])]
         table.add_row(
             name,
+            study["phase"],
             *counts,
             f"{study['hypervolume']:.3f}",
             "-" if best is None else f"{100 * best:.1f}",

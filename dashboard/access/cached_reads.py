@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import streamlit as st
 
@@ -18,17 +18,22 @@ from storage import (
     Trial,
     open_store,
 )
+from storage.phase import Phase, phases
 from storage.refined import refined
 
 
 @dataclass(frozen=True)
 class StoreState:
-    """A store, or the problem with it; `stamp` changes whenever anything in the store does."""
+    """A store, or the problem with it; `stamp` changes whenever anything in the store does.
+
+    `phases` are those of its studies by id: they also change when a process ends, which writes nothing.
+    """
 
     stamp: str
     store: Store | None = None
     problem: str = ""
     missing: bool = False
+    phases: Mapping[int, Phase] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class StudyRecords:
 
 
 def store_state(url: str) -> StoreState:
-    """Return the state of a store, by one short query where it is open already. Never creates a store."""
+    """Return the state of a store, by two short queries where it is open already. Never creates a store."""
     try:
         return _open_state(url)
     except StorageError as error:
@@ -55,11 +60,11 @@ def store_state(url: str) -> StoreState:
 def _open_state(url: str) -> StoreState:
     store = _open(url)
     try:
-        return StoreState(store.version_stamp(), store)
+        return StoreState(store.version_stamp(), store, phases=phases(store))
     except StorageError:  # deleted or replaced since it was opened: the second try says which
         _open.clear()
         store = _open(url)
-        return StoreState(store.version_stamp(), store)
+        return StoreState(store.version_stamp(), store, phases=phases(store))
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

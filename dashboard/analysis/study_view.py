@@ -9,7 +9,7 @@ from functools import lru_cache
 from himap.config import PruningConfig
 from himap.errors import ConfigError
 from himap.presets import Preset
-from storage.commands import DEFAULT_STORAGE, export_command
+from storage.commands import DEFAULT_STORAGE, export_command, shell_command
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within, dense_trial
 from storage.pareto import front as pareto_front
@@ -160,8 +160,21 @@ def canonical(config: PruningConfig) -> PruningConfig:
 
 def certify_command(url: str, view: View) -> str:
     """Return the command that certifies this study's operating points, ready for a shell, without a password."""
-    questions = view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
-    return export_command(url, view.key.model, view.weights, questions)
+    return export_command(url, view.key.model, view.weights, _question_options(view))
+
+
+def resume_command(url: str, view: View) -> str:
+    """Return the command that searches this study on, up to 200 trials, ready for a shell, without a password."""
+    key = view.key
+    weights = ["--weights", view.weights] if view.weights else []
+    size = ["--questions", str(key.n_questions), "--seed", str(key.seed), "--budget", "200", "--storage", url]
+    return shell_command(
+        "python", "-m", "search.launch", "--model", key.model, *weights, *_question_options(view), *size
+    )
+
+
+def _question_options(view: View) -> list[str]:
+    return view.questions.arguments if view.questions else ["--benchmark", view.key.benchmark]
 
 
 def preset(view: View, trial: Trial, point: OperatingPoint = _MEMBER) -> Preset:

@@ -21,6 +21,7 @@ HEIGHT, FACET_HEIGHT, FACET_COLUMNS = 520, 330, 3
 FULL_HOVER = 400  # traces of more points show two lines a point, which keeps a large page fast
 LIFT, LINE = 46, 20  # pixels from a baseline's point to its label, and from one label to the next
 NO_ROOM_ABOVE = 0.95  # accuracy from which on a label above its point would cross 100 %
+NEAR = 0.05  # accuracy below the best that still fills the chart: what a search looks for, too
 Coloring = Literal["role", "criterion", "depth"]
 Position = Callable[[Trial], float]
 Ranges = Mapping[str, Sequence[float]]
@@ -36,32 +37,64 @@ SYMBOLS: dict[str, str] = {
 
 
 @dataclass(frozen=True)
+class Frame:
+    """How the axes are drawn: whether the cost is logarithmic, and whether the front or every trial fills the chart."""
+
+    log: bool = False
+    near: bool = False
+
+
+@dataclass(frozen=True)
 class CostAxis:
     """The axis of a cost: its title with the unit, and the factor by which values are divided."""
 
     cost: Cost
     factor: float
     title: str
+    log: bool = False
 
     def x(self, trial: Trial) -> float:
         """Return where a trial stands."""
         return getattr(trial, self.cost.field) / self.factor
+
+    def place(self, trial: Trial) -> float:
+        """Return where a trial stands as ranges and notes of a figure count: by the logarithm on such an axis."""
+        return math.log10(self.x(trial)) if self.log else self.x(trial)
 
     def has(self, trial: Trial) -> bool:
         """Return whether this cost of a trial is measured."""
         return math.isfinite(getattr(trial, self.cost.field))
 
 
-def cost_axis(views: Sequence[View]) -> CostAxis:
+def cost_axis(views: Sequence[View], *, log: bool = False) -> CostAxis:
     """Return the axis of some views of the same cost."""
     cost = views[0].cost
     if cost.unit == "%":
-        return CostAxis(cost, 0.01, f"{cost.axis} (%)")
+        return CostAxis(cost, 0.01, f"{cost.axis} (%)", log)
     if cost.unit == "ms":
-        return CostAxis(cost, 1.0, f"{cost.axis} (ms)")
+        return CostAxis(cost, 1.0, f"{cost.axis} (ms)", log)
     values = [getattr(trial, cost.field) for view in views for trial in view.complete]
     factor, prefix = scaled(max(filter(math.isfinite, values), default=0.0))
-    return CostAxis(cost, factor, f"{cost.axis} ({prefix}{cost.unit})")
+    return CostAxis(cost, factor, f"{cost.axis} ({prefix}{cost.unit})", log)
+
+
+def near_ranges(views: Sequence[View], axis: CostAxis) -> dict[str, list[float]]:
+    """Return the ranges that the interesting part of the fronts fills; empty without a front.
+
+    That part is the members within 5 points of the best of their front. The rest of a front is a flat line to the most
+    expensive trial, or a steep one down to what nobody deploys.
+    """
+    members = [t for view in views for t in view.front if t.accuracy >= view.front[-1].accuracy - NEAR]
+    if not members:
+        return {}
+    heights = [100 * bound for t in members for bound in (t.accuracy_low, t.accuracy, t.accuracy_high)]
+    spans = {"xaxis": [axis.place(t) for t in members], "yaxis": [value for value in heights if math.isfinite(value)]}
+    return {name: _padded(min(values), max(values)) for name, values in spans.items()}
+
+
+def _padded(low: float, high: float) -> list[float]:
+    margin = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+    return [low - margin, high + margin]
 
 
 def front_figure(
@@ -70,6 +103,7 @@ def front_figure(
     *,
     dark: bool = False,
     coloring: Coloring = "role",
+    frame: Frame = Frame(),
     zoom: Ranges | None = None,
 ) -> go.Figure:
     """Return all trials, the front as a step line, baselines with their names, a ring around the selected trial.
@@ -77,26 +111,29 @@ def front_figure(
     Every point that can be clicked carries its trial's number as `customdata`.
 
     Args:
-        zoom: fixed ranges of "xaxis" and "yaxis".
+        zoom: fixed ranges of "xaxis" and "yaxis" in place of the frame's; empty shows all, None is no zoom.
     """
-    colors, axis, figure = palette(dark), cost_axis([view]), go.Figure()
+    colors, axis, figure = palette(dark), cost_axis([view], log=frame.log), go.Figure()
     figure.add_traces(study_traces(view, axis, colors, coloring))
     labelled = [t for t in view.baselines if axis.has(t) and t.origin not in CONTROLS]
-    lifts = label_lifts(*([(axis.x(t), t.accuracy) for t in trials] for trials in (labelled, view.front)))
+    lifts = label_lifts(*([(axis.place(t), t.accuracy) for t in trials] for trials in (labelled, view.front)))
     for trial, lift in zip(labelled, lifts, strict=True):
-        figure.add_annotation(_label(trial, axis.x, lift, colors))
+        figure.add_annotation(_label(trial, axis.place, lift, colors))
     if selected is not None and axis.has(selected):
         figure.add_trace(_ring(selected, axis.x, colors))
     lay_out(figure, colors, HEIGHT, axis.title, "Accuracy (%)")
     _limit(figure, axis)
-    for name, limits in (zoom or {}).items():
+    frame_ranges = near_ranges([view], axis) if frame.near else {}
+    for name, limits in (frame_ranges if zoom is None else zoom).items():
         figure.layout[name].update(range=list(limits), autorange=False)
     return figure
 
 
-def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Coloring = "role") -> go.Figure:
+def facets_figure(
+    views: Sequence[View], *, dark: bool = False, coloring: Coloring = "role", frame: Frame = Frame()
+) -> go.Figure:
     """Return one small front a view, all with the same axes. The views share their cost."""
-    colors, axis = palette(dark), cost_axis(views)
+    colors, axis = palette(dark), cost_axis(views, log=frame.log)
     columns = min(FACET_COLUMNS, len(views))
     rows = math.ceil(len(views) / columns)
     figure = make_subplots(
@@ -120,12 +157,15 @@ def facets_figure(views: Sequence[View], *, dark: bool = False, coloring: Colori
     figure.update_layout(legend={"y": -0.12 / rows, "yanchor": "top"}, margin={"t": 40, "b": 60})
     figure.update_xaxes(title={"text": axis.title}, row=rows)
     figure.update_yaxes(title={"text": "Accuracy (%)"}, col=1)
-    return _limit(figure, axis)
+    _limit(figure, axis)
+    if frame.near and (ranges := near_ranges(views, axis)):
+        figure.update_xaxes(range=ranges["xaxis"]).update_yaxes(range=ranges["yaxis"])
+    return figure
 
 
 def _limit(figure: go.Figure, axis: CostAxis) -> go.Figure:
-    """Keep room for points at 100 % accuracy and none far above."""
-    figure.update_xaxes(ticksuffix=" %" if axis.cost.unit == "%" else None)
+    """Set the scale of the cost, and keep room for points at 100 % accuracy and none far above."""
+    figure.update_xaxes(ticksuffix=" %" if axis.cost.unit == "%" else None, type="log" if axis.log else "linear")
     return figure.update_yaxes(autorangeoptions={"maxallowed": 103})
 
 

@@ -13,6 +13,7 @@ from dashboard.analysis.cross_study import cross_results, suggestions
 from dashboard.analysis.study_view import Pair, View, best_within_flops
 from dashboard.context import Context
 from dashboard.figures.settings_matrix import settings_figure
+from dashboard.views import empty
 from dashboard.views.widgets import picture, table
 from dashboard.wording.descriptions import configuration_text, pair_label
 from dashboard.wording.formatting import plain
@@ -26,6 +27,8 @@ def show(context: Context) -> None:
     with st.spinner("Reading all studies"):
         rows = [_row(context, study) for study in context.studies]
     table(pd.DataFrame(rows))
+    if not any(row["certified"] for row in rows):
+        empty.no_certificate()
     views = {pair: context.view(study) for pair, study in context.latest_studies().items() if study.complete}
     st.subheader("Configurations of other studies", anchor=False)
     _cross_results(views, dark=context.dark)
@@ -39,6 +42,7 @@ def _row(context: Context, study: StudySummary) -> dict[str, object]:
     return {
         "model": study.key.model,
         "benchmark": study.key.questions,
+        "phase": context.phase(study),
         "questions": study.key.n_questions,
         "seed": study.key.seed,
         "trials": study.trials,
@@ -57,7 +61,9 @@ def _row(context: Context, study: StudySummary) -> dict[str, object]:
 
 def _cross_results(views: dict[Pair, View], *, dark: bool) -> None:
     if len(views) < 2:
-        st.markdown("This table needs finished trials of a second model or benchmark.")
+        st.markdown(
+            "This table needs complete trials of a second model or benchmark; `python -m search.launch` makes them."
+        )
         return
     models = {model for model, _ in views}
     names = {pair: pair[1] if len(models) == 1 else pair_label(pair) for pair in views}
@@ -76,7 +82,10 @@ def _cross_results(views: dict[Pair, View], *, dark: bool) -> None:
 def _paper(views: dict[Pair, View]) -> None:
     frame = paper.table(views)
     if not len(frame):
-        st.markdown("The store has no study of a model and a benchmark that the paper reports.")
+        st.markdown(
+            "The store has no complete trial of a model and a benchmark that the paper reports; "
+            f"`{empty.SEARCH_COMMAND}` makes them."
+        )
         return
     st.dataframe(frame, hide_index=True, column_config=_paper_columns())
     st.caption(

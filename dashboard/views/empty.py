@@ -5,10 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.access.cached_reads import StoreState
-from dashboard.analysis.study_view import View
+from dashboard.analysis.study_view import View, resume_command
+from dashboard.context import Context
 from dashboard.views.widgets import table
 from dashboard.wording.formatting import sentence
 from dashboard.wording.trial_tables import failure_table
+from storage import StudySummary
 from storage.commands import password_note, shell_command
 
 SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
@@ -39,25 +41,40 @@ def no_studies(url: str, default: str) -> None:
     _start(url, default)
 
 
-def no_trials() -> None:
-    """Say that the study has no trial."""
-    st.subheader("No finished trial yet")
-    st.markdown(
-        "The study exists, and its first trial, the dense (unpruned) model, is being measured. "
-        "The front appears here as soon as that is done."
-    )
+def nothing_complete(context: Context, study: StudySummary) -> None:
+    """Say why the study has no complete trial: none was measured yet, or all failed."""
+    view = context.view(study)
+    st.subheader("Every trial so far failed" if view.failed else "No finished trial yet", anchor=False)
+    if context.phase(study) == "waiting":
+        st.markdown("No trial is complete, and no process works on this study; this command searches it on:")
+        _command(resume_command(context.url, view), context.url)
+    else:
+        st.markdown("Trials are being measured; the front appears here once the first, the dense model, is complete.")
+    if view.failed:
+        st.markdown("The reasons of the failures:")
+        table(failure_table(view))
 
 
-def failures_only(view: View) -> None:
-    """Show the reasons of a study in which every trial so far failed."""
-    st.subheader("Every trial so far failed")
-    st.markdown(f"{len(view.failed)} failed, none finished. The reasons:")
-    table(failure_table(view))
+def no_front(view: View) -> None:
+    """Say that no trial passes the filter, or that none has the cost that was chosen."""
+    if not view.complete:
+        st.info("There is no front, since no complete trial passes the filter; open Filter to show more.")
+    else:
+        st.info("There is no front, since no trial is timed yet; `python -m search.launch` times a search's front.")
+
+
+def no_certificate() -> None:
+    """Say that nothing is certified, and where it is done."""
+    st.caption("Nothing is certified within 1 point yet; the page Export has the command that does it.")
 
 
 def _start(url: str, default: str) -> None:
     st.markdown("Start a search, in this folder, in another terminal:")
-    st.code(search_command(url, default), language="bash")
+    _command(search_command(url, default), url)
+    st.markdown("The first front appears here by itself, within a minute or two.")
+
+
+def _command(command: str, url: str) -> None:
+    st.code(command, language="bash", wrap_lines=True)
     if note := password_note(url):
         st.caption(sentence(note))
-    st.markdown("The first front appears here by itself, within a minute or two.")

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard.analysis.study_view import View, certify_command, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
+from dashboard.views import empty
 from dashboard.views.widgets import COST_NAMES, preset_download, segments, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
@@ -58,7 +59,7 @@ def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
     ]
     choices += operating_points(view.front, view.dense) if view.dense else []
     choices += [(MOST_ACCURATE, trial) for trial in view.front[-1:]]
-    chosen = view.trial(chosen_number(view))
+    chosen = view.trial(chosen_number(view.key))
     if chosen is not None and chosen.complete:
         choices.append((OperatingPoint("chosen", f"your choice: {trial_title(chosen)}"), chosen))
     return {capitalized(point.name): (point, trial) for point, trial in choices}
@@ -66,9 +67,6 @@ def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
 
 def _preset(view: View) -> None:
     choices = export_choices(view)
-    if not choices:
-        st.markdown("No trial is complete yet.")
-        return
     name = st.radio("Operating point", list(choices), key=f"point {view.key.name}", label_visibility="collapsed")
     point, trial = choices[name]
     trial_table(view, trial)
@@ -95,7 +93,7 @@ def _certify(context: Context, view: View) -> None:
     if note := password_note(context.url):
         st.caption(sentence(note))
     if not view.confirmations:
-        st.markdown("Nothing of this study is measured on held-out questions yet. Results appear here by themselves.")
+        st.markdown("No setting of this study has a certificate yet; results of the command appear here by themselves.")
         return
     st.markdown("**Measured on held-out questions**")
     table(held_out_table(view))
@@ -103,8 +101,8 @@ def _certify(context: Context, view: View) -> None:
 
 def _picture(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        cost = segments("Cost", COST_NAMES, "picture cost")
-        kind = segments("Format", FORMATS, "picture format")
+        cost = segments("Cost", COST_NAMES, "picture_cost")
+        kind = segments("Format", FORMATS, "picture_format")
         view = context.view(study, cost)
         figure = front_figure(view).update_layout(
             paper_bgcolor="#ffffff",
@@ -125,6 +123,9 @@ def _picture(context: Context, study: StudySummary) -> None:
     image = {"format": kind, "filename": _file_name(view, "")[:-1], "width": 960, "height": 540}
     options = {**image, "scale": 1 if kind == "svg" else 3}
     config = {"displaylogo": False, "displayModeBar": True, "toImageButtonOptions": options}
+    if not view.front:
+        empty.no_front(view)
+        return
     st.plotly_chart(figure, key="picture", theme=None, config=config)
     st.caption(f"The camera in the picture's corner saves it as {FORMATS[kind]}, on white, for a paper.")
 

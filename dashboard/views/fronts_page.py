@@ -9,8 +9,8 @@ import streamlit as st
 from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
 from dashboard.context import Context, choose, chosen_trial
-from dashboard.figures.front import Coloring, facets_figure, front_figure
-from dashboard.views import zoom
+from dashboard.figures.front import Coloring, Frame, facets_figure, front_figure
+from dashboard.views import empty, zoom
 from dashboard.views.widgets import COST_NAMES, metrics, preset_download, segments, table, trial_table
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import pair_label, provenance
@@ -23,6 +23,8 @@ from storage.records import Trial
 
 BOX = "front-box"
 COLORINGS = {"role": "Role", "criterion": "Criterion", "depth": "Depth"}
+RANGES = {"front": "Front", "all": "All trials"}
+SCALES = {"linear": "Linear", "log": "Log"}
 
 
 def show(context: Context, study: StudySummary) -> None:
@@ -30,6 +32,7 @@ def show(context: Context, study: StudySummary) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         cost = segments("Cost", COST_NAMES, "cost")
         coloring = cast(Coloring, segments("Color", COLORINGS, "coloring"))
+        frame = Frame(segments("Cost axis", SCALES, "scale") == "log", segments("Range", RANGES, "range") == "front")
         chosen = _filter(context.trials(study))
         others = _others(context, study)
     whole = context.view(study, cost)
@@ -37,11 +40,11 @@ def show(context: Context, study: StudySummary) -> None:
     headline(whole)
     if others:
         views = [view, *(chosen.apply(context.view(other, cost)) for other in others)]
-        figure = facets_figure(views, dark=context.dark, coloring=coloring)
+        figure = facets_figure(views, dark=context.dark, coloring=coloring, frame=frame)
         st.plotly_chart(figure, key="facets", config={"displaylogo": False, "doubleClick": "autosize"})
         st.caption("All studies have the same axes. Show a single study to click its trials.")
     else:
-        _front(view, coloring, dark=context.dark)
+        _front(view, coloring, frame, dark=context.dark)
     st.caption(plain(provenance(whole)))
     _tables(view)
 
@@ -68,13 +71,15 @@ def headline(view: View) -> None:
     )
 
 
-def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
+def _front(view: View, coloring: Coloring, frame: Frame, *, dark: bool) -> None:
     chosen = chosen_trial(view)
     left, right = st.columns([2, 1], gap="medium")
-    scope = f"{view.key.name} {view.cost.field}"
+    scope = f"{view.key.name} {view.cost.field} {frame}"
+    if not view.front:
+        empty.no_front(view)
     with left, st.container(key=BOX):
         st.plotly_chart(
-            front_figure(view, chosen, dark=dark, coloring=coloring, zoom=zoom.ranges(scope)),
+            front_figure(view, chosen, dark=dark, coloring=coloring, frame=frame, zoom=zoom.ranges(scope)),
             key="front",
             selection_mode="points",
             on_select=lambda: _choose_point(view),
@@ -82,7 +87,8 @@ def _front(view: View, coloring: Coloring, *, dark: bool) -> None:
         )
         st.caption(
             "Each point is one trial: a pruning configuration, measured on the questions of the study. The line is the "
-            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial."
+            "Pareto front: no other trial is both cheaper and at least as accurate. Click a point to see its trial, "
+            "double-click for all trials."
         )
     zoom.listen(BOX, scope)
     with right:
@@ -99,7 +105,7 @@ def trial_panel(view: View, trial: Trial) -> None:
     content = preset(view, trial)
     preset_download(view, trial, content, key="download")
     if trial.number not in view.confirmations:
-        st.caption(f"The accuracy is {ESTIMATE}.")
+        st.caption(f"The accuracy is {ESTIMATE}. The page Export has the command that certifies.")
 
 
 def _filter(trials: list[Trial]) -> Filter:
@@ -109,10 +115,13 @@ def _filter(trials: list[Trial]) -> Filter:
     counts, devices = sorted({t.n for t in measured}), sorted({t.device for t in measured if t.device})
     with st.popover("Filter", icon=":material/filter_alt:"):
         states = st.pills("State", list(STATES), format_func=STATES.__getitem__, selection_mode="multi", key="states")
-        st.session_state["criteria"] = [name for name in st.session_state.get("criteria", []) if name in names]
+        for key, known in (("criteria", names), ("devices", devices)):
+            st.session_state[key] = [value for value in st.session_state.get(key, []) if value in known]
+        if st.session_state.get("least_n") not in counts:
+            st.session_state.pop("least_n", None)
         criteria = st.multiselect("Criterion (all if you choose none)", names, key="criteria")
         several = len(counts) > 1
-        least = st.select_slider("Measured on at least so many questions", counts, key="least n") if several else 0
+        least = st.select_slider("Measured on at least so many questions", counts, key="least_n") if several else 0
         chosen = st.multiselect("Measured on", devices, key="devices") if len(devices) > 1 else []
         st.caption("Baselines stay. The front is that of the trials shown.")
     return Filter(frozenset(criteria), frozenset(chosen), frozenset(states), least)
@@ -169,10 +178,10 @@ def _choose_point(view: View) -> None:
     selected = st.session_state["front"]["selection"]["points"]
     if selected and selected[0].get("customdata") is not None:
         number = selected[0]["customdata"]
-        choose(view, int(number[0] if isinstance(number, list | tuple) else number))
+        choose(view.key, int(number[0] if isinstance(number, list | tuple) else number))
 
 
 def _choose_row(view: View, numbers: list[int], key: str) -> None:
     rows = st.session_state[key]["selection"]["rows"]
     if rows:
-        choose(view, numbers[rows[0]])
+        choose(view.key, numbers[rows[0]])

@@ -18,20 +18,24 @@ from dashboard.analysis.study_view import View, by_pair
 from dashboard.context import Context
 from dashboard.figures.search_charts import growth_figure, importance_figure, pruned_figure, running_figure
 from dashboard.views.widgets import metrics, picture, segments, table
-from dashboard.wording.descriptions import short_study_label
-from dashboard.wording.formatting import percent
+from dashboard.wording.descriptions import PHASES, short_study_label
+from dashboard.wording.formatting import capitalized, percent, plain
 from dashboard.wording.trial_tables import failure_table, pruned_table
 from storage import StudySummary
 from storage.pareto import hypervolume
+from storage.phase import Phase
 from storage.records import Trial
 
 TARGETS = {"accuracy": "Accuracy", "flops_ratio": "FLOPs", "latency_ms": "Latency"}
+UNITS = {"Trials": "Trials", "Seconds": "Seconds"}
 
 
 def show(context: Context, study: StudySummary) -> None:
     """Draw the page for one study."""
     view = context.view(study)
-    _numbers(view, context.trials(study))
+    phase = context.phase(study)
+    _numbers(view, context.trials(study), phase)
+    st.caption(plain(PHASES[phase]))
     left, right = st.columns([3, 2], gap="medium")
     with left:
         _growth(context, study, view)
@@ -45,12 +49,13 @@ def show(context: Context, study: StudySummary) -> None:
         _failed(view)
 
 
-def _numbers(view: View, trials: list[Trial]) -> None:
+def _numbers(view: View, trials: list[Trial], phase: Phase) -> None:
     def share(part: int) -> str | None:
         return f"{percent(part / len(trials), 0)} of all" if part else None
 
     last = max((trial.created_at for trial in trials), default=None)
     metrics(
+        ("Phase", capitalized(phase), None),
         ("Trials", len(trials), f"{len(view.complete)} complete"),
         ("Hypervolume", f"{hypervolume(view.complete):.3f}", f"{len(view.front)} on the front"),
         ("Pruned (stopped early)", len(view.pruned), share(len(view.pruned))),
@@ -62,7 +67,7 @@ def _numbers(view: View, trials: list[Trial]) -> None:
 def _growth(context: Context, study: StudySummary, view: View) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.subheader("Hypervolume", anchor=False, width="content")
-        unit = segments("Over", {"Trials": "Trials", "Seconds": "Seconds"}, "over", hidden=True)
+        unit = segments("Over", UNITS, "over", hidden=True)
     siblings = by_pair(context.studies)[study.key.model, study.key.questions]
     lines = {"this study": growth(view.complete)}
     lines |= {short_study_label(one): growth(context.trials(one)) for one in siblings if one.id != study.id}
@@ -80,7 +85,7 @@ def _importance(context: Context, study: StudySummary) -> None:
         target = segments("For", TARGETS, "target", hidden=True)
     result = _cached_importance(context.url, study.id, context.stamp(study), target, context.trials(study))
     if result is None:
-        st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it.")
+        st.markdown(f"This needs {MIN_TRIALS} complete trials that differ in it; a larger `--budget` measures more.")
         return
     picture(importance_figure(result, dark=context.dark), "importance")
     warning = "" if result.explained > 0.3 else " **That is little: do not rely on the shares.**"
@@ -105,7 +110,9 @@ def _running(context: Context, study: StudySummary) -> None:
     st.subheader("Workers", anchor=False)
     together = [one for one in context.studies if search(one) == search(study)]
     running = running_trials(trial for one in together for trial in context.trials(one))
-    if running.times:
+    if not running.times:
+        st.markdown("No worker has measured a trial of this study yet; `python -m search.launch` starts workers.")
+    else:
         picture(running_figure(running, dark=context.dark), "running")
         st.caption(
             f"All studies of this model and seed: {running.mean:.1f} trials ran at a time on average while any ran. "

@@ -39,11 +39,11 @@ def show(context: Context, study: StudySummary) -> None:
     dense = view.dense
     comparison = _comparison(context, study, dense, trial)
     if dense is None:
-        st.markdown("Dense is not measured yet.")
+        st.markdown("Dense is not measured yet; `python -m search.launch` measures it first.")
     elif dense.number == trial.number:
         st.markdown("This is dense itself.")
     elif comparison is None:
-        st.markdown("The store does not hold the scores of both, question by question.")
+        st.markdown("The store lacks the scores of one of both; `python -m search.launch` in a new store records them.")
     else:
         _differences(view, comparison)
     st.subheader("Which image tokens survive", anchor=False)
@@ -51,11 +51,13 @@ def show(context: Context, study: StudySummary) -> None:
 
 
 def _speed(measured: Measurement) -> None:
-    """Draw what was timed; nothing where nothing was."""
+    """Draw what was timed."""
+    st.subheader("Speed against dense, timed in turns", anchor=False)
     if measured.timings:
-        st.subheader("Speed against dense, timed in turns", anchor=False)
         table(timing_table(measured.timings))
         st.caption(plain(f"Medians and 95 % intervals over repeats, on {measured.device}."))
+    else:
+        st.markdown("This trial is not timed; `python -m search.launch` times the front and the baselines of a search.")
 
 
 def _choose(view: View) -> Trial | None:
@@ -80,8 +82,9 @@ def _choose(view: View) -> Trial | None:
     if view.trial(typed) is None:
         st.warning(f"Trial {typed} failed or is not finished; this page still shows trial {chosen.number}.")
     elif typed != chosen.number:
-        choose(view, typed)
+        choose(view.key, typed)
         st.rerun()
+    choose(view.key, chosen.number)  # so that the address names it, and a search that goes on does not swap it
     return chosen
 
 

@@ -47,9 +47,9 @@ def listen(box: str, scope: str) -> None:
     _listener(key=f"{STATE} {box}", data={"box": box, "scope": scope}, on_ranges_change=lambda: _remember(box))
 
 
-def ranges(scope: str) -> dict[str, list[float]]:
-    """Return the axes that were zoomed in this scope, each with its two limits."""
-    return st.session_state.get(STATE, {}).get(scope, {})
+def ranges(scope: str) -> dict[str, list[float]] | None:
+    """Return the axes that were zoomed in this scope, each with its two limits; empty once all is shown again."""
+    return st.session_state.get(STATE, {}).get(scope)
 
 
 def _remember(box: str) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from streamlit.column_config import CheckboxColumn, DatetimeColumn, NumberColumn, TextColumn
 
+from dashboard.wording.descriptions import PHASES
+
 COLUMNS: dict[str, Any] = {
     "number": NumberColumn("Trial", format="%d", width="small"),
     "origin": TextColumn("Role", width="small"),
@@ -50,6 +52,7 @@ COLUMNS: dict[str, Any] = {
     "to_dense_high": NumberColumn("To", format="%+.1f", help="Upper end of its 95 % interval"),
     "split": TextColumn("Split", width="small"),
     "count": NumberColumn("Trials", format="%d", width="small"),
+    "phase": TextColumn("Phase", width="small", help="\n".join(f"{name}: {text}" for name, text in PHASES.items())),
     "model": TextColumn("Model"),
     "benchmark": TextColumn("Benchmark"),
     "questions": NumberColumn("Questions", format="%d", width="small"),

@@ -8,8 +8,17 @@ from collections.abc import Iterable
 from dashboard.analysis.study_view import BASELINE_NAMES, Pair, View
 from dashboard.wording.formatting import amount, milliseconds, number, percent, points, speedup
 from storage.confirmation import Confirmation
+from storage.phase import Phase
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
+
+PHASES: dict[Phase, str] = {
+    "waiting": "No process works on this study; run its search again to resume it, or certify it on the page Export.",
+    "exploring": "A process measures trials on the search's questions.",
+    "refining": "A process asks the best trials further validation questions.",
+    "certifying": "A process tests the best trials on held-out questions, by a stored plan.",
+    "done": "The study is measured on held-out questions; a larger `--budget` explores on.",
+}
 
 
 def configuration_text(trial: Trial) -> str:

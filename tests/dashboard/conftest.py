@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from storage import StudyKey, open_store
+from tests.dashboard.app_pages import APP, opened
 from tests.dashboard.generated_store import confirmation, failed, fill, searched, study_key, with_criterion
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
+    """A function that opens a page of a dashboard with these arguments."""
+
+    def run(*arguments: str, title: str = "", **link: str | list[str]) -> AppTest:
+        monkeypatch.setattr(sys, "argv", [str(APP), *arguments])
+        return opened(title, **link)
+
+    return run
 
 
 @pytest.fixture

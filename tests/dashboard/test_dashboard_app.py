@@ -8,7 +8,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -18,40 +17,14 @@ import pytest
 import yaml
 from PIL import Image
 from streamlit.testing.v1 import AppTest
-from streamlit.util import calc_hash
 
 from dashboard.access import cached_reads, commands
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
 from dashboard.views import empty
 from himap.presets import Figure, Timing
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
+from tests.dashboard.app_pages import APP, checked, words
 from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
-
-ROOT = Path(__file__).resolve().parents[2]
-APP = ROOT / "dashboard" / "app.py"
-
-
-@pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
-    """A function that runs the page with these arguments."""
-
-    def run(*arguments: str, title: str = "") -> AppTest:
-        monkeypatch.setattr(sys, "argv", [str(APP), *arguments])
-        app = AppTest.from_file(str(APP), default_timeout=120)
-        app._page_hash = calc_hash(title.lower())  # pages are functions, which have no file to switch to
-        return checked(app.run())
-
-    return run
-
-
-def checked(app: AppTest) -> AppTest:
-    assert not app.exception, app.exception
-    return app
-
-
-def words(app: AppTest) -> str:
-    elements = [*app.title, *app.subheader, *app.markdown, *app.caption, *app.error, *app.code]
-    return "\n".join(element.value for element in elements).replace("\\", "")
 
 
 def figure(app: AppTest) -> dict[str, Any]:
@@ -127,11 +100,16 @@ def test_a_searched_study_shows_front_numbers_and_provenance(page: Any, searched
     assert 3 < len(front) < 30
 
 
-def test_the_toggle_changes_the_cost(page: Any, searched_store: str) -> None:
+def test_toggles_change_the_cost_and_the_axes(page: Any, searched_store: str) -> None:
     app = page("--storage", searched_store)
     assert "GFLOPs" in figure(app)["layout"]["xaxis"]["title"]["text"]
     checked(app.segmented_control(key="cost").set_value("paper_flops").run())
-    assert "Eq. 10" in figure(app)["layout"]["xaxis"]["title"]["text"]
+    axis = figure(app)["layout"]["xaxis"]
+    assert "Eq. 10" in axis["title"]["text"]
+    assert (axis["type"], len(axis["range"])) == ("linear", 2)  # the front fills the chart
+    app.segmented_control(key="scale").set_value("log")
+    axis = figure(checked(app.segmented_control(key="range").set_value("all").run()))["layout"]["xaxis"]
+    assert (axis["type"], "range" in axis) == ("log", False)
 
 
 def test_a_selected_trial_stays_selected_and_its_preset_is_offered(page: Any, searched_store: str) -> None:

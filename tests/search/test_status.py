@@ -46,7 +46,7 @@ def test_every_study_is_counted(url: str, capsys: pytest.CaptureFixture[str]) ->
     assert pope["best_at_half_flops"] == 0.8
     assert 600 <= pope["seconds_since_last_trial"] < 720
     assert pope["last_failure"] == "out of memory"
-    assert (pope["process"], pope["running"]) == (None, [])
+    assert (pope["phase"], pope["process"], pope["running"]) == ("waiting", None, [])
     assert (empty["benchmark"], empty["trials"], empty["last_trial_at"]) == ("vqav2", 0, None)
 
 
@@ -58,7 +58,7 @@ def test_what_runs_is_shown_while_its_process_lives(url: str) -> None:
         for number in (5, 6):
             store.begin(study, RunningTrial(number, "sampler", PruningConfig.paper()), "me")
         pope, vqav2 = store_status(store)
-        assert pope["process"] == {"host": "here", "pid": 7}
+        assert (pope["phase"], pope["process"]) == ("exploring", {"host": "here", "pid": 7})
         assert [one["number"] for one in pope["running"]] == [5, 6]
         assert 0 <= pope["running"][0]["seconds"] < 60
         assert (vqav2["process"], vqav2["running"]) == (None, [])
@@ -70,7 +70,7 @@ def test_people_read_a_line_a_study(url: str, capsys: pytest.CaptureFixture[str]
     assert main(["--storage", url]) == 0
     message = capsys.readouterr().out
     (line,) = [line for line in message.splitlines() if "tiny/pope/validation-20/seed-0" in line]
-    assert line.split()[1:] == ["5", "3", "1", "1", "-", "3", "0.525", "80.0", "10", "min", "ago"]
+    assert line.split()[1:] == ["waiting", "5", "3", "1", "1", "-", "3", "0.525", "80.0", "10", "min", "ago"]
     assert "tiny/pope failed last with: out of memory" in message
     assert max(map(len, message.splitlines())) <= 160
 

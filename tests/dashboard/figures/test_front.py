@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from dashboard.analysis.study_view import BASELINE_NAMES, View, build_view
-from dashboard.figures.front import FULL_HOVER, cost_axis, facets_figure, front_figure, label_lifts
+from dashboard.figures.front import FULL_HOVER, NEAR, Frame, cost_axis, facets_figure, front_figure, label_lifts
 from dashboard.figures.palette import DARK, LIGHT
 from storage.pareto import front
 from tests.dashboard.generated_store import confirmation, failed, searched, study_key, with_criterion
@@ -102,6 +103,32 @@ def test_axes_name_their_unit(cost: str, title: str) -> None:
     assert figure.layout.yaxis.title.text == "Accuracy (%)"
     dense = next(trace for trace in figure.data if trace.name == "dense")
     assert dense.x[0] == getattr(view.complete[0], cost) / cost_axis([view]).factor
+
+
+def test_the_front_fills_the_chart_and_a_zoom_replaces_that(view: View) -> None:
+    axis, near = cost_axis([view]), Frame(near=True)
+    members = [trial for trial in view.front if trial.accuracy >= view.front[-1].accuracy - NEAR]
+    assert 1 < len(members) < len(view.front)
+    low, high = front_figure(view, frame=near).layout.xaxis.range
+    assert low < axis.x(members[0]) < axis.x(members[-1]) < high
+    assert axis.x(members[-1]) - axis.x(members[0]) > 0.85 * (high - low)
+    assert low > axis.x(view.front[0])
+    bottom, top = facets_figure([view, view], frame=near).layout.yaxis.range
+    assert bottom < 100 * members[0].accuracy_low < 100 * members[-1].accuracy_high < top
+    assert front_figure(view).layout.xaxis.range is None
+    assert front_figure(view, frame=near, zoom={}).layout.xaxis.range is None  # a double-click shows all
+    assert front_figure(view, frame=near, zoom={"xaxis": [1.0, 2.0]}).layout.xaxis.range == (1.0, 2.0)
+    assert front_figure(build_view(study_key(), []), frame=near).layout.xaxis.range is None
+
+
+def test_a_log_axis_places_points_by_value_and_labels_and_ranges_by_logarithm(view: View) -> None:
+    plain, log = front_figure(view, frame=Frame(near=True)), front_figure(view, frame=Frame(near=True, log=True))
+    assert (plain.layout.xaxis.type, log.layout.xaxis.type) == ("linear", "log")
+    dense = next(trace for trace in log.data if trace.name == "dense")
+    (label,) = [note for note in log.layout.annotations if note.text == "dense"]
+    assert label.x == pytest.approx(math.log10(dense.x[0]))
+    first, last = (math.log10(limit) for limit in plain.layout.xaxis.range)
+    assert log.layout.xaxis.range == pytest.approx((first, last), abs=0.1)
 
 
 def test_a_ring_marks_the_selected_trial_and_cannot_be_clicked(view: View) -> None:
