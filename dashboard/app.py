@@ -75,11 +75,12 @@ def main() -> None:
         st.error(plain(str(error)))
         return
     address.read_settings()
-    keep_choices()
     pages = [
         st.Page(_page(url, title), title=title, url_path=title.lower(), default=title == "Fronts") for title in TITLES
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    keep_choices(page.title)
+    page.run()
 
 
 def _page(url: str, title: str) -> Callable[[], None]:

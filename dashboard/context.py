@@ -15,7 +15,7 @@ from dashboard.wording.descriptions import pair_label, study_label
 from storage import Store, StudyKey, StudySummary, Trial
 from storage.phase import Phase
 
-PAIR, STUDY, CHOSEN = "pair", "study ", "chosen_trial"
+PAIR, STUDY, CHOSEN, PAGE = "pair", "study ", "chosen_trial", "page"
 DEFAULTS: dict[str, Any] = {
     "cost": "flops",
     "coloring": "role",
@@ -78,14 +78,20 @@ class Context:
         return cached_reads.scores(self.url, study.id, sorted(set(numbers)), self.store)
 
 
-def keep_choices() -> None:
-    """Keep the values of widgets from page to page; Streamlit forgets those that a page does not draw."""
+def keep_choices(page: str) -> None:
+    """Keep the values of widgets from page to page.
+
+    Streamlit forgets those that a page does not draw, and starts those of another page at their defaults even where it
+    still knows the value under the same key. So they are all set when the page has changed.
+    """
     kept: dict[str, Any] = st.session_state.setdefault("kept", dict(DEFAULTS))
     for key, value in st.session_state.items():
         if isinstance(key, str) and (key in KEPT or key.startswith(f"{STUDY}(")):
             kept[key] = value
+    changed = st.session_state.get(PAGE) != page
+    st.session_state[PAGE] = page
     for key, value in kept.items():
-        if key not in st.session_state:
+        if changed or key not in st.session_state:
             st.session_state[key] = value
 
 
