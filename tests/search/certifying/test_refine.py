@@ -38,8 +38,14 @@ def test_what_few_questions_leave_open_is_asked_again() -> None:
 
 def test_refining_ends_when_knowing_more_would_save_nothing() -> None:
     rng = np.random.default_rng(0)
-    assert round_members(with_lost(4000, 400, 2, 0, 0), SETTING, 20_000, rng) == []
+    assert round_members(with_lost(900, 90, 0, 0, 0), SETTING, 20_000, rng) == []
     assert round_members(with_lost(120), SETTING, 20_000, rng) == []
+
+
+def test_a_setting_with_as_many_answers_as_half_the_pool_is_asked_no_more() -> None:
+    rng = np.random.default_rng(0)
+    assert round_members(with_lost(900, 6, 6), SETTING, 20_000, rng)
+    assert round_members(with_lost(1000, 6, 6), SETTING, 20_000, rng) == []
 
 
 def test_no_plan_is_made_of_settings_that_few_questions_favored() -> None:
