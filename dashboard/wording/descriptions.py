@@ -17,7 +17,7 @@ PHASES: dict[Phase, str] = {
     "exploring": "A process measures trials on the search's questions.",
     "refining": "A process asks the best trials further validation questions.",
     "certifying": "A process tests the best trials on held-out questions, by a stored plan.",
-    "done": "The study is measured on held-out questions; a larger `--budget` explores on.",
+    "done": "The study is measured on held-out questions; a larger --budget explores on.",
 }
 
 
