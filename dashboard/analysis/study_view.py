@@ -192,9 +192,15 @@ def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | No
     return max(affordable, key=lambda trial: (trial.accuracy, -trial.flops_ratio, -trial.number), default=None)
 
 
+def within_one_point(view: View) -> Trial | None:
+    """Return the cheapest trial certified within one point of dense; without one, the front's cheapest estimate."""
+    certified = [trial for trial in view.complete if trial.number in view.certified and trial.origin != "dense"]
+    return min(certified, key=lambda trial: trial.flops_ratio, default=None) or cheapest_within(view.front, view.dense)
+
+
 def suggested(view: View) -> Trial | None:
-    """Return the front's cheapest member within one point of dense, else its most accurate one."""
-    return cheapest_within(view.front, view.dense) or (view.front[-1] if view.front else None)
+    """Return the cheapest trial within one point of dense, else the front's most accurate one."""
+    return within_one_point(view) or (view.front[-1] if view.front else None)
 
 
 def by_pair(studies: Iterable[StudySummary]) -> dict[Pair, list[StudySummary]]:

@@ -10,7 +10,7 @@ from streamlit.column_config import NumberColumn, TextColumn
 
 from dashboard.analysis import paper
 from dashboard.analysis.cross_study import cross_results, suggestions
-from dashboard.analysis.study_view import Pair, View, best_within_flops
+from dashboard.analysis.study_view import Pair, View, best_within_flops, within_one_point
 from dashboard.context import Context
 from dashboard.figures.settings_matrix import settings_figure
 from dashboard.views import empty
@@ -18,7 +18,7 @@ from dashboard.views.widgets import picture, table
 from dashboard.wording.descriptions import configuration_text, pair_label
 from dashboard.wording.formatting import plain
 from storage import StudySummary
-from storage.pareto import cheapest_within, hypervolume
+from storage.pareto import hypervolume
 
 
 def show(context: Context) -> None:
@@ -38,7 +38,7 @@ def show(context: Context) -> None:
 
 def _row(context: Context, study: StudySummary) -> dict[str, object]:
     view = context.view(study)
-    dense, near, half = view.dense, cheapest_within(view.front, view.dense), best_within_flops(view.complete)
+    dense, near, half = view.dense, within_one_point(view), best_within_flops(view.complete)
     return {
         "model": study.key.model,
         "benchmark": study.key.questions,

@@ -7,7 +7,7 @@ from typing import cast
 import streamlit as st
 
 from dashboard.analysis.filters import Filter
-from dashboard.analysis.study_view import STATES, View, best_within_flops, preset
+from dashboard.analysis.study_view import STATES, View, best_within_flops, preset, within_one_point
 from dashboard.context import Context, choose, chosen_trial
 from dashboard.figures.front import Coloring, Frame, facets_figure, front_figure
 from dashboard.views import empty, zoom
@@ -17,7 +17,6 @@ from dashboard.wording.descriptions import pair_label, provenance
 from dashboard.wording.formatting import percent, plain, points
 from dashboard.wording.trial_tables import all_table, failure_table, front_table, pruned_table
 from storage import StudySummary
-from storage.pareto import cheapest_within
 from storage.presets import ESTIMATE
 from storage.records import Trial
 
@@ -52,7 +51,7 @@ def show(context: Context, study: StudySummary) -> None:
 def headline(view: View) -> None:
     """Draw the few numbers that people look for first."""
     dense, half = view.dense, best_within_flops(view.complete)
-    near = cheapest_within(view.front, dense)
+    near = within_one_point(view)
 
     def difference(trial: Trial | None) -> str | None:
         return f"{points(trial.accuracy - dense.accuracy)} against dense" if trial and dense else None

@@ -44,6 +44,19 @@ def test_each_cost_has_its_own_front(cost: str) -> None:
     assert costs == sorted(costs)
 
 
+def test_a_certified_trial_is_suggested_before_a_cheaper_estimate() -> None:
+    figures = ((1.0, 0.90), (0.3, 0.90), (0.6, 0.895), (0.5, 0.895))
+    trials = [
+        replace(trial(i, *figure, "sampler" if i else "dense"), config=PruningConfig(2, 50 + i, 8, 75))
+        for i, figure in enumerate(figures)
+    ]
+    assert study_view.suggested(build_view(study_key(), trials)) == trials[1]
+    bounds = (0, 0.02, 0.01, 0.01)
+    tested = [replace(confirmation(one, trials[0]), bound=bounds[one.number]) for one in trials]
+    view = build_view(study_key(), trials, confirmations=tested)
+    assert study_view.within_one_point(view) == study_view.suggested(view) == trials[3]
+
+
 def test_the_numbers_people_look_for_first() -> None:
     trials = [
         trial(0, 1.0, 0.90, "dense"),
