@@ -93,7 +93,7 @@ def document(found: dict[str, list[Preset]], scores: Scores) -> dict[str, Any]:
                     "margin_points": certificate.margin_points,
                     "certified": certificate.certified,
                     "flops_ratio": preset.measured[0].flops_ratio,
-                    "loss_points": [-100 * change.mean, -100 * change.high, -100 * change.low],
+                    "loss_points": [0 - 100 * change.mean, 0 - 100 * change.high, 0 - 100 * change.low],
                     "holds": -100 * change.mean <= certificate.margin_points,
                     "n": scores[name].shape[1],
                 }
