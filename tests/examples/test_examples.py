@@ -1,4 +1,4 @@
-"""The examples run one after the other: a search, a plot of its store, a server with its preset."""
+"""The examples run one after the other: a search, a plot of its store."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +56,3 @@ def test_the_notebook_plots_the_front_of_the_store(searched: Path, monkeypatch: 
     assert len(drawn["front"].x) == len(names["members"]) > 0
     assert set(drawn["baselines"].text) == {"dense", "fastv", "paper", "random"}
     assert max(drawn["baselines"].x) == pytest.approx(100)
-
-
-def test_a_preset_is_served(searched: Path) -> None:
-    model = str(ROOT / "minis" / "checkpoints" / "qwenvl-mini")
-    command = [sys.executable, str(EXAMPLES / "serve_preset.py"), str(preset(searched)), "--model", model]
-    server = subprocess.Popen([*command, "--port", "0"], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert server.stdout is not None
-        url = server.stdout.readline().removeprefix("serving on ").strip()
-        question = "What color is the diamond?\nAnswer the question using a single word or phrase."
-        address = f"{url}/?{urllib.parse.urlencode({'question': question})}"
-        image = (EXAMPLES / "images" / "scene-0.png").read_bytes()
-        with urllib.request.urlopen(address, image, timeout=60) as reply:
-            assert reply.read().decode() == "yellow\n"
-        with pytest.raises(urllib.error.HTTPError, match="not an image"):
-            urllib.request.urlopen(address, b"no image", timeout=60)
-    finally:
-        server.kill()
-        server.communicate()
