@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -127,9 +128,14 @@ class Latency:
 
     @property
     def headline(self) -> Timing | None:
-        """The first token of single prompts: with the vision tower where that was timed, as a user waits for it."""
-        single = {timing.figure: timing for timing in self.timings if timing.batch == 1}
-        return single.get("first_token_with_vision") or single.get("first_token")
+        """The timing that stands for all, see `headline`."""
+        return headline(self.timings)
+
+
+def headline(timings: Sequence[Timing]) -> Timing | None:
+    """Return the first token of single prompts: with the vision tower where that was timed, as a user waits for it."""
+    single = {timing.figure: timing for timing in timings if timing.batch == 1}
+    return single.get("first_token_with_vision") or single.get("first_token")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,14 @@
-"""Ask presets of embedded benchmarks further questions that nothing else ever used, and count how many hold.
+"""Ask presets of embedded benchmarks further questions that nothing else uses, and count how many hold.
 
     python -m bench.certify.further --presets presets --out further.npz --questions 10000 --processes 2 --write
 
-A search certifies on the first scenes of the test split; these questions are about scenes from number 1,000,000 on. The
-file grows by chunks of
-every benchmark in turn: stop it at any time, and run the same command again to resume.
+A search certifies on the first scenes of the test split; these questions are about scenes from number 1,000,000 on.
+The file grows by 500 questions of each benchmark in turn: stop at any time, and run the same command again to resume.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, count, islice
@@ -31,17 +31,23 @@ from objectives.evaluation.checkpoints import resolve
 from objectives.scenes import SPLITS, make_scene
 from objectives.statistics.intervals import difference_interval
 
-_FIRST = 1_000_000  # scene
+_FIRST, _ASKED_OF = 1_000_000, "settings"  # scene; name of the settings in the file
 _CHUNK, _STEP = 100, 500  # questions; a process loads the model once a step
 Scores = dict[str, np.ndarray]
 
 
 def by_benchmark(folder: Path) -> dict[str, list[Preset]]:
-    """Return the presets of a folder that a search wrote, by benchmark."""
+    """Return the presets of a folder that a search wrote, by benchmark.
+
+    Raises:
+        ValueError: there is none, or one was measured on questions that are not embedded.
+    """
     found: dict[str, list[Preset]] = {}
     for path in sorted(folder.glob("*.yaml")):
         preset = himap.read_preset(path)
-        found.setdefault(preset.measured[0].key, []).append(preset)
+        if preset.measured[0].source:
+            raise ValueError(f"got {path}, measured on {preset.measured[0].key}; expected an embedded benchmark")
+        found.setdefault(preset.measured[0].benchmark, []).append(preset)
     if not found:
         raise ValueError(f"got no preset in {folder}; run python -m search.launch first")
     return found
@@ -53,24 +59,40 @@ def settings(presets: Sequence[Preset]) -> list[PruningConfig]:
 
 
 def ask(found: dict[str, list[Preset]], path: Path, n: int, processes: int) -> Scores:
-    """Return the scores of each benchmark's settings, (settings, n) each; the file is written after each chunk."""
+    """Return the scores of each benchmark's settings, (settings, n) each; the file is written after each step.
+
+    Raises:
+        ValueError: the weights on this machine, or the settings in the file, are not those of the presets.
+    """
+    asked_of = json.dumps({name: [c.as_dict() for c in settings(presets)] for name, presets in found.items()})
     scores: Scores = {}
     if path.exists():
         with np.load(path) as file:
-            scores = dict(file)
+            scores = {name: file[name] for name in file.files if name != _ASKED_OF}
+            if str(file[_ASKED_OF]) != asked_of:
+                raise ValueError(f"got {path} of other settings; expected those of the presets; name another --out")
+    weights = {name: _weights(presets) for name, presets in found.items()}
     questions = {name: _questions(name, scores[name].shape[1] if name in scores else 0) for name in found}
     while behind := [name for name in found if name not in scores or scores[name].shape[1] < n]:
         for name in behind:
-            configs, weights = settings(found[name]), resolve(found[name][0].model.name, "auto").weights
+            configs = settings(found[name])
             known = scores.get(name, np.zeros((len(configs), 0)))
             asked = list(islice(questions[name], min(_STEP, n - known.shape[1])))
             parts = [asked[at : at + _CHUNK] for at in range(0, len(asked), _CHUNK)]
-            answers = panel_answers(weights, name, configs, parts, processes, "cpu")
+            answers = panel_answers(weights[name], name, configs, parts, processes, "cpu")
             scores[name] = np.concatenate([known, *(part.scores for part in answers)], 1)
-            np.savez_compressed(path.with_suffix(".tmp.npz"), allow_pickle=False, **scores)
+            arrays: dict[str, Any] = {_ASKED_OF: asked_of, **scores}
+            np.savez_compressed(path.with_suffix(".tmp.npz"), **arrays)
             path.with_suffix(".tmp.npz").replace(path)
             command.show(f"{path}: {name}, {scores[name].shape[1]} of {n} questions")
     return scores
+
+
+def _weights(presets: Sequence[Preset]) -> str:
+    target = resolve(presets[0].model.name, "auto")
+    for digest in {preset.model.weights_digest for preset in presets} - {target.digest}:
+        raise ValueError(f"got weights {target.digest[:12]}; expected {digest[:12]}, the preset's")
+    return target.weights
 
 
 def _questions(name: str, known: int) -> Iterator[Question]:
@@ -132,9 +154,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         found = by_benchmark(options.presets)
+        scores = ask(found, options.out, options.questions, options.processes)
     except (himap.HimapError, ValueError) as error:
         return command.fail(error)
-    result = document(found, ask(found, options.out, options.questions, options.processes))
+    result = document(found, scores)
     if options.write:
         pages.write("main_job", further=report(result))
     command.show(result if options.json else report(result))

@@ -23,6 +23,7 @@ from storage.records import Origin, Trial
 
 _MOST, _SCREENED, _CONFIRMED = 16, 500, 500  # of the export before certificates
 Delivered = dict[float, int | None]  # row by margin; None for dense
+Search = Callable[[TablePopulation, Questions, int], dict[int, Trial]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,12 @@ class Result:
 
 
 def explored(
-    population: TablePopulation, questions: Questions, seed: int, sampler: str, trials: int, reference: float
+    population: TablePopulation,
+    questions: Questions,
+    seed: int,
+    sampler: str,
+    trials: int = BUDGET,
+    reference: float = 100.0,
 ) -> dict[int, Trial]:
     """Return the trials of a search on the first validation questions, by row; dense is row 0."""
     study = Study(
@@ -168,21 +174,15 @@ def ours(
     )
 
 
-def _explored(population: TablePopulation, questions: Questions, seed: int, sampler: str) -> dict[int, Trial]:
-    if sampler == "qlognehvi":
-        return explored_by_botorch(population, questions, seed)
-    return explored(population, questions, seed, sampler, BUDGET, 100.0)
-
-
-def pareto_testing(population: TablePopulation, seed: int, sampler: str) -> Result:
-    """Return what Pareto Testing delivers after a search by another sampler on the same number of answers.
+def pareto_testing(population: TablePopulation, seed: int, search: Search) -> Result:
+    """Return what Pareto Testing delivers after another search on the same number of answers.
 
     The front of the validation estimates is ordered, for each margin, by its p-values on the validation questions, and
     tested in this order on the whole pool until the first that is not rejected (Laufer-Goldshtein et al., ICLR 2023).
     The test is our score test, each margin at a third of the level.
     """
     questions, begun = Questions(population, seed), time.process_time()
-    found = _explored(population, questions, seed, sampler)
+    found = search(population, questions, seed)
     members = [
         row for row, trial in found.items() if trial in front(list(found.values())) and population.costs[row] < 1
     ]
@@ -215,7 +215,7 @@ def present(population: TablePopulation, seed: int) -> Result:
     where the two-sided 95 % interval stays within the margin. What is not certified was delivered all the same.
     """
     questions, begun = Questions(population, seed), time.process_time()
-    found = explored(population, questions, seed, "ehvi", BUDGET, 100.0)
+    found = explored(population, questions, seed, "ehvi")
     dense, by_number = found[0], {trial.number: row for row, trial in found.items()}
     screened: dict[int, Interval] = {}
     base = questions.ask("validation", SEARCHED, SEARCHED + _SCREENED, 0)
@@ -270,12 +270,12 @@ def _front(losses: Mapping[int, float], population: TablePopulation) -> list[int
 WAYS: dict[str, Callable[[TablePopulation, int], Result]] = {
     "ours": ours,
     "present": present,
-    "random + Pareto Testing": partial(pareto_testing, sampler="random"),
-    "tpe + Pareto Testing": partial(pareto_testing, sampler="tpe"),
+    "random + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="random")),
+    "tpe + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="tpe")),
     "ours without refining": partial(ours, refine=False),
     "ours, reference at accuracy 0": partial(ours, reference=100.0),
     "ours, the whole front in place of chains": partial(ours, certifier_class=_WholeFront),
     "ours, bets in place of looks": partial(ours, bets=True),
-    "gp + Pareto Testing": partial(pareto_testing, sampler="gp"),
-    "qLogNEHVI + Pareto Testing": partial(pareto_testing, sampler="qlognehvi"),
+    "gp + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="gp")),
+    "qLogNEHVI + Pareto Testing": partial(pareto_testing, search=explored_by_botorch),
 }

@@ -25,7 +25,7 @@ from search.reporting.presets import preset_trial
 from storage import StorageError, StudyKey, Trial, open_store
 from storage.confirmation import points
 from storage.pareto import WITHIN_MARGINS, front, hypervolume
-from storage.records import Origin
+from storage.records import Origin, headline
 
 # The accuracy that the dense model should reach on each task, in %.
 GOALS = {"vqav2": 85, "textvqa": 93, "pope": 92, "mme": 85, "scienceqa": 90, "aokvqa": 90}
@@ -112,8 +112,7 @@ def _deployed(preset: Preset | None) -> str:
     certificate, measured = preset.certificate, preset.measured[0]
     if not certificate.certified:
         return "dense"
-    single = {timing.figure: timing for timing in measured.speed if timing.batch == 1}
-    speed = single.get("first_token_with_vision") or single.get("first_token")
+    speed = headline(measured.speed)
     timed = f"{speed.ratio}, " if speed else ""
     bound = "" if certificate.bound_points is None else f"loses at most {certificate.bound_points:g}, "
     return f"{100 * (measured.flops_ratio or math.nan):.0f} % of FLOPs, {timed}{bound}n = {measured.n:,}"

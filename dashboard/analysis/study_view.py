@@ -94,6 +94,13 @@ class View:
         """The numbers of the trials that held-out questions certify."""
         return {number for number, result in self.confirmations.items() if result.certifies()}
 
+    @property
+    def certified_trials(self) -> list[Trial]:
+        """The complete trials other than dense that held-out questions certify, by rising FLOPs."""
+        certified = self.certified
+        held_out = (trial for trial in self.complete if trial.number in certified and trial.origin != "dense")
+        return sorted(held_out, key=lambda trial: trial.flops)
+
     def trial(self, number: int | None) -> Trial | None:
         """Return the complete or pruned trial of this number."""
         return next((trial for trial in (*self.complete, *self.pruned) if trial.number == number), None)
@@ -164,7 +171,7 @@ def certify_command(url: str, view: View) -> str:
 
 
 def resume_command(url: str, view: View) -> str:
-    """Return the command that searches this study on, up to 200 trials, ready for a shell, without a password."""
+    """Return the command that resumes this study, up to 200 trials, ready for a shell, without a password."""
     key = view.key
     weights = ["--weights", view.weights] if view.weights else []
     size = ["--questions", str(key.n_questions), "--seed", str(key.seed), "--budget", "200", "--storage", url]
@@ -193,9 +200,8 @@ def best_within_flops(trials: Iterable[Trial], ratio: float = 0.5) -> Trial | No
 
 
 def within_one_point(view: View) -> Trial | None:
-    """Return the cheapest trial certified within one point of dense; without one, the front's cheapest estimate."""
-    certified = [trial for trial in view.complete if trial.number in view.certified and trial.origin != "dense"]
-    return min(certified, key=lambda trial: trial.flops_ratio, default=None) or cheapest_within(view.front, view.dense)
+    """Return the trial with the fewest FLOPs that is certified within one point of dense, else the front's estimate."""
+    return next(iter(view.certified_trials), None) or cheapest_within(view.front, view.dense)
 
 
 def suggested(view: View) -> Trial | None:

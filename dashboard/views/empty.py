@@ -46,7 +46,7 @@ def nothing_complete(context: Context, study: StudySummary) -> None:
     view = context.view(study)
     st.subheader("Every trial so far failed" if view.failed else "No finished trial yet", anchor=False)
     if context.phase(study) == "waiting":
-        st.markdown("No trial is complete, and no process works on this study; this command searches it on:")
+        st.markdown("No trial is complete, and no process works on this study; this command resumes it:")
         _command(resume_command(context.url, view), context.url)
     else:
         st.markdown("Trials are being measured; the front appears here once the first, the dense model, is complete.")

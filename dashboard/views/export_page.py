@@ -51,11 +51,9 @@ def export_choices(view: View) -> dict[str, tuple[OperatingPoint, Trial]]:
 
     Those come first that held-out questions certify, by rising FLOPs.
     """
-    certified = view.certified
-    held_out = [trial for trial in view.complete if trial.number in certified and trial.origin != "dense"]
     choices = [
         (OperatingPoint("certified", f"trial {trial.number}, certified within 1 point"), trial)
-        for trial in sorted(held_out, key=lambda trial: trial.flops)
+        for trial in view.certified_trials
     ]
     choices += operating_points(view.front, view.dense) if view.dense else []
     choices += [(MOST_ACCURATE, trial) for trial in view.front[-1:]]

@@ -2,7 +2,7 @@
 
 The few questions of a search favor lucky configurations. Rounds of fresh questions, for those that may still become a
 member of a chain, replace luck by knowledge; they end when knowing the rates exactly would hardly save more, or when
-all that could matter have answered half as many questions as the test has.
+all that could matter have answered half as many questions as the test has, and at least 300.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LEAST_SHARE = 0.3  # of these chains, in which a configuration still in play oc
 _ROUNDS = 4  # that the answers left should suffice for
 _FEWEST, _MOST = 6, 12  # configurations of a round
 _KNOWN = 300  # answers of a member of a planned chain, before which refining does not end
-_ENOUGH = 0.5  # of the pool: a configuration with as many answers is not asked again
+_ENOUGH = 0.5  # of the pool: a configuration with as many answers and `_KNOWN` is not asked again
 _SPENT = 0.03  # of dense's cost: expected saving by knowing all rates exactly, below which refining ends
 
 
@@ -103,7 +103,8 @@ def round_members(of: Candidates, aim: Aim, answers_left: int, rng: np.random.Ge
         order = [int(i) for i in np.argsort(-occurs, kind="stable")]
         often = {i for i in order if occurs[i] >= _LEAST_SHARE * _DRAWS}
         chosen = set(sorted(unknown | often or order[:_FEWEST], key=lambda i: (i not in unknown, -occurs[i]))[:most])
-    found = sorted(of.numbers[i] for i in chosen if of.counts.n[i] < _ENOUGH * aim.pool)
+    enough = max(_KNOWN, _ENOUGH * aim.pool)
+    found = sorted(of.numbers[i] for i in chosen if of.counts.n[i] < enough)
     return found if found and (len(found) + 1) * ROUND <= answers_left else []
 
 

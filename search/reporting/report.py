@@ -44,7 +44,10 @@ def _study(study: StudyResult) -> dict[str, Any]:
 
 
 def _certified(setting: CertifiedSetting) -> dict[str, Any]:
-    """Return what is deployed within one margin; dense, with the reason, where nothing cheaper is certified."""
+    """Return what is deployed within one margin; dense, with the reason, where nothing cheaper is certified.
+
+    Margin and bound are parts of 1.
+    """
     verdict, trial = setting.verdict, setting.trial
     speed = None if setting.latency is None else setting.latency.headline
     return {

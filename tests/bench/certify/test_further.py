@@ -30,6 +30,7 @@ def test_a_stopped_run_goes_on_and_a_preset_that_loses_more_than_its_margin_does
             yield SimpleNamespace(scores=scores)
 
     monkeypatch.setattr(further, "panel_answers", answers)
+    monkeypatch.setattr(further, "resolve", lambda *_: SimpleNamespace(digest="0" * 64, weights="tiny"))
     command = ["--presets", str(presets(tmp_path)), "--out", str(tmp_path / "further.npz")]
     assert further.main([*command, "--questions", "500"]) == 0
     assert len(asked) == 500
@@ -39,6 +40,19 @@ def test_a_stopped_run_goes_on_and_a_preset_that_loses_more_than_its_margin_does
     out = capsys.readouterr().out
     assert "| pope | 2 | 21 | +5.00 [+3." in out
     assert "0 of 1 certified presets hold, with n = 700 further questions a benchmark" in out
+
+
+def test_other_weights_and_scores_of_other_settings_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "further.npz"
+    command = ["--presets", str(presets(tmp_path)), "--out", str(out)]
+    monkeypatch.setattr(further, "resolve", lambda *_: SimpleNamespace(digest="f" * 64, weights="tiny"))
+    assert further.main(command) == 2
+    assert "got weights ffffffffffff; expected 000000000000, the preset's" in capsys.readouterr().err
+    np.savez(out, settings="others")
+    assert further.main(command) == 2
+    assert "of other settings; expected those of the presets" in capsys.readouterr().err
 
 
 def test_a_folder_without_presets_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,11 @@ def test_a_setting_with_as_many_answers_as_half_the_pool_is_asked_no_more() -> N
     assert round_members(with_lost(1000, 6, 6), SETTING, 20_000, rng) == []
 
 
+def test_a_small_pool_does_not_end_refining_before_it_began() -> None:
+    small = Aim((0.05,), 0.05, 200)
+    assert round_members(with_lost(120, 6, 4), small, 20_000, np.random.default_rng(0))
+
+
 def test_no_plan_is_made_of_settings_that_few_questions_favored() -> None:
     rng = np.random.default_rng(0)
     scores = {0: np.ones(4000), 1: np.ones(4000), 2: np.ones(200), 4: np.ones(4000)}
