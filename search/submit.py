@@ -27,7 +27,7 @@ from search.cli import add_storage_option, run_search_command
 from search.command_line import words
 from search.launch import add_launch_options, config_values
 
-_OWN = ("priority", "json", "storage")
+_OWN = ("priority", "by", "json", "storage")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_own_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher ones run first (default 0)")
+    parser.add_argument("--by", default="", metavar="NAME", help="who submits it (default USER@HOST)")
     add_json_option(parser)
 
 
@@ -73,7 +74,7 @@ def _submit(options: argparse.Namespace, kind: str, rest: list[str]) -> int:
         request = command_request(kind, rest)
     with open_store(url) as store:
         queue = JobQueue(store)
-        job = queue.submit(JobRecord(kind, request, os.getcwd(), _user(), options.priority))
+        job = queue.submit(JobRecord(kind, request, os.getcwd(), options.by or _user(), options.priority))
         ahead = sum(one.priority >= job.priority for one in queue.jobs("queued", "running")) - 1
     text = f"job {job.id} is queued{f', {ahead} before it' if ahead else ''}\n"
     for module, what in (("search.service", "carries it out"), ("search.jobs", "shows how far it is")):

@@ -1,6 +1,6 @@
 """Questions and surviving tokens, as commands in processes of their own give them.
 
-Both need libraries that the dashboard does not load; a crash of a command becomes one line of text.
+They need libraries that the dashboard does not load; a crash of a command becomes one line of text.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def questions(key: StudyKey, source: QuestionSource | None, numbers: Sequence[in
     if not numbers:
         return []
     options = ["--numbers", *map(str, numbers)]
-    return [_question(values) for values in _run("objectives.questions", [*_study_options(key, source), *options])]
+    return [_question(values) for values in run_json("objectives.questions", [*_study_options(key, source), *options])]
 
 
 def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number: int, weights: str = "") -> Survivors:
@@ -83,7 +83,7 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
     options = ["--model", key.model, "--weights", weights or "auto", "--digest", key.weights_digest]
     options += _study_options(key, source)
     options += ["--question", str(number), "--config", json.dumps(trial.config.as_dict())]
-    result = _run("search.tokens", options)
+    result = run_json("search.tokens", options)
     question = _question(result)
     return Survivors(question, tuple(_images(question, result)), result["answer"], result["dense_answer"])
 
@@ -111,8 +111,12 @@ def _images(question: StudyQuestion, result: dict[str, Any]) -> Iterator[ImageTo
         start = own.stop
 
 
-def _run(module: str, arguments: list[str]) -> Any:
-    """Return the JSON that a command prints. It runs in the dashboard's folder, which relative paths refer to."""
+def run_json(module: str, arguments: Sequence[str]) -> Any:
+    """Return the JSON that a command prints. It runs in the dashboard's folder, which relative paths refer to.
+
+    Raises:
+        CommandError: the command fails, or gives no answer within `SECONDS`.
+    """
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     command, env = [sys.executable, "-m", module, *arguments], {**os.environ, "PYTHONPATH": path}
     try:
