@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,11 +16,11 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
 from dashboard import address
 from dashboard.access import cached_reads
 from dashboard.context import Context, choose_study, keep_choices
+from dashboard.options import DashboardOptions, read_options
 from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
 from dashboard.wording.formatting import plain
-from himap.urls import mask_words, masked, without_password
 from storage import StudySummary
-from storage.commands import DEFAULT_STORAGE, password_note
+from storage.commands import DEFAULT_STORAGE
 
 SECONDS_BETWEEN_LOOKS = 2
 SHOWN = "shown state"
@@ -35,29 +34,6 @@ STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.sho
 TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
 
 
-def storage_url(arguments: list[str]) -> str:
-    """Return the store named on the command line.
-
-    Raises:
-        ValueError: unknown arguments, or a password, which every user of the machine sees in its list of processes.
-    """
-    parser = argparse.ArgumentParser(prog="dashboard/app.py", add_help=False, exit_on_error=False)
-    parser.add_argument("--storage", default=DEFAULT_STORAGE)
-    expected = f"expected -- --storage URL, as in {DEFAULT_STORAGE}"
-    try:
-        known, unknown = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ValueError(f"{mask_words(str(error), arguments)}; {expected}") from error
-    if unknown:
-        raise ValueError(f"got {mask_words(' '.join(unknown), unknown)}; {expected}")
-    if password_note(known.storage):
-        raise ValueError(
-            f"got --storage {masked(known.storage)}, whose password the machine's list of processes shows; stop this "
-            f"server, set PGPASSWORD or ~/.pgpass, and leave it out: --storage {without_password(known.storage)}"
-        )
-    return known.storage
-
-
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
 def watch(url: str) -> None:
     """Look at the store every other second, and redraw the page only when something has changed."""
@@ -69,22 +45,30 @@ def main() -> None:
     """Draw the page that the address names."""
     st.set_page_config("HiMAP Search", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
     try:
-        url = storage_url(sys.argv[1:])
+        options = read_options(sys.argv[1:])
     except ValueError as error:
         st.title("HiMAP Search", anchor=False)
         st.error(plain(str(error)))
         return
     address.read_settings()
     pages = [
-        st.Page(_page(url, title), title=title, url_path=title.lower(), default=title == "Fronts") for title in TITLES
+        st.Page(_page(options, title), title=title, url_path=url_path(title), default=title == "Fronts")
+        for title in TITLES
     ]
     page = st.navigation(pages, position="top")
     keep_choices(page.title)
     page.run()
 
 
-def _page(url: str, title: str) -> Callable[[], None]:
+def url_path(title: str) -> str:
+    """Return how the address names a page."""
+    return title.lower().replace(" ", "-")
+
+
+def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
     """Return the function that draws one page, in whatever state the store is."""
+
+    url = options.storage
 
     def draw() -> None:
         state = cached_reads.store_state(url)

@@ -19,7 +19,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboard.access import cached_reads, commands
-from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES, storage_url
+from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES
+from dashboard.options import read_options
 from dashboard.views import empty
 from himap.presets import Figure, Timing
 from storage import QuestionSource, Store, StudyKey, Trial, open_store
@@ -70,9 +71,9 @@ def test_wrong_arguments_get_one_line(page: Any, arguments: list[str]) -> None:
 
 
 def test_the_store_defaults_to_the_one_of_the_search() -> None:
-    assert storage_url([]) == "sqlite:///himap.db"
-    assert empty.search_command("sqlite:///himap.db", storage_url([])) == empty.SEARCH_COMMAND
-    command = empty.search_command("postgresql://u:secret@h/d?sslmode=require&user=b", storage_url([]))
+    assert read_options([]).storage == "sqlite:///himap.db"
+    assert empty.search_command("sqlite:///himap.db", read_options([]).storage) == empty.SEARCH_COMMAND
+    command = empty.search_command("postgresql://u:secret@h/d?sslmode=require&user=b", read_options([]).storage)
     assert "secret" not in command
     assert command.endswith("--storage 'postgresql://u@h/d?sslmode=require&user=b'")
 
