@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from himap import criteria
 from himap.errors import ConfigError, shown
+
+Video = Literal["visual", "per_frame", "text"]
+
+
+def check_video(video: str) -> None:
+    """Raise ConfigError for a name that is none of `Video`."""
+    if video not in get_args(Video):
+        raise ConfigError(f"video must be one of {', '.join(get_args(Video))}; got {shown(video)}")
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from himap.criteria.base import Criterion, CriterionInputs
 from himap.engine.attention import attention_inputs
 from himap.engine.layout import layout
 from himap.engine.logits import LogitRule
+from himap.families.grids import Grids
 from himap.tokens import IMAGE, TokenSet
 
 HEADS, KV_HEADS, WIDTH, CHANNELS = 6, 2, 8, 12
@@ -75,7 +76,7 @@ def make_inputs(
     if "hidden" in criterion.needs:
         tensors["hidden"] = states["hidden"][:, 0]
     if "layout" in criterion.needs:
-        tensors["layout"] = layout(tokens, None)
+        tensors["layout"] = layout(tokens, Grids()).cell
     return tokens, CriterionInputs(tuple(keep), tensors)
 
 
@@ -88,15 +89,15 @@ def kept_tokens(tokens: TokenSet, scores: Tensor, keep: Sequence[int]) -> list[l
 
 
 def _permuted(inputs: CriterionInputs, criterion: type[Criterion], order: Tensor, tokens: TokenSet) -> CriterionInputs:
-    """Return the inputs with the slots in another order; image rows of the attention move too."""
+    """Return the inputs with the slots in another order; what query rows give moves with them."""
     permuted = {}
     for name, value in inputs.tensors.items():
-        slots_last = name in ("attention", "visible")
-        permuted[name] = value.index_select(-1 if slots_last else -2, order)
-        if slots_last and criterion.rows == "image":
-            index, _ = tokens.slots_of("image")
+        if name == "given":
+            index, _ = tokens.slots_of(criterion.rows)
             rows = torch.argsort(index[0].new_tensor([int((order == i).nonzero()) for i in index[0]]))
-            permuted[name] = permuted[name].index_select(-2, rows)
+            permuted[name] = value.index_select(-1, rows)
+        else:
+            permuted[name] = value.index_select(-1 if name in ("received", "attending") else -2, order)
     return CriterionInputs(inputs.keep, permuted)
 
 

@@ -63,9 +63,9 @@ def survivors(
 
 def _grids(loaded: LoadedModel, inputs: dict[str, Any], tokens: int, images: int) -> list[dict[str, int]]:
     """Return rows, columns and tokens of each image: by the family, else equal shares, nearly square."""
-    grids = find(loaded.model).grids(inputs)
+    grids = find(loaded.model).grids(inputs).image
     if grids is not None:
-        return [{"rows": r, "columns": c, "tokens": r * c} for r, c in grids.tolist()]
+        return [{"rows": r, "columns": c, "tokens": r * c} for _, r, c in grids.tolist()]
     share = tokens // images
     columns = math.ceil(math.sqrt(share))
     return [{"rows": math.ceil(share / columns), "columns": columns, "tokens": share}] * images

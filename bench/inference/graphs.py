@@ -16,9 +16,11 @@ from torch import Tensor
 
 from himap import PruningConfig
 from himap.engine.attention import attend, replaced
+from himap.engine.layout import layout
 from himap.engine.passes import PromptPass
 from himap.engine.plan import plan
 from himap.families import find
+from himap.families.grids import Grids
 from himap.tokens import TokenSet
 
 
@@ -78,7 +80,9 @@ class StaticPrefill:
     def _run(self) -> Iterator[None]:
         """Run the prefill and pause behind each segment."""
         # The counts are known from the shape, so that nothing waits for the device.
-        prompt = PromptPass(lambda: self._tokens, self._cuts, self._family.attends, None)
+        prompt = PromptPass(
+            lambda: self._tokens, self._cuts, self._family.attends, lambda tokens: layout(tokens, Grids())
+        )
         hidden, self.cache = self._embeds, KeyValues()
         for first, end in self._segments:
             for number in range(first, end):

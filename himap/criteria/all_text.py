@@ -22,4 +22,4 @@ class AllText(Criterion):
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         text = ((tokens.role != PAD) & (tokens.role != IMAGE)).sum(1, keepdim=True)
-        return inputs.attention.sum(1) / text.clamp(min=1)
+        return inputs.received / text.clamp(min=1)

@@ -16,7 +16,7 @@ from torch import Tensor
 from himap.errors import HimapError
 from himap.tokens import QueryRows, TokenSet
 
-Need = Literal["keys", "values", "hidden", "layout", "visible"]
+Need = Literal["keys", "values", "hidden", "layout", "given", "attending"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,22 @@ class CriterionInputs:
         return self.tensors[name]
 
     @property
-    def attention(self) -> Tensor:
-        """Softmax attention of the r query rows in `rows`: float32 `(batch, r, slots)`, the mean over heads.
+    def received(self) -> Tensor:
+        """Softmax attention that each slot receives, summed over the query rows in `rows`: float32 `(batch, slots)`.
 
-        With `per_head` it is `(batch, heads, r, slots)`. Padding rows are zero.
+        It is the mean over heads; with `per_head` it is `(batch, heads, slots)`.
         """
-        return self._get("attention")
+        return self._get("received")
+
+    @property
+    def given(self) -> Tensor:
+        """Attention that each of the r query rows in `rows` gives to all image tokens: float32 `(batch, r)`."""
+        return self._get("given")
+
+    @property
+    def attending(self) -> Tensor:
+        """Number of query rows in `rows` that may attend to each slot: int64 `(batch, slots)`."""
+        return self._get("attending")
 
     @property
     def keys(self) -> Tensor:
@@ -61,13 +71,8 @@ class CriterionInputs:
         return self._get("hidden")
 
     @property
-    def visible(self) -> Tensor:
-        """Slots that the r query rows in `rows` may attend to: bool `(batch, r, slots)`, false in padding rows."""
-        return self._get("visible")
-
-    @property
     def layout(self) -> Tensor:
-        """Row and column of each image token in its image: int64 `(batch, slots, 2)`."""
+        """Row and column of each image token in its image or frame: int64 `(batch, slots, 2)`."""
         return self._get("layout")
 
 

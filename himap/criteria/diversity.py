@@ -25,7 +25,7 @@ class Diversity(Criterion):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         index, present = tokens.slots_of("image")
         unit = torch.nn.functional.normalize(gather_slots(inputs.hidden.float(), index), dim=-1)
-        distance = 1 - unit @ unit.transpose(1, 2)
+        distance = (unit @ unit.transpose(1, 2)).neg_().add_(1)  # in place: it is large for a video
         order = _farthest_first(distance, present, max(inputs.keep))
         scores = torch.zeros(tokens.role.shape, device=order.device)
         return scores.scatter(1, index, order)

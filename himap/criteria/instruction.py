@@ -19,4 +19,4 @@ class Instruction(Criterion):
     rows: ClassVar[QueryRows] = "instruction"
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.sum(1)
+        return inputs.received

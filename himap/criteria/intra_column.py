@@ -21,4 +21,4 @@ class IntraColumn(Criterion):
     rows: ClassVar[QueryRows] = "image"
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.sum(1)
+        return inputs.received

@@ -15,11 +15,11 @@ class IntraColumnMean(Criterion):
 
     HiMAP's φ_dp (`intra_column`) divided by the number of its terms. Under causal attention n - j + 1 rows
     attend to the j-th of n image tokens, v's own row included; under bidirectional attention all rows do.
-    Needs the image tokens' query rows, averaged over heads, and what is visible to them.
+    Needs the image tokens' query rows, averaged over heads, and the number attending to each token.
     """
 
     rows: ClassVar[QueryRows] = "image"
-    needs: ClassVar[frozenset[Need]] = frozenset({"visible"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"attending"})
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.sum(1) / inputs.visible.sum(1).clamp(min=1)
+        return inputs.received / inputs.attending.clamp(min=1)

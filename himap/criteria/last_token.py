@@ -19,4 +19,4 @@ class LastToken(Criterion):
     rows: ClassVar[QueryRows] = "last"
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention[:, 0]
+        return inputs.received

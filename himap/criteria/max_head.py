@@ -21,4 +21,4 @@ class MaxHead(Criterion):
     per_head: ClassVar[bool] = True
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.sum(2).amax(1)
+        return inputs.received.amax(1)

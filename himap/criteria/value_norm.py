@@ -24,5 +24,5 @@ class ValueNorm(Criterion):
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
         norm = inputs.values.float().abs().sum(-1)
-        attention = inputs.attention.sum(2).unflatten(1, (norm.shape[1], -1))
+        attention = inputs.received.unflatten(1, (norm.shape[1], -1))
         return (attention * norm[:, :, None]).mean((1, 2))

@@ -13,7 +13,7 @@ from weakref import WeakSet
 from torch import nn
 
 from himap import families
-from himap.config import PruningConfig
+from himap.config import PruningConfig, Video, check_video
 from himap.engine import attention, refusals
 from himap.engine.compiled import refuse_compiled
 from himap.engine.pruning import Pruning
@@ -83,7 +83,7 @@ def _exclusive(backbone: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def prune(
-    model: nn.Module, config: PruningConfig | Preset | str | Path, *, untested: bool = False
+    model: nn.Module, config: PruningConfig | Preset | str | Path, *, untested: bool = False, video: Video = "visual"
 ) -> Iterator[Pruning]:
     """Drop image tokens inside a vision-language model's decoder while the context lasts.
 
@@ -103,6 +103,9 @@ def prune(
         config: a configuration, a preset, or the path of a preset file.
         untested: accept a class or decoder that is not in `himap.supported_models`, if the engine can follow its
             structure; check the model with `himap.verify` first.
+        video: "visual" ranks the tokens of all images and frames of a prompt together. "per_frame" drops the same share
+            of every image and of every frame. "text" keeps the tokens of a video whose placeholder is not that of
+            images.
 
     Yields:
         The record of the last prompt: token counts and kept positions.
@@ -110,18 +113,20 @@ def prune(
     Raises:
         UnsupportedModelError: the family, decoder or attention implementation is unknown, or a part of the
             model is compiled.
-        ConfigError: a cut lies beyond the model's last layer, or no attention layer in front of it can rank.
+        ConfigError: `video` is none of these, a cut lies beyond the model's last layer, or no attention layer in front
+            of it can rank.
         PresetError: the preset file cannot be read, or was made for another architecture.
         InputError: raised by a call in the context that cannot be pruned correctly.
         HimapError: the model is already in a pruning context.
     """
-    family = families.find(model, untested=untested)
+    check_video(video)
+    family = families.find(model, untested=untested, video=video != "text")
     refuse_compiled(family)
     if isinstance(config, str | Path):
         config = read_preset(config)
     if isinstance(config, Preset):
         config.check_model([cls.__name__ for cls in type(model).__mro__], len(family.layers))
         config = config.config
-    pruning = Pruning(family, config)
+    pruning = Pruning(family, config, per_frame=video == "per_frame")
     with _attached(pruning, family, config):
         yield pruning

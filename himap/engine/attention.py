@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,10 +19,11 @@ from himap.engine.logits import LogitRule, refuse_unknown
 from himap.engine.masks import explicit_mask
 from himap.errors import HimapError, UnsupportedModelError
 from himap.families.family import Family
-from himap.tokens import PAD, QueryRows, TokenSet, gather_slots
+from himap.tokens import IMAGE, PAD, QueryRows, TokenSet, gather_slots
 
 PREFIX = "himap_"
 OBSERVER = "himap_observer"
+BLOCK = 2**24  # most elements of (batch, heads, rows, slots) in a block of attention rows
 REPLACES = ("sdpa", "eager", "flash_attention_2", "flash_attention_3")
 
 AttentionFunction = Callable[..., tuple[Tensor, None]]
@@ -60,8 +61,8 @@ def _products(query: Tensor, key: Tensor) -> Tensor:
 
 def attention_rows(
     query: Tensor, key: Tensor, rule: LogitRule, tokens: TokenSet, rows: QueryRows, mask: Tensor | None = None
-) -> Tensor:
-    """Return the softmax attention of the query rows of one kind alone, over all keys.
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the softmax attention of the query rows of one kind alone, over all keys, a block of rows at a time.
 
     Args:
         query: `(batch, heads, slots, d)`.
@@ -71,15 +72,20 @@ def attention_rows(
         rows: the kind of query rows.
         mask: `(batch or 1, 1, slots, slots)` bool, true where the layer attends; None for plain causal attention.
 
-    Returns:
-        `(batch, heads, r, slots)` float32; zero in the padding rows of a row of the batch with fewer tokens.
+    Yields:
+        The attention `(batch, heads, rows, slots)` float32, zero in the padding rows of a row of the batch with fewer
+        tokens; and what the layer lets these rows attend to, `(batch, rows, slots)` bool, false in padding rows.
     """
-    index, present = tokens.slots_of(rows)
-    batch, heads, _, width = query.shape
-    visible = _visible(tokens, index, mask)
-    selected = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
-    weights = rule.weights(_products(selected, key), visible[:, None])
-    return weights if batch == 1 else weights.masked_fill_(~present[:, None, :, None], 0.0)
+    batch, heads, slots, width = query.shape
+    size = max(1, BLOCK // (batch * heads * slots))
+    key = key.float()
+    for index, present in zip(*(part.split(size, 1) for part in tokens.slots_of(rows)), strict=True):
+        visible = _visible(tokens, index, mask)
+        selected = query.gather(2, index[:, None, :, None].expand(-1, heads, -1, width))
+        weights = rule.weights(_products(selected, key), visible[:, None])
+        if batch > 1:
+            weights.masked_fill_(~present[:, None, :, None], 0.0)
+        yield weights, visible & present[:, :, None]
 
 
 def _visible(tokens: TokenSet, index: Tensor, mask: Tensor | None) -> Tensor:
@@ -103,12 +109,26 @@ def attention_inputs(
     tensors: dict[str, Tensor] = {"keys": key, "values": value}
     tensors = {name: tensor for name, tensor in tensors.items() if name in criterion.needs}
     if criterion.rows != "none":
-        attention = attention_rows(query, key, rule, tokens, criterion.rows, mask)
-        tensors["attention"] = attention if criterion.per_head else attention.mean(1)
-    if "visible" in criterion.needs:
-        index, present = tokens.slots_of(criterion.rows)
-        tensors["visible"] = _visible(tokens, index, mask) & present[:, :, None]
+        tensors |= _attention_sums(criterion, tokens, attention_rows(query, key, rule, tokens, criterion.rows, mask))
     return tensors
+
+
+def _attention_sums(
+    criterion: Criterion, tokens: TokenSet, blocks: Iterable[tuple[Tensor, Tensor]]
+) -> dict[str, Tensor]:
+    """Return the sums over blocks of rows that a criterion declares, so that no tensor holds all rows."""
+    image, given = (tokens.role == IMAGE)[:, None], []
+    received: Any = 0
+    attending: Any = 0
+    for weights, visible in blocks:
+        mean = weights.mean(1)
+        received = received + (weights if criterion.per_head else mean).sum(-2)
+        if "given" in criterion.needs:
+            given.append(mean.masked_fill_(~image, 0.0).sum(2))
+        if "attending" in criterion.needs:
+            attending = attending + visible.sum(1)
+    tensors = {"received": received, "attending": attending, "given": torch.cat(given, 1) if given else 0}
+    return {name: tensors[name] for name in ("received", *criterion.needs & {"given", "attending"})}
 
 
 @contextmanager

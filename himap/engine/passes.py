@@ -13,7 +13,7 @@ from torch import Tensor
 from himap.config import Cut
 from himap.criteria.base import Criterion, CriterionInputs
 from himap.engine.attention import OBSERVER, attention_inputs
-from himap.engine.layout import layout
+from himap.engine.layout import Layout, by_frame
 from himap.engine.logits import LogitRule
 from himap.engine.masks import continuation_mask, padding_mask, prompt_mask
 from himap.engine.plan import PlannedCut
@@ -45,7 +45,8 @@ class PromptPass:
         read: returns the full set, see `TokenSet.read`.
         cuts: the cuts that drop something, by layer.
         attends: returns whether a layer computes attention.
-        grids: `(images, 2)` sizes of the images in tokens, None if unknown; see `himap.engine.layout`.
+        place: returns the layout of the full set.
+        per_frame: drop the same share of every image and frame.
     """
 
     def __init__(
@@ -53,13 +54,15 @@ class PromptPass:
         read: Callable[[], TokenSet],
         cuts: Mapping[int, PlannedCut],
         attends: Callable[[int], bool],
-        grids: Tensor | None,
+        place: Callable[[TokenSet], Layout],
+        per_frame: bool = False,
     ) -> None:
         self._read = read
         self._cuts = cuts
         self._observed = {cut.source: cut for cut in cuts.values() if cut.source is not None}
         self._attends = attends
-        self._grids = grids
+        self._place = place
+        self._per_frame = per_frame
         self._attention_inputs: dict[str, Tensor] = {}
         self._gathered: dict[tuple[int, Callable[[Any], Any]], tuple[Any, Any]] = {}
         self._per_token: dict[str, Callable[[Any], Any]] = {
@@ -186,10 +189,14 @@ class PromptPass:
         if "hidden" in criterion.needs:
             tensors["hidden"] = hidden
         if "layout" in criterion.needs:
-            full = layout(self.spans[0].tokens.to(hidden.device), self._grids)
-            tensors["layout"] = gather_slots(full, self.tokens.position)
+            tensors["layout"] = self._layout(hidden.device).cell
         keep = tuple(n - d for n, d in zip(self.tokens.n_image, dropped, strict=True))
-        return criterion.score(self.tokens.to(hidden.device), CriterionInputs(keep, tensors))
+        tokens = self.tokens.to(hidden.device)
+        scores = criterion.score(tokens, CriterionInputs(keep, tensors))
+        return by_frame(scores, tokens, self._layout(hidden.device).frame) if self._per_frame else scores
+
+    def _layout(self, device: torch.device) -> Layout:
+        return self._place(self.spans[0].tokens.to(device)).at(self.tokens.position)
 
 
 class ContinuationPass:

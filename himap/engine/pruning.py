@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from himap.config import PruningConfig
 from himap.engine import refusals
 from himap.engine.cache_record import CacheRecord
-from himap.engine.layout import repeat_rows
+from himap.engine.layout import Layout, layout
 from himap.engine.passes import ContinuationPass, Pass, PromptPass, kv_cache
 from himap.engine.plan import plan
 from himap.errors import InputError
-from himap.families.family import Family
+from himap.families.family import PIXELS, Family
 from himap.tokens import PAD, TokenSet
 
 _RECORD = "himap_record"  # the attribute of a cache that holds its `CacheRecord`
@@ -39,8 +39,9 @@ class Pruning:
     Each list has one entry a row of the batch; before the first prompt the lists are empty.
     """
 
-    def __init__(self, family: Family, config: PruningConfig) -> None:
+    def __init__(self, family: Family, config: PruningConfig, *, per_frame: bool = False) -> None:
         self.config = config
+        self._per_frame = per_frame
         self._family = family
         # Reading a signature is slow, so it is done once.
         self._parameters = {
@@ -56,7 +57,7 @@ class Pruning:
 
     @property
     def image_tokens(self) -> list[int]:
-        """Number of image tokens in the prompt."""
+        """Number of image tokens in the prompt, with those of videos unless they count as text."""
         return list(self._prompt.tokens_at(0).n_image) if self._prompt else []
 
     @property
@@ -169,20 +170,19 @@ class Pruning:
             )
         valid = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         read = TokenSet.read(image, valid, inputs.get("input_ids"))
-        prompt = PromptPass(read, self._cuts, self._family.attends, self._grids(inputs, image))
+        place = self._layout(inputs, image)
+        prompt = PromptPass(read, self._cuts, self._family.attends, place, self._per_frame)
         self._prompt = prompt  # another thread may overwrite it at any time, so `prompt` is returned
         return prompt
 
-    def _grids(self, inputs: Mapping[str, Any], image: Tensor) -> Tensor | None:
-        """Return the sizes of the images of a prompt, from the call of `generate` around it if need be."""
-        grids, generating = self._family.grids(inputs), self._call.generating
-        if grids is not None or generating is None:
-            return grids
-        ids, grids = generating.get("input_ids"), self._family.grids(generating)
-        if grids is None or not isinstance(ids, Tensor):
-            return None
-        copies = len(image) // len(ids)
-        return grids if copies == 1 else repeat_rows(grids, image[::copies].sum(1), copies)
+    def _layout(self, inputs: Mapping[str, Any], visual: Tensor) -> Callable[[TokenSet], Layout]:
+        """Return what places the tokens of a prompt, with the sizes of the call of `generate` around it if need be."""
+        video, grids = self._family.video_mask(inputs, visual), self._family.grids(inputs)
+        generating = self._call.generating or {}
+        if isinstance(ids := generating.get("input_ids"), Tensor):
+            around = self._family.grids(generating)
+            grids = grids.or_else(around, visual & ~video, video, len(visual) // len(ids))
+        return functools.partial(layout, grids=grids, video=video)
 
     def _begin_continuation(self, cache: Any, inputs: Mapping[str, Any]) -> ContinuationPass | None:
         record: CacheRecord | None = getattr(cache, _RECORD, None)
@@ -203,7 +203,7 @@ class Pruning:
 
     def _has_image(self, inputs: Mapping[str, Any]) -> bool:
         """Return whether a continuation has image tokens; wait for the device only if it may have some."""
-        if inputs.get("pixel_values") is not None or inputs.get("mm_encoder_outputs"):
+        if any(inputs.get(name) is not None for name in PIXELS) or inputs.get("mm_encoder_outputs"):
             return True
         ids = inputs.get("input_ids")
         if ids is None or ids.shape[1] == 1:

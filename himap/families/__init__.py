@@ -2,6 +2,7 @@
 
 structure   finds decoder and backbone, and refuses code that the engine cannot follow
 family      the adapter, with what the engine asks of a model
+grids       the sizes of a prompt's images and videos
 exceptions  the classes whose structure does not show all of it
 refused     the classes that cannot be pruned, with reasons
 tested      the classes and decoders that the tests compare with the masked reference
@@ -24,12 +25,13 @@ def supported() -> tuple[str, ...]:
     return TESTED
 
 
-def find(model: nn.Module, *, untested: bool = False) -> Family:
+def find(model: nn.Module, *, untested: bool = False, video: bool = True) -> Family:
     """Return the adapter of a model, or of an instance of a subclass.
 
     Args:
         model: the model itself, not a wrapper.
         untested: accept a class or decoder that is not tested, if its structure is one that the engine follows.
+        video: whether tokens of a video count as image tokens, and not as text.
 
     Raises:
         UnsupportedModelError: the model is not tested, or its structure cannot be pruned.
@@ -43,7 +45,7 @@ def find(model: nn.Module, *, untested: bool = False) -> Family:
             f"got {classes[0]}; expected a class that himap.supported_models() lists; pass the model itself, not a "
             "wrapper; check another class with himap.verify(model), then pass untested=True"
         )
-    family = next((EXCEPTIONS[name] for name in classes if name in EXCEPTIONS), Family)(model)
+    family = next((EXCEPTIONS[name] for name in classes if name in EXCEPTIONS), Family)(model, video=video)
     structure.check(model, family.decoder)
     decoder = type(family.decoder).__name__
     if decoder not in DECODERS and not untested:

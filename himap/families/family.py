@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +13,11 @@ from torch import Tensor, nn
 
 from himap.errors import UnsupportedModelError
 from himap.families import structure
+from himap.families.grids import Grids
 from himap.families.structure import ATTENTION
+
+PIXELS = ("pixel_values", "pixel_values_videos")
+VIDEO_TYPE = 2  # in `mm_token_type_ids`
 
 
 class Family:
@@ -23,6 +29,10 @@ class Family:
     and, if it computes attention, it passes other keyword arguments on to its attention function. A recurrent
     layer has a mask `(batch, tokens)` of the tokens that are no padding, or None.
 
+    Args:
+        model: the transformers model.
+        video: whether tokens of a video count as image tokens, and not as text.
+
     Attributes:
         decoder: the language model, with `.layers` and `.config`.
         backbone: the module whose forward takes `input_ids` and merges the image features.
@@ -31,8 +41,9 @@ class Family:
             its arguments are the hidden states, a mask of the image tokens, and their features.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, video: bool = True) -> None:
         self.model: Any = model
+        self._video = video
         self.decoder: Any = structure.find_decoder(model)
         self.backbone = structure.find_backbone(model, self.decoder)
         names = inspect.signature(self.backbone.forward).parameters
@@ -58,6 +69,13 @@ class Family:
         if token is None:
             raise UnsupportedModelError(f"{type(self.model).__name__} has no placeholder of image tokens in its config")
         return token
+
+    @property
+    def video_token(self) -> int | None:
+        """The id of the placeholder of a video token; None if it is that of an image token, or counts as text."""
+        config = self.model.config
+        token: int | None = getattr(config, "video_token_id", getattr(config, "video_token_index", None))
+        return token if self._video and token != self.image_token else None
 
     def attends(self, layer: int) -> bool:
         """Return whether a layer computes attention, so that a criterion can rank by it; a recurrent one does not."""
@@ -87,7 +105,7 @@ class Family:
         return window
 
     def image_mask(self, inputs: Mapping[str, Any]) -> Tensor | None:
-        """Return the mask of the image tokens.
+        """Return the mask of the image tokens, those of videos included.
 
         Args:
             inputs: arguments of the backbone's forward, by name.
@@ -96,23 +114,36 @@ class Family:
             `(batch, slots)` bool, or None if the inputs do not show it.
         """
         ids, embeds = inputs.get("input_ids"), inputs.get("inputs_embeds")
-        token = self.image_token
+        tokens = [token for token in (self.image_token, self.video_token) if token is not None]
         if isinstance(ids, Tensor):
-            return ids == token
+            return functools.reduce(operator.or_, [ids == token for token in tokens])
         token_types = inputs.get(self.token_types_name) if self.token_types_name else None
         if isinstance(token_types, Tensor):
-            return token_types == 1
-        if isinstance(embeds, Tensor) and inputs.get("pixel_values") is not None:
+            return (token_types == 1) | self._video_types(inputs, token_types)
+        if isinstance(embeds, Tensor) and any(inputs.get(name) is not None for name in PIXELS):
             # The model itself finds the placeholders by their embedding.
-            placeholder = self.model.get_input_embeddings()(torch.tensor(token, device=embeds.device))
-            return (embeds == placeholder).all(-1)
+            placeholders = self.model.get_input_embeddings()(torch.tensor(tokens, device=embeds.device))
+            return functools.reduce(operator.or_, [(embeds == placeholder).all(-1) for placeholder in placeholders])
         return None
 
-    def grids(self, inputs: Mapping[str, Any]) -> Tensor | None:
-        """Return `(images, 2)` rows and columns of tokens of every image in prompt order; None if unknown."""
-        patches = inputs.get("image_grid_thw")
-        merge = getattr(getattr(self.model.config, "vision_config", None), "spatial_merge_size", None)
-        return patches[:, 1:] // merge if isinstance(patches, Tensor) and merge else None
+    def video_mask(self, inputs: Mapping[str, Any], visual: Tensor) -> Tensor:
+        """Return the mask of the tokens of videos among the `visual` ones, which `image_mask` returns.
+
+        A class that writes frames with the placeholder of images marks them by their token types, or not at all.
+        """
+        ids = inputs.get("input_ids")
+        by_id = ids == self.video_token if isinstance(ids, Tensor) and self.video_token is not None else visual & False
+        return (by_id | self._video_types(inputs, visual)) & visual
+
+    def _video_types(self, inputs: Mapping[str, Any], like: Tensor) -> Tensor:
+        token_types = inputs.get("mm_token_type_ids") if self._video else None
+        if isinstance(token_types, Tensor) and token_types.shape == like.shape:
+            return token_types == VIDEO_TYPE
+        return torch.zeros_like(like, dtype=torch.bool)
+
+    def grids(self, inputs: Mapping[str, Any]) -> Grids:
+        """Return the sizes of a call's images and videos."""
+        return Grids.of_call(self.model.config, inputs)
 
     def check_prompt(self, inputs: Mapping[str, Any]) -> None:
         """Refuse a prompt that this family reads in a way that cannot be pruned.

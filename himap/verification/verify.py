@@ -36,13 +36,14 @@ class FamilyVerification:
     effect: float
 
 
-def verify(model: nn.Module) -> FamilyVerification:
+def verify(model: nn.Module, *, video: bool = False) -> FamilyVerification:
     """Compare a model, pruned, with its own full-length forward in which the dropped tokens are hidden.
 
     The prompts are random: one row, two images, a padded batch and a later turn of text, under two configurations.
 
     Args:
         model: any transformers model whose structure `himap.prune` accepts, in float32.
+        video: put videos in place of the images.
 
     Raises:
         UnsupportedModelError: the structure is not accepted, or the pruned model differs from the reference.
@@ -59,7 +60,7 @@ def verify(model: nn.Module) -> FamilyVerification:
         raise InputError(
             f"got a model in {dtype}; expected torch.float32; load it with dtype=torch.float32 to verify it"
         )
-    comparison = ReferenceComparison(family)
+    comparison = ReferenceComparison(family, video)
     deviation = max(max(comparison.all(config)) for config in configurations(family))
     if not deviation <= TOLERANCE:
         raise UnsupportedModelError(
@@ -76,10 +77,10 @@ def configurations(family: Family) -> list[PruningConfig]:
 
 
 class ReferenceComparison:
-    """The calls in which a pruned model is compared with the reference."""
+    """The calls in which a pruned model is compared with the reference, on prompts with images or with videos."""
 
-    def __init__(self, family: Family) -> None:
-        self.family, self._maker = family, prompt_maker(family)
+    def __init__(self, family: Family, video: bool = False) -> None:
+        self.family, self._maker = family, prompt_maker(family, video)
         self.arguments = self._maker.arguments
         size = family.decoder.config.vocab_size
         self._suppressed = list(range(_WORDS, size))

@@ -30,11 +30,11 @@ def softmax_rows(length: int, heads: int = 3, rows: int = 1) -> tuple[Tensor, Te
 
 def test_grouped_heads_attend_like_repeated_ones() -> None:
     query, key, _ = softmax_rows(9, heads=4)
-    grouped = attention.attention_rows(query, key[:, :2], LogitRule(0.3), make_prompts("ssvvvviii"), "image")
-    repeated = attention.attention_rows(
-        query, key[:, :2].repeat_interleave(2, dim=1), LogitRule(0.3), make_prompts("ssvvvviii"), "image"
+    tokens, repeated = make_prompts("ssvvvviii"), key[:, :2].repeat_interleave(2, dim=1)
+    grouped_rows = list(attention.attention_rows(query, key[:, :2], LogitRule(0.3), tokens, "image"))
+    torch.testing.assert_close(
+        grouped_rows, list(attention.attention_rows(query, repeated, LogitRule(0.3), tokens, "image"))
     )
-    torch.testing.assert_close(grouped, repeated)
 
 
 def test_random_depends_on_seed_and_prompt_and_is_uniform() -> None:
@@ -103,10 +103,10 @@ def test_only_the_rows_that_a_criterion_names_are_computed(subject: Subject, mon
     shapes: list[tuple[int, ...]] = []
     rows = attention.attention_rows
 
-    def spy(*args: Any) -> Tensor:
-        result = rows(*args)
-        shapes.append(tuple(result.shape))
-        return result
+    def spy(*args: Any) -> list[tuple[Tensor, Tensor]]:
+        blocks = list(rows(*args))
+        shapes.extend(tuple(weights.shape) for weights, _ in blocks)
+        return blocks
 
     monkeypatch.setattr(attention, "attention_rows", spy)
     prompt = subject.prompts[0]
@@ -125,7 +125,7 @@ def test_intra_column_mean_follows_the_mask_of_the_layer() -> None:
     bidirectional[1:4, 1:4] = True
     criterion = criteria.create("intra_column_mean", 0)
     inputs = attention.attention_inputs(criterion, tokens, query, key, key, LogitRule(0.3), bidirectional[None, None])
-    assert inputs["visible"][0].tolist() == bidirectional[1:4].tolist()
+    assert inputs["attending"][0].tolist() == bidirectional[1:4].sum(0).tolist()
     full = ((query @ key.transpose(-1, -2)) * 0.3).masked_fill(~bidirectional, -torch.inf).softmax(-1)
     expected = full[0].mean(0)[1:4].mean(0)
     torch.testing.assert_close(criterion.score(tokens, CriterionInputs((1,), inputs))[0, 1:4], expected[1:4])

@@ -26,7 +26,7 @@ class Instruction(Criterion):
     rows: QueryRows = "instruction"
 
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.sum(1)
+        return inputs.received
 
 
 class DependsOnBatch(Instruction):
@@ -46,12 +46,12 @@ class Nondeterministic(Instruction):
 
 class ChangesInput(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return inputs.attention.mul_(2).sum(1)
+        return inputs.received.mul_(2)
 
 
 class ReadsValue(Instruction):
     def score(self, tokens: TokenSet, inputs: CriterionInputs) -> Tensor:
-        return super().score(tokens, inputs) / inputs.attention.max().item()
+        return super().score(tokens, inputs) / inputs.received.max().item()
 
 
 class NotANumber(Instruction):

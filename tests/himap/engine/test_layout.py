@@ -11,13 +11,18 @@ import himap
 from himap import PruningConfig, criteria
 from himap.criteria.base import CriterionInputs
 from himap.engine.layout import layout
+from himap.families.grids import Grids
 from himap.testing import kept_tokens, make_prompts
 from tests.himap.tiny_models import Subject
 
 
+def sized(grids: list[tuple[int, int]] | None) -> Grids:
+    return Grids() if grids is None else Grids(torch.tensor([(1, *grid) for grid in grids]))
+
+
 def cells(row: str, grids: list[tuple[int, int]] | None = None) -> list[tuple[int, int]]:
     tokens = make_prompts(row)
-    positions = layout(tokens, None if grids is None else torch.tensor(grids))[0]
+    positions = layout(tokens, sized(grids)).cell[0]
     return [(int(y), int(x)) for (y, x), letter in zip(positions, row, strict=True) if letter == "v"]
 
 
@@ -34,7 +39,7 @@ def test_grids_are_read_image_by_image_over_the_whole_batch() -> None:
     assert cells("s" + "v" * 6 + "i" + "v" * 8 + "i", [(3, 2), (2, 4)]) == raster(3, 2) + raster(2, 4)
     assert cells("s" + "v" * 14 + "i", [(3, 2), (2, 4)]) == raster(3, 2) + raster(2, 4)
     tokens = make_prompts("svvvvvvi", "..vvvvii")
-    positions = layout(tokens, torch.tensor([[2, 3], [1, 4]]))
+    positions = layout(tokens, sized([(2, 3), (1, 4)])).cell
     assert positions[0, 1:7].tolist() == [list(cell) for cell in raster(2, 3)]
     assert positions[1, 2:6].tolist() == [list(cell) for cell in raster(1, 4)]
 
@@ -42,7 +47,7 @@ def test_grids_are_read_image_by_image_over_the_whole_batch() -> None:
 def picture(name: str, size: int, keep: int) -> list[str]:
     row = "s" + "v" * size**2 + "i"
     tokens = make_prompts(row)
-    inputs = CriterionInputs((keep,), {"layout": layout(tokens, None)})
+    inputs = CriterionInputs((keep,), {"layout": layout(tokens, Grids()).cell})
     kept = set(kept_tokens(tokens, criteria.create(name, 0).score(tokens, inputs), [keep])[0])
     return ["".join("#" if 1 + y * size + x in kept else "." for x in range(size)) for y in range(size)]
 
