@@ -15,6 +15,7 @@ import torch
 from minis import checkpoint
 from minis.recipe.architecture import build_model
 from minis.recipe.text import build_tokenizer
+from objectives.evaluation import latency
 from tests.search.search_helpers import EVEN, PASSWORD, started
 
 os.environ.update(EVEN)
@@ -29,6 +30,12 @@ def nothing_stays() -> Iterator[None]:
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture
+def few_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies from as few repeats as have an interval."""
+    monkeypatch.setattr(latency, "_MOST", latency._LEAST)
 
 
 @pytest.fixture(scope="session")

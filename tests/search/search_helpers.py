@@ -9,14 +9,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from himap import PruningConfig
 from objectives.data.source import QuestionSet
+from search.launch import main
+from search.running import launch_run
 from search.sampling.space import SearchSpace
 from search.studies.lease_holder import LeaseHolder
 from search.studies.store_writer import StoreWriter
@@ -134,12 +138,28 @@ class ScriptedPool:
         yield self._answer(self.jobs.pop(0))
 
 
+def clockless(trials: list[Trial]) -> list[Trial]:
+    """The trials without what a clock says, and the commit of the moment, which may change during a test."""
+    clock = ("seconds", "latency_ms", "latency_low_ms", "latency_high_ms", "dense_latency_ms")
+    same: dict[str, Any] = dict.fromkeys(clock, 1.0) | {"commit": "", "timings": ()}
+    return [replace(trial, created_at=trials[0].created_at, **same) for trial in trials]
+
+
 started: list[subprocess.Popen[str]] = []
 
 
 def launch(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:
     """`python -m search.launch --no-certify` in `folder`, in a process group of its own, its output piped."""
     return start(folder, "-m", "search.launch", "--no-certify", *arguments)
+
+
+def launch_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path, pool: ScriptedPool | None = None
+) -> int:
+    """The exit code of `launch` in this process, on a scripted pool; without one it is an error to start workers."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(launch_run, "Pool", (lambda *_: nullcontext(pool)) if pool else None)
+    return main(["--no-certify", *map(str, arguments)])
 
 
 def start(folder: Path, *arguments: str | Path) -> subprocess.Popen[str]:

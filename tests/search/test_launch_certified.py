@@ -6,7 +6,10 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 import himap
+from search.launch import main
 from storage import Ledger, StoreMissingError, open_store
 from tests.search.search_helpers import start, wait_for
 
@@ -23,8 +26,10 @@ def answers(folder: Path) -> int:
         return sum(len(scores) for some in pieces for part in some.values() for _, scores in part)
 
 
-def test_killed_while_it_certifies_it_goes_on(tiny: Path, tmp_path: Path) -> None:
-    arguments = ["-m", "search.launch", "--model", str(tiny), "--benchmark", "pope", "--budget", "14"]
+def test_killed_while_it_certifies_it_goes_on(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", str(tiny), "--benchmark", "pope", "--budget", "14"]
     arguments += [
         "--questions",
         "20",
@@ -38,11 +43,13 @@ def test_killed_while_it_certifies_it_goes_on(tiny: Path, tmp_path: Path) -> Non
         "--pool",
         "300",
     ]
-    first = start(tmp_path, *arguments)
+    first = start(tmp_path, "-m", "search.launch", *arguments)
     wait_for(lambda: answers(tmp_path))
     os.killpg(first.pid, signal.SIGKILL)
     kept = answers(tmp_path)
-    out, err = start(tmp_path, *arguments).communicate(timeout=300)
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
     assert "certify    pope: 300 test questions, at best within " in out, err
     rows = [line for line in out.splitlines() if line.startswith("pope  within ")]
     assert [row.split(":")[0] for row in rows] == ["pope  within 20 points", "pope  within 40 points"]

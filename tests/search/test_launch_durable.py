@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from storage import StorageError
-from tests.search.search_helpers import launch, stored, wait_for
+from tests.search.search_helpers import ScriptedPool, launch, launch_here, measured, stored, wait_for
 
 
-def command(tiny: Path) -> list[str | Path]:
-    return ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--workers", "1", "--budget", "400"]
+def command(tiny: Path, budget: int = 400) -> list[str | Path]:
+    return ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--workers", "1", "--budget", str(budget)]
 
 
 def count(folder: Path) -> int:
@@ -22,13 +25,14 @@ def count(folder: Path) -> int:
         return 0
 
 
-def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(tiny: Path, tmp_path: Path) -> None:
+def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     first = launch(tmp_path, *command(tiny))
     wait_for(lambda: count(tmp_path) >= 3, 300)
 
-    second = launch(tmp_path, *command(tiny))
-    message, error = second.communicate(timeout=240)
-    assert second.returncode == 2, message + error
+    assert launch_here(tmp_path, monkeypatch, *command(tiny)) == 2
+    error = capsys.readouterr().err
     assert f"is searched by process {first.pid} on " in error
     assert len(error.splitlines()) == 1
 
@@ -41,10 +45,8 @@ def test_a_second_launch_is_refused_and_ctrl_c_twice_ends_the_first_at_once(tiny
     assert error in (ended, "")  # what was running may be done before the second press
     before = stored(tmp_path)
 
-    third = launch(tmp_path, *command(tiny))  # nothing is held any more, and nothing is torn
-    wait_for(lambda: count(tmp_path) > len(before), 300)
-    third.kill()
-    third.communicate(timeout=60)
-    trials = stored(tmp_path)
-    assert trials[: len(before)] == before
-    assert [t.number for t in trials] == list(range(len(trials)))
+    budget = len(before) + 3  # nothing is held any more, and nothing is torn
+    assert launch_here(tmp_path, monkeypatch, *command(tiny, budget), pool=ScriptedPool(measured)) == 0
+    trials = [replace(t, latency_ms=1.0) for t in stored(tmp_path)]
+    assert trials[: len(before)] == [replace(t, latency_ms=1.0) for t in before]
+    assert [t.number for t in trials] == list(range(budget))

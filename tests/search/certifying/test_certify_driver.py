@@ -11,10 +11,10 @@ from himap import PruningConfig
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.study_book import StudyBook
 from search.certifying.study_certifier import TEST, VALIDATION, StudyCertifier
-from search.workers.jobs import Job, Outcome, Panel
+from search.workers.jobs import Job, Outcome
 from storage import Ledger, open_store
 from tests.search.certifying.test_study_certifier import COSTS, LOSSES, SETTING, Answers, MemoryBook
-from tests.search.search_helpers import KEY, ScriptedPool, outcomes, tiny_pool
+from tests.search.search_helpers import KEY, ScriptedPool
 
 CONFIGS = {number: PruningConfig(2, 10 * number, 8, 50) for number in LOSSES}
 NUMBERS = {config: number for number, config in CONFIGS.items()}
@@ -82,18 +82,3 @@ def test_a_stop_keeps_what_runs_and_hands_nothing_more_out(tmp_path: Path) -> No
         assert [v.number for v in again.certifier.verdicts()] == [v.number for v in whole.certifier.verdicts()]
         assert all(ledger.answers(VALIDATION)[number][: len(pieces)] == pieces for number, pieces in kept.items())
         assert [plan.pool for plan in ledger.plans()] == [2000]
-
-
-def test_a_real_worker_answers_a_panel_as_it_measures(tiny: Path) -> None:
-    configs = (PruningConfig.dense(), PruningConfig(1, 60, 3, 50))
-    with tiny_pool(tiny) as pool:
-        pool.submit(Job("pope", configs[0], panel=Panel("validation", 0, 20, configs)))
-        for config in configs:
-            pool.submit(Job("pope", config))
-        panel, *measured = sorted(outcomes(pool), key=lambda outcome: outcome.scores is None)
-        assert panel.scores is not None
-        assert panel.scores.tolist() == [list(one.measurement.scores) for one in measured if one.measurement]
-        pool.submit(Job("pope", configs[0], panel=Panel("test, one per image", 3, 9, configs)))
-        (other,) = outcomes(pool)
-        assert other.scores is not None
-        assert other.scores.shape == (2, 6)

@@ -15,8 +15,7 @@ from search import SearchConfig
 from search.errors import UsageError
 from search.integrations.ray_tune import Assignment, StudySearcher, TrialTrainable, WorkerReply, tuner
 from storage import StoreMissingError, Trial
-from tests.search.running.test_repeatable import clockless
-from tests.search.search_helpers import launch, start, stored, wait_for
+from tests.search.search_helpers import ScriptedPool, clockless, launch, launch_here, measured, start, stored, wait_for
 
 RUN = """
 import os
@@ -64,8 +63,13 @@ def count(folder: Path) -> int:
         return 0
 
 
-def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
-    """With one worker and one seed: configurations, measurements, and which trials were pruned."""
+def test_the_same_trials_as_a_launch(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one worker and one seed: configurations, measurements, and which trials were pruned.
+
+    So a search repeats itself, in another process and under another driver.
+    """
     ours, theirs = tmp_path / "launch", tmp_path / "tune"
     ours.mkdir()
     theirs.mkdir()
@@ -77,24 +81,24 @@ def test_the_same_trials_as_a_launch(tiny: Path, tmp_path: Path) -> None:
     assert same(stored(theirs), stored(ours))
     assert sum(trial.origin == "sampler" for trial in stored(ours)) >= 15
     # A launch resumes from there: it has nothing to do but the front's latencies.
-    out = ended(launch(theirs, *options))
-    assert "26 of 26 already stored" in out
+    assert launch_here(theirs, monkeypatch, *options, pool=ScriptedPool(measured)) == 0
+    assert "26 of 26 already stored" in capsys.readouterr().out
     assert same(stored(theirs), stored(ours))
 
 
 def test_killed_and_restored_it_resumes_to_its_budget(tiny: Path, tmp_path: Path) -> None:
-    process = tuned(tmp_path, tiny, 20)
+    process = tuned(tmp_path, tiny, 16)
     wait_for(lambda: count(tmp_path) >= 6, 300)
     process.kill()
     process.communicate(timeout=60)
     before = stored(tmp_path)
-    assert len(before) < 20
-    ended(tuned(tmp_path, tiny, 20))
+    assert len(before) < 16
+    ended(tuned(tmp_path, tiny, 16))
     trials = stored(tmp_path)
-    assert [trial.number for trial in trials] == list(range(20))
+    assert [trial.number for trial in trials] == list(range(16))
     assert trials[: len(before)] == before
     assert not [trial.reason for trial in trials if trial.failed]
-    assert len({t.config for t in trials}) == 20
+    assert len({t.config for t in trials}) == 16
 
 
 def test_a_failed_measurement_is_a_result_that_tune_takes() -> None:

@@ -14,7 +14,7 @@ import torch
 
 from himap import PruningConfig
 from search.errors import WorkersLostError
-from search.workers.jobs import Job, Outcome
+from search.workers.jobs import Job, Outcome, Panel
 from search.workers.pool import Pool, _kind, _outcome
 from search.workers.timeouts import TimeLimits
 from tests.search.search_helpers import descendants, evaluators, kill_evaluator, outcomes, tiny_pool
@@ -54,6 +54,20 @@ def test_two_jobs_fit_a_worker_and_come_back_with_their_tags(pool: Pool) -> None
     assert paper.measurement.flops_ratio < 0.6
     assert paper.measurement.tokens_after_k2 == 18
     assert len(paper.measurement.scores) == 20
+
+
+def test_a_panel_is_answered_as_its_configurations_are_measured(pool: Pool) -> None:
+    configs = (DENSE, PruningConfig(1, 60, 3, 50))
+    pool.submit(Job("pope", DENSE, panel=Panel("validation", 0, 20, configs)))
+    for config in configs:
+        pool.submit(Job("pope", config))
+    panel, *measured = sorted(outcomes(pool), key=lambda outcome: outcome.scores is None)
+    assert panel.scores is not None
+    assert panel.scores.tolist() == [list(one.measurement.scores) for one in measured if one.measurement]
+    pool.submit(Job("pope", DENSE, panel=Panel("test, one per image", 3, 9, configs)))
+    (other,) = outcomes(pool)
+    assert other.scores is not None
+    assert other.scores.shape == (2, 6)
 
 
 def test_an_error_inside_a_measurement_is_that_jobs_failure(pool: Pool) -> None:
