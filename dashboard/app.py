@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
+from streamlit.starlette import App
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and the project may not be installed
@@ -14,10 +15,10 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
 
 # ruff: noqa: E402
 from dashboard import address
-from dashboard.access import cached_reads
+from dashboard.access import cached_reads, permission
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.options import DashboardOptions, read_options
-from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, trial_page
+from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, sign_in, trial_page
 from dashboard.wording.formatting import plain
 from storage import StudySummary
 from storage.commands import DEFAULT_STORAGE
@@ -46,9 +47,13 @@ def main() -> None:
     st.set_page_config("HiMAP Search", page_icon=str(Path(__file__).with_name("icon.svg")), layout="wide")
     try:
         options = read_options(sys.argv[1:])
+        permission.check()
     except ValueError as error:
         st.title("HiMAP Search", anchor=False)
         st.error(plain(str(error)))
+        return
+    if not permission.may_enter():
+        sign_in.sign_in()
         return
     address.read_settings()
     pages = [
@@ -76,6 +81,7 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
         address.keep()
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.title("HiMAP Search", anchor=False, width="content")
+            sign_in.account()
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
         dark = st.context.theme.type == "dark"
         if title == "Flow":  # needs no store
@@ -117,3 +123,9 @@ def _draw_page(title: str, context: Context) -> None:
 
 if __name__ == "__main__":
     main()
+elif __name__ == "app":  # Streamlit's server imports this file, and serves it if it has an App
+    try:
+        permission.check()
+    except ValueError as problem:
+        raise SystemExit(f"error: {problem}") from None
+    app = App(__file__)

@@ -6,6 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from dashboard.access import permission
 from himap.urls import mask_words, masked, without_password
 from storage.commands import DEFAULT_STORAGE, absolute_url, password_note
 
@@ -35,8 +36,9 @@ def read_options(arguments: list[str]) -> DashboardOptions:
     Raises:
         ValueError: unknown arguments, or a password, which every user of the machine sees in its list of processes.
     """
-    parser = argparse.ArgumentParser(prog="dashboard/app.py", add_help=False, exit_on_error=False)
+    parser = argparse.ArgumentParser(prog="dashboard/app.py", add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--storage", default=DEFAULT_STORAGE)
+    parser.add_argument(permission.READ_ONLY, action="store_true")  # `permission` reads it
     parser.add_argument("--models", type=Path)
     parser.add_argument("--allow-hub", action="store_true")
     parser.add_argument("--uploads", type=Path)

@@ -29,6 +29,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port", type=int, metavar="N", help="of the dashboard (default: the first free one from 8501)"
     )
+    parser.add_argument(
+        "--listen",
+        default="localhost",
+        metavar="ADDRESS",
+        help="where the dashboard listens (default localhost); any other needs sign-in or --read-only",
+    )
+    parser.add_argument("--read-only", action="store_true", help="let the dashboard's pages change nothing")
     parser.add_argument("--until-idle", action="store_true", help="end once no job is queued or running")
     return parser
 
@@ -50,7 +57,8 @@ def _serve(options: argparse.Namespace) -> int:
         _report(f"store: {store.location}")
         runner = JobRunner(JobQueue(store), absolute_url(options.storage), options.address, _report)
         if options.dashboard:
-            _report(f"dashboard: {stack.enter_context(dashboard(options.storage, options.port))}")
+            served = dashboard(options.storage, options.port, options.listen, read_only=options.read_only)
+            _report(f"dashboard: {stack.enter_context(served)}")
         stack.enter_context(stopping_signals(runner.on_signal))
         runner.run(until_idle=options.until_idle)
     if runner.signum is None:

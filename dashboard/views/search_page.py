@@ -96,7 +96,7 @@ def _importance(context: Context, study: StudySummary) -> None:
     )
 
 
-@st.cache_data(show_spinner="Computing parameter importance", max_entries=64)
+@st.cache_resource(show_spinner="Computing parameter importance", max_entries=64)
 def _cached_importance(url: str, study_id: int, stamp: str, target: str, _trials: list[Trial]) -> Importance | None:
     return importance(_trials, target)
 

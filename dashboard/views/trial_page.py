@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard.access import commands
+from dashboard.access import commands, permission
 from dashboard.analysis.paired import PairedScores, compare
 from dashboard.analysis.study_view import BASELINE_NAMES, View
 from dashboard.context import Context, choose, chosen_trial
@@ -147,6 +147,9 @@ def _question(question: commands.StudyQuestion) -> None:
 
 def _tokens(view: View, trial: Trial, comparison: PairedScores | None) -> None:
     key = view.key
+    if not permission.can_write():
+        st.caption("This dashboard is read-only and runs no model.")
+        return
     left, right = st.columns([1, 3], vertical_alignment="bottom")
     differing = (*comparison.lost, *comparison.won) if comparison else ()
     last = key.n_questions - 1
@@ -183,14 +186,14 @@ def _overlay(container: DeltaGenerator, trial: Trial, tokens: commands.ImageToke
         column.caption(plain(f"{name}: {left} of {total}"))
 
 
-@st.cache_data(show_spinner="Drawing questions", max_entries=64)
+@st.cache_resource(show_spinner="Drawing questions", max_entries=64)
 def _cached_questions(
     key: StudyKey, source: QuestionSource | None, numbers: tuple[int, ...]
 ) -> list[commands.StudyQuestion]:
     return commands.questions(key, source, numbers)
 
 
-@st.cache_data(show_spinner="Running the model on this question", max_entries=64)
+@st.cache_resource(show_spinner="Running the model on this question", max_entries=64)
 def _cached_survivors(
     key: StudyKey, source: QuestionSource | None, trial: Trial, number: int, weights: str
 ) -> commands.Survivors:

@@ -16,6 +16,7 @@ from pathlib import Path
 from himap.urls import without_password
 from search.errors import UsageError
 from search.serving import lifeline
+from search.serving.process_log import ProcessLog
 from storage.commands import password_variables
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,32 +25,45 @@ _SECONDS = 60.0  # to answer
 
 
 @contextmanager
-def dashboard(url: str, port: int | None) -> Iterator[str]:
+def dashboard(url: str, port: int | None, listen: str = "localhost", *, read_only: bool = False) -> Iterator[str]:
     """Run the dashboard on a store, and yield its address once it answers.
 
     Args:
         port: None takes the first free one.
+        listen: the address of this machine where it listens.
+        read_only: whether its pages change nothing.
 
     Raises:
-        UsageError: the port is taken, or the dashboard does not start.
+        UsageError: the port is taken, other machines would reach it without sign-in, or it does not start.
     """
     port = _free_port(port)
     server = ["run", str(ROOT / "dashboard" / "app.py"), "--server.headless", "true", "--server.port", str(port)]
-    server += ["--server.address", "localhost"]  # Streamlit's default is every network
+    server += ["--server.address", listen]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        [sys.executable, "-m", __name__, *server, "--", "--storage", without_password(url)],
+        [
+            sys.executable,
+            "-m",
+            __name__,
+            *server,
+            "--",
+            "--storage",
+            without_password(url),
+            *(["--read-only"] if read_only else []),
+        ],
         env={**os.environ, "PYTHONPATH": path, **password_variables(url)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
+    assert process.stderr is not None
+    log, every = ProcessLog(process.stderr, url), listen in ("0.0.0.0", "::")
     try:
-        base = os.environ.get("STREAMLIT_SERVER_BASE_URL_PATH", "").strip("/")
-        address = f"http://localhost:{port}/{base}".rstrip("/")
-        _wait_until_healthy(process, address)
-        yield address
+        tail = f":{port}/{os.environ.get('STREAMLIT_SERVER_BASE_URL_PATH', '').strip('/')}".rstrip("/")
+        host = f"[{listen}]" if ":" in listen else listen
+        _wait_until_healthy(process, f"http://{'localhost' if every else host}{tail}", log)
+        yield f"http://{socket.gethostname() if every else host}{tail}"
     finally:
         process.terminate()
         try:
@@ -71,7 +85,7 @@ def _free_port(port: int | None) -> int:
     raise UsageError(f"got no free port for the dashboard, tried {port or _FIRST_PORT}; choose another with --port")
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], address: str) -> None:
+def _wait_until_healthy(process: subprocess.Popen[bytes], address: str, log: ProcessLog) -> None:
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -79,6 +93,9 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], address: str) -> None:
             return
         except OSError:
             time.sleep(0.1)
+    log.close()
+    if "error: got" in log.text:
+        raise UsageError(log.last_error)
     raise UsageError(
         f"the dashboard does not answer at {address}; see why with `streamlit run {ROOT / 'dashboard' / 'app.py'}`, "
         "or start with --no-dashboard"
