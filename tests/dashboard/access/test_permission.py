@@ -81,9 +81,10 @@ def test_the_service_refuses_too(tmp_path: Path) -> None:
 
 
 def test_a_read_only_page_runs_no_model(page: Any, searched_store: str) -> None:
-    assert "Show surviving tokens" in [one.label for one in page("--storage", searched_store, title="Trial").button]
-    app = page("--storage", searched_store, "--read-only", title="Trial")
-    assert [one.label for one in app.button] == []
+    sentence = "This dashboard is read-only and runs no model."
+    for more, said in (([], False), (["--read-only"], True)):
+        app = page("--storage", searched_store, *more, title="Trial")
+        assert (sentence in [one.value for one in app.caption]) is said
 
 
 def test_the_page_itself_refuses(page: Any, searched_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
