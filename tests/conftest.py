@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# a page without a server, as AppTest runs it, does not read the dashboard's own config.toml, which says the same
+os.environ.setdefault("STREAMLIT_SERVER_ADDRESS", "localhost")
+
 
 @pytest.fixture(autouse=True)
 def _same_working_folder() -> Iterator[None]:
