@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# a page without a server, as AppTest runs it, does not read the dashboard's own config.toml, which says the same
-os.environ.setdefault("STREAMLIT_SERVER_ADDRESS", "localhost")
+
+@pytest.fixture(autouse=True)
+def _local_pages() -> None:
+    """A page without a server, as AppTest runs it, does not read the dashboard's own config.toml; this does."""
+    if "streamlit" in sys.modules:
+        sys.modules["streamlit"].config.set_option("server.address", "localhost")
 
 
 @pytest.fixture(autouse=True)
