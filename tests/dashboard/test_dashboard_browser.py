@@ -24,7 +24,7 @@ BrowserTimeout = pytest.importorskip("playwright.sync_api", reason="pip install 
 CHART = ".st-key-front-box .js-plotly-plot"
 RANGE = f"document.querySelector('{CHART}').layout.xaxis.range.join()"
 PROBE = re.compile(
-    r"/trial/_stcore/(health|host-config)$"
+    r"/[\w-]+/_stcore/(health|host-config)$"
 )  # Streamlit asks there first when a page is opened by its path
 POINT = f"{CHART} .scatterlayer .trace path.point"
 
