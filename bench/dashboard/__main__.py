@@ -27,7 +27,7 @@ from bench.dashboard.store import fill
 from bench.measuring import timed
 from objectives.evaluation.cores import available_cores
 
-GOAL = 2.0  # seconds
+GOAL = 1.5  # times a page with one point
 FRONT = ".js-plotly-plot .scatterlayer .trace path.point"
 BARE = """
 import plotly.graph_objects as go
@@ -80,7 +80,8 @@ def main(arguments: list[str] | None = None) -> int:
         show(line("himap dashboard", ours))
         bare.write_text(BARE)
         with serving("none", bare) as address:
-            show(line("one point", first_drawn(address, FRONT, options.runs)))
+            bare_seconds = first_drawn(address, FRONT, options.runs)
+        show(line("one point", bare_seconds))
         if PEER is None:
             show("optuna-dashboard is not installed here: pip install optuna-dashboard")
         else:
@@ -89,8 +90,10 @@ def main(arguments: list[str] | None = None) -> int:
                 theirs = first_drawn(f"{address}/dashboard/studies/1", PEER_FRONT, options.runs)
             show(line("optuna-dashboard", theirs))
             show(f"ratio of first visits: {theirs[0] / ours[0]:.1f}")
-    show(f"goal: {GOAL:.0f} s on the first visit: {'met' if ours[0] <= GOAL else 'missed'}")
-    return 0 if ours[0] <= GOAL else 1
+    first, later = ours[0] / bare_seconds[0], statistics.median(ours) / statistics.median(bare_seconds)
+    show(f"times one point: first visit {first:.2f}, all visits {later:.2f}")
+    show(f"goal: {GOAL} on the first visit: {'met' if first <= GOAL else 'missed'}")
+    return 0 if first <= GOAL else 1
 
 
 if __name__ == "__main__":
