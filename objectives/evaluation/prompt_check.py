@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import AutoConfig
 
 from objectives.benchmarks import Benchmark, Question
@@ -21,6 +23,22 @@ _UNFIT = (ArithmeticError, IndexError, MemoryError, RuntimeError, TypeError, Val
 Sizes = tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True)
+class PromptSize:
+    """What a question becomes in a model.
+
+    Attributes:
+        image, text: tokens of the decoder.
+        patches: inputs of the vision tower, of all images together.
+        pixels: numbers of `pixel_values`.
+    """
+
+    image: int
+    text: int
+    patches: int
+    pixels: int
+
+
 class PromptCheck:
     """Says why a model cannot take a question, by its processor; loads it at the first question, and no weights.
 
@@ -30,7 +48,7 @@ class PromptCheck:
 
     def __init__(self, weights: str | Path) -> None:
         self._weights = weights
-        self._counts: dict[Sizes, int | str] = {}
+        self._counts: dict[Sizes, PromptSize | str] = {}
 
     @cached_property
     def _processor(self) -> Any:
@@ -64,28 +82,42 @@ class PromptCheck:
         count = self._count(question)
         if isinstance(count, str):
             return f"the model cannot take {' and '.join(question.images)} of {name} ({count}); make other images of it"
-        turn = user_turn(prompt, len(question.images))
-        text = self._processor.apply_chat_template([turn], add_generation_prompt=True)
-        tokens = count + len(self._processor.tokenizer(text)["input_ids"])
+        tokens = count.image + self._prompt_tokens(prompt, len(question.images))
         context = getattr(self._config.get_text_config(), "max_position_embeddings", None) or MOST_TOKENS
         room = min(context, MOST_TOKENS) - benchmark.max_new_tokens
         if tokens > room:
-            return f"{name} makes {tokens:,} tokens, {count:,} of them of images; the model takes at most {room:,}"
+            return (
+                f"{name} makes {tokens:,} tokens, {count.image:,} of them of images; the model takes at most {room:,}"
+            )
         return ""
 
     def image_tokens(self, questions: Sequence[Question]) -> list[int]:
         """Return how many image tokens each question's images become; raise DataError for those it cannot take."""
-        return [self._image_tokens(question) for question in questions]
+        return [self._checked(question).image for question in questions]
 
-    def _image_tokens(self, question: Question) -> int:
+    def size(self, benchmark: Benchmark, question: Question) -> PromptSize:
+        """Return what a question becomes; raise DataError where the model cannot take its images."""
+        images = self._checked(question)
+        text = images.text + self._prompt_tokens(benchmark.prompt(question), len(question.images))
+        return replace(images, text=text)
+
+    def _prompt_tokens(self, prompt: str, images: int) -> int:
+        """Return the tokens of a user turn with one placeholder an image."""
+        text = self._processor.apply_chat_template([user_turn(prompt, images)], add_generation_prompt=True)
+        return len(self._processor.tokenizer(text)["input_ids"])
+
+    def _checked(self, question: Question) -> PromptSize:
         count = self._count(question)
         if isinstance(count, str):
             images = " and ".join(question.images)
             raise DataError(f"the model cannot take {images} of question {question.id!r} ({count})")
         return count
 
-    def _count(self, question: Question) -> int | str:
-        """Return the number of image tokens, or why the processor cannot take the images; once for each size."""
+    def _count(self, question: Question) -> PromptSize | str:
+        """Return the images' part of a prompt, or why the processor cannot take them; once for each size.
+
+        Its `text` is what the processor adds to the tokens of the turn: marks around images less their placeholders.
+        """
         try:
             sizes = tuple(map(image_size, question.images))
             if sizes not in self._counts:
@@ -94,11 +126,25 @@ class PromptCheck:
             return str(error)
         return self._counts[sizes]
 
-    def _computed(self, question: Question) -> int | str:
+    def _computed(self, question: Question) -> PromptSize | str:
         images = [load_image(image) for image in question.images]
         text = self._processor.apply_chat_template([user_turn("", len(images))])
         try:
-            ids = self._processor(images=[images], text=[text], return_tensors="pt")["input_ids"]
+            inputs = self._processor(images=[images], text=[text], return_tensors="pt")
         except _UNFIT as error:
             return " ".join(str(error).split()) or type(error).__name__
-        return int((ids == self._config.image_token_id).sum()) or "it makes no image tokens of them"
+        ids = inputs["input_ids"]
+        tokens = int((ids == self._config.image_token_id).sum())
+        if not tokens:
+            return "it makes no image tokens of them"
+        added = ids.numel() - tokens - len(self._processor.tokenizer(text)["input_ids"])
+        pixels = inputs["pixel_values"]
+        return PromptSize(tokens, added, self._patches(pixels), pixels.numel())
+
+    def _patches(self, pixels: Tensor) -> int:
+        """Return how many patches the vision tower reads: rows of patches, or squares of images."""
+        if pixels.ndim < 4:
+            return pixels.shape[:-1].numel()
+        side = getattr(self._config.vision_config, "patch_size", 1)
+        high, wide = (side, side) if isinstance(side, int) else tuple(side)
+        return pixels.shape[:-3].numel() * (pixels.shape[-2] // high) * (pixels.shape[-1] // wide)

@@ -193,3 +193,17 @@ def test_embedded_questions_are_taken(mini: LoadedModel) -> None:
     for name in ("pope", "scienceqa", "textvqa", "mme"):
         loaded = load_questions(Source(name), "validation", 12)
         assert [check.problem(benchmark(name), q) for q in loaded.questions] == [""] * len(loaded.questions)
+
+
+def test_sizes_are_those_that_an_evaluation_counts(mini: LoadedModel, folder: Path) -> None:
+    check = PromptCheck(mini.weights)
+    asks = [asked(folder), asked(folder, "Is the red thing left?", "64x80.png", "96x96.png"), asked(folder, "?")]
+    sizes = [check.size(OWN, question) for question in asks]
+    image, text = Evaluator(mini, OWN, asks).tokens()
+    assert [size.image for size in sizes] == list(image) and [size.text for size in sizes] == list(text)
+    patch = mini.model.config.vision_config.patch_size
+    for size, question in zip(sizes, asks, strict=True):
+        pixels = mini.inputs(["?"], [[Image.open(path).convert("RGB") for path in question.images]])["pixel_values"]
+        assert size.pixels == pixels.numel()
+        copies = getattr(mini.model.config.vision_config, "temporal_patch_size", 1)
+        assert size.patches == pixels.numel() // (3 * copies * patch**2)
