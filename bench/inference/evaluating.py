@@ -12,7 +12,6 @@ device in the same run. Weights are random, so the answers mean nothing; each ha
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from himap import PruningConfig
 from minis import checkpoint
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
+from objectives.evaluation.devices import measured_flops
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel, load_processor
 from objectives.evaluation.prefix_cache import PrefixCache
@@ -55,25 +55,6 @@ def loaded(subject: Subject) -> LoadedModel:
     return LoadedModel(subject.model, processor, subject.name)
 
 
-def peak(model: Any, side: int, repeats: int = 10) -> float:
-    """Return the FLOPs a second of a square matrix product in the model's dtype."""
-    left, right = (torch.randn(side, side, device=model.device, dtype=model.dtype) for _ in range(2))
-    _wait(model)
-    for _ in range(3):
-        left @ right
-    _wait(model)
-    begun = time.perf_counter()
-    for _ in range(repeats):
-        left @ right
-    _wait(model)
-    return repeats * 2 * side**3 / (time.perf_counter() - begun)
-
-
-def _wait(model: Any) -> None:
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)
-
-
 def cost(subject: Subject, evaluator: Evaluator, config: PruningConfig, tokens: int) -> float:
     """Return the true FLOPs of all questions: prefill and the tokens behind the first."""
     prompts = zip(*evaluator.tokens(), strict=True)
@@ -89,7 +70,7 @@ def measured(name: str, device: torch.device, questions: int, batch: int) -> dic
     pope = benchmark("pope")
     subject = random_llava(name, SHAPES[name], device, new_tokens=4)
     model = loaded(subject)
-    rate = peak(subject.model, 8192 if device.type == "cuda" else 1024)
+    rate = measured_flops(device, subject.model.dtype)
     asked = embedded_questions(pope, "validation", questions)
     evaluator, prepared = timed(lambda: Evaluator(model, pope, asked, batch, PrefixCache(PREFIX_BYTES)))
     evaluator.evaluate(CONFIGS["dense"])  # warm-up

@@ -21,7 +21,8 @@ from search.config import SearchConfig, check_folder
 from search.errors import UsageError
 from search.inputs.limits import HELD_OUT_QUESTIONS, QUESTIONS, check_certifying, check_number
 from search.inputs.questions import SPLIT, Library, StudyQuestions, load_study_questions
-from search.running.certify_run import CertifyRun, Wanted
+from search.running.certify_run import CertifyRun
+from search.running.further import FurtherQuestions, Wanted
 from search.studies.lease_holder import LeaseHolder
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
@@ -116,8 +117,9 @@ def _certify(
     check = PromptCheck(target.weights)
     parts = {name: _searched(study, library, options, check) for name, study in studies.items()}
     with LeaseHolder(store) as holder:
-        run = CertifyRun(store, holder, wanted, parts.values(), check.problem)
-        for line in run.opening_lines():
+        further = FurtherQuestions(wanted, parts.values(), check.problem)
+        run = CertifyRun(store, holder, further)
+        for line in further.opening_lines():
             console.print(line)
         finished = []
         for name, study in studies.items():
@@ -130,7 +132,7 @@ def _certify(
                 workers = cluster.workers(options.workers)
                 console.print(f"starting {workers} worker(s), each loads the model ...")
                 own = {name: part.loaded for name, part in parts.items() if part.record}
-                maker = runner_maker(target.weights, SPLIT, QUESTIONS, SearchConfig.prefix_mb, own, run.panels)
+                maker = runner_maker(target.weights, SPLIT, QUESTIONS, SearchConfig.prefix_mb, own, further.panels)
                 with Pool(workers, maker, cluster) as pool:
                     run.drive(pool, threading.Event(), console.print)
         settings = [setting for study in finished for setting in run.finish(study, options.out)]

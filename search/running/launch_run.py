@@ -16,8 +16,9 @@ from search.inputs.questions import SPLIT, searched_questions
 from search.reporting.opening import opening_lines
 from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
-from search.running.certify_run import CertifyRun, Wanted
+from search.running.certify_run import CertifyRun
 from search.running.driver import Driver
+from search.running.further import FurtherQuestions, Wanted
 from search.running.latency_timer import untimed
 from search.sampling.problem import FIELDS
 from search.studies.lease_holder import LeaseHolder
@@ -58,8 +59,9 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             for line in opening_lines(config, target, questions, runs, workers, store.location):
                 report("message", line)
             wanted = Wanted(config.margins, config.level, config.pool, config.latency_batch)
-            certifying = CertifyRun(store, holder, wanted, questions if config.certify else [], check.problem)
-            for line in certifying.opening_lines():
+            further = FurtherQuestions(wanted, questions if config.certify else [], check.problem)
+            certifying = CertifyRun(store, holder, further)
+            for line in further.opening_lines():
                 report("message", line)
             _begin(certifying, runs, config)
             if all(study.done and not untimed(study.trials) for study in runs) and not certifying.waiting:
@@ -67,7 +69,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             else:
                 report("message", f"starting {workers} worker(s), each loads the model ...")
                 own = {part.key: part.loaded for part in questions if part.record}
-                maker = runner_maker(target.weights, SPLIT, config.questions, config.prefix_mb, own, certifying.panels)
+                maker = runner_maker(target.weights, SPLIT, config.questions, config.prefix_mb, own, further.panels)
                 with Pool(workers, maker, cluster) as pool:
                     report("measuring", "workers are up, measuring ...")
                     for study in runs:
