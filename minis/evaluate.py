@@ -77,7 +77,7 @@ def evaluate(source: str | Path, n: int, configs: dict[str, PruningConfig]) -> d
         "weights_digest": loaded.digest,
         "split": SPLIT,
         "tasks": tasks,
-        "device": device_name(loaded.device),
+        "device": device_name(*loaded.devices),
         "commit": commit(),
         "versions": versions(),
     }

@@ -25,6 +25,7 @@ from objectives.evaluation.prompt_check import PromptCheck
 from objectives.json_files import json_text
 from objectives.options import (
     add_json_option,
+    add_dtype_option,
     add_model_options,
     add_source_options,
     check_json,
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = command_parser("objectives.accuracy", __doc__)
     add_model_options(parser)
+    add_dtype_option(parser)
     parser.add_argument("--benchmark", default="", metavar="NAME", help=", ".join(EVERY_BENCHMARK))
     add_source_options(parser)
     parser.add_argument("--split", choices=[*SPLITS, "all"], help="default: all of a file, else test")
@@ -63,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     weights = resolve(options.model, options.weights).weights
     question_set = _questions(options, weights)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
-    loaded = load(weights)
+    loaded = load(weights, dtype=options.dtype)
     evaluator = Evaluator(loaded, question_set.benchmark, question_set.questions)
     dense = evaluator.evaluate(PruningConfig.dense())
     evaluations = {"dense": dense}

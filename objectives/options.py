@@ -25,6 +25,7 @@ from objectives.evaluation.known_models import KNOWN
 from objectives.json_files import json_text
 
 EVERYTHING = ["all"]
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 _LONGEST_LINE = 1_500  # letters of an error
 STOPPING = (signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []))
 
@@ -119,6 +120,16 @@ def add_model_options(parser: argparse.ArgumentParser, *, required: bool = True)
         default="auto",
         metavar="auto|mini|full|PATH|HUB-ID",
         help="auto (default) takes full weights only if they are on this machine and a GPU can hold them",
+    )
+
+
+def add_dtype_option(parser: argparse.ArgumentParser) -> None:
+    """Add --dtype, which `objectives.evaluation.models.load` takes."""
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default=DTYPES[0],
+        help="what the model computes in; auto (default): as the checkpoint says, on a CPU float32",
     )
 
 

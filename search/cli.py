@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from objectives.options import run_command
+from objectives.options import add_dtype_option, run_command
 from search.errors import SearchError
 from search.inputs.limits import LEVEL, MARGINS, POOL
 
@@ -58,8 +58,10 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
         "--gpus-per-worker",
         type=float,
         metavar="N",
-        help="GPUs of each worker, 0.5 for two workers on one (default 1 where there are GPUs)",
+        help="GPUs of each worker: 0.5 for two workers on one, 2 for a model larger than one (default 1 where there are "
+        "GPUs)",
     )
+    add_dtype_option(parser)
 
 
 def add_address_option(parser: argparse.ArgumentParser) -> None:

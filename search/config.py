@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from himap.presets.schema import first_defect
 from objectives.benchmarks import BENCHMARKS
 from objectives.data.source import Source
-from objectives.options import EVERYTHING, sources
+from objectives.options import DTYPES, EVERYTHING, sources
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS, LEVEL, MARGINS, QUESTIONS, check_certifying, check_number
 from search.sampling.problem import REFERENCE, Goals, check_sampler
@@ -39,7 +39,9 @@ class SearchConfig:
         storage: URL of the store.
         workers: how many; None takes one a GPU, without GPUs one a core that this process may use.
         address: HOST:PORT of a Ray cluster to join; None starts Ray on this machine.
-        gpus_per_worker: 0.5 for two workers on one GPU; None takes 1 where there are GPUs.
+        gpus_per_worker: 0.5 for two workers on one GPU, 2 for a model that one cannot hold; None takes 1 where there
+            are GPUs.
+        dtype: auto, bfloat16, float16 or float32; auto is the checkpoint's, on a CPU float32.
         prefix_mb: MiB a worker may use for layers that many configurations share.
         questions: validation questions a trial, fewer if there are no more.
         sampler: auto, ehvi, gp, tpe, nsga2 or random.
@@ -78,6 +80,7 @@ class SearchConfig:
     workers: int | None = None
     address: str | None = None
     gpus_per_worker: float | None = None
+    dtype: str = DTYPES[0]
     prefix_mb: int = 1024
     questions: int = QUESTIONS
     sampler: str = "auto"
@@ -107,6 +110,8 @@ class SearchConfig:
             ("latency_batch", 1),
         ):
             check_number(f"--{name.replace('_', '-')}", getattr(self, name), least)
+        if self.dtype not in DTYPES:
+            raise UsageError(f"got --dtype {self.dtype}; expected one of {', '.join(DTYPES)}")
         check_certifying(self.margins, self.level, self.pool)
         check_sampler(self.sampler, self.goals)
         check_folder("presets", self.presets)
@@ -117,6 +122,11 @@ class SearchConfig:
         if not self.certify:
             return self.budget
         return max(min(self.budget, _FEWEST_TRIALS), math.ceil(_EXPLORED * self.budget))
+
+    @property
+    def gpus_of_a_worker(self) -> int:
+        """GPUs that hold a worker's model, at least one."""
+        return int(max(1.0, self.gpus_per_worker or 1.0))
 
     @property
     def goals(self) -> Goals:

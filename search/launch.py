@@ -24,7 +24,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from objectives.benchmarks import BENCHMARKS
 from objectives.options import (
@@ -57,6 +57,20 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; its options are the fields of `search.SearchConfig`, which has the defaults, and --json."""
     parser = command_parser("search.launch", __doc__)
     add_launch_options(parser)
+    parser.add_argument(
+        "--dry-run",
+        nargs="?",
+        const="here",
+        metavar="DEVICE",
+        help="only say what the search will need of memory and hours, here or on h100, a100-80, rtx4090 and others; "
+        "reads no weights, changes no store",
+    )
+    parser.add_argument(
+        "--share",
+        type=float,
+        metavar="PERCENT",
+        help="of the device's peak that --dry-run takes the model to reach (default 40)",
+    )
     add_json_option(parser)
     return parser
 
@@ -132,12 +146,14 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return 0 when every budget is spent, 2 for an error, 130, 143 or 129 when stopped."""
     options = config_values(parser().parse_args(words(arguments)))
-    json_path = options.pop("json", None)
+    json_path = str(options.pop("json", None) or "") or None
+    device, share = options.pop("dry_run", None), options.pop("share", None)
 
     def run() -> int:
         from search.config import SearchConfig
 
-        return search(SearchConfig(**options), str(json_path) if json_path else None)  # type: ignore[arg-type]
+        config = SearchConfig(**options)  # type: ignore[arg-type]
+        return search(config, json_path) if device is None else show_estimate(config, str(device), share, json_path)
 
     return run_search_command(run, STOPPED)
 
@@ -145,6 +161,25 @@ def main(arguments: list[str] | None = None) -> int:
 def config_values(options: argparse.Namespace) -> dict[str, object]:
     """Return the options as a `SearchConfig` takes them."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+
+
+def show_estimate(config: SearchConfig, device: str, share: Any, json_path: str | None = None) -> int:
+    """Print what a search will need; return 0.
+
+    Args:
+        device: see `search.running.dry_run.dry_run`.
+        share: percent of the device's peak; None for the default.
+
+    Raises:
+        SearchError, ObjectiveError: as `dry_run`.
+    """
+    from search.estimating.text import document, lines  # after parsing: torch takes seconds to import
+    from search.running.dry_run import SHARE, dry_run
+
+    check_json(json_path)
+    estimate, opening = dry_run(config, device, SHARE if share is None else share / 100)
+    write_json(json_path, document(estimate), "\n".join([*opening, *lines(estimate)]) + "\n")
+    return 0
 
 
 def search(config: SearchConfig, json_path: str | None = None) -> int:

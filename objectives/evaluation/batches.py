@@ -15,6 +15,7 @@ from objectives.benchmarks import Question
 from objectives.data.images import MOST_PIXELS
 from objectives.evaluation.features import PromptBatch
 
+BATCH_SIZE = 24  # questions
 BATCH_TOKENS = 16_384  # of all prompts of a batch, padded
 
 Result = TypeVar("Result")

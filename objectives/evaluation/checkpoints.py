@@ -59,8 +59,11 @@ class Target:
         return weights_digest(self.weights)
 
 
-def resolve(model: str, weights: str = "auto") -> Target:
+def resolve(model: str, weights: str = "auto", gpus: int = 1) -> Target:
     """Return the target of `--model MODEL --weights auto|mini|full|PATH|HUB-ID`.
+
+    Args:
+        gpus: of a worker, whose memory together must hold full weights for "auto" to take them.
 
     Raises:
         ModelLoadError: no such model, or weights that are not here.
@@ -78,10 +81,10 @@ def resolve(model: str, weights: str = "auto") -> Target:
         return _target(model, full, "full weights", known.fastv_k)
     if weights != "auto":
         return _target(model, _place(weights), "full weights", known.fastv_k)
-    obstacle = _obstacle(known)
+    obstacle = _obstacle(known, gpus)
     if obstacle:
         return _target(model, mini, "embedded mini", 2, f"{full} is not used because {obstacle}")
-    return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU")
+    return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU(s)")
 
 
 def _place(weights: str) -> str:
@@ -92,14 +95,16 @@ def _place(weights: str) -> str:
     raise ModelLoadError(f"unknown model {weights!r}; expected one of {names}, a checkpoint's folder, or a hub id")
 
 
-def _obstacle(known: Known) -> str:
+def _obstacle(known: Known, gpus: int) -> str:
     """Return why the full weights cannot be used here, or ""."""
     if not _cached(known.hub_id):
         return "its weights are not on this machine"
     if not torch.cuda.is_available():
         return "there is no GPU"
-    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-    return "" if memory >= known.gigabytes else f"the GPU has {memory:.0f} GB and it needs {known.gigabytes:.0f}"
+    taken = range(min(gpus, torch.cuda.device_count()))
+    memory = sum(torch.cuda.get_device_properties(gpu).total_memory for gpu in taken) / 1e9
+    held = "the GPU has" if gpus == 1 else f"a worker's {gpus} GPUs have"
+    return "" if memory >= known.gigabytes else f"{held} {memory:.0f} GB and it needs {known.gigabytes:.0f}"
 
 
 def _cached(hub_id: str) -> bool:

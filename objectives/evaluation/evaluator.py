@@ -15,7 +15,7 @@ from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.images import image_size
 from objectives.errors import DataError
-from objectives.evaluation.batches import chunked, fitting, halving, out_of_memory, parts
+from objectives.evaluation.batches import BATCH_SIZE, chunked, fitting, halving, out_of_memory, parts
 from objectives.evaluation.features import Features, PromptBatch
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import Key, PrefixCache
@@ -73,7 +73,7 @@ class Evaluator:
         loaded: LoadedModel,
         benchmark: Benchmark,
         questions: Sequence[Question],
-        batch_size: int = 24,
+        batch_size: int = BATCH_SIZE,
         prefixes: PrefixCache | None = None,
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
@@ -18,6 +19,7 @@ from himap import PruningConfig
 from himap.presets import Figure, Timing
 from objectives.evaluation.evaluator import Evaluator, out_of_memory
 from objectives.evaluation.features import takes_features
+from objectives.evaluation.models import devices_of
 from objectives.statistics.intervals import median_interval
 
 TOKENS = 4  # behind the first, for the time per output token
@@ -93,17 +95,18 @@ def _enough(first_ms: Sequence[float]) -> bool:
 def _steps(model: Any, config: PruningConfig, prompt: Prompt, tokens: int) -> list[float]:
     """Return the milliseconds of the first and of `tokens` further tokens."""
     marks: list[Any] = []
+    devices = devices_of(model)
 
     def mark(*_: Any, **__: Any) -> bool:
-        marks.append(_now(model.device))
+        marks.append(_now(devices))
         return False
 
     length = {"max_new_tokens": 1 + tokens, "min_new_tokens": 1 + tokens}
     with nullcontext() if config.is_dense else himap.prune(model, config):
-        _synchronize(model.device)
+        _synchronize(devices)
         mark()
         model.generate(**prompt, **length, do_sample=False, stopping_criteria=[mark])
-        _synchronize(model.device)
+        _synchronize(devices)
     return [_milliseconds(start, end) for start, end in pairwise(marks)]
 
 
@@ -129,12 +132,13 @@ def _timing(figure: Figure, batch: int, dense: np.ndarray, own: np.ndarray) -> T
     )
 
 
-def _now(device: torch.device) -> Any:
-    """Return a mark of this moment: on a GPU an event in its queue, which runs behind the host."""
-    if device.type != "cuda":
+def _now(devices: Sequence[torch.device]) -> Any:
+    """Return a mark of this moment: on one GPU an event in its queue, which runs behind the host."""
+    if len(devices) > 1 or devices[0].type != "cuda":
+        _synchronize(devices)
         return time.perf_counter()
     event = torch.cuda.Event(enable_timing=True)
-    event.record(torch.cuda.current_stream(device))
+    event.record(torch.cuda.current_stream(devices[0]))
     return event
 
 
@@ -142,16 +146,18 @@ def _milliseconds(start: Any, end: Any) -> float:
     return 1e3 * (end - start) if isinstance(start, float) else float(start.elapsed_time(end))
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _synchronize(devices: Sequence[torch.device]) -> None:
+    for device in devices:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
 
 
-def device_name(device: torch.device) -> str:
-    """Return the name of the GPU, or that of the CPU with the number of threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{_cpu_name()}, {torch.get_num_threads()} thread(s)"
+def device_name(*devices: torch.device) -> str:
+    """Return the name of the GPU or the GPUs, as "2x NVIDIA H100", or that of the CPU with the number of threads."""
+    if devices[0].type != "cuda":
+        return f"{_cpu_name()}, {torch.get_num_threads()} thread(s)"
+    names = Counter(torch.cuda.get_device_name(device) for device in devices)
+    return " and ".join(name if n == 1 else f"{n}x {name}" for name, n in names.items())
 
 
 def _cpu_name() -> str:

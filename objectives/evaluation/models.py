@@ -28,6 +28,7 @@ _CHANGE_ANSWERS = (  # what transformers reads of a checkpoint's folder; logs of
     *("*processor_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt"),
     *("*.model", "*.tiktoken", "tekken.json", "chat_template*", "additional_chat_templates/*"),
 )
+AUTO = "auto"
 _WITHOUT_VIDEO = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")  # which `ImageOnly` replaces
 
 
@@ -46,8 +47,13 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        device: torch.device = self.model.device
-        return device
+        """Where the inputs go: the first device that computes."""
+        return self.devices[0]
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices that compute, see `devices_of`."""
+        return devices_of(self.model)
 
     def inputs(self, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> dict[str, torch.Tensor]:
         """Return left-padded model inputs, one user turn per prompt: its images, at least one, then its text."""
@@ -58,32 +64,70 @@ class LoadedModel:
         return dict(batch)
 
 
+def devices_of(model: Any) -> tuple[torch.device, ...]:
+    """Return the devices that a model computes on; layers that are kept on a CPU or a disk run on the first GPU."""
+    parts = dict.fromkeys(getattr(model, "hf_device_map", {}).values())
+    gpus = tuple(torch.device(part) for part in parts if part not in ("cpu", "disk"))
+    if gpus or not parts:
+        return gpus or (model.device,)
+    return (torch.device("cpu"),)
+
+
 def user_turn(prompt: str, images: int = 1) -> dict[str, Any]:
     """Return a user turn as chat templates take it: images, then text."""
     return {"role": "user", "content": [{"type": "image"}] * images + [{"type": "text", "text": prompt}]}
 
 
-def load(weights: str | Path, device: str | None = None) -> LoadedModel:
-    """Load a checkpoint from a folder or the hub for inference: float32 on a CPU, bfloat16 on a GPU (the default).
+def load(weights: str | Path, device: str | None = None, dtype: str = AUTO) -> LoadedModel:
+    """Load a checkpoint from a folder or the hub for inference.
 
-    Torch runs on no more threads than there are cores for this process, which it does not see in a container.
+    A process that sees several GPUs spreads the model over them. Quantized weights stay as they are. Torch runs on no
+    more threads than there are cores for this process, which it does not see in a container.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N"; None takes all GPUs that this process sees, else the CPU.
+        dtype: see `dtype_of`.
 
     Raises:
         ModelLoadError: no checkpoint there, not an image-text-to-text one, or an adapter.
     """
     torch.set_num_threads(min(torch.get_num_threads(), available_cores()))
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.float32 if device == "cpu" else torch.bfloat16
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    spread, device = device is None and gpus > 1, device or ("cuda" if gpus else "cpu")
     try:
         check_no_adapter(weights)
-        model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=dtype, attn_implementation="sdpa")
+        placed = "auto" if spread else {"": device} if _quantization(weights) else None
+        model: Any = AutoModelForImageTextToText.from_pretrained(
+            weights, dtype=dtype_of(weights, device, dtype), attn_implementation="sdpa", device_map=placed
+        )
         processor = load_processor(weights)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise ModelLoadError(
             f"cannot load a vision-language model from {str(weights)!r} ({first_line(error)}); "
             "expected a folder with a checkpoint, or a hub id that this machine can reach"
         ) from error
-    return LoadedModel(model.to(device).eval(), processor, str(weights))
+    if placed is None:
+        model = model.to(device)
+    return LoadedModel(model.eval(), processor, str(weights))
+
+
+def dtype_of(weights: str | Path, device: str, dtype: str = AUTO) -> torch.dtype:
+    """Return the dtype that a model computes in.
+
+    Args:
+        dtype: a name of torch's. "auto" is the checkpoint's; on a CPU float32, unless it is quantized.
+    """
+    if dtype != AUTO:
+        named: torch.dtype = getattr(torch, dtype)
+        return named
+    if device == "cpu" and not _quantization(weights):
+        return torch.float32
+    own = AutoConfig.from_pretrained(weights).dtype
+    return own if isinstance(own, torch.dtype) else torch.bfloat16
+
+
+def _quantization(weights: str | Path) -> Any:
+    return getattr(AutoConfig.from_pretrained(weights), "quantization_config", None)
 
 
 def load_processor(weights: str | Path) -> Any:

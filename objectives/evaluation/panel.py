@@ -14,6 +14,7 @@ import numpy as np
 
 from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
+from objectives.evaluation.batches import BATCH_SIZE
 from objectives.evaluation.evaluator import Evaluator
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import PrefixCache
@@ -43,7 +44,7 @@ def answer(
     questions: Sequence[Question],
     configs: Sequence[PruningConfig],
     prefix_bytes: int = PREFIX_BYTES,
-    batch_size: int = 24,
+    batch_size: int = BATCH_SIZE,
 ) -> PanelAnswers:
     """Return the scores of every configuration on every question; raise as `Evaluator` does."""
     evaluator = Evaluator(loaded, benchmark, questions, batch_size, prefixes=PrefixCache(prefix_bytes))

@@ -93,7 +93,7 @@ def measure(loaded: LoadedModel, target: Target, source: Source, n: int, out: Pa
         "weights": target.kind,
         "questions": question_set.origin,
         "skipped": [{"line": bad.line, "problem": bad.problem} for bad in question_set.skipped],
-        "device": device_name(loaded.device),
+        "device": device_name(*loaded.devices),
         "commit": commit(),
         "versions": versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

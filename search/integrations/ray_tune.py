@@ -66,7 +66,9 @@ class TrialTrainable(tune.Trainable):
         (questions,) = searched_questions(PromptCheck(target.weights), search.sources(), search.questions)
         self._key = questions.key
         own = {questions.key: questions.loaded}
-        self._runner = TrialRunner(target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own)
+        self._runner = TrialRunner(
+            target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own, dtype=search.dtype
+        )
         self._assignment: Assignment = config["assignment"]
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -132,7 +132,8 @@ def _certify(
                 workers = cluster.workers(options.workers)
                 console.print(f"starting {workers} worker(s), each loads the model ...")
                 own = {name: part.loaded for name, part in parts.items() if part.record}
-                maker = runner_maker(target.weights, SPLIT, QUESTIONS, SearchConfig.prefix_mb, own, further.panels)
+                sizes = QUESTIONS, SearchConfig.prefix_mb
+                maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, options.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     run.drive(pool, threading.Event(), console.print)
         settings = [setting for study in finished for setting in run.finish(study, options.out)]

@@ -15,7 +15,7 @@ from himap import PruningConfig
 from objectives.data.source import QuestionSet, Source, load_questions
 from objectives.evaluation import latency
 from objectives.evaluation.evaluator import Evaluator
-from objectives.evaluation.models import LoadedModel, load
+from objectives.evaluation.models import AUTO, LoadedModel, load
 from objectives.evaluation.panel import answer
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape, flops, flops_ratio, paper_flops
@@ -33,6 +33,7 @@ class TrialRunner:
         prefix_bytes: memory for decoder layers that do not depend on the configuration.
         questions: by benchmark; one that is not there has its embedded ones, `n_questions` of `split`.
         panels: questions of `answer` that are not embedded, by benchmark and split.
+        dtype: see `objectives.evaluation.models.dtype_of`.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class TrialRunner:
         prefix_bytes: int = 0,
         questions: Mapping[str, QuestionSet] | None = None,
         panels: Mapping[tuple[str, str], QuestionSet] | None = None,
+        dtype: str = AUTO,
     ) -> None:
         torch.set_num_threads(1)  # a worker is one core; more threads would compete with the other workers
-        self.loaded: LoadedModel = load(weights)
+        self.loaded: LoadedModel = load(weights, dtype=dtype)
         self.shape = DecoderShape.from_config(self.loaded.model.config)
         self._split, self._n = split, n_questions
         self._questions = questions or {}
@@ -79,7 +81,7 @@ class TrialRunner:
             n=result.answered,
             scores=result.scores,
             metrics=result.metrics,
-            device=latency.device_name(self.loaded.device),
+            device=latency.device_name(*self.loaded.devices),
             seconds=time.perf_counter() - start,
         )
         return measurement, race.reason if race is not None else ""
@@ -95,7 +97,7 @@ class TrialRunner:
 
     def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
         """Return the latency; with a `batch` all figures of `latency.measure`. No other job may run on the device."""
-        device = latency.device_name(self.loaded.device)
+        device = latency.device_name(*self.loaded.devices)
         return Latency.of(latency.measure(self.evaluator(benchmark), config, batch), device)
 
 
@@ -121,7 +123,8 @@ def runner_maker(
     prefix_mb: int,
     questions: Mapping[str, QuestionSet],
     panels: Mapping[tuple[str, str], QuestionSet],
+    dtype: str = AUTO,
 ) -> Callable[[], TrialRunner]:
     """Return what makes a worker's runner, wherever it starts: workers have folders of their own."""
     weights = str(Path(weights).resolve()) if Path(weights).is_dir() else weights
-    return partial(TrialRunner, weights, split, n_questions, prefix_mb * 2**20, questions, panels)
+    return partial(TrialRunner, weights, split, n_questions, prefix_mb * 2**20, questions, panels, dtype)
