@@ -24,8 +24,8 @@ from objectives.evaluation.models import load
 from objectives.evaluation.prompt_check import PromptCheck
 from objectives.json_files import json_text
 from objectives.options import (
-    add_json_option,
     add_dtype_option,
+    add_json_option,
     add_model_options,
     add_source_options,
     check_json,

@@ -58,8 +58,8 @@ def add_worker_options(parser: argparse.ArgumentParser) -> None:
         "--gpus-per-worker",
         type=float,
         metavar="N",
-        help="GPUs of each worker: 0.5 for two workers on one, 2 for a model larger than one (default 1 where there are "
-        "GPUs)",
+        help="GPUs of each worker: 0.5 for two workers on one, 2 for a model that one cannot hold (default 1 where "
+        "there are GPUs)",
     )
     add_dtype_option(parser)
 

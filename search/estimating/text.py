@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -21,13 +22,14 @@ def lines(estimate: Estimate) -> list[str]:
     device, count = estimate.device, f"{estimate.devices} x " if estimate.devices > 1 else ""
     flops = f"{device.flops / 1e12:.3g} TFLOPS, {device.bandwidth / 1e9:.0f} GB a second, {_bytes(device.memory)}"
     fits = f"batches of {estimate.batch}" if estimate.batch else "NOT A SINGLE PROMPT FITS"
-    reached = [f"{sum(list(estimate.hours.values())[: i + 1]):.2g} after {name}" for i, name in enumerate(_PHASES)]
+    ends = itertools.accumulate(estimate.hours.values())
+    reached = [f"{_duration(hours)} to the end of {phase}" for phase, hours in zip(_PHASES, ends, strict=True)]
     return [
         f"device     {count}{device.name}: {flops}; taken to reach {100 * estimate.share:g} % of that",
         *(line for study in estimate.studies for line in _study_lines(study)),
         f"memory     {_bytes(total)} of {_bytes(room)} a worker: {parts}; {fits}",
         f"speed      {estimate.questions_per_hour:,.0f} dense questions an hour on {estimate.workers} worker(s)",
-        f"hours      {', '.join(reached)}; speed measurements not counted",
+        f"time       {', '.join(reached)}; speed measurements not counted",
         "NOTE: an estimate; answers are taken to be as long as allowed, and nothing to be shared or cut short.",
     ]
 
@@ -55,9 +57,9 @@ def correction_line(estimate: Estimate, trials: Iterable[tuple[str, Trial]]) -> 
     factor = estimate.correction(trials)
     if factor is None:
         return ""
-    hours = ", ".join(f"{factor * hours:.2g} to {phase}" for phase, hours in estimate.hours.items())
+    hours = ", ".join(f"{_duration(factor * hours)} to {phase}" for phase, hours in estimate.hours.items())
     assumed = f"{100 * estimate.share:g} % of {estimate.device.name}'s peak"
-    return f"estimate   dense took {factor:.2g} times as long as at {assumed}; corrected hours: {hours}"
+    return f"estimate   dense took {factor:.2g} times as long as at {assumed}; in all {hours}"
 
 
 def document(estimate: Estimate) -> dict[str, Any]:
@@ -73,6 +75,10 @@ def document(estimate: Estimate) -> dict[str, Any]:
         best = of.at_best
         study["at_best"] = None if best is None else {"questions": best[0], "points": 100 * best[1]}
     return whole | {"questions_per_hour": estimate.questions_per_hour, "hours": estimate.hours}
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
 
 
 def _range(counts: list[int]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from objectives.evaluation.checkpoints import Target, resolve
@@ -63,5 +65,7 @@ def estimated(
     on_cpu = device_name == "here" and not torch.cuda.is_available()
     dtype = dtype_of(target.weights, "cpu" if on_cpu else "cuda", config.dtype)
     speed = device(device_name, dtype)
+    if on_cpu:
+        speed = replace(speed, memory=speed.memory / workers)
     made = footprint(target.weights, dtype)
     return estimate(config, target, check, questions, further.at_best(), made, speed, workers, share)

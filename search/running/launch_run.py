@@ -18,6 +18,7 @@ from search.reporting.presets import certify_command, write_preset
 from search.reporting.result import Phase, Progress, SearchResult, StudyResult
 from search.running.certify_run import CertifyRun
 from search.running.driver import Driver
+from search.running.expected import Expected
 from search.running.further import FurtherQuestions, Wanted
 from search.running.latency_timer import untimed
 from search.sampling.problem import FIELDS
@@ -27,7 +28,7 @@ from search.studies.study_run import StudyRun
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.trial_runner import runner_maker
-from storage import QuestionSource, open_store
+from storage import QuestionSource, Trial, open_store
 
 
 def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = None) -> SearchResult:
@@ -63,6 +64,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             certifying = CertifyRun(store, holder, further)
             for line in further.opening_lines():
                 report("message", line)
+            expected = Expected(config, target, check, questions, further, workers)
             _begin(certifying, runs, config)
             if all(study.done and not untimed(study.trials) for study in runs) and not certifying.waiting:
                 report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
@@ -73,8 +75,14 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
                 maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, config.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     report("measuring", "workers are up, measuring ...")
+
+                    def on_trial(study: StudyRun, trial: Trial) -> None:
+                        report("trial", study=study)
+                        if line := expected.corrected(runs, trial):
+                            report("message", line)
+
                     for study in runs:
-                        study.on_trial = lambda run, _: report("trial", study=run)
+                        study.on_trial = on_trial
                     Driver(pool, runs, holder, stop).run()
                     _begin(certifying, runs, config)
                     certifying.drive(pool, stop, partial(report, "message"))

@@ -96,3 +96,10 @@ def test_the_command_prints_json_alone(tiny: Path, jobs: list[Job], capsys: pyte
     (study,) = json.loads(out)["studies"]
     assert (study["benchmark"], study["trials"]) == ("pope", 4)
     assert "preset: presets/tiny-pope.yaml" in err
+
+
+def test_dense_corrects_the_estimate(tiny: Path, jobs: list[Job]) -> None:
+    messages: list[tuple[str, int]] = []
+    search.run(config(tiny, 8), lambda one: messages.append((one.message, len(one.runs[0].trials))))
+    corrected = [number for message, number in messages if message.startswith("estimate   dense took")]
+    assert corrected == [1]
