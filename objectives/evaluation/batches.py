@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import torch
+from accelerate.utils import should_reduce_batch_size
 
 from objectives.benchmarks import Question
 from objectives.data.images import MOST_PIXELS
@@ -103,7 +104,7 @@ def halves(items: Sequence[int]) -> list[list[int]]:
 
 def out_of_memory(error: Exception) -> bool:
     """Return whether an error means that memory could not be allocated, on a CPU or a GPU."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or should_reduce_batch_size(error)
 
 
 def _bounds(n: int, size: int) -> list[int]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import accelerate
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, StaticCache
@@ -171,7 +172,6 @@ def test_flash_attention_runs_as_sdpa_inside(subject: Subject) -> None:
 
 
 def test_a_model_placed_by_a_device_map_gives_the_same_results(subject: Subject) -> None:
-    accelerate = pytest.importorskip("accelerate", reason="accelerate is not installed: device_map needs it")
     with himap.prune(subject.model, CONFIG):
         expected = subject.model.generate(**subject.batch(), max_new_tokens=4, do_sample=False)
     model = subject.build()

@@ -173,8 +173,8 @@ def test_a_gpu_is_timed_by_its_own_events(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
     monkeypatch.setattr(torch.cuda, "synchronize", used.append)
     device = torch.device("cuda", 1)
-    start, end = latency._now(device), latency._now(device)
-    latency._synchronize(device)
+    start, end = latency._now([device]), latency._now([device])
+    latency._synchronize([device])
     assert latency._milliseconds(start, end) == 12.5
     assert used == ["stream of cuda:1", "stream of cuda:1", device]
 
