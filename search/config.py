@@ -42,7 +42,8 @@ class SearchConfig:
         gpus_per_worker: 0.5 for two workers on one GPU, 2 for a model that one cannot hold; None takes 1 where there
             are GPUs.
         dtype: auto, bfloat16, float16 or float32; auto is the checkpoint's, on a CPU float32.
-        prefix_mb: MiB a worker may use for layers that many configurations share.
+        memory_mb: MiB a worker may use for images and layers that many configurations share; on a GPU as much of the
+            CPU's besides.
         questions: validation questions a trial, fewer if there are no more.
         sampler: auto, ehvi, gp, tpe, nsga2 or random.
         objectives: accuracy with one or two of flops, paper_flops and latency.
@@ -81,7 +82,7 @@ class SearchConfig:
     address: str | None = None
     gpus_per_worker: float | None = None
     dtype: str = DTYPES[0]
-    prefix_mb: int = 1024
+    memory_mb: int = 1024
     questions: int = QUESTIONS
     sampler: str = "auto"
     objectives: Sequence[str] = ("accuracy", "flops")
@@ -106,7 +107,7 @@ class SearchConfig:
             ("budget", 1),
             ("questions", LEAST_QUESTIONS),
             ("seed", 0),
-            ("prefix_mb", 0),
+            ("memory_mb", 0),
             ("latency_batch", 1),
         ):
             check_number(f"--{name.replace('_', '-')}", getattr(self, name), least)

@@ -96,10 +96,11 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     add_storage_option(parser)
     add_worker_options(parser)
     parser.add_argument(
-        "--prefix-mb",
+        "--memory-mb",
         type=int,
         metavar="MB",
-        help="memory a worker may use for layers that many configurations share (default 1024, 0: none)",
+        help="memory a worker may use for images and layers that many configurations share (default 1024, 0: none); on "
+        "a GPU as much of the CPU's besides",
     )
     _add_search_options(parser)
     parser.add_argument(

@@ -25,6 +25,7 @@ from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.evaluation.devices import measured_flops
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel, load_processor
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import flops, token_flops
@@ -72,7 +73,7 @@ def measured(name: str, device: torch.device, questions: int, batch: int) -> dic
     model = loaded(subject)
     rate = measured_flops(device, subject.model.dtype)
     asked = embedded_questions(pope, "validation", questions)
-    evaluator, prepared = timed(lambda: Evaluator(model, pope, asked, batch, PrefixCache(PREFIX_BYTES)))
+    evaluator, prepared = timed(lambda: Evaluator(model, pope, asked, batch, PrefixCache(Memory(PREFIX_BYTES))))
     evaluator.evaluate(CONFIGS["dense"])  # warm-up
     rows = {}
     for label, config in CONFIGS.items():

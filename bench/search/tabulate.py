@@ -36,6 +36,7 @@ from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.cores import available_cores
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import load
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.flops import DecoderShape
@@ -144,9 +145,9 @@ class _Worker:
         torch.set_num_threads(1)
         self.loaded, self.benchmark = load(source, device="cpu"), benchmark(name)
         self.questions = embedded_questions(self.benchmark, "validation", n)
-        self.evaluator = self.with_cache(PrefixCache(2**30))
+        self.evaluator = self.with_cache(PrefixCache(Memory(2**30)))
 
-    def with_cache(self, cache: PrefixCache) -> Evaluator:
+    def with_cache(self, cache: PrefixCache | None) -> Evaluator:
         return Evaluator(self.loaded, self.benchmark, self.questions, prefixes=cache)
 
     def alone(self, config: PruningConfig) -> None:
@@ -249,8 +250,8 @@ def fit(
     `prepare` is what an evaluator spends once on the questions and their images.
     """
     sample = [configs[i] for i in sorted(_drawn(len(configs), _SAMPLE))]
-    _, prepare = timed(worker.with_cache, PrefixCache(0))
-    cold, warm = worker.with_cache(PrefixCache(0)), worker.with_cache(PrefixCache(2**30))
+    _, prepare = timed(worker.with_cache, None)
+    cold, warm = worker.with_cache(None), worker.with_cache(PrefixCache(Memory(2**30)))
     flops = {config: costs(shape, image, text, config).flops for config in sample}
     layer = layer_flops(shape, image, text)
     batched = []

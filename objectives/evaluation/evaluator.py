@@ -17,8 +17,9 @@ from objectives.data.images import image_size
 from objectives.errors import DataError
 from objectives.evaluation.batches import BATCH_SIZE, chunked, fitting, halving, out_of_memory, parts
 from objectives.evaluation.features import Features, PromptBatch
+from objectives.evaluation.memory import Key, Memory
 from objectives.evaluation.models import LoadedModel
-from objectives.evaluation.prefix_cache import Key, PrefixCache
+from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.statistics.estimates import Interval, interval
 
 _CHUNK = 32
@@ -61,7 +62,8 @@ class Evaluator:
     length within a chunk. Every answer equals the model's answer to the question alone.
 
     Args:
-        prefixes: cache of the layers in front of the first cut, which then run once per batch.
+        prefixes: cache of the layers in front of the first cut, which then run once per batch; its memory holds the
+            images, too. Without it images are kept whatever they take.
 
     Raises:
         ValueError: no questions.
@@ -77,9 +79,9 @@ class Evaluator:
         prefixes: PrefixCache | None = None,
     ) -> None:
         self.loaded, self.benchmark, self.questions = loaded, benchmark, list(questions)
-        self._prefixes, self._own = prefixes or PrefixCache(0), object()
+        self._prefixes, self._own = prefixes or PrefixCache(Memory(0)), object()
         check_questions(self.questions)
-        self._features = Features(loaded)
+        self._features = Features(loaded, prefixes.memory if prefixes else None)
         self._prompts: dict[tuple[tuple[int, ...], bool], PromptBatch] = {}
         self.chunks = chunked(self.questions, max(_CHUNK, batch_size))
         self._batches = [self._prepare(chunk, batch_size) for chunk in self.chunks]
@@ -155,7 +157,7 @@ class Evaluator:
             except (MemoryError, RuntimeError) as error:
                 if key is None or not out_of_memory(error):
                     raise
-            self._prefixes.records.clear()
+            self._prefixes.memory.release()
             if len(batch.order) > 1:
                 break
         return None

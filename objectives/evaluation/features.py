@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,8 +14,10 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.images import load_image
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel
 
+_PIXELS = "pixel_values"
 _FAMILIES = ("LlavaForConditionalGeneration", "Qwen2VLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
 
 
@@ -30,11 +33,17 @@ def takes_features(model: Any) -> bool:
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """The left-padded prompts of some questions, by their numbers; without features `tensors` hold the pixels."""
+    """The left-padded prompts of some questions.
+
+    Attributes:
+        order: their numbers.
+        tensors: all arguments but those of the images.
+        images: returns these: features, or pixels; from memory or made again.
+    """
 
     order: list[int]
     tensors: dict[str, Tensor]
-    features: tuple[Tensor, ...]
+    images: Callable[[], dict[str, Any]]
 
     @property
     def slots(self) -> int:
@@ -43,19 +52,20 @@ class PromptBatch:
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of forward and `generate`."""
-        if not self.features:
-            return dict(self.tensors)
-        output: Any = self.features
-        return {**self.tensors, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
+        return {**self.tensors, **self.images()}
 
 
 class Features:
-    """Cache of the features that a model's vision tower and projector compute of images."""
+    """Makes prompts, and keeps what a model's vision tower and projector compute of images.
 
-    def __init__(self, loaded: LoadedModel) -> None:
+    Args:
+        memory: holds features, or pixels where the model takes no features.
+    """
+
+    def __init__(self, loaded: LoadedModel, memory: Memory | None = None) -> None:
         self._loaded, self._model = loaded, loaded.model
         self._takes = takes_features(loaded.model)
-        self._kept: dict[str, Tensor] = {}
+        self._memory = memory or Memory()
 
     @torch.no_grad()
     def batch(
@@ -63,29 +73,50 @@ class Features:
     ) -> PromptBatch:
         """Return the prompts of the questions with these numbers; `pixels` keeps the pixels."""
         chosen = [questions[i] for i in order]
-        images = [[load_image(image) for image in question.images] for question in chosen]
-        inputs = self._loaded.inputs([benchmark.prompt(question) for question in chosen], images)
-        inputs = {name: value.to(self._loaded.device) for name, value in inputs.items()}
-        names = [image for question in chosen for image in question.images]
-        if pixels or not self._takes:
-            return PromptBatch(order, {**inputs, "pixel_values": inputs["pixel_values"].to(self._model.dtype)}, ())
-        return PromptBatch(order, *self._instead_of_pixels(names, inputs))
+        prompts, rows = [benchmark.prompt(question) for question in chosen], [question.images for question in chosen]
+        inputs = self._inputs(prompts, rows)
+        tensors = {name: value.to(self._loaded.device) for name, value in inputs.items() if name != _PIXELS}
+        make = self._pixels if pixels or not self._takes else self._features
+        make(prompts, rows, inputs)
+        return PromptBatch(order, tensors, partial(make, prompts, rows))
 
-    def _instead_of_pixels(
-        self, images: Sequence[str], inputs: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], tuple[Tensor, ...]]:
-        """Return inputs without pixels, and features."""
-        if new := {name: index for index, name in enumerate(images) if name not in self._kept}:
-            self._kept.update(zip(new, self._computed(list(new.values()), inputs), strict=True))
-        rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
-        return rest, tuple(self._kept[name] for name in images)
+    def _inputs(self, prompts: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, Tensor]:
+        return self._loaded.inputs(prompts, [[load_image(image) for image in row] for row in rows])
+
+    def _pixels(
+        self, prompts: Sequence[str], rows: Sequence[Sequence[str]], inputs: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        """Return the pixels of a batch; `inputs` are the processor's, if they are at hand."""
+        key = (_PIXELS, *map(tuple, rows))
+        kept = self._memory.image(key, self._loaded.device)
+        if kept is None:
+            made = (inputs or self._inputs(prompts, rows))[_PIXELS]
+            kept = made.to(self._loaded.device, self._model.dtype)
+            self._memory.keep_image(key, kept)
+        return {_PIXELS: kept}
+
+    @torch.no_grad()
+    def _features(
+        self, prompts: Sequence[str], rows: Sequence[Sequence[str]], inputs: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Any]:
+        """Return the features of a batch; `inputs` are the processor's, if they are at hand."""
+        names = [image for row in rows for image in row]
+        found = {name: self._memory.image((name,), self._loaded.device) for name in names}
+        if new := {name: index for index, name in enumerate(names) if found[name] is None}:
+            computed = self._computed(list(new.values()), inputs or self._inputs(prompts, rows))
+            for name, features in zip(new, computed, strict=True):
+                found[name] = features.clone()  # a slice would hold the features of all
+                self._memory.keep_image((name,), found[name])
+        output: Any = tuple(found[name] for name in names)
+        return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
 
     def _computed(self, indices: list[int], inputs: Mapping[str, Tensor]) -> Sequence[Tensor]:
-        pixels, grids = inputs["pixel_values"].to(self._model.dtype), inputs.get("image_grid_thw")
+        device = self._loaded.device
+        pixels, grids = inputs[_PIXELS].to(device, self._model.dtype), inputs.get("image_grid_thw")
         if grids is None:
             vision: dict[str, Any] = {"pixel_values": pixels[indices]}
         else:  # the patches of all images are one list
-            patches = pixels.split(grids.prod(1).tolist())
+            patches, grids = pixels.split(grids.prod(1).tolist()), grids.to(device)
             vision = {"pixel_values": torch.cat([patches[i] for i in indices]), "image_grid_thw": grids[indices]}
         config = self._model.config
         for name in ("vision_feature_layer", "vision_feature_select_strategy"):

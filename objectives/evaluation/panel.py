@@ -1,7 +1,7 @@
 """Answer a few questions under many configurations: questions outside, configurations inside.
 
-What configurations share (image, vision tower, layers in front of the first cut) is computed once for these questions
-and dropped with them, so that memory is bounded by the questions of one call.
+What configurations share (image, vision tower, layers in front of the first cut) is computed once for these questions,
+as far as it fits the memory.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from himap import PruningConfig
 from objectives.benchmarks import Benchmark, Question
 from objectives.evaluation.batches import BATCH_SIZE
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import PrefixCache
 
-PREFIX_BYTES = 2**30  # of one call; dropped at its end
+_BYTES = 2**30  # of one call, where it has no memory of others
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,11 @@ def answer(
     benchmark: Benchmark,
     questions: Sequence[Question],
     configs: Sequence[PruningConfig],
-    prefix_bytes: int = PREFIX_BYTES,
+    memory: Memory | None = None,
     batch_size: int = BATCH_SIZE,
 ) -> PanelAnswers:
     """Return the scores of every configuration on every question; raise as `Evaluator` does."""
-    evaluator = Evaluator(loaded, benchmark, questions, batch_size, prefixes=PrefixCache(prefix_bytes))
+    evaluator = Evaluator(loaded, benchmark, questions, batch_size, prefixes=PrefixCache(memory or Memory(_BYTES)))
     scores = np.empty((len(configs), len(questions)))
     seconds = np.empty(len(configs))
     for index in sorted(range(len(configs)), key=lambda i: _first_cut(configs[i])):

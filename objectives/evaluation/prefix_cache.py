@@ -9,20 +9,18 @@ compute its scores.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cachetools import LRUCache
 from torch import Tensor, nn
 
 from himap import PruningConfig, families
 from himap.engine.attention import OBSERVER
 from himap.engine.logits import LogitRule
 from himap.engine.passes import kv_cache
-
-Key = tuple[Hashable, ...]
+from objectives.evaluation.memory import Key, Memory
 
 
 @dataclass(frozen=True)
@@ -41,29 +39,16 @@ class LayerRecord:
         return sum(t.nbytes for t in (self.output, self.query, self.key, self.value))
 
 
-Records = LRUCache[Key, LayerRecord]
-
-
-def lru_cache(budget: int) -> Records:
-    """Return a cache of at most `budget` bytes that drops the least recently used record first."""
-    return LRUCache(budget, getsizeof=lambda record: record.nbytes)
-
-
 class PrefixCache:
     """Recorded layers of all batches that a process evaluates.
 
     Args:
-        budget: memory in bytes; 0 turns the cache off.
+        memory: holds them; one without a budget, `Memory(0)`, turns the cache off.
     """
 
-    def __init__(self, budget: int) -> None:
-        self.budget, self.records = budget, lru_cache(budget)
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
         self.reused = 0  # how many layers did not have to run
-
-    @property
-    def nbytes(self) -> int:
-        """Used memory in bytes."""
-        return int(self.records.currsize)
 
     @contextmanager
     def reusing(self, model: nn.Module, config: PruningConfig) -> Iterator[Callable[[Key | None], None]]:
@@ -76,7 +61,7 @@ class PrefixCache:
         family = families.find(model)
         layers, reuse = family.layers, _Reuse(self)
         with ExitStack() as undo:
-            for index in range(config.cuts[0].layer if config.cuts and self.records.maxsize else 0):
+            for index in range(config.cuts[0].layer if config.cuts and self.memory.budget else 0):
                 if not family.stores_keys(index):  # a record could not fill its cache, so it runs
                     continue
                 wrapped = functools.partial(reuse.layer, index, layers[index].forward)
@@ -112,12 +97,12 @@ class _Reuse:
         cache = kv_cache(kwargs)
         if self._batch is None or cache is None or cache.get_seq_length(index):
             return forward(*args, **kwargs)
-        records, key = self._cache.records, (*self._batch, index)
-        record = records.get(key)
+        memory, key = self._cache.memory, (*self._batch, index)
+        record = memory.layers.get(key)
         if record is None:
             output, record = _recorded(forward, args, kwargs)
-            if record is not None and record.nbytes <= records.maxsize:
-                records[key] = record
+            if record is not None:
+                memory.keep_layer(key, record)
             return output
         cache.update(record.key, record.value, index)
         if OBSERVER in kwargs:

@@ -137,15 +137,16 @@ def estimate(
     new = max(tokens.values())
     row_cache = max(footprint.cache_bytes(size, new) for size in largest)
     row_work = max(footprint.activation_bytes(size) for size in largest)
-    prefixes = config.prefix_mb * 2**20
-    room = devices * device.memory - footprint.weights - sum(kept.values()) - prefixes
+    budget = config.memory_mb * 2**20
+    images = min(sum(kept.values()), budget)
+    room = devices * device.memory - footprint.weights - budget
     longest = max(size.image + size.text for size in largest)
     batch = max(0, min(BATCH_SIZE, BATCH_TOKENS // longest, int(room // (row_cache + row_work))))
     rows = max(1, batch)
     memory = {
         "weights": float(footprint.weights),
-        "images": float(sum(kept.values())),
-        "prefixes": float(prefixes),
+        "images": float(images),
+        "shared layers": float(budget - images),
         "KV cache": float(rows * row_cache),
         "activations": float(rows * row_work),
     }

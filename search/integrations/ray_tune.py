@@ -67,7 +67,7 @@ class TrialTrainable(tune.Trainable):
         self._key = questions.key
         own = {questions.key: questions.loaded}
         self._runner = TrialRunner(
-            target.weights, SPLIT, search.questions, search.prefix_mb * 2**20, own, dtype=search.dtype
+            target.weights, SPLIT, search.questions, search.memory_mb * 2**20, own, dtype=search.dtype
         )
         self._assignment: Assignment = config["assignment"]
 

@@ -132,7 +132,7 @@ def _certify(
                 workers = cluster.workers(options.workers)
                 console.print(f"starting {workers} worker(s), each loads the model ...")
                 own = {name: part.loaded for name, part in parts.items() if part.record}
-                sizes = QUESTIONS, SearchConfig.prefix_mb
+                sizes = QUESTIONS, SearchConfig.memory_mb
                 maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, options.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     run.drive(pool, threading.Event(), console.print)

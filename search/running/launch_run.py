@@ -71,7 +71,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             else:
                 report("message", f"starting {workers} worker(s), each loads the model ...")
                 own = {part.key: part.loaded for part in questions if part.record}
-                sizes = config.questions, config.prefix_mb
+                sizes = config.questions, config.memory_mb
                 maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, config.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     report("measuring", "workers are up, measuring ...")

@@ -15,6 +15,7 @@ from himap import PruningConfig
 from objectives.data.source import QuestionSet, Source, load_questions
 from objectives.evaluation import latency
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import AUTO, LoadedModel, load
 from objectives.evaluation.panel import answer
 from objectives.evaluation.prefix_cache import PrefixCache
@@ -30,7 +31,8 @@ class TrialRunner:
 
     Args:
         weights: folder or hub id of a checkpoint.
-        prefix_bytes: memory for decoder layers that do not depend on the configuration.
+        memory_bytes: for images and decoder layers that do not depend on the configuration; on a GPU as much of the
+            CPU's memory besides.
         questions: by benchmark; one that is not there has its embedded ones, `n_questions` of `split`.
         panels: questions of `answer` that are not embedded, by benchmark and split.
         dtype: see `objectives.evaluation.models.dtype_of`.
@@ -41,7 +43,7 @@ class TrialRunner:
         weights: str,
         split: str,
         n_questions: int,
-        prefix_bytes: int = 0,
+        memory_bytes: int = 0,
         questions: Mapping[str, QuestionSet] | None = None,
         panels: Mapping[tuple[str, str], QuestionSet] | None = None,
         dtype: str = AUTO,
@@ -51,7 +53,7 @@ class TrialRunner:
         self.shape = DecoderShape.from_config(self.loaded.model.config)
         self._split, self._n = split, n_questions
         self._questions = questions or {}
-        self._prefixes = PrefixCache(prefix_bytes)
+        self._prefixes = PrefixCache(Memory(memory_bytes, memory_bytes if torch.cuda.is_available() else 0))
         self._evaluators: dict[str, Evaluator] = {}
         self._panels = dict(panels or {})
 
@@ -93,7 +95,7 @@ class TrialRunner:
             chosen = load_questions(Source(benchmark), panel.split, 2 * panel.stop)
             self._panels[benchmark, panel.split] = chosen
         asked = chosen.questions[panel.start : panel.stop]
-        return answer(self.loaded, chosen.benchmark, asked, panel.configs, self._prefixes.budget).scores
+        return answer(self.loaded, chosen.benchmark, asked, panel.configs, self._prefixes.memory).scores
 
     def time(self, benchmark: str, config: PruningConfig, batch: int | None = None) -> Latency:
         """Return the latency; with a `batch` all figures of `latency.measure`. No other job may run on the device."""
@@ -120,11 +122,11 @@ def runner_maker(
     weights: str,
     split: str,
     n_questions: int,
-    prefix_mb: int,
+    memory_mb: int,
     questions: Mapping[str, QuestionSet],
     panels: Mapping[tuple[str, str], QuestionSet],
     dtype: str = AUTO,
 ) -> Callable[[], TrialRunner]:
     """Return what makes a worker's runner, wherever it starts: workers have folders of their own."""
     weights = str(Path(weights).resolve()) if Path(weights).is_dir() else weights
-    return partial(TrialRunner, weights, split, n_questions, prefix_mb * 2**20, questions, panels, dtype)
+    return partial(TrialRunner, weights, split, n_questions, memory_mb * 2**20, questions, panels, dtype)

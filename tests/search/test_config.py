@@ -59,7 +59,7 @@ def test_json_that_is_no_search_is_refused_in_one_line(text: str, message: str) 
         ({"budget": 0}, UsageError, "got --budget 0; expected a whole number from 1"),
         ({"questions": 19}, UsageError, "got --questions 19; expected a whole number from 20"),
         ({"seed": 2**31}, UsageError, "got --seed 2147483648"),
-        ({"prefix_mb": -1}, UsageError, "got --prefix-mb -1"),
+        ({"memory_mb": -1}, UsageError, "got --memory-mb -1"),
         ({"sampler": "grid"}, UsageError, "unknown sampler 'grid'"),
         ({"objectives": ["flops"]}, UsageError, "expected accuracy and one or two costs"),
         ({"max_drop": -1}, UsageError, "got --max-drop -1"),

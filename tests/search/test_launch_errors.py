@@ -49,7 +49,7 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
         (["--benchmark", "pope", "gqa"], "unknown benchmark 'gqa'"),
         (["--objectives", "flops"], "got the objectives 'flops'; expected accuracy and one or two costs"),
         (["--max-drop", "-1"], "got --max-drop -1.0; expected a number from 0 up"),
-        (["--prefix-mb", "-5"], "got --prefix-mb -5; expected a whole number from 0"),
+        (["--memory-mb", "-5"], "got --memory-mb -5; expected a whole number from 0"),
         (["--sampler", "grid"], "unknown sampler 'grid'; expected one of auto, ehvi, gp, tpe, nsga2, random"),
         (["--budget", "0"], "got --budget 0; expected a whole number from 1 to 2147483647"),
         (["--budget", "-3"], "got --budget -3"),

@@ -12,6 +12,7 @@ import himap
 from himap import ConfigError, PruningConfig, UnsupportedModelError, flow
 from himap.families import find
 from himap.verification.reference import HiddenColumns
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.prefix_cache import PrefixCache
 from tests.himap.exactness import STEPS, generate, image_part
 from tests.himap.tiny_hybrids import HYBRIDS, subject
@@ -130,7 +131,7 @@ def test_the_flow_of_a_recurrent_layer_is_refused() -> None:
 def test_reused_layers_in_front_of_a_cut_change_nothing(name: str) -> None:
     """Their caches hold no plain keys and values, so these layers run again."""
     model, prompt, config = built(name).model, built(name).prompts[0], configs(built(name).model)[0]
-    cache = PrefixCache(1 << 30)
+    cache = PrefixCache(Memory(1 << 30))
     with himap.prune(model, config), cache.reusing(model, config) as announce:
         results = []
         for key in (None, ("batch",), ("batch",)):

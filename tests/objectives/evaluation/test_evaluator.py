@@ -15,6 +15,7 @@ from objectives.benchmarks import Question, benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.evaluator import Evaluation, Evaluator
 from objectives.evaluation.features import takes_features
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel
 from objectives.evaluation.prefix_cache import PrefixCache
 from objectives.statistics.estimates import wilson
@@ -262,7 +263,7 @@ def test_a_failed_allocation_makes_batches_smaller(
 
         monkeypatch.setattr(Evaluator, "_batch", batch)
     expected = evaluator.evaluate(CONFIGS["hard"])
-    cache = PrefixCache(2**28)
+    cache = PrefixCache(Memory(2**28))
     other = Evaluator(evaluator.loaded, evaluator.benchmark, evaluator.questions, 5, cache)
     layer = evaluator.loaded.model.model.language_model.layers[4]
     hook = layer.register_forward_pre_hook(small, with_kwargs=True) if where == "answer" else None

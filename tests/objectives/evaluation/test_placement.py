@@ -17,6 +17,7 @@ from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.evaluation import latency, models
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel, devices_of, dtype_of, load
 from objectives.evaluation.prefix_cache import PrefixCache
 
@@ -120,7 +121,7 @@ def test_a_model_partly_on_a_disk_answers_the_same(folders: dict[str, Path], tmp
     config = PruningConfig(2, 50, 5, 75)
     answers = []
     for loaded in (spread, whole):
-        evaluator = Evaluator(loaded, pope, asked, 3, PrefixCache(2**24))
+        evaluator = Evaluator(loaded, pope, asked, 3, PrefixCache(Memory(2**24)))
         answers.append([evaluator.evaluate(config).answers for _ in range(2)])
         assert evaluator._prefixes.reused > 0
     assert answers[0] == answers[1]

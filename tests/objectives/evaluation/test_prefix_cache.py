@@ -10,8 +10,9 @@ from himap import PruningConfig
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_questions
 from objectives.evaluation.evaluator import Evaluator
+from objectives.evaluation.memory import Memory
 from objectives.evaluation.models import LoadedModel
-from objectives.evaluation.prefix_cache import LayerRecord, PrefixCache, lru_cache
+from objectives.evaluation.prefix_cache import LayerRecord, PrefixCache
 
 CONFIGS = [
     PruningConfig(3, 50, 8, 75),
@@ -42,14 +43,14 @@ def logits(one: Evaluator, cache: PrefixCache, config: PruningConfig) -> torch.T
 
 
 def test_logits_are_the_same_to_the_bit(mini: LoadedModel) -> None:
-    one, cache, none = evaluator(mini, None), PrefixCache(2**28), PrefixCache(0)
+    one, cache, none = evaluator(mini, None), PrefixCache(Memory(2**28)), PrefixCache(Memory(0))
     for config in (*CONFIGS, *CONFIGS):
         assert torch.equal(logits(one, cache, config), logits(one, none, config)), config
     assert cache.reused == (0 + 3 + 3 + 2 + 5) + (3 + 3 + 5 + 2 + 9)
 
 
 def test_evaluations_are_the_same_and_layers_do_not_run(mini: LoadedModel) -> None:
-    cache = PrefixCache(2**28)
+    cache = PrefixCache(Memory(2**28))
     kept, plain = evaluator(mini, cache), evaluator(mini, None)
     for config in CONFIGS[:3]:
         assert kept.evaluate(config) == plain.evaluate(config)
@@ -75,7 +76,7 @@ def test_the_model_is_left_as_it_was_also_after_an_error(mini: LoadedModel) -> N
     with (
         pytest.raises(RuntimeError),
         himap.prune(mini.model, CONFIGS[0]),
-        PrefixCache(2**20).reusing(mini.model, CONFIGS[0]),
+        PrefixCache(Memory(2**20)).reusing(mini.model, CONFIGS[0]),
     ):
         assert "forward" in vars(layers[0])
         raise RuntimeError
@@ -87,30 +88,31 @@ def test_the_least_recently_used_goes_first_and_the_budget_holds() -> None:
         empty = torch.zeros(0)
         return LayerRecord(torch.zeros(numbers), empty, empty, empty, 1.0)
 
-    kept = lru_cache(400)  # 100 float32
+    memory = Memory(400)  # 100 float32
+    kept = memory.layers
     for name in ("a", "b", "c"):
-        kept[name,] = record(30)
+        memory.keep_layer((name,), record(30))
     assert kept.get(("a",)) is not None
-    kept["d",] = record(40)
+    memory.keep_layer(("d",), record(40))
     assert [name for name in "abcd" if (name,) in kept] == ["a", "c", "d"]
     assert kept.currsize == 400
 
 
 def test_layers_larger_than_the_budget_run_each_time(mini: LoadedModel) -> None:
-    cache = PrefixCache(1)
+    cache = PrefixCache(Memory(1))
     one = evaluator(mini, cache)
     assert one.evaluate(CONFIGS[0]) == one.evaluate(CONFIGS[0])
-    assert (cache.reused, cache.nbytes) == (0, 0)
+    assert (cache.reused, cache.memory.nbytes) == (0, 0)
 
 
 def test_without_a_budget_nothing_is_touched(mini: LoadedModel) -> None:
-    with himap.prune(mini.model, CONFIGS[0]), PrefixCache(0).reusing(mini.model, CONFIGS[0]):
+    with himap.prune(mini.model, CONFIGS[0]), PrefixCache(Memory(0)).reusing(mini.model, CONFIGS[0]):
         assert not any("forward" in vars(layer) for layer in mini.model.model.language_model.layers)
 
 
 def test_benchmarks_that_share_a_cache_keep_their_answers(mini: LoadedModel) -> None:
     """Question by question, so that both have batches of the same numbers."""
-    cache = PrefixCache(2**28)
+    cache = PrefixCache(Memory(2**28))
     shared, alone = [
         [Evaluator(mini, asked, embedded_questions(asked, "validation", 4), 1, prefixes) for asked in ASKED]
         for prefixes in (cache, None)

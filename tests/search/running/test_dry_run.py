@@ -73,15 +73,16 @@ def test_work_and_hours_follow_budget_workers_and_device(bare: Path) -> None:
 
 
 def test_the_batch_is_what_the_device_holds(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = estimated(bare, prefix_mb=0)
+    whole = estimated(bare, memory_mb=0)
     assert whole.batch == 24
     row = (whole.memory["KV cache"] + whole.memory["activations"]) / 24
-    kept = whole.memory["weights"] + whole.memory["images"]
+    assert whole.memory["images"] == 0 and estimated(bare).memory["images"] == 60 * 144 * 128 * 2
+    kept = whole.memory["weights"]
     monkeypatch.setitem(DEVICES, "l4", replace(DEVICES["l4"], memory=kept + 5.5 * row))
-    assert estimated(bare, prefix_mb=0).batch == 5
-    assert estimated(bare, prefix_mb=0, gpus_per_worker=2).batch > 10
+    assert estimated(bare, memory_mb=0).batch == 5
+    assert estimated(bare, memory_mb=0, gpus_per_worker=2).batch > 10
     monkeypatch.setitem(DEVICES, "l4", replace(DEVICES["l4"], memory=kept))
-    assert estimated(bare, prefix_mb=0).batch == 0
+    assert estimated(bare, memory_mb=0).batch == 0
 
 
 def test_dense_corrects_it(bare: Path) -> None:
