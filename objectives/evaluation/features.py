@@ -105,8 +105,8 @@ class Features:
         if new := {name: index for index, name in enumerate(names) if found[name] is None}:
             computed = self._computed(list(new.values()), inputs or self._inputs(prompts, rows))
             for name, features in zip(new, computed, strict=True):
-                found[name] = features.clone()  # a slice would hold the features of all
-                self._memory.keep_image((name,), found[name])
+                found[name] = kept = features.clone()  # a slice would hold the features of all
+                self._memory.keep_image((name,), kept)
         output: Any = tuple(found[name] for name in names)
         return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
 

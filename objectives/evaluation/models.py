@@ -67,7 +67,8 @@ class LoadedModel:
 def devices_of(model: Any) -> tuple[torch.device, ...]:
     """Return the devices that a model computes on; layers that are kept on a CPU or a disk run on the first GPU."""
     parts = dict.fromkeys(getattr(model, "hf_device_map", {}).values())
-    gpus = tuple(torch.device(part) for part in parts if part not in ("cpu", "disk"))
+    named = (f"cuda:{part}" if isinstance(part, int) else part for part in parts if part not in ("cpu", "disk"))
+    gpus = tuple(map(torch.device, named))
     if gpus or not parts:
         return gpus or (model.device,)
     return (torch.device("cpu"),)

@@ -74,7 +74,7 @@ def test_values_that_make_no_search_are_refused(values: dict[str, Any], kind: ty
 
 
 def test_its_fields_are_the_options_of_the_command() -> None:
-    options = {action.dest for action in parser()._actions} - {"help", "json"}
+    options = {action.dest for action in parser()._actions} - {"help", "json", "dry_run", "share"}
     assert options == {field.name for field in fields(SearchConfig)}
 
 
