@@ -20,7 +20,9 @@ def show(*, dark: bool) -> None:
     if not flows:
         st.subheader("No information flow measured yet", anchor=False)
         st.markdown("Measure it in this folder, in another terminal; the flows in `flow/` appear here:")
-        st.code("python -m objectives.flow --model qwenvl --benchmark scienceqa --n 200", language="bash")
+        st.code(
+            "python -m objectives.flow --model qwenvl --benchmark scienceqa --n 200", language="bash", wrap_lines=True
+        )
         return
     names = [f"{flow.model} · {flow.benchmark}, n = {flow.n}, weights {flow.weights[:8]}" for flow in flows]
     flow = flows[st.selectbox("Model and benchmark", range(len(flows)), format_func=names.__getitem__)]
