@@ -14,10 +14,11 @@ from dashboard.analysis.study_view import COSTS, STATES, by_pair
 from dashboard.context import DEFAULTS, Context, choose, chosen_number, chosen_study, preselect
 from dashboard.views.export_page import FORMATS
 from dashboard.views.fronts_page import COLORINGS, RANGES, SCALES
+from dashboard.views.jobs_page import JOB
 from dashboard.views.search_page import TARGETS, UNITS
 from dashboard.wording.descriptions import pair_label
 from dashboard.wording.formatting import plain
-from storage import StudySummary
+from storage import JobQueue, StudySummary
 
 Address = dict[str, list[str]]
 STUDY, TRIAL, BESIDE, LEAST = "study", "trial", "beside", "least_n"
@@ -47,8 +48,9 @@ def read_settings() -> None:
             _note(f"{name} {', '.join(unknown)}", "the dashboard does not know")
         elif name in link and (values or name in SEVERAL):
             st.session_state[name] = values if name in SEVERAL else values[0]
-    for value in filter(str.isdecimal, link.get(LEAST, [])):
-        st.session_state[LEAST] = int(value)
+    for name in (LEAST, JOB):
+        for value in filter(str.isdecimal, link.get(name, [])):
+            st.session_state[name] = int(value)
 
 
 def read_choices(context: Context) -> None:
@@ -61,6 +63,9 @@ def read_choices(context: Context) -> None:
         for label in link[BESIDE]:
             if label not in pairs:
                 _note(label, "is not in this store")
+    for value in filter(str.isdecimal, link.get(JOB, [])):
+        if int(value) not in [job.id for job in JobQueue(context.store).jobs()]:
+            _note(f"job {value}", "is not in this store")
     for name in link.get(STUDY, []):
         study = next((one for one in context.studies if one.key.name == name), None)
         if study is None:
@@ -79,7 +84,7 @@ def write(studies: list[StudySummary]) -> None:
         address[STUDY] = [study.key.name]
         number = chosen_number(study.key)
         address |= {} if number is None else {TRIAL: [str(number)]}
-    for name in (*ONE, *SEVERAL, LEAST):
+    for name in (*ONE, *SEVERAL, LEAST, JOB):
         value = st.session_state.get(name)
         if value is not None and value != DEFAULTS.get(name, []):
             address[name] = (value or [""]) if isinstance(value, list) else [str(value)]

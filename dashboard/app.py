@@ -18,9 +18,19 @@ from dashboard import address
 from dashboard.access import cached_reads, permission
 from dashboard.context import Context, choose_study, keep_choices
 from dashboard.options import DashboardOptions, read_options
-from dashboard.views import compare_page, empty, export_page, flow_page, fronts_page, search_page, sign_in, trial_page
-from dashboard.wording.formatting import plain
-from storage import StudySummary
+from dashboard.views import (
+    compare_page,
+    empty,
+    export_page,
+    flow_page,
+    fronts_page,
+    jobs_page,
+    search_page,
+    sign_in,
+    trial_page,
+)
+from dashboard.wording.formatting import plain, sentence
+from storage import StorageError, StudySummary
 from storage.commands import DEFAULT_STORAGE
 
 SECONDS_BETWEEN_LOOKS = 2
@@ -31,8 +41,8 @@ STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
     "Search": search_page.show,
     "Export": export_page.show,
 }
-STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show}
-TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
+STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show, "Jobs": jobs_page.show}
+TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", "Jobs")
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -85,15 +95,18 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
             live = st.toggle("Live", key="live", help="Redraw when the store changes.")
         dark = st.context.theme.type == "dark"
         if title == "Flow":  # needs no store
-            flow_page.show(dark=dark)
+            flow_page.show(url, state.store, dark=dark)
             return
-        if live:
+        if live and (title != "Jobs" or state.store is None):  # that page follows the queue by itself
             watch(url)
+        if title == "Jobs" and state.missing:
+            jobs_page.no_jobs(url)
+            return
         if state.store is None:
             empty.no_store(state, url, DEFAULT_STORAGE)
             return
         studies = cached_reads.studies(url, state.stamp, state.store)
-        if studies:
+        if studies or title == "Jobs":
             _draw(title, Context(url, state.store, studies, dark, state.phases))
         else:
             empty.no_studies(url, DEFAULT_STORAGE)
@@ -104,7 +117,10 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
 def _draw(title: str, context: Context) -> None:
     address.read_choices(context)
     notes = st.container()
-    _draw_page(title, context)
+    try:
+        _draw_page(title, context)
+    except StorageError as error:  # answers or a plan that are not what was written
+        st.error(sentence(str(error)), icon=":material/error:")
     address.write(context.studies)
     with notes:
         address.show_notes()

@@ -28,7 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "picture_cost": "flops_ratio",
     "picture_format": "png",
 }
-KEPT = (*DEFAULTS, "criteria", "devices", "least_n", "beside", PAIR)
+KEPT = (*DEFAULTS, "criteria", "devices", "least_n", "beside", "job", PAIR)
 
 
 @dataclass(frozen=True)

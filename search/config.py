@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,8 +17,7 @@ from objectives.options import DTYPES, EVERYTHING, sources
 from search.errors import UsageError
 from search.inputs.limits import LEAST_QUESTIONS, LEVEL, MARGINS, QUESTIONS, check_certifying, check_number
 from search.sampling.problem import REFERENCE, Goals, check_sampler
-
-_EXPLORED, _FEWEST_TRIALS = 0.3, 40  # of the budget, where the rest goes to further questions
+from storage.job_text import explored_trials
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,7 @@ class SearchConfig:
     @property
     def trials(self) -> int:
         """Trials a study: the budget, of which certifying leaves a part for further questions."""
-        if not self.certify:
-            return self.budget
-        return max(min(self.budget, _FEWEST_TRIALS), math.ceil(_EXPLORED * self.budget))
+        return explored_trials(self.budget, certify=self.certify)
 
     @property
     def gpus_of_a_worker(self) -> int:

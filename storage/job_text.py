@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from datetime import datetime
 
 from storage.records import JobRecord
+
+_EXPLORED, _FEWEST_TRIALS = 0.3, 40  # of the budget, where the rest goes to further questions
+
+
+def explored_trials(budget: int, *, certify: bool) -> int:
+    """Return the trials a study that a search explores: its budget, of which certifying leaves a part."""
+    return max(min(budget, _FEWEST_TRIALS), math.ceil(_EXPLORED * budget)) if certify else budget
 
 
 def described(job: JobRecord) -> str:

@@ -122,6 +122,16 @@ class Ledger:
             pieces[number].append((row["start"], unpack_scores(row["packed"])))
         return dict(pieces)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many answers are stored of each split, unchecked."""
+        query = select(ANSWERS.c.split, ANSWERS.c.packed).where(ANSWERS.c.study_id == self._study_id)
+        counts: dict[str, int] = defaultdict(int)
+        doing = f"count answers of study {self._study_id} of"
+        with self._store.translated(doing), transaction(self._store.engine) as connection:
+            for split, packed in connection.execute(query):
+                counts[split] += _length(packed)
+        return dict(counts)
+
     def register(self, plan: PlanRecord) -> PlanRecord:
         """Commit a plan, and return it with its start and its level.
 

@@ -13,7 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LIGHT = ("objectives.errors", "objectives.flow.results", "objectives.statistics")  # they load no torch
+LIGHT = (
+    "objectives.benchmarks",
+    "objectives.errors",
+    "objectives.flow.results",
+    "objectives.statistics",
+)  # they load no torch
 MAY_IMPORT: dict[str, set[str]] = {  # packages, or parts of packages
     "himap": set(),
     "objectives": {"himap"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -83,6 +84,15 @@ def scores(url: str, study_id: int, numbers: Sequence[int], store: Store) -> dic
     return _scores(url, study_id, tuple(numbers), store.version_stamp(study_id), store)
 
 
+def further_work(url: str, study_id: int, store: Store) -> tuple[dict[str, int], int]:
+    """Return how many answers to further questions a study has by split, and how many its newest plan can ask for.
+
+    Raises:
+        TamperedError: a stored plan is not what was written.
+    """
+    return _further_work(url, study_id, store.version_stamp(study_id), store)
+
+
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _open(url: str) -> Store:
     return open_store(url, readonly=True)
@@ -95,6 +105,17 @@ def _study_records(url: str, study_id: int, stamp: str, _store: Store) -> StudyR
         scores = _store.scores(study_id, [trial.number for trial in searched if trial.complete])
         trials = refined(searched, scores, further)
     return StudyRecords(searched, trials, _store.confirmations(study_id), _store.questions(study_id))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _further_work(url: str, study_id: int, stamp: str, _store: Store) -> tuple[dict[str, int], int]:
+    ledger = Ledger(_store, study_id)
+    tested = 0
+    if plans := ledger.plans():
+        chains = json.loads(plans[-1].document)["chains"]
+        trials = {number for _, chain in chains for number in chain}
+        tested = plans[-1].pool * (len(trials) + 1)  # and dense
+    return ledger.counts(), tested
 
 
 @st.cache_resource(show_spinner="Reading scores", max_entries=64)

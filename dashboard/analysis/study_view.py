@@ -170,6 +170,12 @@ def certify_command(url: str, view: View) -> str:
     return export_command(url, view.key.model, view.weights, _question_options(view))
 
 
+def certify_options(view: View) -> list[str]:
+    """Return the options of that command, without the store."""
+    named = ["--model", view.key.model, *(["--weights", view.weights] if view.weights else [])]
+    return [*named, *_question_options(view), "--out", "presets/"]
+
+
 def resume_command(url: str, view: View) -> str:
     """Return the command that resumes this study, up to 200 trials, ready for a shell, without a password."""
     key = view.key

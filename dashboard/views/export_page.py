@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.analysis.study_view import View, certify_command, preset
+from dashboard.analysis.study_view import View, certify_options, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
 from dashboard.views import empty
-from dashboard.views.widgets import COST_NAMES, preset_download, segments, table, trial_table
+from dashboard.views.job_panel import follow, latest, submit_button
+from dashboard.views.widgets import COST_NAMES, command, preset_download, segments, table, trial_table
 from dashboard.wording.descriptions import trial_title
 from dashboard.wording.formatting import capitalized, sentence
 from dashboard.wording.trial_tables import csv, held_out_table
 from storage import StudySummary
-from storage.commands import password_note
 from storage.pareto import OperatingPoint, operating_points
 from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
 
 MOST_ACCURATE = OperatingPoint("most-accurate", "most accurate")
+MARGINS, MARGINS_OFFERED = (0.5, 1.0, 2.0), (0.5, 1.0, 2.0, 3.0, 5.0)  # points
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
@@ -84,14 +85,20 @@ def _preset(view: View) -> None:
 def _certify(context: Context, view: View) -> None:
     st.markdown(
         "Test the best settings against dense on held-out questions that the search never saw, by a plan that is "
-        "stored first. A search has done so unless it ran with `--no-certify`. "
-        "Run this in this folder, in another terminal:"
+        "stored first. A search has done so unless it ran with `--no-certify`."
     )
-    st.code(certify_command(context.url, view), language="bash", wrap_lines=True)
-    if note := password_note(context.url):
-        st.caption(sentence(note))
+    margins = st.multiselect("Margins, in points", MARGINS_OFFERED, default=MARGINS, key="margins")
+    options = [*certify_options(view), "--margins", *(f"{margin:g}" for margin in sorted(margins))]
+    job = latest(context.store, "export", options)
+    busy = not margins or (job is not None and job.state in ("queued", "running"))
+    submit_button("Certify", context.url, "export", options, busy=busy, icon=":material/verified:")
+    if job is not None:
+        follow(context.url, context.store, job.id)
+    if margins:
+        with st.expander("The same from a shell, in this folder"):
+            command(("python", "-m", "search.export", "--storage", context.url, *options), context.url)
     if not view.confirmations:
-        st.markdown("No setting of this study has a certificate yet; results of the command appear here by themselves.")
+        st.markdown("No setting of this study has a certificate yet; results appear here by themselves.")
         return
     st.markdown("**Measured on held-out questions**")
     table(held_out_table(view))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
@@ -13,8 +13,9 @@ from dashboard.analysis.study_view import COSTS, View
 from dashboard.context import DEFAULTS
 from dashboard.wording.columns import COLUMNS
 from dashboard.wording.descriptions import details, held_out_text, trial_title
-from dashboard.wording.formatting import plain
+from dashboard.wording.formatting import plain, sentence
 from himap.presets import Preset
+from storage.commands import password_note, shell_command
 from storage.presets import preset_filename
 from storage.records import Trial
 
@@ -73,6 +74,13 @@ def preset_download(view: View, trial: Trial, preset: Preset, key: str) -> None:
     )
     with st.expander("Preview"):
         st.code(content, language="yaml")
+
+
+def command(words: Sequence[str], url: str) -> None:
+    """Draw a command to paste, and what to do about a password that it leaves out."""
+    st.code(shell_command(*words), language="bash", wrap_lines=True)
+    if note := password_note(url):
+        st.caption(sentence(note))
 
 
 def picture(figure: go.Figure, key: str) -> None:

@@ -67,5 +67,13 @@ COLUMNS: dict[str, Any] = {
     "near_percent": NumberColumn("Within 1 point at", format="%.1f %%", help="Share of dense's true FLOPs"),
     "weights": TextColumn("Weights"),
     "space": TextColumn("Space"),
+    "job": NumberColumn("Job", format="%d", width="small"),
+    "state": TextColumn("State", width="small"),
+    "kind": TextColumn("Kind", width="small"),
+    "what": TextColumn("What", width="large"),
+    "submitted_by": TextColumn("By"),
+    "submitted_at": DatetimeColumn("Submitted (UTC)", format="YYYY-MM-DD HH:mm:ss"),
+    "priority": NumberColumn("Priority", format="%d", width="small", help="Higher ones run first"),
+    "message": TextColumn("Message", width="large"),
     "created_at": DatetimeColumn("Finished (UTC)", format="YYYY-MM-DD HH:mm:ss"),
 }

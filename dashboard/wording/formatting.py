@@ -44,6 +44,14 @@ def points(value: float) -> str:
     return f"{sign}{abs(rounded):.1f} points"
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in one unit: `12 s`, `5 min`, `3 h`, `2 days`."""
+    for unit, size, until in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172_800)):
+        if seconds < until:
+            return f"{max(0.0, seconds) / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} days"
+
+
 def scaled(largest: float) -> tuple[float, str]:
     """Return the divisor and the prefix (M, G, T …) that make numbers up to `largest` easy to read."""
     for factor, prefix in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):

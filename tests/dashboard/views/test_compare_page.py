@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dashboard.analysis import paper
+from dashboard.analysis import paper, study_view
 from dashboard.analysis.cross_study import cross_result, cross_results
 from dashboard.analysis.filters import Filter
 from dashboard.analysis.study_view import build_view, preset, suggested
@@ -136,7 +136,7 @@ def test_the_csv_holds_every_trial_and_field() -> None:
 
 def test_the_certifying_command_has_no_password_and_is_quoted() -> None:
     view = build_view(study_key("pope; rm -rf x"), searched(5))
-    command = export_page.certify_command("postgresql://u:secret@h/d", view)
+    command = study_view.certify_command("postgresql://u:secret@h/d", view)
     assert "secret" not in command
     assert "'pope; rm -rf x'" in command
     assert command.startswith("python -m search.export --storage postgresql://u@h/d")
@@ -145,13 +145,13 @@ def test_the_certifying_command_has_no_password_and_is_quoted() -> None:
 def test_questions_that_are_not_embedded_are_named_in_command_and_preset() -> None:
     source = QuestionSource("my data.jsonl", data="my data.jsonl", metric="anls")
     view = build_view(study_key("mine-anls", source="12345678"), searched(5), questions=source)
-    command = export_page.certify_command("sqlite:///himap.db", view)
+    command = study_view.certify_command("sqlite:///himap.db", view)
     assert "--data 'my data.jsonl' --metric anls --out presets/" in command
     assert "--benchmark" not in command
     document = yaml.safe_load(preset(view, view.complete[0]).yaml())
     assert document["measured"][0]["questions"] == source.options
     nasty = build_view(study_key("m", source="1"), searched(5), questions=QuestionSource("x", data="x'; rm -rf y"))
-    assert shlex.split(export_page.certify_command("sqlite:///himap.db", nasty))[-3] == "x'; rm -rf y"
+    assert shlex.split(study_view.certify_command("sqlite:///himap.db", nasty))[-3] == "x'; rm -rf y"
 
 
 def test_operating_points_are_named_members_of_the_front() -> None:
