@@ -1,4 +1,4 @@
-"""The dashboard: Streamlit pages that read a store and never write to it.
+"""The dashboard: Streamlit pages that read a store, and submit, cancel and resume its jobs.
 
 streamlit run dashboard/app.py -- --storage sqlite:///himap.db
 

@@ -115,9 +115,9 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
 
 
 def _draw(title: str, context: Context) -> None:
-    address.read_choices(context)
     notes = st.container()
     try:
+        address.read_choices(context)
         _draw_page(title, context)
     except StorageError as error:  # answers or a plan that are not what was written
         st.error(sentence(str(error)), icon=":material/error:")

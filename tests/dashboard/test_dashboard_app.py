@@ -23,7 +23,7 @@ from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES
 from dashboard.options import read_options
 from dashboard.views import empty
 from himap.presets import Figure, Timing
-from storage import QuestionSource, Store, StudyKey, Trial, open_store
+from storage import Ledger, QuestionSource, Store, StudyKey, Trial, open_store
 from tests.dashboard.app_pages import APP, checked, words
 from tests.dashboard.generated_store import PHIS, confirmation, failed, fill, measured, pruned, searched, study_key
 
@@ -170,10 +170,10 @@ def test_text_of_the_store_is_never_markup(page: Any, nasty_store: str, title: s
 
 @pytest.mark.parametrize("title", [*STUDY_PAGES, *STORE_PAGES])
 def test_every_page_stands_in_every_state(page: Any, database: str, title: str) -> None:
-    first = "No jobs yet" if title == "Jobs" else "No store yet"
-    assert first in words(page("--storage", database, title=title))
+    missing, empty = ("No jobs yet",) * 2 if title == "Jobs" else ("No store yet", "The store is empty")
+    assert missing in words(page("--storage", database, title=title))
     with open_store(database) as store:
-        assert "The store is empty" in words(page("--storage", database, title=title))
+        assert empty in words(page("--storage", database, title=title))
         study = store.study(study_key())
         page("--storage", database, title=title)  # a study without trials
         store.add(study, failed(0))
@@ -353,3 +353,18 @@ def test_it_binds_to_localhost_and_sends_no_statistics() -> None:
     config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
     assert config["server"]["address"] == "localhost"
     assert config["browser"]["gatherUsageStats"] is False
+
+
+@pytest.mark.parametrize("title", [*STUDY_PAGES, *STORE_PAGES])
+def test_a_changed_answer_is_named_on_every_page(page: Any, searched_store: str, title: str) -> None:
+    with open_store(searched_store) as store:
+        study = store.study(study_key("pope"))
+        Ledger(store, study).add("validation", 500, {0: [1.0, 0.0]})
+    with closing(sqlite3.connect(searched_store.removeprefix("sqlite:///"))) as other:
+        other.execute("UPDATE himap_answers SET start = 501")
+        other.commit()
+    link = {"study": study_key("pope").name, "trial": "2"}
+    app = page("--storage", searched_store, title=title, **link)
+    shown = [error.value.replace("\\", "") for error in app.error]
+    wrong = "Answers of trial 0 to validation questions"
+    assert any(text.startswith(wrong) and "are not what was written; certify anew" in text for text in shown)
