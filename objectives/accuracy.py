@@ -9,7 +9,7 @@ import argparse
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import himap
 from himap import PruningConfig
@@ -18,10 +18,6 @@ from objectives.benchmarks import EVERY_BENCHMARK
 from objectives.data.source import QuestionSet, load_questions
 from objectives.data.subsets import SPLITS
 from objectives.errors import DataError
-from objectives.evaluation.checkpoints import resolve
-from objectives.evaluation.evaluator import Evaluation, Evaluator
-from objectives.evaluation.models import load
-from objectives.evaluation.prompt_check import PromptCheck
 from objectives.json_files import json_text
 from objectives.options import (
     add_dtype_option,
@@ -35,6 +31,9 @@ from objectives.options import (
     write_json,
 )
 from objectives.statistics.estimates import Comparison, compare
+
+if TYPE_CHECKING:
+    from objectives.evaluation.evaluator import Evaluation
 
 _EMBEDDED = 200
 
@@ -62,6 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     check_json(options.json)
+    from objectives.evaluation.checkpoints import resolve  # after parsing: torch and transformers take seconds
+    from objectives.evaluation.evaluator import Evaluator
+    from objectives.evaluation.models import load
+
     weights = resolve(options.model, options.weights).weights
     question_set = _questions(options, weights)
     pruned = None if options.preset is None else himap.load_preset(options.preset)
@@ -84,6 +87,8 @@ def _questions(options: argparse.Namespace, weights: str) -> QuestionSet:
     if options.n is not None and options.n < 1:
         raise DataError(f"got --n {options.n}; expected at least 1")
     source = source_of(options, options.benchmark)
+    from objectives.evaluation.prompt_check import PromptCheck
+
     split = options.split or ("all" if source.data else "test")
     n = options.n or (_EMBEDDED if source.embedded else None)
     return load_questions(source, split, n, PromptCheck(weights).problem)

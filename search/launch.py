@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from objectives.benchmarks import BENCHMARKS
+from objectives.evaluation.known_models import check_named
 from objectives.options import (
     add_json_option,
     add_model_options,
@@ -190,11 +191,12 @@ def search(config: SearchConfig, json_path: str | None = None) -> int:
         StudyFailedError: a study was abandoned; the others are done.
         SearchError, ObjectiveError, StorageError: as `search.run`.
     """
-    from search import run  # after parsing: torch and Ray take seconds to import
+    check_json(json_path)
+    check_named(config.model, config.weights)
+    from search import run  # after what can be refused at once: torch and Ray take seconds to import
     from search.reporting.console import SearchConsole
     from search.reporting.report import document
 
-    check_json(json_path)
     with SearchConsole(stderr=json_path == "-") as console:
         result = run(config, console)
     console.conclude(config, result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from himap import families
 from himap.errors import first_line
 from himap.families.family import cut_layers
 from objectives.errors import ModelLoadError
-from objectives.evaluation.known_models import KNOWN, Known
+from objectives.evaluation.known_models import KNOWN, Known, check_named
 from objectives.evaluation.models import check_no_adapter, weights_digest
 from objectives.flops import DecoderShape
 
@@ -69,30 +68,20 @@ def resolve(model: str, weights: str = "auto", gpus: int = 1) -> Target:
         ModelLoadError: no such model, or weights that are not here.
     """
     known = KNOWN.get(model)
-    if known is None and weights in ("mini", "full"):
-        names = ", ".join(KNOWN)
-        raise ModelLoadError(f"--weights {weights} goes with --model {names}; for {model!r} leave it out")
+    check_named(model, weights)
     if known is None:
-        return _target(model, _place(model if weights == "auto" else weights), "full weights", 2)
+        return _target(model, model if weights == "auto" else weights, "full weights", 2)
     mini, full = str(known.folder), known.hub_id
     if weights == "mini":
         return _target(model, mini, "embedded mini", 2)
     if weights == "full":
         return _target(model, full, "full weights", known.fastv_k)
     if weights != "auto":
-        return _target(model, _place(weights), "full weights", known.fastv_k)
+        return _target(model, weights, "full weights", known.fastv_k)
     obstacle = _obstacle(known, gpus)
     if obstacle:
         return _target(model, mini, "embedded mini", 2, f"{full} is not used because {obstacle}")
     return _target(model, full, "full weights", known.fastv_k, f"{full} is on this machine and fits its GPU(s)")
-
-
-def _place(weights: str) -> str:
-    """Return `weights` if it is a folder or has the form of a hub id."""
-    if Path(weights).is_dir() or re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
-        return weights
-    names = ", ".join(KNOWN)
-    raise ModelLoadError(f"unknown model {weights!r}; expected one of {names}, a checkpoint's folder, or a hub id")
 
 
 def _obstacle(known: Known, gpus: int) -> str:

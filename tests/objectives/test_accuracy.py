@@ -27,7 +27,7 @@ def test_the_command_takes_the_weights_that_are_named(
         sources.append(loaded.weights)
         return Evaluator(loaded, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(accuracy, "Evaluator", evaluator)
+    monkeypatch.setattr("objectives.evaluation.evaluator.Evaluator", evaluator)
     answers = tmp_path / "answers.jsonl"
     common = ["--model", "llava-7b", "--benchmark", "pope", "--n", "4", "--json", "--answers", str(answers)]
     folder = str(folders["llava-mini"])

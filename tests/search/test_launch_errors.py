@@ -130,6 +130,25 @@ def test_an_interrupt_while_workers_start_is_no_traceback(
     assert message == "stopped; everything measured is stored; run the same command again to resume\n"
 
 
+@pytest.mark.parametrize(
+    ("module", "words", "message"),
+    [
+        ("search.launch", ["--model", "qwen", "--budget", "3"], "unknown model 'qwen'"),
+        ("search.launch", ["--model", "qwenvl", "--budget", "3", "--json", "no/out.json"], "got --json no/out.json"),
+        ("objectives.accuracy", ["--model", "qwenvl", "--json", "no/out.json"], "got --json no/out.json"),
+    ],
+)
+def test_what_can_be_refused_at_once_is_refused_without_torch(module: str, words: list[str], message: str) -> None:
+    code = (
+        f"import sys\nfrom {module} import main\ncode = main(sys.argv[1:])\n"
+        "sys.exit(9 if {'torch', 'ray', 'transformers'} & set(sys.modules) else code)"
+    )
+    command = [sys.executable, "-c", code, *words]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert ran.returncode == 2, ran.stderr
+    assert message in ran.stderr
+
+
 def test_help_teaches_and_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom search.launch import main\n"

@@ -324,7 +324,7 @@ def test_a_question_that_the_model_refuses_is_the_same_line_of_every_command(
     preset, problem = leaving_out(odd)
     monkeypatch.setattr(launch_run, "Pool", None)
     monkeypatch.setattr("search.certifying.confirmer.TrialRunner", None)
-    monkeypatch.setattr(accuracy, "load", None)
+    monkeypatch.setattr("objectives.evaluation.models.load", None)
     refusals = {
         refused(capsys, main, *MINI, "--budget", "3", "--workers", "1", *OWN),
         refused(capsys, export.main, *MINI, "--joint", "--pool", "20", *OWN),
