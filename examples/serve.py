@@ -5,23 +5,27 @@
       "image_url": {"url": "data:image/png;base64,'$(base64 -w0 examples/images/scene-0.png)'"}},
       {"type": "text", "text": "What color is the diamond?"}]}]}'
 
-Images come as data URLs; the server opens no other address and no file. It has no passwords: keep it on localhost.
+Images come as data URLs; the server opens no other address and no file. "stream": true sends the answer as it is
+generated. --api-key KEY asks each client for that key; without it, keep the server on localhost.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import hmac
 import io
 import json
 import re
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Annotated, Any, Literal
 
 import torch
 from PIL import Image
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from transformers import TextStreamer
 
 import himap
 from himap.errors import first_line, shown
@@ -53,7 +57,20 @@ class ChatRequest(BaseModel, extra="forbid"):  # a field that the server would i
     model: str = ""
     max_tokens: Annotated[int, Field(ge=1, le=1024)] = 64
     temperature: Annotated[float, Field(ge=0, le=0)] = 0  # greedy, as a preset is measured
-    stream: Literal[False] = False
+    stream: bool = False
+    stream_options: dict[Literal["include_usage"], bool] = {}
+
+
+class Stream(TextStreamer):
+    """Sends the text of an answer word by word, as `generate` produces its tokens."""
+
+    def __init__(self, tokenizer: Any, send: Callable[[str], None]) -> None:
+        super().__init__(tokenizer, skip_prompt=True, skip_special_tokens=True)
+        self._send = send
+
+    def on_finalized_text(self, text: str, stream_end: bool = False) -> None:
+        if text:
+            self._send(text)
 
 
 def decoded(url: str, most_pixels: int) -> Image.Image:
@@ -92,47 +109,88 @@ def prompt(loaded: LoadedModel, request: ChatRequest) -> dict[str, torch.Tensor]
     return {name: value.to(loaded.device) for name, value in batch.items()}
 
 
-def complete(loaded: LoadedModel, body: bytes) -> dict[str, Any]:
-    """Return the answer to the body of a request, in OpenAI's form."""
-    request = ChatRequest.model_validate_json(body)
-    inputs = prompt(loaded, request)
+def complete(
+    loaded: LoadedModel, request: ChatRequest, inputs: dict[str, torch.Tensor], streamer: Stream | None = None
+) -> tuple[str, str, dict[str, int]]:
+    """Return the answer, why it ends, and how many tokens it took, in OpenAI's words."""
     with torch.inference_mode():
-        output = loaded.model.generate(**inputs, max_new_tokens=request.max_tokens, do_sample=False)
-    new = output[0, inputs["input_ids"].shape[1] :]
+        output = loaded.model.generate(**inputs, max_new_tokens=request.max_tokens, do_sample=False, streamer=streamer)
+    asked, new = inputs["input_ids"].shape[1], output[0, inputs["input_ids"].shape[1] :]
     answer = loaded.processor.tokenizer.decode(new, skip_special_tokens=True).strip()
     reason = "length" if len(new) == request.max_tokens else "stop"
-    choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": reason}
-    head = {"id": f"chatcmpl-{time.time_ns()}", "object": "chat.completion", "created": int(time.time())}
-    return {**head, "model": request.model, "choices": [choice]}
+    return answer, reason, {"prompt_tokens": asked, "completion_tokens": len(new), "total_tokens": asked + len(new)}
 
 
 class Handler(BaseHTTPRequestHandler):  # every error is one line of JSON
     loaded: LoadedModel
+    api_key = ""
     timeout = 10  # seconds of silence after which a client is dropped
+    streaming = False
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
+        given = self.headers.get("Authorization", "").encode("utf-8", "replace")
+        if self.api_key and not hmac.compare_digest(given, f"Bearer {self.api_key}".encode()):
+            return self.send_error(401, "got no valid key; send the header Authorization: Bearer KEY")
         if self.path != PATH or not re.fullmatch("[0-9]{1,9}", length) or int(length) > MOST_BYTES:
             return self.send_error(400, f"got {shown(length)} bytes; expected at most {MOST_BYTES:,}, sent to {PATH}")
         try:
-            self.reply(200, complete(self.loaded, self.rfile.read(int(length))))
+            self.answer(ChatRequest.model_validate_json(self.rfile.read(int(length))))
         except ValidationError as error:
             defect = error.errors()[0]
             self.send_error(400, f"{'.'.join(map(str, defect['loc'])) or 'the body'}: {defect['msg']}")
         except (DataError, himap.HimapError) as error:
             self.send_error(400, first_line(error))
+        except OSError:
+            raise  # the client has gone
+        except Exception as error:  # a model raises anything; the next request may be fine
+            self.send_error(500, f"the model failed ({first_line(error)})")
+
+    def answer(self, request: ChatRequest) -> None:
+        inputs = prompt(self.loaded, request)
+        head = {"id": f"chatcmpl-{time.time_ns()}", "created": int(time.time()), "model": request.model}
+        if not request.stream:
+            text, reason, usage = complete(self.loaded, request, inputs)
+            choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": reason}
+            return self.reply(200, {**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+        def send(delta: dict[str, str], reason: str | None = None) -> None:
+            choice = {"index": 0, "delta": delta, "finish_reason": reason}
+            self.event({**head, "object": "chat.completion.chunk", "choices": [choice]})
+
+        self.head(200, "text/event-stream")
+        self.streaming = True
+        send({"role": "assistant", "content": ""})
+        streamer = Stream(self.loaded.processor.tokenizer, lambda text: send({"content": text}))
+        _, reason, usage = complete(self.loaded, request, inputs, streamer)
+        send({}, reason)
+        if request.stream_options.get("include_usage"):
+            self.event({**head, "object": "chat.completion.chunk", "choices": [], "usage": usage})
+        self.wfile.write(b"data: [DONE]\n\n")
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        self.reply(code, {"error": {"message": message or self.responses[code][0], "type": "invalid_request_error"}})
+        kind = "server_error" if code >= 500 else "invalid_request_error"
+        content = {"error": {"message": message or self.responses[code][0], "type": kind}}
+        if self.streaming:  # the status is sent already
+            self.event(content)
+        else:
+            self.reply(code, content)
+
+    def event(self, content: dict[str, Any]) -> None:
+        self.wfile.write(f"data: {json.dumps(content)}\n\n".encode())
+
+    def head(self, code: int, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
 
     def reply(self, code: int, content: dict[str, Any]) -> None:
-        self.send_response(code)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
+        self.head(code, "application/json")
         self.wfile.write(f"{json.dumps(content)}\n".encode())
 
 
 def serve(options: argparse.Namespace) -> int:
+    Handler.api_key = options.api_key
     Handler.loaded = load(resolve(options.model, options.weights).weights)
     with himap.prune(Handler.loaded.model, options.preset), HTTPServer((options.host, options.port), Handler) as server:
         print(f"serving on http://{options.host}:{server.server_port}{PATH}", flush=True)
@@ -146,4 +204,5 @@ if __name__ == "__main__":
     add_model_options(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8000, help="default 8000; 0 takes a free one")
+    parser.add_argument("--api-key", default="", help="key that clients must send (default: none)")
     raise SystemExit(run_command(lambda: serve(parser.parse_args())))
