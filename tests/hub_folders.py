@@ -99,10 +99,9 @@ def _hub_key(key: str, model_type: str) -> str:
     return re.sub(r"^lm_head", "language_model.lm_head", key).removeprefix("model.")
 
 
-def _qwen_files() -> dict[str, Any]:
-    special = {151643 + i: (token, i < 14) for i, token in enumerate(_QWEN_TOKENS)}
+def _qwen_config() -> dict[str, Any]:
     vision = {"depth": 4, "hidden_size": 160, "intermediate_size": 320, "num_heads": 2, "out_hidden_size": 256}
-    config = {
+    return {
         "architectures": ["Qwen2_5_VLForConditionalGeneration"],
         "attention_dropout": 0.0,
         "bos_token_id": 151643,
@@ -145,8 +144,12 @@ def _qwen_files() -> dict[str, Any]:
         "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
         "vocab_size": 152064,
     }
+
+
+def _qwen_files() -> dict[str, Any]:
+    special = {151643 + i: (token, i < 14) for i, token in enumerate(_QWEN_TOKENS)}
     return {
-        "config.json": config,
+        "config.json": _qwen_config(),
         "generation_config.json": {
             "bos_token_id": 151643,
             "pad_token_id": 151643,
@@ -189,49 +192,53 @@ def _qwen_files() -> dict[str, Any]:
     }
 
 
-def _llava_files(name: str) -> dict[str, Any]:
+def _llava_config(name: str) -> dict[str, Any]:
     width = {"llava-7b": 256, "llava-13b": 384}[name]
     text: dict[str, Any] = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": LAYERS}
     text |= {"num_attention_heads": width // 128, "num_key_value_heads": width // 128}
+    return {
+        "architectures": ["LlavaForConditionalGeneration"],
+        "ignore_index": -100,
+        "image_token_index": 32000,
+        "model_type": "llava",
+        "pad_token_id": 32001,
+        "projector_hidden_act": "gelu",
+        "text_config": {
+            **text,
+            "_name_or_path": f"lmsys/vicuna-{name.removeprefix('llava-')}-v1.5",
+            "architectures": ["LlamaForCausalLM"],
+            "max_position_embeddings": 4096,
+            "model_type": "llama",
+            "rms_norm_eps": 1e-05,
+            "torch_dtype": "float16",
+            "vocab_size": 32064,
+        },
+        "tie_word_embeddings": False,
+        "torch_dtype": "float16",
+        "transformers_version": "4.36.0.dev0",
+        "vision_config": {
+            "hidden_size": 128,
+            "image_size": 336,
+            "intermediate_size": 256,
+            "model_type": "clip_vision_model",
+            "num_attention_heads": 2,
+            "num_hidden_layers": 3,
+            "patch_size": 14,
+            "projection_dim": 768,
+            "vocab_size": 32000,
+        },
+        "vision_feature_layer": -2,
+        "vision_feature_select_strategy": "default",
+        "vocab_size": 32064,
+    }
+
+
+def _llava_files(name: str) -> dict[str, Any]:
     special = {0: "<unk>", 1: "<s>", 2: "</s>", 32000: "<image>", 32001: "<pad>"}
     marks = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
     edges = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
     return {
-        "config.json": {
-            "architectures": ["LlavaForConditionalGeneration"],
-            "ignore_index": -100,
-            "image_token_index": 32000,
-            "model_type": "llava",
-            "pad_token_id": 32001,
-            "projector_hidden_act": "gelu",
-            "text_config": {
-                **text,
-                "_name_or_path": f"lmsys/vicuna-{name.removeprefix('llava-')}-v1.5",
-                "architectures": ["LlamaForCausalLM"],
-                "max_position_embeddings": 4096,
-                "model_type": "llama",
-                "rms_norm_eps": 1e-05,
-                "torch_dtype": "float16",
-                "vocab_size": 32064,
-            },
-            "tie_word_embeddings": False,
-            "torch_dtype": "float16",
-            "transformers_version": "4.36.0.dev0",
-            "vision_config": {
-                "hidden_size": 128,
-                "image_size": 336,
-                "intermediate_size": 256,
-                "model_type": "clip_vision_model",
-                "num_attention_heads": 2,
-                "num_hidden_layers": 3,
-                "patch_size": 14,
-                "projection_dim": 768,
-                "vocab_size": 32000,
-            },
-            "vision_feature_layer": -2,
-            "vision_feature_select_strategy": "default",
-            "vocab_size": 32064,
-        },
+        "config.json": _llava_config(name),
         "generation_config.json": {
             "_from_model_config": True,
             "bos_token_id": 1,
