@@ -109,10 +109,8 @@ def _finished(run: StudyRun, config: SearchConfig) -> FinishedStudy:
 def _result(run: StudyRun, config: SearchConfig, certifying: CertifyRun) -> StudyResult:
     message = run.abandoned or certifying.reason(run.key.questions)
     if run.exhausted and not message:
-        message = (
-            f"{run.key.questions}: no configuration with a new effect is left; "
-            f"ended at {len(run.trials)} of {run.budget} trials"
-        )
+        reason = "next to nothing is left to gain" if run.study.spent else "no configuration with a new effect is left"
+        message = f"{run.key.questions}: {reason}; exploring ended at {len(run.trials)} of {run.budget} trials"
     options = [run.source] if run.source else [QuestionSource(run.key.benchmark, run.key.benchmark)]
     settings = tuple(certifying.finish(_finished(run, config), Path(config.presets)))
     preset = None if settings else write_preset(Path(config.presets), run, certify_command(config, options))

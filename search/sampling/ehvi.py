@@ -25,6 +25,8 @@ from search.sampling.space import SearchSpace
 _STARTUP = 3  # observations, below which proposals are random: as many as a cost has coefficients
 _MAX_OBSERVATIONS = 128  # behind the surrogate; an ask's time grows with the square of their number
 _EARLY, _EVERY = 30, 3  # after so many observations every third ask is for a random cost
+_SETTLED = 48  # observations, of them some at random costs, before which exploring does not end
+_SPENT = 0.001  # expected gain, as a part of the area above the reference point, below which it ends
 _ABOUT = 0.85  # of that cost
 _EXACT = 1e-9
 _DRAWN, _NEAR, _BEST, _ROUNDS = 100, 100, 7, 4  # candidates: at random, about the front, and about the best
@@ -55,6 +57,9 @@ class EHVISampler(optuna.samplers.BaseSampler):
         is_new: whether parameters have an effect that no trial has had yet.
         outside: results outside the space, such as controls; the sequence may grow.
         floor: accuracy of the reference point: a configuration below it gains nothing.
+
+    Attributes:
+        spent: whether the last proposal by expected gain had next to nothing to gain.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._kernel, self._asks = KernelParameters(), 0
         self._blas = ThreadpoolController()
         self._vectors: dict[int, np.ndarray] = {}
+        self.spent = False
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Return all parameters: they are sampled together."""
@@ -113,9 +119,14 @@ class EHVISampler(optuna.samplers.BaseSampler):
         costs, allowed = cost_model.predict(points)
         kept = np.flatnonzero(allowed & (accuracy >= floor))
         front = FrontSteps(costs[kept], accuracy[kept], cost.max(), floor, max(1.0, accuracy.max()))
-        acquisition = self._acquisition(front, process, cost_model, self._target(len(observations), costs[kept]))
+        target = self._target(len(observations), costs[kept])
+        acquisition = self._acquisition(front, process, cost_model, target)
         members = vectors[kept[front.members]]
-        return self._maximize(acquisition, self._axes.rows(members if len(members) else vectors))
+        params, value = self._maximize(acquisition, self._axes.rows(members if len(members) else vectors))
+        if target is None:
+            area = cost.max() * (accuracy.max() - floor)
+            self.spent = len(observations) >= _SETTLED and value < _SPENT * area
+        return params
 
     def _acquisition(
         self, front: FrontSteps, process: GaussianProcess, cost_model: _CostModel, target: float | None
@@ -165,8 +176,8 @@ class EHVISampler(optuna.samplers.BaseSampler):
         self._kernel = process.kernel
         return process
 
-    def _maximize(self, acquisition: Acquisition, members: np.ndarray) -> dict[str, Any]:
-        """Return the new configuration with the largest value, or any where none is new.
+    def _maximize(self, acquisition: Acquisition, members: np.ndarray) -> tuple[dict[str, Any], float]:
+        """Return the new configuration with the largest value, and this value; any where none is new.
 
         Candidates are random ones and some about the front, then neighbors of the best.
         """
@@ -178,8 +189,8 @@ class EHVISampler(optuna.samplers.BaseSampler):
             more = self._axes.neighbors(np.repeat(rows[best], _BEST, 0), self._rng)
             rows = np.concatenate([rows[best], more])
             values = np.concatenate([values[best], acquisition(more)])
-        ordered = (self._axes.params(row) for row in rows[np.argsort(-values)])
-        return next(filter(self._is_new, ordered), self._axes.params(rows[0]))
+        ordered = ((self._axes.params(rows[i]), float(values[i])) for i in np.argsort(-values))
+        return next((one for one in ordered if self._is_new(one[0])), (self._axes.params(rows[0]), 0.0))
 
 
 class _CostModel:

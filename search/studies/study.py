@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import TrialState
 
 from himap import PruningConfig
-from search.sampling.ehvi import OutsideResult
+from search.sampling.ehvi import EHVISampler, OutsideResult
 from search.sampling.problem import Goals
 from search.sampling.samplers import affordable, make_sampler
 from search.sampling.space import EffectKey, SearchSpace
@@ -114,8 +114,14 @@ class Study:
         """Return what the configuration does to this study's questions."""
         return self.space.effect_key(config, self._image_tokens)
 
+    @property
+    def spent(self) -> bool:
+        """Whether the sampler expects next to nothing to gain from a further trial."""
+        sampler = self._study.sampler
+        return isinstance(sampler, EHVISampler) and sampler.spent
+
     def ask(self) -> Candidate | None:
-        """Return the next configuration to measure; None when no new effect is left."""
+        """Return the next configuration to measure; None when no new effect is left, or next to nothing to gain."""
         if self._unfinished:
             return self._resumed(self._unfinished.pop(0))
         while self._queue:
@@ -126,7 +132,7 @@ class Study:
         start = time.perf_counter()
         candidate = self._propose()
         self._ask_seconds.append(time.perf_counter() - start)
-        return candidate or self._draw()
+        return None if self.spent else candidate or self._draw()
 
     def tell(self, candidate: Candidate, trial: Trial) -> None:
         """Learn the stored result of a candidate."""

@@ -32,7 +32,7 @@ class StudyRun:
         on_trial: called after each committed trial.
 
     Attributes:
-        exhausted: whether no configuration with a new effect is left.
+        exhausted: whether no configuration with a new effect is left, or next to nothing to gain.
         abandoned: why the study was abandoned: its measurements failed, one after the other; "" if it was not.
     """
 

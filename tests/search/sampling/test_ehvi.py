@@ -178,7 +178,8 @@ def searched(sampler: str, n: int, seed: int = 0, goals: Goals | None = None) ->
     trials = []
     for _ in range(n):
         candidate = study.ask()
-        assert candidate is not None
+        if candidate is None:
+            break
         config = candidate.config
         row = trial(
             candidate.number,
@@ -271,6 +272,7 @@ def test_what_runs_is_not_asked_for_again_nor_its_neighbors_first() -> None:
 def test_it_also_asks_where_the_front_is_flat(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of a benchmark is answered from 40 % of the FLOPs on, so that nothing gains above."""
     monkeypatch.setattr(sys.modules[__name__], "accuracy_of", lambda c: min(1.0, 2.5 * flops_ratio(c)))
+    monkeypatch.setattr(ehvi, "_SETTLED", 10**9)
 
     def above() -> int:
         return sum(t.flops_ratio > 0.5 for t in searched("ehvi", 80)[25:])
@@ -278,6 +280,13 @@ def test_it_also_asks_where_the_front_is_flat(monkeypatch: pytest.MonkeyPatch) -
     spread = above()
     monkeypatch.setattr(ehvi, "_EVERY", 10**9)
     assert spread >= above() + 4
+
+
+def test_exploring_ends_where_nothing_is_left_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(searched("ehvi", 60)) == 60
+    monkeypatch.setattr(sys.modules[__name__], "accuracy_of", lambda c: min(1.0, 2.5 * flops_ratio(c)))
+    assert len(searched("ehvi", 47)) == 47
+    assert len(searched("ehvi", 100)) < 60
 
 
 def test_a_long_study_is_thinned_and_keeps_its_front(monkeypatch: pytest.MonkeyPatch) -> None:
