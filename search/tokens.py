@@ -18,7 +18,7 @@ import torch
 
 import himap
 from himap import PruningConfig
-from himap.families import find
+from himap.families import find, image_token
 from objectives.benchmarks import Question
 from objectives.data.images import load_image
 from objectives.evaluation.checkpoints import resolve
@@ -40,7 +40,7 @@ def survivors(
     """
     inputs = loaded.inputs([prompt], [[load_image(image) for image in question.images]])
     inputs = {name: value.to(loaded.device) for name, value in inputs.items()}
-    image = (inputs["input_ids"][0] == loaded.model.config.image_token_id).nonzero().flatten().tolist()
+    image = (inputs["input_ids"][0] == image_token(loaded.model.config)).nonzero().flatten().tolist()
     order = {slot: number for number, slot in enumerate(image)}
 
     def run(one: PruningConfig) -> tuple[list[int], str]:

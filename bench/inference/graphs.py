@@ -54,7 +54,7 @@ class StaticPrefill:
         self._family = find(model)
         self._decoder, self._head = model.model.language_model, model.lm_head
         self._embeds = embeds.clone()
-        self._tokens = TokenSet.from_prompt(ids == model.config.image_token_id, None, ids)
+        self._tokens = TokenSet.from_prompt(ids == self._family.image_token, None, ids)
         self._cuts = plan(config, self._family)
         bounds = [0, *self._cuts, len(self._decoder.layers)]
         self._segments = list(pairwise(bounds))

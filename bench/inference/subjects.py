@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForImageTextToText, CLIPVisionConfig, LlamaConfig, LlavaConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from himap.families import image_token
 from minis import checkpoint
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
@@ -46,7 +47,7 @@ class Subject:
 
     def __post_init__(self) -> None:
         self.features = self.run_tower()
-        self.image_tokens = int((self.row["input_ids"] == self.model.config.image_token_id).sum())
+        self.image_tokens = int((self.row["input_ids"] == image_token(self.model.config)).sum())
         self.text_tokens = self.row["input_ids"].shape[1] - self.image_tokens
 
     @property
@@ -62,7 +63,7 @@ class Subject:
     @property
     def image_start(self) -> int:
         """The number of text tokens in front of the image."""
-        is_image = self.row["input_ids"][0] == self.model.config.image_token_id
+        is_image = self.row["input_ids"][0] == image_token(self.model.config)
         return int(is_image.int().argmax())
 
     def prompt(self, batch: int) -> dict[str, Tensor]:
@@ -131,16 +132,16 @@ def random_llava(
     )
     side: Any = vision.image_size
     image_tokens = (side // vision.patch_size) ** 2
-    image_token: Any = shape.vocabulary - 64
+    placeholder: Any = shape.vocabulary - 64
     config = LlavaConfig(
-        text_config=text, vision_config=vision, image_token_index=image_token, image_seq_length=image_tokens
+        text_config=text, vision_config=vision, image_token_index=placeholder, image_seq_length=image_tokens
     )
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     torch.manual_seed(0)
     with device:
         model: Any = AutoModelForImageTextToText.from_config(config, dtype=dtype, attn_implementation="sdpa")
-        words = torch.randint(3, image_token, (SYSTEM_TOKENS + INSTRUCTION_TOKENS,))
-        image = torch.full((image_tokens,), image_token)
+        words = torch.randint(3, placeholder, (SYSTEM_TOKENS + INSTRUCTION_TOKENS,))
+        image = torch.full((image_tokens,), placeholder)
         ids = torch.cat([words[:SYSTEM_TOKENS], image, words[SYSTEM_TOKENS:]])[None]
         row = {"input_ids": ids, "pixel_values": torch.randn(1, 3, side, side, dtype=dtype)}
     weights = f"random, {sum(p.numel() for p in model.model.language_model.parameters()) / 1e6:.0f} M decoder"

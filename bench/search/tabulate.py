@@ -31,6 +31,7 @@ from bench import command
 from bench.inference.peers import SCORES, published
 from bench.measuring import provenance, timed
 from himap import PruningConfig
+from himap.families import image_token
 from objectives.benchmarks import benchmark
 from objectives.data.embedded import embedded_image, embedded_questions
 from objectives.evaluation.checkpoints import resolve
@@ -160,7 +161,7 @@ class _Worker:
         """Run the plain loop as the method was published: eager, all attention matrices kept, no KV cache."""
         model = self.loaded.model
         for inputs in self._inputs():
-            is_image = inputs["input_ids"][0] == model.config.image_token_id
+            is_image = inputs["input_ids"][0] == image_token(model.config)
             image_span = int(is_image.int().argmax()), int(is_image.sum())
             with published(model.model.language_model, *image_span, config):
                 self._generate(inputs, use_cache=False, output_attentions=True)

@@ -15,9 +15,11 @@ from torch import nn
 from himap.errors import UnsupportedModelError
 from himap.families import structure
 from himap.families.exceptions import EXCEPTIONS
-from himap.families.family import Family
+from himap.families.family import Family, image_token
 from himap.families.refused import REFUSED
 from himap.families.tested import DECODERS, TESTED
+
+__all__ = ["DECODERS", "Family", "find", "image_token", "supported"]
 
 
 def supported() -> tuple[str, ...]:

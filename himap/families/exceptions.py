@@ -20,19 +20,7 @@ class BidirectionalPrompt(Family):
             )
 
 
-class VocabularyImages(Family):
-    """Chameleon and Emu3: the vocabulary itself names the placeholder of an image."""
-
-    @property
-    def image_token(self) -> int:
-        mapping: Any = self.backbone.vocabulary_mapping
-        token: int = mapping.image_token_id
-        return token
-
-
 EXCEPTIONS: dict[str, type[Family]] = {
-    "ChameleonForConditionalGeneration": VocabularyImages,
-    "Emu3ForConditionalGeneration": VocabularyImages,
     "Gemma3ForConditionalGeneration": BidirectionalPrompt,
     "PaliGemmaForConditionalGeneration": BidirectionalPrompt,
 }

@@ -63,12 +63,7 @@ class Family:
         Raises:
             UnsupportedModelError: the configuration does not name it.
         """
-        config = self.model.config
-        named = (getattr(config, name, None) for name in ("image_token_id", "image_token_index", "image_patch_id"))
-        token: int | None = next((value for value in named if value is not None), None)
-        if token is None:
-            raise UnsupportedModelError(f"{type(self.model).__name__} has no placeholder of image tokens in its config")
-        return token
+        return image_token(self.model.config)
 
     @property
     def video_token(self) -> int | None:
@@ -99,7 +94,7 @@ class Family:
         """Return the size of a layer's sliding window in tokens, its own counted; None for full attention."""
         config = self.decoder.config
         kinds = getattr(config, "layer_types", None)
-        if kinds and kinds[layer] == "full_attention":
+        if kinds and kinds[layer] != "sliding_attention":
             return None
         window: int | None = getattr(config, "sliding_window", None)
         return window
@@ -151,6 +146,24 @@ class Family:
         Raises:
             InputError: an argument is missing that the family needs.
         """
+
+
+def image_token(config: Any) -> int:
+    """Return the id of the placeholder of an image token, from the configuration of a whole model.
+
+    Raises:
+        UnsupportedModelError: the configuration does not name it.
+    """
+    names = ("image_token_id", "image_token_index", "image_patch_id")
+    vocabulary = getattr(config, "vocabulary_map", None) or {}
+    named = (*(getattr(config, name, None) for name in names), vocabulary.get("<image>"))
+    token: int | None = next((value for value in named if value is not None), None)
+    if token is None:
+        raise UnsupportedModelError(
+            f"got a {type(config).__name__} that names no placeholder of image tokens; expected one of "
+            f"{', '.join(names)}; pass the configuration of a vision-language model"
+        )
+    return token
 
 
 def _attends(config: Any, layer: int) -> bool:

@@ -88,10 +88,20 @@ def _obstacles(model: nn.Module, decoder: Any) -> Iterator[str]:
         yield f"decoder layers with {min(unknown)}"
     if getattr(decoder.config, "num_kv_shared_layers", 0):
         yield "later layers read the keys of earlier ones, which hold other tokens behind a cut"
+    if _unread_window(decoder):
+        yield f"{type(decoder).__name__} does not apply the sliding_window of its configuration, but its cache does"
     if getattr(model, "_tp_size", None) not in (None, 1):
         yield "under tensor parallelism each process ranks by its own heads; load it without tp_plan"
     yield from _loop_obstacles(type(decoder))
     yield from _attention_obstacles(decoder)
+
+
+def _unread_window(decoder: nn.Module) -> bool:
+    """Return whether the cache drops old keys, as the configuration says, while the masks show them."""
+    config: Any = decoder.config
+    kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
+    windowed = getattr(config, "sliding_window", None) is not None and "sliding_attention" in kinds
+    return windowed and "create_sliding_window_causal_mask" not in inspect.getsource(type(decoder))
 
 
 def _loop_obstacles(decoder_class: type[nn.Module]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import torch
 
 import himap
 from himap import PruningConfig
+from himap.families import image_token
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.images import image_size
 from objectives.errors import DataError
@@ -165,7 +166,7 @@ class Evaluator:
     def _count_tokens(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         counts: dict[int, tuple[int, int]] = {}
         for batch in itertools.chain.from_iterable(self._batches):
-            image = (batch.tensors["input_ids"] == self.loaded.model.config.image_token_id).sum(1)
+            image = (batch.tensors["input_ids"] == image_token(self.loaded.model.config)).sum(1)
             text = batch.tensors["attention_mask"].sum(1) - image
             counts.update(zip(batch.order, zip(image.tolist(), text.tolist(), strict=True), strict=True))
         images, texts = zip(*(counts[i] for i in range(len(self.questions))), strict=True)

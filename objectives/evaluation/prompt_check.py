@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 from transformers import AutoConfig
 
+from himap.families import image_token
 from objectives.benchmarks import Benchmark, Question
 from objectives.data.images import image_size, load_image
 from objectives.errors import DataError
@@ -134,7 +135,7 @@ class PromptCheck:
         except _UNFIT as error:
             return " ".join(str(error).split()) or type(error).__name__
         ids = inputs["input_ids"]
-        tokens = int((ids == self._config.image_token_id).sum())
+        tokens = int((ids == image_token(self._config)).sum())
         if not tokens:
             return "it makes no image tokens of them"
         added = ids.numel() - tokens - len(self._processor.tokenizer(text)["input_ids"])
