@@ -15,6 +15,7 @@ from himap import families
 from himap.families.refused import REFUSED
 from himap.families.tested import TESTED
 from himap.verification.verify import ReferenceComparison, configurations
+from tests.himap.broken_rules import RULES, comparison, deviation, deviations
 from tests.himap.tiny_classes import CLASSES, UNTESTED, build
 
 PAGE = Path(__file__).parent.parent / "docs" / "families.md"
@@ -32,9 +33,20 @@ The image-text-to-text classes of transformers {version}, written by `python -m 
 - **refused**: `himap.prune` raises `UnsupportedModelError` with this reason.
 
 A fine-tuned folder has the class of its base model. A decoder that is not in `himap.families.tested.DECODERS` counts as
-untested, in any class.
+untested, in any class. So does a model whose code in a newer transformers differs from that of {version}: its decoder,
+its backbone, the masks and the caches. `generate` itself is not compared.
 
 | class | state | decoder | largest deviation, or reason |
+|---|---|---|---|
+"""
+_BROKEN = """
+## Broken rules
+
+Each rule of the engine, broken on purpose in one model: the largest difference of a logit from the reference, in a
+later turn and in a padded batch. "inf" says that another token was generated.
+`tests/himap/families/test_broken_rules.py` runs the same.
+
+| rule | model | whole | broken |
 |---|---|---|---|
 """
 _REASONS = {"HunYuanVLForConditionalGeneration": "a padded row differs from the row alone in transformers itself"}
@@ -56,7 +68,17 @@ def page() -> str:
     """Return the whole page."""
     counts = {"tested": len(TESTED), "untested": len(UNTESTED), "refused": len(REFUSED)}
     rows = "\n".join(map(row, CLASSES))
-    return _HEAD.format(version=transformers.__version__, **counts) + rows + "\n"
+    return _HEAD.format(version=transformers.__version__, **counts) + rows + "\n" + broken()
+
+
+def broken() -> str:
+    """Return the section of rules that were broken on purpose."""
+    rows = []
+    for rule, name in RULES:
+        whole = max(deviations(comparison(name)))
+        rule_name = rule.__name__.replace("_", " ")
+        rows.append(f"| {rule_name} | `{name}` | {whole:.0e} | {deviation(rule, name):.0e} |\n")
+    return _BROKEN + "".join(rows)
 
 
 if __name__ == "__main__":

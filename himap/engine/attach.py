@@ -98,8 +98,8 @@ def prune(
     `docs/pruning.md` lists what is supported, what is refused, and why.
 
     Args:
-        model: a supported transformers model (see `himap.supported_models`), not a wrapper. In the context its
-            decoder runs on SDPA, whatever attention implementation it was loaded with.
+        model: a supported transformers model (see `himap.supported_models`), or a PEFT model around it. In the
+            context its decoder runs on SDPA, whatever attention implementation it was loaded with.
         config: a configuration, a preset, or the path of a preset file.
         untested: accept a class or decoder that is not in `himap.supported_models`, if the engine can follow its
             structure; check the model with `himap.verify` first.
@@ -125,7 +125,7 @@ def prune(
     if isinstance(config, str | Path):
         config = read_preset(config)
     if isinstance(config, Preset):
-        config.check_model([cls.__name__ for cls in type(model).__mro__], len(family.layers))
+        config.check_model([cls.__name__ for cls in type(family.model).__mro__], len(family.layers))
         config = config.config
     pruning = Pruning(family, config, per_frame=video == "per_frame")
     with _attached(pruning, family, config):

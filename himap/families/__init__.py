@@ -5,19 +5,26 @@ family      the adapter, with what the engine asks of a model
 grids       the sizes of a prompt's images and videos
 exceptions  the classes whose structure does not show all of it
 refused     the classes that cannot be pruned, with reasons
+wrapped     models inside a wrapper of PEFT
+known_code  whether the installed transformers runs the code that was tested
 tested      the classes and decoders that the tests compare with the masked reference
+tested_code the digests of the code of transformers that was tested
 """
 
 from __future__ import annotations
 
+import transformers
 from torch import nn
 
 from himap.errors import UnsupportedModelError
 from himap.families import structure
 from himap.families.exceptions import EXCEPTIONS
 from himap.families.family import Family, image_token
+from himap.families.known_code import unknown_code
 from himap.families.refused import REFUSED
 from himap.families.tested import DECODERS, TESTED
+from himap.families.tested_code import VERSION
+from himap.families.wrapped import unwrapped
 
 __all__ = ["DECODERS", "Family", "find", "image_token", "supported"]
 
@@ -31,13 +38,15 @@ def find(model: nn.Module, *, untested: bool = False, video: bool = True) -> Fam
     """Return the adapter of a model, or of an instance of a subclass.
 
     Args:
-        model: the model itself, not a wrapper.
-        untested: accept a class or decoder that is not tested, if its structure is one that the engine follows.
+        model: the model itself, or a PEFT model around it.
+        untested: accept a class, decoder or code of transformers that is not tested, if the engine can follow its
+            structure.
         video: whether tokens of a video count as image tokens, and not as text.
 
     Raises:
         UnsupportedModelError: the model is not tested, or its structure cannot be pruned.
     """
+    model = unwrapped(model)
     classes = [cls.__name__ for cls in type(model).__mro__]
     if refused := next((name for name in classes if name in REFUSED), None):
         raise UnsupportedModelError(f"{refused} cannot be pruned: {REFUSED[refused]}")
@@ -54,5 +63,10 @@ def find(model: nn.Module, *, untested: bool = False, video: bool = True) -> Fam
         raise UnsupportedModelError(
             f"got a {classes[0]} with the decoder {decoder}; expected one that is tested; check another with "
             "himap.verify(model), then pass untested=True"
+        )
+    if not untested and (module := unknown_code(family)):
+        raise UnsupportedModelError(
+            f"got transformers {transformers.__version__}, whose {module} is not the code that was tested; expected "
+            f"that of transformers {VERSION}; check the model with himap.verify(model), then pass untested=True"
         )
     return family

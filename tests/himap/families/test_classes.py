@@ -42,7 +42,7 @@ def cache_lengths(comparison: ReferenceComparison, config: PruningConfig) -> lis
     """Return the number of tokens in the cache of each layer of full attention."""
     family, arguments = comparison.family, comparison.arguments(comparison.prompts[0])
     with himap.prune(family.model, config), torch.no_grad():
-        cache = family.model(**arguments, use_cache=True).cache
+        cache = family.model(**arguments, use_cache=True).past_key_values
     return [cache.get_seq_length(layer) for layer in range(len(family.layers)) if family.attends(layer)]
 
 

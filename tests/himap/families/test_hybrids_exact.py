@@ -88,7 +88,7 @@ def test_each_row_of_a_padded_batch_equals_the_reference_alone(hybrid: Subject) 
 def test_several_tokens_at_once_after_a_cached_prompt(hybrid: Subject) -> None:
     config, prompt, turn = configs(hybrid.model)[0], hybrid.prompts[1], [5, 17, 33]
     with himap.prune(hybrid.model, config), torch.no_grad():
-        cache = hybrid.model(**prompt, use_cache=True).cache
+        cache = hybrid.model(**prompt, use_cache=True).past_key_values
         logits = hybrid.model(input_ids=torch.tensor([turn]), past_key_values=cache).logits[0]
     assert_close(logits, HiddenColumns(find(hybrid.model), prompt, config).logits(turn)[-3:])
 

@@ -79,10 +79,12 @@ def test_masks_and_tokens_follow_the_attention_to_its_device(llava: Subject) -> 
     """The layer that ranks is on the meta device; mask and tokens are where the prompt begins."""
     family, ids = families.find(llava.model), torch.tensor([[3, IMAGE_ID, IMAGE_ID, 4, 5]])
     read = TokenSet.read(ids == IMAGE_ID, None, ids)
-    prompt = PromptPass(read, plan(CONFIGS["paper-like"], family), family.attends, None)
+    prompt = PromptPass(
+        read, plan(CONFIGS["paper-like"], family), family.attends, lambda tokens: pytest.fail("no layout is read")
+    )
     arguments = {"attention_mask": torch.ones(1, 1, 5, 5, dtype=torch.bool).tril()}
     prompt.enter(1, torch.zeros(1, 5, 8), arguments)
     states = torch.zeros(1, 4, 5, 12, device="meta")
     attend(torch.nn.Module(), states, states, states, None, **{OBSERVER: arguments[OBSERVER]})
-    ranked = prompt._attention_inputs["attention"]
-    assert ranked.device.type == "meta" and ranked.shape == (1, 2, 5)
+    ranked = prompt._attention_inputs["received"]
+    assert ranked.device.type == "meta" and ranked.shape == (1, 5)
