@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,6 +14,9 @@ from storage.records import Trial
 
 HEIGHT = 300
 SIDE = 420  # pixels of the longer side of an overlay
+GAP = 6  # pixels between frames
+# An image, rows and columns of its tokens, and those left, counted from the top left row by row; None: only the grid.
+Picture = tuple[Image.Image, tuple[int, int], Collection[int] | None]
 
 
 def tokens_figure(trial: Trial, layers: int, *, dark: bool = False) -> go.Figure:
@@ -51,13 +54,20 @@ def tokens_figure(trial: Trial, layers: int, *, dark: bool = False) -> go.Figure
     return figure.update_layout(barmode="stack", bargap=0.12, margin={"t": 64}, legend={"y": 1.12})
 
 
-def survivors(picture: Image.Image, grid: tuple[int, int], kept: Collection[int] | None) -> bytes:
-    """Return the image as PNG with dropped tokens washed out; tokens count from the top left, row by row.
+def survivors(pictures: Sequence[Picture]) -> bytes:
+    """Return images of one height side by side, as the frames of a video, as PNG with dropped tokens washed out."""
+    washed = [_washed(*picture) for picture in pictures]
+    strip = Image.new("RGB", (sum(one.width for one in washed) + GAP * (len(washed) - 1), washed[0].height), "white")
+    left = 0
+    for one in washed:
+        strip.paste(one, (left, 0))
+        left += one.width + GAP
+    file = io.BytesIO()
+    strip.save(file, "PNG")
+    return file.getvalue()
 
-    Args:
-        grid: rows and columns of image tokens.
-        kept: tokens that are left; None draws only the grid.
-    """
+
+def _washed(picture: Image.Image, grid: tuple[int, int], kept: Collection[int] | None) -> Image.Image:
     scale = SIDE / max(picture.size)
     width, height = round(picture.width * scale), round(picture.height * scale)
     large = picture.convert("RGB").resize((width, height), Image.Resampling.NEAREST).convert("RGBA")
@@ -70,6 +80,4 @@ def survivors(picture: Image.Image, grid: tuple[int, int], kept: Collection[int]
         bottom_right = round((column + 1) * width / columns) - 1, round((row + 1) * height / rows) - 1
         fill = (238, 240, 244, 232) if kept is not None and token not in kept else None
         draw.rectangle((top_left, bottom_right), fill=fill, outline=(255, 255, 255, 70))
-    file = io.BytesIO()
-    Image.alpha_composite(large, cover).convert("RGB").save(file, "PNG")
-    return file.getvalue()
+    return Image.alpha_composite(large, cover).convert("RGB")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Sequence
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -166,24 +167,32 @@ def _tokens(view: View, trial: Trial, comparison: PairedScores | None) -> None:
         st.error(sentence(str(error)), icon=":material/error:")
         return
     overlays, text = st.columns([3, 1])
-    for image in result.images:
-        _overlay(overlays, trial, image)
+    for _, images in itertools.groupby(result.images, key=lambda tokens: tokens.image.size):
+        _overlay(overlays, trial, list(images))
     with text:
         _question(result.question)
         rows = f"| Dense | {plain(result.dense_answer)} |\n| This trial | {plain(result.answer)} |"
         st.markdown(f"| | Answer |\n|---|---|\n{rows}")
 
 
-def _overlay(container: DeltaGenerator, trial: Trial, tokens: commands.ImageTokens) -> None:
-    total, config = tokens.grid[0] * tokens.grid[1], trial.config
-    steps = [
-        ("All image tokens", None, total),
-        (f"After K1 = {config.k1} by {config.phi_shallow}", tokens.after_k1, len(tokens.after_k1)),
-        (f"After K2 = {config.k2} by {config.phi_deep}", tokens.after_k2, len(tokens.after_k2)),
+def _overlay(container: DeltaGenerator, trial: Trial, images: list[commands.ImageTokens]) -> None:
+    """Draw an image after each cut, or images of one size, such as the frames of a video, side by side."""
+    total, config = sum(one.grid[0] * one.grid[1] for one in images), trial.config
+    steps: list[tuple[str, list[frozenset[int] | None], int]] = [
+        ("All image tokens", [None for _ in images], total),
+        (f"After K1 = {config.k1} by {config.phi_shallow}", *_left(one.after_k1 for one in images)),
+        (f"After K2 = {config.k2} by {config.phi_deep}", *_left(one.after_k2 for one in images)),
     ]
-    for column, (name, kept, left) in zip(container.columns(3), steps, strict=True):
-        column.image(survivors(tokens.image, tokens.grid, kept), width="stretch")
-        column.caption(plain(f"{name}: {left} of {total}"))
+    places = container.columns(3) if len(images) == 1 else [container] * 3
+    for place, (name, kept, left) in zip(places, steps, strict=True):
+        pictures = [(one.image, one.grid, tokens) for one, tokens in zip(images, kept, strict=True)]
+        place.image(survivors(pictures), width="stretch")
+        place.caption(plain(f"{name}: {left} of {total}"))
+
+
+def _left(kept: Iterable[frozenset[int]]) -> tuple[list[frozenset[int] | None], int]:
+    tokens = list(kept)
+    return [*tokens], sum(map(len, tokens))
 
 
 @st.cache_resource(show_spinner="Drawing questions", max_entries=64)

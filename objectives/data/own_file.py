@@ -2,8 +2,9 @@
 
     {"id": "1", "image": "cat.png", "question": "What is it?", "answer": "cat"}
 
-`image` is a path below the data root or the bytes of an image file, or a list of them; `answers` may replace
-`answer`; `choices` are the options of a multiple choice; subsets are balanced by `category`, which is optional.
+`image` is a path below the data root or the bytes of an image file, or a list of them; `video`, a clip or a folder of
+frames below the data root, may replace it; `answers` may replace `answer`; `choices` are the options of a multiple
+choice; subsets are balanced by `category`, which is optional.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from objectives.benchmarks.rules.free_number import read_number
 from objectives.data.images import MOST_PIXELS, read_image
 from objectives.data.kept_images import keep_bytes
 from objectives.data.own_forms import FORMS, RefusedRowError, kind, read_items
+from objectives.data.videos import video_frames
 from objectives.errors import DataError
 
 SHOWN = 20
@@ -115,6 +117,7 @@ class _Reader:
     def __init__(self, metric: str, root: Path) -> None:
         self._metric, self._root = metric, root
         self._ids: set[str] = set()
+        self._videos: dict[Path, list[tuple[Path, int]]] = {}
         self._images: dict[Hashable, str | tuple[Path, int]] = {}  # why it cannot be used, or its path and pixels
 
     def question(self, row: Mapping[str, Any]) -> Question:
@@ -131,14 +134,35 @@ class _Reader:
         return Question(name, images[0], text, answers, choices, category, more_images=tuple(images[1:]))
 
     def _paths(self, row: Mapping[str, Any]) -> list[str]:
-        """Return the absolute paths of a row's images, which are within the limits alone and together."""
+        """Return the absolute paths of a row's images or frames, which are within the limits alone and together."""
+        if row.get("video") is not None:
+            return self._frames(row)
         given = row.get("image")
         if isinstance(given, list) and not given:
             raise RefusedRowError("'image' is empty")
         sources = given if isinstance(given, list) else [_field(row, "image")]
         if len(sources) > _MOST_IMAGES:
             raise RefusedRowError(f"got {len(sources)} images; expected at most {_MOST_IMAGES}")
-        images = [self._held(one) if isinstance(one, bytes) else self._image(_text(one, "image")) for one in sources]
+        return self._together(
+            [self._held(one) if isinstance(one, bytes) else self._image(_text(one, "image")) for one in sources]
+        )
+
+    def _frames(self, row: Mapping[str, Any]) -> list[str]:
+        """Return the absolute paths of the frames of a row's video; each video is decoded once."""
+        if row.get("image") is not None:
+            raise RefusedRowError("has both 'image' and 'video'; expected one of them")
+        path = self._inside(_string(row, "video"), "video")
+        if path not in self._videos:
+            try:
+                frames = video_frames(path)
+            except DataError as error:
+                raise RefusedRowError(str(error)) from error
+            self._videos[path] = [
+                self._held(one) if isinstance(one, bytes) else self._image(str(one)) for one in frames
+            ]
+        return self._together(self._videos[path])
+
+    def _together(self, images: list[tuple[Path, int]]) -> list[str]:
         pixels = sum(pixels for _, pixels in images)
         if pixels > _MOST_TOGETHER:
             raise RefusedRowError(f"its images have {pixels:,} pixels together; at most {_MOST_TOGETHER:,} are read")
@@ -146,14 +170,19 @@ class _Reader:
 
     def _image(self, given: str) -> tuple[Path, int]:
         """Return the path and the number of pixels of an image."""
+        path = self._inside(given, "image")
+        return self._checked(path, path, lambda: path)
+
+    def _inside(self, given: str, name: str) -> Path:
+        """Return the absolute path of a file below the data root."""
         try:
             path = (self._root / given).resolve()
             inside = path.is_relative_to(self._root)
         except (ValueError, OSError, RuntimeError) as error:
-            raise RefusedRowError(f"image {given!r} is no path ({error})") from error
+            raise RefusedRowError(f"{name} {given!r} is no path ({error})") from error
         if not inside:
-            raise RefusedRowError(f"image {given!r} lies outside the data root {self._root}")
-        return self._checked(path, path, lambda: path)
+            raise RefusedRowError(f"{name} {given!r} lies outside the data root {self._root}")
+        return path
 
     def _held(self, content: bytes) -> tuple[Path, int]:
         """Return the path and the number of pixels of an image that the file itself holds."""

@@ -25,14 +25,15 @@ from objectives.json_files import parse
 
 Row = dict[str, Any]  # a text in `image` is a path, bytes are those of an image file
 FORMS = "JSON lines, a .json list, .csv, .tsv, .parquet or a saved datasets folder"
-COLUMNS = ("id", "index", "image", "image_path", "question", "hint", "answer", "answers", "choices", "category")
+MEDIA = ("image", "image_path", "video")
+COLUMNS = (*MEDIA, "id", "index", "question", "hint", "answer", "answers", "choices", "category")
 _LETTERS = string.ascii_uppercase  # columns of options
 _MOST_TABLE = 2**31  # bytes of a table as text, whose images may stand in it
 _MOST_FIELD = 2**27  # letters of a field
 _LONGEST_NAME = 64  # letters; VLMEvalKit's limit between the index of a row and an image in base64
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,")
 _MAGIC = ("/9j/", "iVBOR", "R0lGOD", "UklGR", "SUkq", "TU0A")  # how JPEG, PNG, GIF, WebP and TIFF begin in base64
-_PLACEHOLDER = re.compile(r"\s*<image>\s*")
+_PLACEHOLDER = re.compile(r"\s*<(?:image|video)>\s*")
 _OPTION = re.compile(r"([A-Z])\. (\S.*)")
 
 
@@ -127,7 +128,9 @@ def _turns(item: Mapping[str, Any]) -> list[Row]:
     named = len(images) if isinstance(images, list) else int(images is not None)
     if (shown := sum(text.count("<image>") for text in texts)) != named:
         raise RefusedRowError(f"its turns hold {shown} times <image>; expected {named}, one for each image")
-    shared = {name: item[name] for name in ("id", "category") if name in item}
+    if (shown := sum(text.count("<video>") for text in texts)) != (named := int(item.get("video") is not None)):
+        raise RefusedRowError(f"its turns hold {shown} times <video>; expected {named}")
+    shared = {name: item[name] for name in ("id", "category", "video") if name in item}
     if images is not None:
         shared["image"] = _embedded(images)
     pairs = list(zip(texts[::2], texts[1::2], strict=True))
@@ -171,7 +174,7 @@ def _table(path: Path, content: bytes) -> Iterator[tuple[int, Row | RefusedRowEr
             raise DataError(
                 f"{path} has two columns of one name; expected {', '.join(dict.fromkeys(names))[:200]} once each"
             )
-        if names and not {"question", "answer", "answers", "image", "image_path"} & set(names):
+        if names and not {"question", "answer", "answers", *MEDIA} & set(names):
             raise DataError(f"{path} has the columns {', '.join(names)[:200]}; expected question, answer and image")
         while True:
             start = reader.line_num + 1

@@ -20,8 +20,8 @@ DISTRIBUTION = {
     "yaml": "pyyaml",
     "ruamel": "ruamel.yaml",
 }  # other than the module
-SEARCH = ("", "search", "flow", "hub", "captions")  # "" is what every installation has
-CLONE = ("", "search", "flow", "dev")
+SEARCH = ("", "search", "flow", "hub", "video", "captions")  # "" is what every installation has
+CLONE = ("", "search", "flow", "video", "dev")
 PARTS = {
     "himap": ("",),
     **dict.fromkeys(("objectives", "search", "storage", "dashboard", "minis"), SEARCH),

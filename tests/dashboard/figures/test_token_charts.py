@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from dashboard.figures.token_charts import survivors, tokens_figure
+from dashboard.figures.token_charts import GAP, SIDE, survivors, tokens_figure
 from tests.dashboard.generated_store import LAYERS, searched
 
 
@@ -19,11 +19,19 @@ def test_tokens_by_layer_fall_at_the_cuts() -> None:
 
 def test_dropped_tokens_are_washed_out_in_the_picture() -> None:
     picture = Image.new("RGB", (60, 60), (200, 0, 0))
-    drawn = Image.open(io.BytesIO(survivors(picture, (2, 2), {0})))
+    drawn = Image.open(io.BytesIO(survivors([(picture, (2, 2), {0})])))
     quarter = drawn.width // 4
     assert drawn.getpixel((quarter, quarter)) == (200, 0, 0)
     gone = drawn.getpixel((3 * quarter, quarter))
     assert isinstance(gone, tuple)
     assert min(gone) > 200
-    whole = Image.open(io.BytesIO(survivors(picture, (2, 2), None)))
+    whole = Image.open(io.BytesIO(survivors([(picture, (2, 2), None)])))
     assert whole.getpixel((3 * quarter, quarter)) == (200, 0, 0)
+
+
+def test_frames_of_a_video_stand_side_by_side() -> None:
+    frames = [(Image.new("RGB", (60, 40), color), (2, 3), {0}) for color in ("red", "blue")]
+    strip = Image.open(io.BytesIO(survivors(frames)))
+    assert strip.size == (2 * SIDE + GAP, round(SIDE * 40 / 60))
+    assert strip.getpixel((SIDE // 6, SIDE // 6)) == (255, 0, 0)
+    assert strip.getpixel((SIDE + GAP + SIDE // 6, SIDE // 6)) == (0, 0, 255)
