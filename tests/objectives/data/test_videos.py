@@ -62,7 +62,7 @@ def center(image: Image.Image) -> int:
 def questions(root: Path, *rows: dict[str, Any]) -> QuestionSet:
     path = root / "questions.jsonl"
     path.write_text("".join(json.dumps(ROW | row) + "\n" for row in rows))
-    return load_questions(Source(data=path, metric="exact_match"), 0, "all")
+    return load_questions(Source(data=path, metric="exact_match"), "all", None)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.avi", "frames"])
@@ -128,7 +128,7 @@ def test_a_table_and_a_conversation_may_hold_a_video(tmp_path: Path) -> None:
     chat = tmp_path / "chat.json"
     chat.write_text(json.dumps([{"id": "1", "video": "frames", "conversations": turns}]))
     for path in (table, chat):
-        (question,) = load_questions(Source(data=path, metric="exact_match"), 0, "all").questions
+        (question,) = load_questions(Source(data=path, metric="exact_match"), "all", None).questions
         assert (question.text, len(question.images)) == ("What moves?", COLUMNS)
 
 
