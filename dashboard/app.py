@@ -16,7 +16,7 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
 # ruff: noqa: E402
 from dashboard import address
 from dashboard.access import cached_reads, permission
-from dashboard.context import Context, choose_study, keep_choices
+from dashboard.context import NEW_SEARCH, PAGES, Context, choose_study, keep_choices
 from dashboard.options import DashboardOptions, read_options
 from dashboard.views import (
     compare_page,
@@ -25,6 +25,7 @@ from dashboard.views import (
     flow_page,
     fronts_page,
     jobs_page,
+    new_search_page,
     search_page,
     sign_in,
     trial_page,
@@ -42,7 +43,7 @@ STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
     "Export": export_page.show,
 }
 STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show, "Jobs": jobs_page.show}
-TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", "Jobs")
+TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", "Jobs", NEW_SEARCH)
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -66,11 +67,12 @@ def main() -> None:
         sign_in.sign_in()
         return
     address.read_settings()
-    pages = [
-        st.Page(_page(options, title), title=title, url_path=url_path(title), default=title == "Fronts")
+    pages = {
+        title: st.Page(_page(options, title), title=title, url_path=url_path(title), default=title == "Fronts")
         for title in TITLES
-    ]
-    page = st.navigation(pages, position="top")
+    }
+    st.session_state[PAGES] = pages
+    page = st.navigation(list(pages.values()), position="top")
     keep_choices(page.title)
     page.run()
 
@@ -96,6 +98,9 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
         dark = st.context.theme.type == "dark"
         if title == "Flow":  # needs no store
             flow_page.show(url, state.store, dark=dark)
+            return
+        if title == NEW_SEARCH:  # creates it
+            new_search_page.show(options)
             return
         if live and (title != "Jobs" or state.store is None):  # that page follows the queue by itself
             watch(url)

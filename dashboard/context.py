@@ -16,6 +16,7 @@ from storage import Store, StudyKey, StudySummary, Trial
 from storage.phase import Phase
 
 PAIR, STUDY, CHOSEN, PAGE = "pair", "study ", "chosen_trial", "page"
+PAGES, NEW_SEARCH, JOBS = "pages", "New search", "Jobs"
 DEFAULTS: dict[str, Any] = {
     "cost": "flops",
     "coloring": "role",

@@ -13,12 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LIGHT = (
-    "objectives.benchmarks",
-    "objectives.errors",
-    "objectives.flow.results",
-    "objectives.statistics",
-)  # they load no torch
+LIGHT = (  # they load no torch
+    *("objectives.benchmarks", "objectives.errors", "objectives.evaluation.known_models"),
+    *("objectives.flow.results", "objectives.statistics"),
+)
 MAY_IMPORT: dict[str, set[str]] = {  # packages, or parts of packages
     "himap": set(),
     "objectives": {"himap"},

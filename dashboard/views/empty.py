@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.access import permission
 from dashboard.access.cached_reads import StoreState
 from dashboard.analysis.study_view import View, resume_command
-from dashboard.context import Context
+from dashboard.context import NEW_SEARCH, PAGES, Context
 from dashboard.views.widgets import table
 from dashboard.wording.formatting import sentence
 from dashboard.wording.trial_tables import failure_table
@@ -69,7 +70,12 @@ def no_certificate() -> None:
 
 
 def _start(url: str, default: str) -> None:
-    st.markdown("Start a search, in this folder, in another terminal:")
+    if permission.can_write():
+        if st.button("New search", type="primary", icon=":material/add:"):
+            st.switch_page(st.session_state[PAGES][NEW_SEARCH])
+        st.markdown("Or start one in this folder, in another terminal:")
+    else:
+        st.markdown("Start a search, in this folder, in another terminal:")
     _command(search_command(url, default), url)
     st.markdown("The first front appears here by itself, within a minute or two.")
 

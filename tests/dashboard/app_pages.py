@@ -13,7 +13,7 @@ APP = Path(__file__).resolve().parents[2] / "dashboard" / "app.py"
 def opened(title: str = "", **link: str | list[str]) -> AppTest:
     """Return the first look of a new session at a page, by a link with these query parameters."""
     app = AppTest.from_file(str(APP), default_timeout=120)
-    app._page_hash = calc_hash(title.lower())  # pages are functions, which have no file to switch to
+    app._page_hash = calc_hash(title.lower().replace(" ", "-"))  # pages are functions, which have no file to switch to
     app.query_params.update(link)
     return checked(app.run())
 
