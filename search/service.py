@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
         help="where the dashboard listens (default localhost); any other needs sign-in or --read-only",
     )
     parser.add_argument("--read-only", action="store_true", help="let the dashboard's pages change nothing")
+    parser.add_argument("--models", metavar="DIR", help="offer the checkpoints in the folders of DIR on New search")
+    parser.add_argument("--allow-hub", action="store_true", help="let people search models of the Hugging Face hub")
+    parser.add_argument("--uploads", metavar="DIR", help="keep uploaded questions here (default: beside the store)")
     parser.add_argument("--until-idle", action="store_true", help="end once no job is queued or running")
     return parser
 
@@ -57,7 +60,7 @@ def _serve(options: argparse.Namespace) -> int:
         _report(f"store: {store.location}")
         runner = JobRunner(JobQueue(store), absolute_url(options.storage), options.address, _report)
         if options.dashboard:
-            served = dashboard(options.storage, options.port, options.listen, read_only=options.read_only)
+            served = dashboard(options.storage, options.port, options.listen, _dashboard_options(options))
             _report(f"dashboard: {stack.enter_context(served)}")
         stack.enter_context(stopping_signals(runner.on_signal))
         runner.run(until_idle=options.until_idle)
@@ -65,6 +68,12 @@ def _serve(options: argparse.Namespace) -> int:
         return 0
     _report("stopped; the next start resumes")
     return 128 + runner.signum
+
+
+def _dashboard_options(options: argparse.Namespace) -> list[str]:
+    words = [f"--{name}" for name in ("read-only", "allow-hub") if getattr(options, name.replace("-", "_"))]
+    values = {name: getattr(options, name) for name in ("models", "uploads", "address")}
+    return words + [f"--{name}={value}" for name, value in values.items() if value]
 
 
 def _report(line: str) -> None:

@@ -25,7 +25,7 @@ class PlannedStudy:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PlannedSearch:
     """What a search would do; `bad` are rows that cannot be used: word, number and reason. Or why it cannot run."""
 
     weights: str = ""
@@ -41,15 +41,15 @@ class Plan:
 
 
 @st.cache_data(show_spinner="Checking the model and the questions", ttl=_SECONDS, max_entries=100)
-def plan(options: Sequence[str]) -> Plan:
+def plan(options: Sequence[str]) -> PlannedSearch:
     """Return what a search with these options of `search.launch` would do."""
     try:
         values = run_json(PLAN, [*options, "--json"])
     except CommandError as error:
-        return Plan(problem=str(error))
+        return PlannedSearch(problem=str(error))
     studies = tuple(_study(one) for one in values.pop("studies"))
     bad = tuple((one["word"], one["line"], one["problem"]) for one in values.pop("bad"))
-    return Plan(studies=studies, bad=bad, **values)
+    return PlannedSearch(studies=studies, bad=bad, **values)
 
 
 def _study(values: dict[str, object]) -> PlannedStudy:

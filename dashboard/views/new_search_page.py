@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.access import permission, queue
 from dashboard.access.commands import CommandError
-from dashboard.access.plans import Plan, PlannedStudy, plan
+from dashboard.access.plans import PlannedSearch, PlannedStudy, plan
 from dashboard.analysis.new_search import HUB_ID, MARGINS, USUAL_COSTS, USUAL_MARGINS, NewSearch, known_models
 from dashboard.context import JOBS, PAGES
 from dashboard.options import DashboardOptions
@@ -198,7 +198,7 @@ def _start(options: DashboardOptions, wanted: NewSearch, *, ready: bool = True) 
             st.page_link(st.session_state[PAGES][JOBS], icon=":material/list:")
 
 
-def _bad_rows(checked: Plan, wanted: NewSearch) -> NewSearch:
+def _bad_rows(checked: PlannedSearch, wanted: NewSearch) -> NewSearch:
     """Draw the rows that cannot be used, and the choice to leave them out."""
     st.error(f"{len(checked.bad)} row(s) cannot be used.", icon=":material/error:")
     folder = f"{wanted.data.parent}/" if wanted.data else ""
@@ -211,7 +211,7 @@ def _bad_rows(checked: Plan, wanted: NewSearch) -> NewSearch:
     return replace(wanted, skip_bad=st.checkbox("Leave these rows out", key="new_skip"))
 
 
-def _plan(checked: Plan) -> None:
+def _plan(checked: PlannedSearch) -> None:
     if checked.problem:
         st.error(sentence(checked.problem), icon=":material/error:")
         return
@@ -236,7 +236,7 @@ def _study_row(study: PlannedStudy) -> tuple[str, str]:
     return plain(study.name), f"{study.questions} questions a trial; {best}"
 
 
-def _time(checked: Plan) -> str:
+def _time(checked: PlannedSearch) -> str:
     if checked.hours is None:
         return "unknown: this device has not measured this model yet"
     return (

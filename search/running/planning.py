@@ -56,7 +56,7 @@ class SearchPlan:
         answers: that exploring and refining ask.
         test_answers: about as many follow to certify.
         hours: None where this device has measured no trial of the model.
-        memory_gb: of the weights, and of what workers keep of images and layers; None where the weights are not on this machine.
+        memory_gb: of the weights, and of what workers keep of images and layers; None where the weights are not here.
         workers: None for as many as the cluster has room for; `hours` then count one.
     """
 

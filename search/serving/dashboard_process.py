@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,13 +25,13 @@ _SECONDS = 60.0  # to answer
 
 
 @contextmanager
-def dashboard(url: str, port: int | None, listen: str = "localhost", *, read_only: bool = False) -> Iterator[str]:
+def dashboard(url: str, port: int | None, listen: str = "localhost", options: Sequence[str] = ()) -> Iterator[str]:
     """Run the dashboard on a store, and yield its address once it answers.
 
     Args:
         port: None takes the first free one.
         listen: the address of this machine where it listens.
-        read_only: whether its pages change nothing.
+        options: further ones of `dashboard/app.py`.
 
     Raises:
         UsageError: the port is taken, other machines would reach it without sign-in, or it does not start.
@@ -41,16 +41,7 @@ def dashboard(url: str, port: int | None, listen: str = "localhost", *, read_onl
     server += ["--server.address", listen]
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            __name__,
-            *server,
-            "--",
-            "--storage",
-            without_password(url),
-            *(["--read-only"] if read_only else []),
-        ],
+        [sys.executable, "-m", __name__, *server, "--", "--storage", without_password(url), *options],
         env={**os.environ, "PYTHONPATH": path, **password_variables(url)},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
