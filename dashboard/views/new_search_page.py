@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -114,7 +115,7 @@ def _upload(options: DashboardOptions) -> tuple[Upload | None, str]:
     return upload, metric
 
 
-def _goals() -> dict[str, object]:
+def _goals() -> dict[str, Any]:
     """Draw margins, objectives and limits, folded away; return the fields of a `NewSearch`."""
     with st.expander("Margins, objectives and limits"):
         certify = st.toggle(
