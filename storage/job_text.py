@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 from datetime import datetime
+from pathlib import PurePath
 
 from storage.records import JobRecord
 
@@ -22,7 +23,7 @@ def described(job: JobRecord) -> str:
     values = json.loads(job.request)
     if job.kind != "search":
         return shlex.join(values["options"])
-    what = values["data"] or " ".join(values["benchmarks"])
+    what = PurePath(values["data"]).name if values["data"] else " ".join(values["benchmarks"])
     return f"{values['model']} on {what}, budget {values['budget']}"
 
 

@@ -175,7 +175,8 @@ def _pairs(url: str, store: Store, job: JobRecord) -> None:
     values = json.loads(job.request) if job.kind == "search" else {}
     for study in mine:
         answers, tested = further_work(url, study.id, store)
-        progress = PairProgress(study, phase_of.get(study.id, "waiting"), answers, tested)
+        phase = "done" if job.state == "finished" else phase_of.get(study.id, "waiting")
+        progress = PairProgress(study, phase, answers, tested)
         text, share = pair_line(progress, values)
         line = plain(f"{study.key.model} · {study.key.questions}: {text}")
         if share is None:

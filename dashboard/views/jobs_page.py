@@ -31,7 +31,7 @@ def no_jobs(url: str) -> None:
     st.markdown(
         "A job is a search, a certification, a verification or a flow study. A service carries jobs out one after "
         "another, each in a process of its own; you can cancel a job and resume it, and nothing that it measured is "
-        "lost. The pages Export and Flow submit jobs, and so does a shell:"
+        "lost. The pages New search, Export and Flow submit jobs, and so does a shell:"
     )
     command(("python", "-m", "search.submit", "--model", "qwenvl", "--budget", "200", "--storage", url), url)
     st.markdown("Jobs run while a service works on this store:")
