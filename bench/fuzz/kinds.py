@@ -1,4 +1,4 @@
-"""The kinds of inputs: presets, own and official data, answer files, images, URLs and options."""
+"""The kinds of inputs: presets, own and official data, answer files, images, URLs, options and uploads."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image
 
 import himap
 from bench.fuzz.case import SECRET, Action, Maker, command, odd_path
+from bench.fuzz.uploads import upload
 from bench.fuzz.values import any_text, as_json, changed, damaged
 from himap import PruningConfig
 from himap.presets.safe_yaml import dump_mapping
@@ -212,6 +213,7 @@ KINDS: dict[str, Maker] = {
     "images": image,
     "URLs": url,
     "options": options,
+    "uploads": upload,
 }
 
 
