@@ -23,6 +23,8 @@ from streamlit.util import calc_hash
 from dashboard.app import TITLES
 from himap import read_preset
 from himap.urls import without_password
+from objectives.evaluation.checkpoints import resolve
+from search import export
 from search.workers.ray_session import temporary_folder
 from storage import StorageError, Store, open_store
 from tests.search.search_helpers import EVEN, PARTS, PASSWORD, ROOT, descendants, start, titles, wait_for
@@ -87,8 +89,11 @@ def test_a_search_on_a_server_with_a_password(
     verdict = re.search(r"(python -m search.export .*) certifies it", read_preset(preset).certificate.verdict)
     assert verdict is not None
     on_page = shown_by_pages(url, monkeypatch)
-    for line in {*map(tuple, map(shlex.split, (printed["certify them"], verdict[1], on_page)))}:
-        pasted_export(folder, shlex.join(line))
+    monkeypatch.chdir(folder)
+    lines = printed["certify them"], verdict[1], on_page
+    exports = [export.parser().parse_args(shlex.split(line)[3:]) for line in lines]
+    assert len({(one.storage, resolve(one.model, one.weights).digest) for one in exports}) == 1
+    pasted_export(folder, on_page)
     pasted_server(folder, printed["dashboard"], "http://127.0.0.1:8791/_stcore/health")
     pasted_server(folder, copied_to_optuna(folder, url), "http://127.0.0.1:8080/dashboard")
 

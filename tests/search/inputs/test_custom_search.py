@@ -31,7 +31,7 @@ from search.workers.jobs import Job
 from search.workers.trial_runner import TrialRunner
 from storage import Store, open_store
 from storage.records import Measurement
-from tests.search.search_helpers import ROOT, launch, outcomes, tiny_pool, trial
+from tests.search.search_helpers import ROOT, outcomes, tiny_pool, trial
 
 EXAMPLE = ROOT / "examples" / "questions.jsonl"
 OWN = ["--data", "mine.jsonl", "--metric", "exact_match"]
@@ -48,7 +48,7 @@ def write(rows: list[dict[str, Any]], more: str = "") -> None:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_repeats: None) -> Path:
     """A working folder with mine.jsonl: 100 questions about 50 images."""
     monkeypatch.chdir(tmp_path)
     for i in range(50):
@@ -103,15 +103,19 @@ def test_an_image_that_is_damaged_during_a_search_fails_its_trials_and_no_others
         assert again.measurement is not None
 
 
-def test_a_real_run_on_the_example(tiny: Path, tmp_path: Path) -> None:
+def test_a_real_run_on_the_example(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Through Ray; on a copy with rows that cannot be used, which are reported and recorded."""
     shutil.copytree(EXAMPLE.parent, tmp_path / "copy")
     with (tmp_path / "copy" / "questions.jsonl").open("a") as file:
         file.write('{"id": "x"}\nnot JSON\n')
     options = ["--data", "copy/questions.jsonl", "--metric", "vqa", "--on-bad", "skip"]
-    process = launch(tmp_path, "--model", tiny, *options, "--budget", "3", "--workers", "1", "--json", "o.json")
-    out, err = process.communicate(timeout=400)
-    assert (process.returncode, err) == (0, ""), out + err
+    monkeypatch.chdir(tmp_path)
+    command = ["--no-certify", "--model", str(tiny), *options, "--budget", "3", "--workers", "1", "--json", "o.json"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert not err
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
         (study,) = store.studies()
         source, trials = store.questions(study.id), store.trials(study.id)

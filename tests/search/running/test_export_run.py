@@ -46,7 +46,7 @@ def studied(number: int, config: PruningConfig, ratio: float, accuracy: float, s
 
 
 @pytest.fixture
-def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_repeats: None) -> Path:
     """A working folder with a store in which two studies of the tiny checkpoint have two winners each."""
     monkeypatch.chdir(tmp_path)
     digest = resolve(str(tiny), "auto").digest
