@@ -112,6 +112,12 @@ def test_the_spatial_controls_see_rows_and_columns_of_each_frame(name: str) -> N
         assert torch.equal(pruning.positions, in_forward.expand(beams, -1))
 
 
+def test_the_rows_of_a_frame_that_is_written_as_an_image_come_from_the_grid_of_its_video() -> None:
+    """Half of 2 x 4 tokens by `downsample`: without the grid of the video, 8 tokens would be rows of 3."""
+    order, _ = kept("glm4v", prompt("glm4v"), PruningConfig(2, 50, 4, 0, "downsample"))
+    assert order == [8 * frame + n for frame in range(3) for n in (0, 1, 2, 4)]
+
+
 @pytest.mark.parametrize("name", ["qwen2_5_vl", "llava_onevision"])
 def test_a_video_may_stay_text(name: str) -> None:
     row = prompt(name)
