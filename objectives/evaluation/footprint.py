@@ -77,13 +77,14 @@ def footprint(weights: str | Path, dtype: torch.dtype) -> Footprint:
     config = AutoConfig.from_pretrained(weights)
     with torch.device("meta"):
         model: Any = AutoModelForImageTextToText.from_config(config)
-    decoder = families.find(model).decoder
+    family = families.find(model)
+    decoder = family.decoder
     shape = DecoderShape.from_config(model.config)
     head = model.get_output_embeddings()
     total = _parameters([model])
-    vision = model.config.vision_config
-    depth = getattr(vision, "num_hidden_layers", None) or getattr(vision, "depth", 0)
-    width = getattr(vision, "embed_dim", None) or vision.hidden_size
+    vision: Any = getattr(model.config, "vision_config", None)  # Chameleon and Emu3 have none
+    depth: Any = getattr(vision, "num_hidden_layers", None) or getattr(vision, "depth", 0)
+    width: Any = getattr(vision, "embed_dim", None) or getattr(vision, "hidden_size", 0)
     whole = getattr(vision, "fullatt_block_indexes", None)  # the other blocks of such a tower see small windows only
     return Footprint(
         shape,
@@ -91,7 +92,7 @@ def footprint(weights: str | Path, dtype: torch.dtype) -> Footprint:
         dtype.itemsize,
         total - _parameters([decoder, *([head] if head is not None else [])]),
         2 * width * (depth if whole is None else len(whole)),
-        sum(_cached(decoder.config, shape) for layer in range(shape.layers) if families.find(model).attends(layer)),
+        sum(_cached(decoder.config, shape) for layer in range(shape.layers) if family.attends(layer)),
         takes_features(model),
     )
 

@@ -146,6 +146,6 @@ class PromptCheck:
         """Return how many patches the vision tower reads: rows of patches, or squares of images."""
         if pixels.ndim < 4:
             return pixels.shape[:-1].numel()
-        side = getattr(self._config.vision_config, "patch_size", 1)
+        side = getattr(getattr(self._config, "vision_config", None), "patch_size", 1)
         high, wide = (side, side) if isinstance(side, int) else tuple(side)
         return pixels.shape[:-3].numel() * (pixels.shape[-2] // high) * (pixels.shape[-1] // wide)

@@ -64,11 +64,11 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
             certifying = CertifyRun(store, holder, further)
             for line in further.opening_lines():
                 report("message", line)
-            expected = Expected(config, target, check, questions, further, workers)
             _begin(certifying, runs, config)
             if all(study.done and not untimed(study.trials) for study in runs) and not certifying.waiting:
                 report("message", "nothing to do: every study has spent its budget (a larger --budget resumes)")
             else:
+                expected = Expected(config, target, check, questions, further, workers)
                 report("message", f"starting {workers} worker(s), each loads the model ...")
                 own = {part.key: part.loaded for part in questions if part.record}
                 sizes = config.questions, config.memory_mb

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import ChameleonConfig
 
 from himap import PruningConfig
 from objectives.evaluation.devices import DEVICES
@@ -35,6 +36,14 @@ def bare(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def estimated(bare: Path, device: str = "l4", **fields: object) -> Estimate:
     return dry_run(SearchConfig(**{"model": str(bare), "budget": 200, "benchmarks": ["pope"], **fields}), device)[0]
+
+
+def test_a_model_without_a_vision_tower_has_a_footprint(tmp_path: Path) -> None:
+    """Chameleon's images are words of its vocabulary."""
+    config = ChameleonConfig(num_hidden_layers=2, vocabulary_map={"<image>": 8711})
+    config.save_pretrained(tmp_path)
+    made = footprint(tmp_path, torch.float16)
+    assert (made.vision_pairs, made.features, made.cached) == (0, False, 2 * 2 * config.hidden_size)
 
 
 def test_a_footprint_is_that_of_the_loaded_model(tiny: Path, bare: Path) -> None:
