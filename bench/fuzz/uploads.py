@@ -135,8 +135,7 @@ def _zip(rng: random.Random, entries: list[tuple[str, bytes]]) -> bytes:
         if rng.random() < 0.05:
             packed.writestr("bomb.png", bytes(60_000_000), zipfile.ZIP_DEFLATED)
         if rng.random() < 0.05:
-            inner = io.BytesIO(buffer.getvalue())
-            packed.writestr("inner.zip", inner.getvalue())
+            packed.writestr("inner.zip", buffer.getvalue())
     content = buffer.getvalue()
     if rng.random() < 0.05:
         content = content.replace(
