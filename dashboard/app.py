@@ -16,7 +16,7 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
 # ruff: noqa: E402
 from dashboard import address
 from dashboard.access import cached_reads, permission
-from dashboard.context import NEW_SEARCH, PAGES, Context, choose_study, keep_choices
+from dashboard.context import JOBS, NEW_SEARCH, PAGES, Context, choose_study, keep_choices
 from dashboard.options import DashboardOptions, read_options
 from dashboard.views import (
     compare_page,
@@ -42,8 +42,8 @@ STUDY_PAGES: dict[str, Callable[[Context, StudySummary], None]] = {
     "Search": search_page.show,
     "Export": export_page.show,
 }
-STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show, "Jobs": jobs_page.show}
-TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", "Jobs", NEW_SEARCH)
+STORE_PAGES: dict[str, Callable[[Context], None]] = {"Compare": compare_page.show, JOBS: jobs_page.show}
+TITLES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", JOBS, NEW_SEARCH)
 
 
 @st.fragment(run_every=SECONDS_BETWEEN_LOOKS)
@@ -102,16 +102,16 @@ def _page(options: DashboardOptions, title: str) -> Callable[[], None]:
         if title == NEW_SEARCH:  # creates it
             new_search_page.show(options)
             return
-        if live and (title != "Jobs" or state.store is None):  # that page follows the queue by itself
+        if live and (title != JOBS or state.store is None):  # that page follows the queue by itself
             watch(url)
-        if title == "Jobs" and state.missing:
+        if title == JOBS and state.missing:
             jobs_page.no_jobs(url)
             return
         if state.store is None:
             empty.no_store(state, url, DEFAULT_STORAGE)
             return
         studies = cached_reads.studies(url, state.stamp, state.store)
-        if studies or title == "Jobs":
+        if studies or title == JOBS:
             _draw(title, Context(url, state.store, studies, dark, state.phases))
         else:
             empty.no_studies(url, DEFAULT_STORAGE)

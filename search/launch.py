@@ -154,13 +154,13 @@ def main(arguments: list[str] | None = None) -> int:
     def run() -> int:
         from search.config import SearchConfig
 
-        config = SearchConfig(**options)  # type: ignore[arg-type]
+        config = SearchConfig(**options)
         return search(config, json_path) if device is None else show_estimate(config, str(device), share, json_path)
 
     return run_search_command(run, STOPPED)
 
 
-def config_values(options: argparse.Namespace) -> dict[str, object]:
+def config_values(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options as a `SearchConfig` takes them."""
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
 

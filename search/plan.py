@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         path = str(json_path) if json_path else None
         check_json(path)
-        result = plan(SearchConfig(**options))  # type: ignore[arg-type]  # the parser gives each its type
+        result = plan(SearchConfig(**options))
         write_json(path, asdict(result), "\n".join([*lines(result), ""]))
         return 0
 

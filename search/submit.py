@@ -20,7 +20,6 @@ import getpass
 import os
 import socket
 import sys
-from typing import Any
 
 from objectives.options import add_json_option, check_json, command_parser, write_json
 from search.cli import add_storage_option, run_search_command
@@ -68,7 +67,7 @@ def _submit(options: argparse.Namespace, kind: str, rest: list[str]) -> int:
     check_json(json_path)
     check_number("--priority", options.priority, -(2**31))
     if kind == "search":
-        chosen: dict[str, Any] = {name: v for name, v in config_values(options).items() if name not in _OWN}
+        chosen = {name: v for name, v in config_values(options).items() if name not in _OWN}
         request = search_request(chosen)
     else:
         request = command_request(kind, rest)

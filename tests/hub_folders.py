@@ -1,8 +1,10 @@
 """Folders as the hub ships the paper's models, with random weights: the true files, names and ids, a small width.
 
-Values are those of Qwen/Qwen2.5-VL-7B-Instruct (revision cc59489) and llava-hf/llava-1.5-7b-hf (revision b234b80),
-in the older notation that these files have: a flat configuration, `rope_scaling` of type "mrope", `torch_dtype`, and
-weights under names that transformers renames. Widths and depths are small; heads keep their width. The hub's
+Values are those of Qwen/Qwen2.5-VL-7B-Instruct and llava-hf/llava-1.5-7b-hf as public copies hold them; their chat
+templates are of revisions cc59489 and b234b80. Not compared with the hub: the values of llava-1.5-13b-hf, the numbers
+of shards of 13B and Qwen, and Qwen's tokenizer_config.json. They are in the older notation that these files have: a
+flat configuration, `rope_scaling` of type "mrope", `torch_dtype`, and weights under names that transformers renames.
+Widths and depths are small; heads keep their width. The hub's
 vocabularies are replaced by their bytes or letters and by filler, so that special tokens keep their ids.
 """
 

@@ -58,11 +58,15 @@ def running(command: Sequence[str], address: str, health: str, cwd: str | Path =
         process.wait(timeout=30)
 
 
+def server(port: int, storage: str, *options: str, app: Path = ROOT / "dashboard" / "app.py") -> list[str]:
+    """Return the command that serves the dashboard, or another Streamlit page; `options` are Streamlit's."""
+    command = [sys.executable, "-m", "streamlit", "run", str(app), "--server.port", str(port)]
+    return [*command, "--server.headless", "true", *options, "--", "--storage", storage]
+
+
 @contextmanager
 def serving(storage: str, app: Path = ROOT / "dashboard" / "app.py") -> Iterator[str]:
     """Run the dashboard on a store, or another Streamlit page, and yield its address."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(app)]
-    command += ["--server.port", str(port), "--server.headless", "true", "--", "--storage", storage]
-    with running(command, f"http://localhost:{port}", "/_stcore/health") as address:
+    with running(server(port, storage, app=app), f"http://localhost:{port}", "/_stcore/health") as address:
         yield address

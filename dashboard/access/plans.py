@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -52,7 +53,7 @@ def plan(options: Sequence[str]) -> PlannedSearch:
     return PlannedSearch(studies=studies, bad=bad, **values)
 
 
-def _study(values: dict[str, object]) -> PlannedStudy:
+def _study(values: dict[str, Any]) -> PlannedStudy:
     best = values.pop("certifiable")
     tested, margin = (best["questions"], best["margin"]) if isinstance(best, dict) else (0, None)
-    return PlannedStudy(**values, tested=tested, margin=margin)  # type: ignore[arg-type]  # JSON of our own command
+    return PlannedStudy(**values, tested=tested, margin=margin)

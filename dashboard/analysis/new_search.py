@@ -9,7 +9,7 @@ from pathlib import Path
 
 from objectives.evaluation.known_models import KNOWN
 
-MARGINS = (0.5, 1.0, 2.0, 3.0, 5.0)
+MARGINS = (0.5, 1.0, 2.0, 3.0, 5.0)  # points
 USUAL_MARGINS, USUAL_COSTS = MARGINS[:3], ("flops",)
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 

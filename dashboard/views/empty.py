@@ -8,11 +8,11 @@ from dashboard.access import permission
 from dashboard.access.cached_reads import StoreState
 from dashboard.analysis.study_view import View, resume_command
 from dashboard.context import NEW_SEARCH, PAGES, Context
-from dashboard.views.widgets import table
+from dashboard.views.widgets import command_line, table
 from dashboard.wording.formatting import sentence
 from dashboard.wording.trial_tables import failure_table
 from storage import StudySummary
-from storage.commands import password_note, shell_command
+from storage.commands import shell_command
 
 SEARCH_COMMAND = "python -m search.launch --model qwenvl --budget 200"
 
@@ -48,7 +48,7 @@ def nothing_complete(context: Context, study: StudySummary) -> None:
     st.subheader("Every trial so far failed" if view.failed else "No finished trial yet", anchor=False)
     if context.phase(study) == "waiting":
         st.markdown("No trial is complete, and no process works on this study; this command resumes it:")
-        _command(resume_command(context.url, view), context.url)
+        command_line(resume_command(context.url, view), context.url)
     else:
         st.markdown("Trials are being measured; the front appears here once the first, the dense model, is complete.")
     if view.failed:
@@ -76,11 +76,5 @@ def _start(url: str, default: str) -> None:
         st.markdown("Or start one in this folder, in another terminal:")
     else:
         st.markdown("Start a search, in this folder, in another terminal:")
-    _command(search_command(url, default), url)
+    command_line(search_command(url, default), url)
     st.markdown("The first front appears here by itself, within a minute or two.")
-
-
-def _command(command: str, url: str) -> None:
-    st.code(command, language="bash", wrap_lines=True)
-    if note := password_note(url):
-        st.caption(sentence(note))

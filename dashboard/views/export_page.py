@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from dashboard.analysis.new_search import MARGINS, USUAL_MARGINS
 from dashboard.analysis.study_view import View, certify_options, preset
 from dashboard.context import Context, chosen_number
 from dashboard.figures.front import front_figure
@@ -19,7 +20,6 @@ from storage.presets import ESTIMATE, preset_filename
 from storage.records import Trial
 
 MOST_ACCURATE = OperatingPoint("most-accurate", "most accurate")
-MARGINS, MARGINS_OFFERED = (0.5, 1.0, 2.0), (0.5, 1.0, 2.0, 3.0, 5.0)  # points
 FORMATS = {"png": "PNG", "svg": "SVG"}
 
 
@@ -87,7 +87,7 @@ def _certify(context: Context, view: View) -> None:
         "Test the best settings against dense on held-out questions that the search never saw, by a plan that is "
         "stored first. A search has done so unless it ran with `--no-certify`."
     )
-    margins = st.multiselect("Margins, in points", MARGINS_OFFERED, default=MARGINS, key="margins")
+    margins = st.multiselect("Margins, in points", MARGINS, default=USUAL_MARGINS, key="margins")
     options = [*certify_options(view), "--margins", *(f"{margin:g}" for margin in sorted(margins))]
     job = latest(context.store, "export", options)
     busy = not margins or (job is not None and job.state in ("queued", "running"))

@@ -12,10 +12,10 @@ from dashboard.views.job_panel import follow, latest, submit_button
 from dashboard.views.widgets import command, picture
 from dashboard.wording.formatting import plain
 from objectives.benchmarks import EVERY_BENCHMARK
+from objectives.evaluation.known_models import KNOWN
 from storage import Store
 
 FOLDER = Path("flow")
-MODELS = ("qwenvl", "llava-7b", "llava-13b")
 
 
 def show(url: str, store: Store | None, *, dark: bool) -> None:
@@ -62,7 +62,7 @@ def _start(url: str, store: Store | None) -> None:
     """Draw the choice of a flow study, the button that queues it, and how far it is."""
     searched = [study.key.model for study in store.studies()] if store is not None else []
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        model = st.selectbox("Model", list(dict.fromkeys([*searched, *MODELS])), key="flow model", width=260)
+        model = st.selectbox("Model", list(dict.fromkeys([*searched, *KNOWN])), key="flow model", width=260)
         benchmark = st.selectbox("Benchmark", list(EVERY_BENCHMARK), 4, key="flow benchmark", width=200)
         n = st.number_input("Questions", 2, 100_000, 200, key="flow questions", width=140)
     options = ["--model", model, "--benchmark", benchmark, "--n", str(n)]

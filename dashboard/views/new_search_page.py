@@ -195,8 +195,7 @@ def _start(options: DashboardOptions, wanted: NewSearch, *, ready: bool = True) 
             return
     if _QUEUED in st.session_state:
         st.success(f"Job {st.session_state[_QUEUED]} is queued; a service on this store carries it out.")
-        if JOBS in st.session_state[PAGES]:
-            st.page_link(st.session_state[PAGES][JOBS], icon=":material/list:")
+        st.page_link(st.session_state[PAGES][JOBS], icon=":material/list:")
 
 
 def _bad_rows(checked: PlannedSearch, wanted: NewSearch) -> NewSearch:

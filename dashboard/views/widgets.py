@@ -78,7 +78,12 @@ def preset_download(view: View, trial: Trial, preset: Preset, key: str) -> None:
 
 def command(words: Sequence[str], url: str) -> None:
     """Draw a command to paste, and what to do about a password that it leaves out."""
-    st.code(shell_command(*words), language="bash", wrap_lines=True)
+    command_line(shell_command(*words), url)
+
+
+def command_line(text: str, url: str) -> None:
+    """Draw a command that is ready for a shell, as `command` does."""
+    st.code(text, language="bash", wrap_lines=True)
     if note := password_note(url):
         st.caption(sentence(note))
 

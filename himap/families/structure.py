@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -98,10 +99,16 @@ def _obstacles(model: nn.Module, decoder: Any) -> Iterator[str]:
 
 def _unread_window(decoder: nn.Module) -> bool:
     """Return whether the cache drops old keys, as the configuration says, while the masks show them."""
+    decoder_class: Any = type(decoder)
     config: Any = decoder.config
     kinds = getattr(config, "layer_types", None) or ["sliding_attention"]
     windowed = getattr(config, "sliding_window", None) is not None and "sliding_attention" in kinds
-    return windowed and "create_sliding_window_causal_mask" not in inspect.getsource(type(decoder))
+    return windowed and not _masks_windows(decoder_class)
+
+
+@cache
+def _masks_windows(decoder_class: Any) -> bool:
+    return "create_sliding_window_causal_mask" in inspect.getsource(decoder_class)
 
 
 def _loop_obstacles(decoder_class: type[nn.Module]) -> tuple[str, ...]:

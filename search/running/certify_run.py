@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from objectives.data.source import QuestionSet
 from search.certifying.certified import CertifiedSetting, FinishedStudy, delivered, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
 from search.certifying.tasks import certify_task, is_binary, searched_scores
@@ -16,7 +15,6 @@ from search.studies.lease_holder import LeaseHolder
 from search.workers.jobs import Job, WorkerPool
 from storage import Latency, Ledger, Store
 
-Panels = dict[tuple[str, str], QuestionSet]
 _LINE_EVERY, _WAIT = 10.0, 0.5  # seconds
 
 

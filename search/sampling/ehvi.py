@@ -25,9 +25,9 @@ from search.sampling.space import SearchSpace
 _STARTUP = 3  # observations, below which proposals are random: as many as a cost has coefficients
 _MAX_OBSERVATIONS = 128  # behind the surrogate; an ask's time grows with the square of their number
 _EARLY, _EVERY = 30, 3  # after so many observations every third ask is for a random cost
+_ABOUT = 0.85  # of that cost
 _SETTLED = 48  # observations, of them some at random costs, before which exploring does not end
 _SPENT = 0.001  # expected gain, as a part of the area above the reference point, below which it ends
-_ABOUT = 0.85  # of that cost
 _EXACT = 1e-9
 _DRAWN, _NEAR, _BEST, _ROUNDS = 100, 100, 7, 4  # candidates: at random, about the front, and about the best
 

@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def search_request(options: dict[str, object]) -> str:
+def search_request(options: dict[str, Any]) -> str:
     """Return the request of a search: the JSON of its `SearchConfig`, without the store, which a runner adds.
 
     Raises:
@@ -27,7 +27,7 @@ def search_request(options: dict[str, object]) -> str:
     """
     from search.config import SearchConfig
 
-    values = json.loads(SearchConfig(**options).to_json())  # type: ignore[arg-type]  # a parser gives each its type
+    values = json.loads(SearchConfig(**options).to_json())
     return json.dumps({name: value for name, value in values.items() if name != "storage"})
 
 

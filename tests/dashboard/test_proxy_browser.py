@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 import himap
-from bench.dashboard.serving import CHROMIUM, ROOT, free_port, running
+from bench.dashboard.serving import CHROMIUM, ROOT, free_port, running, server
 from dashboard.app import TITLES, url_path
 from storage import open_store
 from tests.dashboard.generated_store import fill, searched, study_key
@@ -18,21 +17,6 @@ from tests.dashboard.test_pages_browser import DRAWN
 
 if CHROMIUM is None:
     pytest.skip("no Chromium here: apt-get install chromium", allow_module_level=True)
-
-
-def server(port: int, storage: str, *options: str) -> list[str]:
-    words = ["--server.port", str(port), "--server.headless", "true", *options]
-    return [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(ROOT / "dashboard/app.py"),
-        *words,
-        "--",
-        "--storage",
-        storage,
-    ]
 
 
 def test_everything_works_below_a_path_of_a_reverse_proxy(searched_store: str, tmp_path: Path) -> None:

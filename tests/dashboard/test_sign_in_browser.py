@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
 import urllib.parse
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.dashboard.serving import CHROMIUM, ROOT, free_port, running
+from bench.dashboard.serving import CHROMIUM, free_port, running, server
 from tests.dashboard.test_dashboard_browser import POINT, opened
 
 if CHROMIUM is None:
@@ -25,21 +24,6 @@ jwk = pytest.importorskip("joserfc.jwk")
 jwt = pytest.importorskip("joserfc.jwt")
 KEY = jwk.RSAKey.generate_key(2048, {"kid": "k"})
 EMAIL = "ada@example.org"
-
-
-def server(port: int, storage: str, *options: str) -> list[str]:
-    words = ["--server.port", str(port), "--server.headless", "true", *options]
-    return [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        str(ROOT / "dashboard/app.py"),
-        *words,
-        "--",
-        "--storage",
-        storage,
-    ]
 
 
 class Provider(BaseHTTPRequestHandler):

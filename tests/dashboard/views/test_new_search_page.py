@@ -80,9 +80,8 @@ def test_an_empty_store_is_searched_with_two_clicks(
     assert "7,200, and about 8,000 to certify" in words(app) and "about 30 minutes" in words(app)
     assert "about 2.2 GB" in words(app) and "this machine: CPU; 2 worker(s)" in words(app)
     checked(app.button[0].click().run())
-    assert [options[:9] for options in submitted] == [
-        ["--model", "qwenvl", "--budget", "60", "--benchmark", "pope", "--storage", database, "--json"]
-    ]
+    words_of_job = ["--model", "qwenvl", "--budget", "60", "--benchmark", "pope", "--storage", database, "--json"]
+    assert submitted == [[*words_of_job, "--by=test@example.com"]]  # whom AppTest signs in
     assert "Job 1 is queued" in app.success[0].value
 
 
@@ -146,10 +145,10 @@ def test_models_are_the_known_ones_those_of_the_folder_and_only_then_of_the_hub(
 
 def test_every_choice_reaches_the_configuration() -> None:
     own = NewSearch("qwenvl", 30, data=Path("/u/q.jsonl"), metric="anls", skip_bad=True, margins=(1.0, 3.0))
-    config = SearchConfig(**config_values(parser().parse_args(own.options())))  # type: ignore[arg-type]
+    config = SearchConfig(**config_values(parser().parse_args(own.options())))
     assert (config.data, config.metric, config.on_bad, config.margins) == ("/u/q.jsonl", "anls", "skip", (1.0, 3.0))
     goals = NewSearch("qwenvl", 30, ("pope",), certify=False, costs=("flops", "latency"), max_drop=2, max_flops=50.5)
-    config = SearchConfig(**config_values(parser().parse_args(goals.options())))  # type: ignore[arg-type]
+    config = SearchConfig(**config_values(parser().parse_args(goals.options())))
     assert (config.certify, config.objectives) == (False, ("accuracy", "flops", "latency"))
     assert (config.max_drop, config.max_flops, config.max_latency) == (2, 50.5, None)
 
