@@ -16,8 +16,8 @@ if ROOT not in sys.path:  # Streamlit puts this folder on the module path, and t
 # ruff: noqa: E402
 from dashboard import address
 from dashboard.access import cached_reads, permission
+from dashboard.access.options import DashboardOptions, read_options
 from dashboard.context import JOBS, NEW_SEARCH, PAGES, Context, choose_study, keep_choices
-from dashboard.options import DashboardOptions, read_options
 from dashboard.views import (
     compare_page,
     empty,

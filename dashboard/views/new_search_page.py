@@ -9,10 +9,10 @@ import streamlit as st
 
 from dashboard.access import permission, queue
 from dashboard.access.commands import CommandError
+from dashboard.access.options import DashboardOptions
 from dashboard.access.plans import PlannedSearch, PlannedStudy, plan
 from dashboard.analysis.new_search import HUB_ID, MARGINS, USUAL_COSTS, USUAL_MARGINS, NewSearch, known_models
 from dashboard.context import JOBS, PAGES
-from dashboard.options import DashboardOptions
 from dashboard.wording.formatting import number, plain, sentence
 from objectives.benchmarks import EVERY_BENCHMARK
 from storage.commands import shell_command

@@ -19,8 +19,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboard.access import cached_reads, commands
+from dashboard.access.options import read_options
 from dashboard.app import STORE_PAGES, STUDY_PAGES, TITLES
-from dashboard.options import read_options
 from dashboard.views import empty
 from himap.presets import Figure, Timing
 from storage import Ledger, QuestionSource, Store, StudyKey, Trial, open_store

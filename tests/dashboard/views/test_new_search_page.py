@@ -14,8 +14,8 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from dashboard.access import plans, queue
+from dashboard.access.options import read_options
 from dashboard.analysis.new_search import NewSearch, known_models
-from dashboard.options import read_options
 from dashboard.views.new_search_page import METRICS
 from objectives.benchmarks.custom import METRICS as SCORERS
 from search.config import SearchConfig
