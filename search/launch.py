@@ -135,7 +135,7 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
         "--reference",
         type=float,
         metavar="POINTS",
-        help="accuracy below dense, in points, from which on the search looks for gains (default 5)",
+        help="accuracy below dense, in points, from which on the search looks for gains (default 15)",
     )
     parser.add_argument(
         "--no-race",
@@ -153,7 +153,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     def run() -> int:
         from search.config import SearchConfig
+        from search.errors import UsageError
 
+        if share is not None and device is None:
+            raise UsageError("got --share; expected it with --dry-run, whose estimate it changes")
         config = SearchConfig(**options)
         return search(config, json_path) if device is None else show_estimate(config, str(device), share, json_path)
 

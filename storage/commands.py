@@ -20,19 +20,22 @@ def shell_command(*words: str) -> str:
     return shlex.join(without_password(word) if "://" in word else word for word in words)
 
 
-def export_command(
-    url: str, model: str, weights: str = "", questions: Sequence[str] = (), out: str = "presets/"
-) -> str:
+def model_options(model: str, weights: str = "", dtype: str = "auto") -> list[str]:
+    """Return the options that name a model; "" for weights that its name implies."""
+    options = ["--model", model, *(["--weights", weights] if weights else [])]
+    return [*options, *(["--dtype", dtype] if dtype != "auto" else [])]
+
+
+def export_command(url: str, model: Sequence[str], questions: Sequence[str] = (), out: str = "presets/") -> str:
     """Return the command that certifies the studies of a model.
 
     Args:
         url: of the store.
-        model, weights: values of --model and --weights; "" for weights that the model's name implies.
+        model: see `model_options`.
         questions: options that name the questions; none for all embedded ones.
         out: the folder of the presets.
     """
-    named = ["--model", model, *(["--weights", weights] if weights else [])]
-    return shell_command("python", "-m", "search.export", "--storage", url, *named, *questions, "--out", out)
+    return shell_command("python", "-m", "search.export", "--storage", url, *model, *questions, "--out", out)
 
 
 def password_note(url: str) -> str:

@@ -35,7 +35,8 @@ def utc_now() -> datetime:
 class StudyKey:
     """What makes two studies the same: results of different weights or questions never mix.
 
-    `source` is a digest of the questions and images; it is empty where the questions are embedded.
+    `source` is a digest of the questions and images; it is empty where the questions are embedded. `dtype` is what the
+    model was told to compute in; auto is the checkpoint's, on a CPU float32.
     """
 
     model: str
@@ -46,6 +47,7 @@ class StudyKey:
     seed: int
     space: str
     source: str = ""
+    dtype: str = "auto"
 
     @property
     def questions(self) -> str:
@@ -56,7 +58,8 @@ class StudyKey:
     def name(self) -> str:
         """A readable name that is the same in every store, unlike the store's integer id."""
         part = f"{self.split}-{self.n_questions}"
-        return f"{self.model}/{self.questions}/{part}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
+        name = f"{self.model}/{self.questions}/{part}/seed-{self.seed}/{self.space}/{self.weights_digest[:12]}"
+        return name if self.dtype == "auto" else f"{name}/{self.dtype}"
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from botorch.posteriors.torch import TorchPosterior
 from botorch.sampling.get_sampler import get_sampler
 from gpytorch.mlls import ExactMarginalLogLikelihood
 
-from bench.certify.population import REFERENCE, TablePopulation
+from bench.certify.population import TablePopulation
 from himap import PruningConfig
+from search.sampling.problem import REFERENCE
 
 _START, _SAMPLES = 10, 64  # random settings behind the baselines; draws of the acquisition function
 
@@ -63,7 +64,7 @@ def propose(points: torch.Tensor, measured: dict[int, float], seed: int) -> int:
     model = ModelList(accuracy, GenericDeterministicModel(lambda at: -at[..., -1:]))
     acquisition = qLogNoisyExpectedHypervolumeImprovement(
         model,
-        ref_point=[measured[0] - REFERENCE, -1.0],
+        ref_point=[measured[0] - REFERENCE / 100, -1.0],
         X_baseline=x,
         sampler=get_sampler(cast(TorchPosterior, model.posterior(x)), torch.Size([_SAMPLES]), seed=seed),
         prune_baseline=True,

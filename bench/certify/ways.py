@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from bench.certify.population import BUDGET, LEVEL, MARGINS, POOL, SEARCHED, Questions, TablePopulation
+from bench.endless import endless
 from objectives.statistics.estimates import Interval, interval
 from objectives.statistics.intervals import difference_interval
-from search.certifying.evidence import score_p_value
-from search.certifying.refine import Aim
+from search.certifying.chance import Counts
+from search.certifying.evidence import bet_weights, score_p_value
+from search.certifying.refine import Aim, Candidates
 from search.certifying.study_certifier import Plan, StudyCertifier
 from search.config import SearchConfig
 from search.sampling.problem import REFERENCE, Goals
@@ -129,24 +132,52 @@ class _WholeFront(StudyCertifier):
         return replace(super()._planned(units), chains=dict.fromkeys(MARGINS, tuple(reversed(members))))
 
 
+class _Observed(Counts):
+    """Counts whose rates are taken as observed, with no prior and no spread."""
+
+    def draw(self, draws: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        shape = (draws, len(self.n))
+        return np.broadcast_to(self.lost / self.n, shape), np.broadcast_to(self.gained / self.n, shape)
+
+
+class _ObservedMeans(StudyCertifier):
+    """Refines and plans by the observed means in place of posteriors."""
+
+    def posterior_counts(self) -> Candidates:
+        of = super().posterior_counts()
+        return replace(of, counts=_Observed(**vars(of.counts)))
+
+
+class _Bets(StudyCertifier):
+    """Tests by bets in place of looks."""
+
+    def _planned(self, units: np.ndarray) -> Plan:
+        plan, weights = super()._planned(units), {}
+        for margin, chain in plan.chains.items():
+            losses = self._validation_losses(chain[-1]) if chain else np.zeros(0)
+            weights[margin] = bet_weights(losses, np.arange(len(losses)), 1, margin, len(units))
+        return replace(plan, weights=weights)
+
+
 def ours(
     population: TablePopulation,
     seed: int,
     *,
     reference: float = REFERENCE,
     refine: bool = True,
-    bets: bool = False,
+    ends: bool = True,
     certifier_class: type[StudyCertifier] = StudyCertifier,
 ) -> Result:
     """Return what a search delivers: explore, refine, certify.
 
     Args:
         refine: False spends the whole budget on trials.
-        bets: whether betting tests the settings, and not the score test at looks.
+        ends: whether exploring ends where next to nothing is left to gain.
     """
     questions, begun = Questions(population, seed), time.process_time()
     trials = SearchConfig("", BUDGET).trials if refine else BUDGET
-    found = explored(population, questions, seed, "ehvi", trials, reference)
+    with nullcontext() if ends and refine else endless():
+        found = explored(population, questions, seed, "ehvi", trials, reference)
     certifier = certifier_class(
         _Book(),
         Aim(MARGINS, LEVEL, POOL),
@@ -155,7 +186,6 @@ def ours(
         {row: np.array(trial.scores) for row, trial in found.items()},
         np.arange(60_000),
         np.arange(POOL),
-        binary=not bets,
         answers_left=(BUDGET - len(found)) * SEARCHED if refine else 0,
         seed=seed,
     )
@@ -215,7 +245,8 @@ def present(population: TablePopulation, seed: int) -> Result:
     where the two-sided 95 % interval stays within the margin. What is not certified was delivered all the same.
     """
     questions, begun = Questions(population, seed), time.process_time()
-    found = explored(population, questions, seed, "ehvi")
+    with endless():
+        found = explored(population, questions, seed, "ehvi")
     dense, by_number = found[0], {trial.number: row for row, trial in found.items()}
     screened: dict[int, Interval] = {}
     base = questions.ask("validation", SEARCHED, SEARCHED + _SCREENED, 0)
@@ -273,9 +304,12 @@ WAYS: dict[str, Callable[[TablePopulation, int], Result]] = {
     "random + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="random")),
     "tpe + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="tpe")),
     "ours without refining": partial(ours, refine=False),
+    "ours, reference at dense - 5": partial(ours, reference=5.0),
     "ours, reference at accuracy 0": partial(ours, reference=100.0),
+    "ours, exploring to the last trial": partial(ours, ends=False),
     "ours, the whole front in place of chains": partial(ours, certifier_class=_WholeFront),
-    "ours, bets in place of looks": partial(ours, bets=True),
+    "ours, observed means in place of posteriors": partial(ours, certifier_class=_ObservedMeans),
+    "ours, bets in place of looks": partial(ours, certifier_class=_Bets),
     "gp + Pareto Testing": partial(pareto_testing, search=partial(explored, sampler="gp")),
     "qLogNEHVI + Pareto Testing": partial(pareto_testing, search=explored_by_botorch),
 }

@@ -1,4 +1,6 @@
-"""Runners of jobs that cost nothing: how to start them, and what their jobs have done.
+"""Kill the runner of a job again and again.
+
+    python -m bench.chaos.jobs --kills 20
 
 A job of `steps` makes one file after another in a folder, each of them once, as a search stores one trial after
 another. One that ran twice at a time, or again from the start, would meet a file that is there already and fail.
@@ -11,11 +13,14 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench import command
+from bench.measuring import provenance
 from storage import JobQueue, JobRecord, open_store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +100,19 @@ def kill_runners(url: str, folder: Path, kills: int, rng: random.Random, seconds
     }
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Print what came of the job; exit code 1 unless it finished, with each step made once."""
+    parser = command.parser("bench.chaos.jobs", __doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as name:
+        (folder := Path(name, "steps")).mkdir()
+        result = kill_runners(f"sqlite:///{name}/himap.db", folder, options.kills, random.Random(options.seed))
+    command.show({**result, **provenance()})
+    return 0 if result["state"] == "finished" and not result["missing"] and not result["crashes"] else 1
+
+
 def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
     """Return the condition's first true value; raise TimeoutError if there is none within `seconds`."""
     deadline = time.monotonic() + seconds
@@ -103,3 +121,7 @@ def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
             return value
         time.sleep(0.01)
     raise TimeoutError(f"got nothing within {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

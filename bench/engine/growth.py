@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 
+from bench.endless import endless
 from bench.engine.run import QUESTIONS, open_study
 from bench.measuring import timed
 from bench.synthetic import LAYERS, TOKENS, measurement
@@ -18,7 +19,7 @@ _BATCH = 500
 
 def growth(url: str, sizes: list[int], asks: int, sampler: str) -> list[dict[str, float]]:
     """Return a row for each size: seconds to resume, and milliseconds (medians) to ask, commit and tell."""
-    with open_store(url) as store:
+    with endless(), open_store(url) as store:
         return [_at(store, size, asks, sampler) for size in sizes]
 
 

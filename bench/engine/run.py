@@ -15,6 +15,7 @@ import optuna
 import psutil
 import ray
 
+from bench.endless import endless
 from bench.synthetic import LAYERS, TOKENS, measurement
 from himap import PruningConfig
 from search.running.driver import Driver
@@ -70,7 +71,8 @@ def overhead(url: str, trials: int, sampler: str) -> dict[str, float]:
             )
             driver = Driver(pool, [run], holder)
             start = time.perf_counter()
-            driver.run()
+            with endless():
+                driver.run()
             memory = {"driver_mib": _own_peak(), "workers_and_ray_mib": _below(os.getpid())}
         assert len(store.trials(study_id, scores=False)) == trials
     gaps = np.diff([start, *ended])

@@ -9,7 +9,7 @@ from functools import lru_cache
 from himap.config import PruningConfig
 from himap.errors import ConfigError
 from himap.presets import Preset
-from storage.commands import DEFAULT_STORAGE, export_command, shell_command
+from storage.commands import DEFAULT_STORAGE, export_command, model_options, shell_command
 from storage.confirmation import Confirmation
 from storage.pareto import OperatingPoint, cheapest_within, dense_trial
 from storage.pareto import front as pareto_front
@@ -167,23 +167,23 @@ def canonical(config: PruningConfig) -> PruningConfig:
 
 def certify_command(url: str, view: View) -> str:
     """Return the command that certifies this study's operating points, ready for a shell, without a password."""
-    return export_command(url, view.key.model, view.weights, _question_options(view))
+    return export_command(url, _model_options(view), _question_options(view))
 
 
 def certify_options(view: View) -> list[str]:
     """Return the options of that command, without the store."""
-    named = ["--model", view.key.model, *(["--weights", view.weights] if view.weights else [])]
-    return [*named, *_question_options(view), "--out", "presets/"]
+    return [*_model_options(view), *_question_options(view), "--out", "presets/"]
 
 
 def resume_command(url: str, view: View) -> str:
     """Return the command that resumes this study, up to 200 trials, ready for a shell, without a password."""
     key = view.key
-    weights = ["--weights", view.weights] if view.weights else []
     size = ["--questions", str(key.n_questions), "--seed", str(key.seed), "--budget", "200", "--storage", url]
-    return shell_command(
-        "python", "-m", "search.launch", "--model", key.model, *weights, *_question_options(view), *size
-    )
+    return shell_command("python", "-m", "search.launch", *_model_options(view), *_question_options(view), *size)
+
+
+def _model_options(view: View) -> list[str]:
+    return model_options(view.key.model, view.weights, view.key.dtype)
 
 
 def _question_options(view: View) -> list[str]:

@@ -86,8 +86,9 @@ def pair_label(pair: Pair) -> str:
 def study_label(summary: StudySummary) -> str:
     """Return what tells a study from others of the same model and benchmark."""
     key = summary.key
+    dtype = "" if key.dtype == "auto" else f" in {key.dtype}"
     return (
-        f"seed {key.seed}, {key.n_questions} questions, weights {key.weights_digest[:8]}, "
+        f"seed {key.seed}, {key.n_questions} questions, weights {key.weights_digest[:8]}{dtype}, "
         f"space {key.space}, {summary.trials} trials"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +15,7 @@ from himap.errors import first_line
 from himap.families.family import cut_layers
 from objectives.errors import ModelLoadError
 from objectives.evaluation.known_models import KNOWN, Known, check_named
-from objectives.evaluation.models import check_no_adapter, weights_digest
+from objectives.evaluation.models import AUTO, check_no_adapter, weights_digest
 from objectives.flops import DecoderShape
 
 
@@ -32,6 +32,7 @@ class Target:
         fastv_k: K of the FastV baseline.
         family: the transformers class of the model.
         why: one sentence that explains an automatic choice; "" where there was none.
+        dtype: see `objectives.evaluation.models.dtype_of`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Target:
     fastv_k: int
     family: str
     why: str = ""
+    dtype: str = AUTO
 
     @property
     def place(self) -> str:
@@ -58,15 +60,20 @@ class Target:
         return weights_digest(self.weights)
 
 
-def resolve(model: str, weights: str = "auto", gpus: int = 1) -> Target:
+def resolve(model: str, weights: str = "auto", gpus: int = 1, dtype: str = AUTO) -> Target:
     """Return the target of `--model MODEL --weights auto|mini|full|PATH|HUB-ID`.
 
     Args:
         gpus: of a worker, whose memory together must hold full weights for "auto" to take them.
+        dtype: see `objectives.evaluation.models.dtype_of`.
 
     Raises:
         ModelLoadError: no such model, or weights that are not here.
     """
+    return replace(_resolved(model, weights, gpus), dtype=dtype)
+
+
+def _resolved(model: str, weights: str, gpus: int) -> Target:
     known = KNOWN.get(model)
     check_named(model, weights)
     if known is None:

@@ -14,6 +14,7 @@ from objectives.provenance import commit, versions
 from objectives.statistics.estimates import Interval
 from objectives.statistics.intervals import accuracy_interval, difference_interval
 from search.inputs.questions import Library
+from search.studies.open_studies import of_target
 from search.workers.trial_runner import TrialRunner
 from storage import Confirmation, Store, StudySummary
 from storage.confirmation import HELD_OUT
@@ -60,7 +61,7 @@ class Confirmer:
         self._runner: TrialRunner | None = None
         self._known: dict[tuple[str, PruningConfig], tuple[int, Confirmation]] = {}
         for summary in store.studies():
-            if summary.key.weights_digest == target.digest:
+            if of_target(summary.key, target):
                 self._learn(summary)
 
     def _learn(self, summary: StudySummary) -> None:
@@ -104,16 +105,16 @@ class Confirmer:
 
     def _loaded(self) -> TrialRunner:
         if self._runner is None:
-            self._runner = open_runner(self._target.weights, self._split, self._n, self._library)
+            self._runner = open_runner(self._target, self._split, self._n, self._library)
         return self._runner
 
 
-def open_runner(weights: str, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
+def open_runner(target: Target, split: str, n_questions: int, library: Library | None = None) -> TrialRunner:
     """Return a trial runner for these questions, loaded without a progress bar of its own."""
     questions = {} if library is None else library.questions(split, n_questions)
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    return TrialRunner(weights, split, n_questions, questions=questions)
+    return TrialRunner(target.weights, split, n_questions, questions=questions, dtype=target.dtype)
 
 
 def confirm(
@@ -168,7 +169,7 @@ def studies_of(store: Store, target: Target, names: Sequence[str]) -> dict[str, 
     studies: dict[str, StudySummary] = {}
     for summary in store.studies():
         key = summary.key
-        if (key.model, key.weights_digest) != (target.name, target.digest) or not summary.complete:
+        if key.model != target.name or not of_target(key, target) or not summary.complete:
             continue
         if names and key.questions not in names:
             continue

@@ -1,10 +1,11 @@
 """Evidence that a configuration loses less than a margin: p-values that stay valid while questions are still asked.
 
-The null hypothesis is a mean loss against dense of at least the margin. Right-or-wrong scores of independent questions
-are tested by Tango's score test (Statistics in Medicine 1998) at looks fixed beforehand, each with its own share of the
-level (alpha spending, Lan and DeMets, Biometrika 1983). Other scores in [0, 1], and questions that share images, are
-tested by betting (Waudby-Smith and Ramdas, JRSS-B 2024): the capital of a bettor who gains when the loss is small is
-an e-process, and one over its maximum is a p-value at any time (Ville's inequality).
+The null hypothesis is a mean loss against dense of at least the margin, of scores in [0, 1]. Independent questions are
+tested by Tango's score test (Statistics in Medicine 1998) at looks fixed beforehand, each with its own share of the
+level (alpha spending, Lan and DeMets, Biometrika 1983). A partial loss counts as a part of a lost answer: of all losses
+in [-1, 1] with the same mean gain and mean loss, whole answers spread most, and theirs is the variance of the test.
+Questions that share images are tested by betting (Waudby-Smith and Ramdas, JRSS-B 2024): the capital of a bettor who
+gains when the loss is small is an e-process, and one over its maximum is a p-value at any time (Ville's inequality).
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def score_p_value(lost: float, gained: float, n: int, margin: float) -> float:
     """Return the one-sided p-value of "the loss is at least `margin`" by Tango's score test, made conservative.
 
     Args:
-        lost, gained: questions that only dense, or only the configuration, answers right, among `n`.
+        lost, gained: answers that only dense, or only the configuration, has right, among `n`; parts count.
         margin: of 1.
     """
     return float(min(1.0, EXCESS * ndtr(-tango_score(gained, lost, n, -margin))))
@@ -56,9 +57,9 @@ def looks_p_value(losses: np.ndarray, margin: float, plan: Sequence[Look]) -> fl
     """Return the p-value over all looks that were reached.
 
     Args:
-        losses: (n,) dense's score less the configuration's: -1, 0 or 1, in the order of asking.
+        losses: (n,) dense's score less the configuration's, in [-1, 1], in the order of asking.
     """
-    lost, gained = np.cumsum(losses > 0), np.cumsum(losses < 0)
+    lost, gained = np.cumsum(losses.clip(min=0)), np.cumsum((-losses).clip(min=0))
     reached = [look for look in plan if look.n <= len(losses)]
     values = [score_p_value(lost[k.n - 1], gained[k.n - 1], k.n, margin) / k.share for k in reached]
     return min([1.0, *values])
@@ -97,12 +98,10 @@ class Evidence:
 
     Attributes:
         units: (pool,) number of each question's unit, in the order of asking; a unit's questions stand side by side.
-        binary: whether every score is 0 or 1.
         weights: of the bets, by margin; empty where looks suffice.
     """
 
     units: np.ndarray
-    binary: bool
     weights: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
 
     @property
@@ -117,8 +116,8 @@ class Evidence:
 
     @property
     def by_looks(self) -> bool:
-        """Whether the score test applies: right-or-wrong scores of enough independent questions."""
-        return self.binary and self.largest == 1 and self.pool >= LEAST_LOOK
+        """Whether the score test applies: to enough independent questions, where no plan says otherwise."""
+        return not self.weights and self.largest == 1 and self.pool >= LEAST_LOOK
 
     def p_value(self, losses: np.ndarray, margin: float) -> float:
         """Return the p-value of a loss of at least `margin`, by the losses on the first questions of the pool."""
@@ -155,13 +154,13 @@ class Evidence:
 
 
 def least_pool(margin: float, level: float) -> int:
-    """Return how many independent right-or-wrong questions certify a margin where no answer changes."""
+    """Return how many independent questions certify a margin where no answer changes."""
     low, high = 1, 10
-    while Evidence(np.arange(high), True).p_value(np.zeros(high), margin) > level:
+    while Evidence(np.arange(high)).p_value(np.zeros(high), margin) > level:
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2
-        enough = Evidence(np.arange(middle), True).p_value(np.zeros(middle), margin) <= level
+        enough = Evidence(np.arange(middle)).p_value(np.zeros(middle), margin) <= level
         low, high = (low, middle) if enough else (middle, high)
     return high
 

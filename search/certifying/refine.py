@@ -120,4 +120,4 @@ def design_effect(losses: Sequence[np.ndarray], units: np.ndarray) -> float:
         known = values - values.mean()
         alone += float((known**2).sum())
         together += float((np.bincount(units[: len(known)], known) ** 2).sum())
-    return max(1.0, together / alone) if alone > 0 else float(Evidence(units, binary=True).largest)
+    return max(1.0, together / alone) if alone > 0 else float(Evidence(units).largest)

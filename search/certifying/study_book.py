@@ -36,7 +36,6 @@ class StudyBook:
     def register(self, plan: Plan) -> Plan:
         """Commit a plan and return it with its pool and its level."""
         document = {
-            "binary": plan.binary,
             "chains": [[margin, list(chain)] for margin, chain in plan.chains.items()],
             "bets": [[margin, list(weights)] for margin, weights in plan.weights.items()],
         }
@@ -62,5 +61,5 @@ class StudyBook:
             same = (record.asked_level, record.pool, record.pool_digest) == (level, len(units), self._pool_digest)
             if same and sorted(chains) == sorted(margins):
                 bets = {margin: tuple(weights) for margin, weights in document["bets"]}
-                return Plan(record.level, units, document["binary"], chains, bets, record.start, record.digest)
+                return Plan(record.level, units, chains, bets, record.start, record.digest)
         return None

@@ -46,7 +46,6 @@ class Plan:
 
     level: float
     units: np.ndarray
-    binary: bool
     chains: Mapping[float, Sequence[int]]
     weights: Mapping[float, tuple[float, ...]]
     start: int = 0
@@ -55,7 +54,7 @@ class Plan:
     @property
     def evidence(self) -> Evidence:
         """The test of the plan."""
-        return Evidence(self.units, self.binary, self.weights)
+        return Evidence(self.units, self.weights)
 
 
 class AnswerBook(Protocol):
@@ -106,7 +105,6 @@ class StudyCertifier:
         costs: of all complete trials, as parts of dense's.
         searched: their scores on the first validation questions, NaN where not asked.
         validation_units, test_units: numbers of the units of all questions that there are, in their order.
-        binary: whether every score is 0 or 1.
         answers_left: that refining may spend.
     """
 
@@ -120,14 +118,13 @@ class StudyCertifier:
         validation_units: np.ndarray,
         test_units: np.ndarray,
         *,
-        binary: bool,
         answers_left: int,
         seed: int = 0,
     ) -> None:
         self._book, self._aim, self._dense, self._costs = book, aim, dense, costs
         self._validation = {number: np.asarray(scores, float) for number, scores in searched.items()}
         self._searched = max(len(scores) for scores in searched.values())
-        self._units, self._test_units, self._binary = validation_units, test_units, binary
+        self._units, self._test_units = validation_units, test_units
         self._seed = seed
         for number, pieces in book.answers(VALIDATION).items():
             for start, scores in pieces:
@@ -237,13 +234,13 @@ class StudyCertifier:
         chains = {
             margin: tuple(of.numbers[i] for i in chain) for margin, chain in zip(aim.margins, planned, strict=True)
         }
-        evidence = Evidence(units, self._binary)
+        evidence = Evidence(units)
         weights: dict[float, tuple[float, ...]] = {}
         if not evidence.by_looks:
             for margin, chain in chains.items():
                 losses = self._validation_losses(chain[-1]) if chain else np.zeros(0)
                 weights[margin] = bet_weights(losses, self._units[: len(losses)], evidence.largest, margin, len(units))
-        return Plan(aim.level, units, self._binary, chains, weights)
+        return Plan(aim.level, units, chains, weights)
 
     def _begin_test(self, plan: Plan) -> None:
         self.plan = plan

@@ -49,15 +49,15 @@ def embedded_questions_of(searched: Sequence[Question], pool: int) -> CertifyQue
 
 
 def other_questions_of(
-    validation: QuestionSet, test: QuestionSet, pool: int, *, binary: bool
+    validation: QuestionSet, test: QuestionSet, pool: int
 ) -> tuple[CertifyQuestions, dict[str, QuestionSet]]:
     """Return further questions of a file or a dataset, and what a worker asks of them, by split.
 
-    One question per image is tested where scores are right or wrong and there are enough images: independent questions
-    certify a margin with the fewest answers. Otherwise all are.
+    One question per image is tested where there are enough images: independent questions certify a margin with the
+    fewest answers. Otherwise all are.
     """
     single = one_per_image(test.questions)
-    alone = binary and len(single) >= LEAST_LOOK
+    alone = len(single) >= LEAST_LOOK
     asked = single if alone else test.questions
     name = TEST_SINGLE if alone else TEST_UNITS
     units = unit_numbers(asked)
@@ -85,11 +85,6 @@ def searched_scores(trials: Sequence[Trial]) -> dict[int, np.ndarray]:
     n = 0 if dense is None else len(dense.scores)
     whole = [trial for trial in trials if trial.complete and len(trial.scores) == n > 0]
     return {t.number: np.array(t.scores) for t in whole if not any(map(math.isnan, t.scores))}
-
-
-def is_binary(scores: dict[int, np.ndarray]) -> bool:
-    """Return whether every score is 0 or 1."""
-    return all(np.isin(values, (0.0, 1.0)).all() for values in scores.values())
 
 
 def certify_task(
@@ -121,7 +116,6 @@ def certify_task(
         scores,
         questions.validation_units,
         questions.test_units,
-        binary=is_binary(scores),
         answers_left=answers_left,
         seed=study.key.seed,
     )

@@ -79,7 +79,7 @@ def _results(preset: Preset, target: Target, questions: int | None, library: Lib
         n = questions or (measured.n if measured.split.startswith(HELD_OUT) else HELD_OUT_QUESTIONS)
         _check_same(measured, library.part(split, n))
         if (split, n) not in runners:
-            runners[split, n] = open_runner(target.weights, split, n, library)
+            runners[split, n] = open_runner(target, split, n, library)
             model = runners[split, n].loaded.model
             preset.check_model([cls.__name__ for cls in type(model).__mro__], target.shape.layers)
         runner = runners[split, n]

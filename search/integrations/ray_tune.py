@@ -62,12 +62,12 @@ class TrialTrainable(tune.Trainable):
     def setup(self, config: dict[str, Any]) -> None:
         """Load the model and the questions."""
         search = SearchConfig.from_json(config["search"])
-        target = resolve(search.model, search.weights)
+        target = resolve(search.model, search.weights, dtype=search.dtype)
         (questions,) = searched_questions(PromptCheck(target.weights), search.sources(), search.questions)
         self._key = questions.key
         own = {questions.key: questions.loaded}
         self._runner = TrialRunner(
-            target.weights, SPLIT, search.questions, search.memory_mb * 2**20, own, dtype=search.dtype
+            target.weights, SPLIT, search.questions, search.memory_mb * 2**20, own, dtype=target.dtype
         )
         self._assignment: Assignment = config["assignment"]
 
@@ -196,7 +196,7 @@ class TuneStudy:
         self._workers = search.workers or 1
         self._store = open_store(search.storage)
         self._holder = LeaseHolder(self._store).__enter__()
-        target = resolve(search.model, search.weights)
+        target = resolve(search.model, search.weights, dtype=search.dtype)
         check = PromptCheck(target.weights)
         questions = searched_questions(check, search.sources(), search.questions)
         (self._run,) = open_runs(self._store, search, target, questions, check, self._holder, self._workers)

@@ -11,7 +11,7 @@ from search.inputs.questions import source_options
 from search.sampling.problem import Goals
 from search.studies.study_run import StudyRun
 from storage import QuestionSource, Trial
-from storage.commands import export_command
+from storage.commands import export_command, model_options
 from storage.confirmation import HELD_OUT
 from storage.pareto import cheapest_within, dense_trial, front
 from storage.presets import preset_of, preset_path
@@ -30,7 +30,8 @@ def preset_trial(trials: Sequence[Trial], goals: Goals | None = None) -> Trial |
 def certify_command(config: SearchConfig, sources: Sequence[QuestionSource | None]) -> str:
     """Return the command that certifies a search's presets in the folder where it ran."""
     weights = "" if config.weights == "auto" else config.weights
-    return export_command(config.storage, config.model, weights, source_options(sources), config.presets)
+    model = model_options(config.model, weights, config.dtype)
+    return export_command(config.storage, model, source_options(sources), config.presets)
 
 
 def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:

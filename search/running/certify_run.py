@@ -9,7 +9,7 @@ from pathlib import Path
 
 from search.certifying.certified import CertifiedSetting, FinishedStudy, delivered, keep
 from search.certifying.certify_driver import CertifyDriver, CertifyTask
-from search.certifying.tasks import certify_task, is_binary, searched_scores
+from search.certifying.tasks import certify_task
 from search.running.further import FurtherQuestions
 from search.studies.lease_holder import LeaseHolder
 from search.workers.jobs import Job, WorkerPool
@@ -36,7 +36,7 @@ class CertifyRun:
         name = study.key.questions
         if name not in self._further.names or name in self._reasons or name in self._tasks:
             return
-        questions = self._further.of(name, binary=is_binary(searched_scores(study.trials)))
+        questions = self._further.of(name)
         aim = self._wanted.aim(len(questions.test_units))
         ledger = Ledger(self._store, study.id, self._holder.owner)
         task = certify_task(study, ledger, questions, aim, answers_left, again=self._wanted.again)

@@ -34,7 +34,7 @@ def dry_run(config: SearchConfig, device_name: str, share: float = SHARE) -> tup
     """
     if not 0 < share <= 1:
         raise UsageError(f"got --share {100 * share:g}; expected a percentage above 0 and at most 100")
-    target = resolve(config.model, config.weights, config.gpus_of_a_worker)
+    target = resolve(config.model, config.weights, config.gpus_of_a_worker, config.dtype)
     check = PromptCheck(target.weights)
     questions = searched_questions(check, config.sources(), config.questions)
     wanted = Wanted(config.margins, config.level, config.pool, config.latency_batch)
@@ -63,7 +63,7 @@ def estimated(
 ) -> Estimate:
     """Return the estimate of a search whose questions are loaded; see `dry_run`."""
     on_cpu = device_name == "here" and not torch.cuda.is_available()
-    dtype = dtype_of(target.weights, "cpu" if on_cpu else "cuda", config.dtype)
+    dtype = dtype_of(target.weights, "cpu" if on_cpu else "cuda", target.dtype)
     speed = device(device_name, dtype)
     if on_cpu:
         speed = replace(speed, memory=speed.memory / workers)

@@ -24,6 +24,7 @@ from search.inputs.questions import SPLIT, Library, StudyQuestions, load_study_q
 from search.running.certify_run import CertifyRun
 from search.running.further import FurtherQuestions, Wanted
 from search.studies.lease_holder import LeaseHolder
+from search.studies.open_studies import of_target
 from search.workers.cluster import Cluster
 from search.workers.pool import Pool
 from search.workers.trial_runner import runner_maker
@@ -42,7 +43,7 @@ def export(options: argparse.Namespace) -> None:
     """
     _check(options)
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    target = resolve(options.model, options.weights)
+    target = resolve(options.model, options.weights, dtype=options.dtype)
     with suppress(SchemaError):  # an older one is upgraded below; but a missing one is not created
         open_store(options.storage, readonly=True).close()
     with open_store(options.storage) as store:
@@ -65,7 +66,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _questions(options: argparse.Namespace, store: Store, target: Target) -> tuple[Library, list[str]]:
     """Return the questions that are not embedded, and the benchmarks to confirm on: [] for all embedded ones."""
-    keys = [summary.key for summary in store.studies() if summary.key.weights_digest == target.digest]
+    keys = [summary.key for summary in store.studies() if of_target(summary.key, target)]
     official = sorted({key.benchmark for key in keys if key.source and key.benchmark in EVERY_BENCHMARK})
     embedded = not (options.data or options.data_root or options.hub)
     if embedded and options.benchmark == EVERYTHING:
@@ -95,6 +96,8 @@ def _studies(
     others = {s.key.weights_digest[:12] for s in store.studies() if s.key.model == target.name}
     if others - {target.digest[:12]}:
         why = f"it was searched with weights {', '.join(sorted(others))}, here are {target.digest[:12]}"
+    elif dtypes := sorted({s.key.dtype for s in store.studies() if s.key.model == target.name} - {target.dtype}):
+        why = f"it was searched with --dtype {', '.join(dtypes)}, here is {target.dtype}"
     else:
         known = sorted({f"{s.key.model} on {s.key.questions}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
@@ -133,7 +136,7 @@ def _certify(
                 console.print(f"starting {workers} worker(s), each loads the model ...")
                 own = {name: part.loaded for name, part in parts.items() if part.record}
                 sizes = QUESTIONS, SearchConfig.memory_mb
-                maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, options.dtype)
+                maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, target.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     run.drive(pool, threading.Event(), console.print)
         settings = [setting for study in finished for setting in run.finish(study, options.out)]

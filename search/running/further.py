@@ -57,25 +57,24 @@ class FurtherQuestions:
     def __init__(self, wanted: Wanted, questions: Iterable[StudyQuestions], problem: Problem) -> None:
         self.wanted = wanted
         self._parts = {part.key: part for part in questions}
-        self._further: dict[tuple[str, bool], CertifyQuestions] = {}  # by whether scores are right or wrong
+        self._further: dict[str, CertifyQuestions] = {}
         self.names = frozenset(self._parts)
         self.reasons: dict[str, str] = {}
         self.panels: Panels = {}
         for part in self._parts.values():
             self._load(part, problem)
 
-    def of(self, name: str, *, binary: bool) -> CertifyQuestions:
+    def of(self, name: str) -> CertifyQuestions:
         """Return the questions of a source that has no reason against them."""
-        return self._further[name, binary]
+        return self._further[name]
 
     def at_best(self) -> dict[str, tuple[int, float]]:
         """Return the test questions of each source, and the smallest margin (of 1) that they can certify."""
         best = {}
-        for name, part in self._parts.items():
+        for name in self._parts:
             if name not in self.reasons:
-                binary = not part.loaded.benchmark.graded
-                units = self.of(name, binary=binary).test_units
-                margin = Evidence(units, binary).at_best(self.wanted.aim(len(units)).margin_level)
+                units = self.of(name).test_units
+                margin = Evidence(units).at_best(self.wanted.aim(len(units)).margin_level)
                 best[name] = (len(units), margin)
         return best
 
@@ -91,8 +90,7 @@ class FurtherQuestions:
         if part.loaded.benchmark.corpus:
             self.reasons[name] = "its scores depend on the other questions, so that no test has a level: an estimate"
         elif part.source.embedded:
-            further = embedded_questions_of(part.loaded.questions, pool or POOL)
-            self._further |= {(name, True): further, (name, False): further}
+            self._further[name] = embedded_questions_of(part.loaded.questions, pool or POOL)
         else:
             size = part.loaded.sizes.get("test", 0)
             if size < LEAST_QUESTIONS:
@@ -100,7 +98,5 @@ class FurtherQuestions:
                 return
             splits = {split: load_questions(part.source, split, None, problem) for split in ("validation", "test")}
             pool = pool or (size if part.source.data else POOL)
-            for binary in (True, False):
-                further, asked = other_questions_of(splits["validation"], splits["test"], pool, binary=binary)
-                self._further[name, binary] = further
-                self.panels |= {(name, split): chosen for split, chosen in asked.items()}
+            self._further[name], asked = other_questions_of(splits["validation"], splits["test"], pool)
+            self.panels |= {(name, split): chosen for split, chosen in asked.items()}

@@ -47,7 +47,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
     stop = threading.Event()
     with Cluster(config.address, config.gpus_per_worker) as cluster:
         workers = cluster.workers(config.workers)
-        target = resolve(config.model, config.weights, config.gpus_of_a_worker)
+        target = resolve(config.model, config.weights, config.gpus_of_a_worker, config.dtype)
         check = PromptCheck(target.weights)
         questions = searched_questions(check, config.sources(), config.questions)
         with open_store(config.storage) as store, LeaseHolder(store) as holder:
@@ -72,7 +72,7 @@ def run(config: SearchConfig, on_progress: Callable[[Progress], None] | None = N
                 report("message", f"starting {workers} worker(s), each loads the model ...")
                 own = {part.key: part.loaded for part in questions if part.record}
                 sizes = config.questions, config.memory_mb
-                maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, config.dtype)
+                maker = runner_maker(target.weights, SPLIT, *sizes, own, further.panels, target.dtype)
                 with Pool(workers, maker, cluster) as pool:
                     report("measuring", "workers are up, measuring ...")
 

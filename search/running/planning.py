@@ -77,7 +77,7 @@ def plan(config: SearchConfig) -> SearchPlan:
     Raises:
         SearchError, ObjectiveError, StorageError: as `search.run`, except for rows that cannot be used.
     """
-    target = resolve(config.model, config.weights)
+    target = resolve(config.model, config.weights, config.gpus_of_a_worker, config.dtype)
     check = PromptCheck(target.weights)
     parts, bad = _questions(config, check)
     wanted = Wanted(config.margins, config.level, config.pool)

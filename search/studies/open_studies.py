@@ -44,7 +44,7 @@ def open_runs(
         StudyLockedError: another process searches one of them.
         DataError: the model cannot take an image.
     """
-    others = [(s.key, store.trials(s.id)) for s in store.studies() if s.key.weights_digest == target.digest]
+    others = [(s.key, store.trials(s.id)) for s in store.studies() if of_target(s.key, target)]
     counted = [(part, check.image_tokens(part.loaded.questions)) for part in questions]
     seed, family = config.seed, target.family
     space = SearchSpace(target.shape.layers, seed, cut_layers=target.cut_layers)
@@ -52,7 +52,7 @@ def open_runs(
     runs: list[StudyRun] = []
     for part, tokens in counted:
         name, source, digest = part.loaded.name, part.record, part.loaded.digest
-        key = StudyKey(target.name, target.digest, name, SPLIT, part.n, seed, VERSION, digest)
+        key = StudyKey(target.name, target.digest, name, SPLIT, part.n, seed, VERSION, digest, target.dtype)
         study_id = store.study(key, family, space.layers, target.place)
         if holder is not None:
             holder.take(study_id, key)
@@ -70,6 +70,11 @@ def open_runs(
         begun = (key, study_id, study, config.trials, stored, writer)
         runs.append(StudyRun(*begun, race=config.race, source=source, family=family))
     return runs
+
+
+def of_target(key: StudyKey, target: Target) -> bool:
+    """Return whether a study is of these weights, computed in the same dtype."""
+    return (key.weights_digest, key.dtype) == (target.digest, target.dtype)
 
 
 def known_results(key: StudyKey, others: list[StoredStudy], image_tokens: list[int]) -> dict[EffectKey, KnownResult]:

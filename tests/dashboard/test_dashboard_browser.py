@@ -43,6 +43,11 @@ def is_error(message: Any) -> bool:
     return message.type == "error" and not PROBE.search(message.location["url"])
 
 
+def lost(request: Any) -> bool:
+    """Whether a request failed, and was not given up because the tab went on to another page."""
+    return request.failure != "net::ERR_ABORTED"
+
+
 @contextmanager
 def opened(address: str, **options: Any) -> Iterator[Any]:
     """That address in a tab of a browser, and afterwards no error in its console."""
@@ -50,7 +55,7 @@ def opened(address: str, **options: Any) -> Iterator[Any]:
         tab = browser.new_page(**{"viewport": {"width": 1280, "height": 1400}, **options})
         errors: list[str] = []
         tab.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-        tab.on("requestfailed", lambda request: errors.append(f"failed to load {request.url}"))
+        tab.on("requestfailed", lambda request: errors.append(f"lost {request.url}") if lost(request) else None)
         tab.set_default_timeout(240_000)  # a chart takes minutes to come on a machine under full load
         tab.goto(address)
         try:

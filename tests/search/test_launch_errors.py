@@ -51,6 +51,7 @@ def refused(capsys: pytest.CaptureFixture[str], tiny: Path, *arguments: str) -> 
         (["--max-drop", "-1"], "got --max-drop -1.0; expected a number from 0 up"),
         (["--memory-mb", "-5"], "got --memory-mb -5; expected a whole number from 0"),
         (["--sampler", "grid"], "unknown sampler 'grid'; expected one of auto, ehvi, gp, tpe, nsga2, random"),
+        (["--share", "30"], "got --share; expected it with --dry-run"),
         (["--budget", "0"], "got --budget 0; expected a whole number from 1 to 2147483647"),
         (["--budget", "-3"], "got --budget -3"),
         (["--workers", "0"], f"got --workers 0; this machine has {available_cores()} core(s), expected 1 to"),

@@ -15,7 +15,7 @@ from storage import open_store
 
 def test_a_study_is_timed_at_each_size(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'himap.db'}"
-    rows = growth(url, [0, 30, 60], 4, "random")
+    rows = growth(url, [0, 30, 60], 4, "ehvi")
     assert [row["trials"] for row in rows] == [0, 30, 60]
     assert all(value > 0 for row in rows for name, value in row.items() if name != "trials")
     with open_store(url, readonly=True) as store:
@@ -25,10 +25,10 @@ def test_a_study_is_timed_at_each_size(tmp_path: Path) -> None:
 
 
 def test_empty_trials_go_through_real_workers_and_stay(tmp_path: Path) -> None:
-    result = overhead(f"sqlite:///{tmp_path / 'himap.db'}", 12, "tpe")
+    result = overhead(f"sqlite:///{tmp_path / 'himap.db'}", 60, "ehvi")
     with open_store(f"sqlite:///{tmp_path / 'himap.db'}", readonly=True) as store:
         trials = store.trials(store.studies()[0].id)
-    assert [trial.number for trial in trials] == list(range(12))
+    assert [trial.number for trial in trials] == list(range(60))
     memory = {name: result.pop(name) for name in ("driver_mib", "workers_and_ray_mib")}
     assert [name for name, value in result.items() if not 0 < value < math.inf] == []
     assert [name for name, value in memory.items() if value <= 0] == []  # NaN: a system that does not report it

@@ -24,7 +24,7 @@ SPLITS = {VALIDATION: "v", TEST: "t"}
 def task(book: MemoryBook | StudyBook, benchmark: str = "pope") -> CertifyTask:
     searched = {number: values[:120] for number, values in Answers().scores[VALIDATION].items()}
     certifier = StudyCertifier(
-        *(book, SETTING, 0, COSTS, searched, np.arange(4000), np.arange(2000)), binary=True, answers_left=6_000
+        *(book, SETTING, 0, COSTS, searched, np.arange(4000), np.arange(2000)), answers_left=6_000
     )
     return CertifyTask(benchmark, certifier, CONFIGS, SPLITS)
 

@@ -42,7 +42,7 @@ def test_the_chance_grows_with_pool_and_margin() -> None:
 
 def test_the_chance_foretells_how_often_a_pool_certifies() -> None:
     rng, pool, level = np.random.default_rng(1), 1000, 0.05 / 3
-    evidence = Evidence(np.arange(pool), binary=True)
+    evidence = Evidence(np.arange(pool))
     for lost, gained, margin in ((0.004, 0.002, 0.01), (0.02, 0.015, 0.02), (0.015, 0.005, 0.02)):
         draws = rng.choice([1, -1, 0], size=(300, pool), p=[lost, gained, 1 - lost - gained])
         certified = np.mean([evidence.p_value(losses, margin) <= level for losses in draws])

@@ -20,7 +20,7 @@ MARGINS = (0.005, 0.01, 0.02)
 
 
 def independent(n: int) -> Evidence:
-    return Evidence(np.arange(n), binary=True)
+    return Evidence(np.arange(n))
 
 
 @pytest.mark.parametrize("n", [125, 150, 250])
@@ -88,7 +88,7 @@ def test_what_a_pool_certifies_at_best() -> None:
     pool = independent(300)
     best = pool.at_best(0.05 / 3)
     assert pool.p_value(np.zeros(300), best) <= 0.05 / 3 < pool.p_value(np.zeros(300), best - 0.0002)
-    assert Evidence(np.arange(300) // 2, binary=True).at_best(0.05 / 3) > best  # pairs are fewer units
+    assert Evidence(np.arange(300) // 2).at_best(0.05 / 3) > best  # pairs are fewer units
 
 
 def test_the_tightest_bound_lies_above_the_measured_loss() -> None:
@@ -97,20 +97,34 @@ def test_the_tightest_bound_lies_above_the_measured_loss() -> None:
     assert 0.01 < independent(1000).tightest(losses, 0.05) < 0.03
 
 
-def test_partial_credits_are_tested_by_bets() -> None:
-    assert not Evidence(np.arange(10), binary=False).by_looks
-    assert not Evidence(np.arange(10) // 2, binary=True).by_looks
+def test_enough_independent_questions_are_tested_at_looks() -> None:
+    assert not Evidence(np.arange(250) // 2).by_looks
+    assert not Evidence(np.arange(250), {0.01: (1.0,)}).by_looks  # a plan that was made with bets
     assert independent(125).by_looks
     assert not independent(124).by_looks
 
 
+@pytest.mark.parametrize("parts", [(1.0,), (1 / 3, 2 / 3, 1.0), (0.3, 0.6, 0.9, 1.0), (0.1,), (0.05, 1.0)])
+def test_partial_credits_keep_the_level_at_the_edge_of_the_null(parts: tuple[float, ...]) -> None:
+    """Parts of answers are lost and gained alike, and one size is lost more often, by the margin."""
+    rng, margin, runs, plan = np.random.default_rng(0), 0.02, 1000, looks(500)
+    for rate in (0.0, 0.02, 0.1):
+        chances = np.full(2 * len(parts), rate / len(parts))
+        chances[0] += margin / parts[0]
+        values = np.array([*parts, *(-part for part in parts), 0.0])
+        drawn = rng.choice(values, (runs, 500), p=[*chances, 1 - chances.sum()])
+        wrong = sum(looks_p_value(losses, margin, plan) <= 0.05 for losses in drawn)
+        assert wrong / runs <= 0.05
+    assert looks_p_value(np.repeat([0.3, -0.3], 250), margin, plan) > looks_p_value(np.zeros(500), margin, plan)
+
+
 def test_chunks_end_at_looks_or_between_units() -> None:
     assert independent(500).chunk_ends(200) == [125, 200, 250, 400, 500]
-    pairs = Evidence(np.arange(101) // 2, binary=True)
+    pairs = Evidence(np.arange(101) // 2)
     assert pairs.chunk_ends(25) == [26, 50, 76, 100, 101]
 
 
 def test_a_bet_waits_for_its_whole_unit() -> None:
-    evidence, losses = Evidence(np.repeat(np.arange(50), 4), binary=True), np.zeros(200)
+    evidence, losses = Evidence(np.repeat(np.arange(50), 4)), np.zeros(200)
     p_values = [evidence.p_value(losses[:n], 0.5) for n in (2, 8, 10, 12)]
     assert p_values[0] == 1.0 and p_values[1] == p_values[2] > p_values[3]

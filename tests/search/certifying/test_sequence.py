@@ -11,7 +11,7 @@ MARGINS = (0.005, 0.01, 0.02)
 
 
 def independent(n: int) -> Evidence:
-    return Evidence(np.arange(n), binary=True)
+    return Evidence(np.arange(n))
 
 
 def test_where_every_margin_is_false_at_most_one_run_in_twenty_certifies_anything() -> None:

@@ -55,7 +55,7 @@ class Answers:
         searched = {number: values[:120] for number, values in self.scores[VALIDATION].items()}
         return StudyCertifier(
             *(book, aim, 0, COSTS, searched, np.arange(4000), np.arange(aim.pool)),
-            binary=True,
+
             answers_left=answers_left,
         )
 

@@ -220,7 +220,7 @@ def test_limits_are_kept_and_the_front_is_sought_within_them() -> None:
     assert max(t.flops_ratio for t in trials) < 0.605  # token counts are rounded, which costs do not foresee
     free = searched("ehvi", 40)[len(BASELINES) + 1 :]
     within, without = (sum(goals.within(t, dense) for t in item) for item in (trials, free))
-    assert within > 2 * without > 0
+    assert within > 1.5 * without > 0
 
 
 def test_results_outside_of_the_space_count() -> None:

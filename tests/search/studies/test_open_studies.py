@@ -18,6 +18,7 @@ from objectives.evaluation import prompt_check
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import load_processor
 from objectives.evaluation.prompt_check import PromptCheck
+from search.certifying.confirmer import studies_of
 from search.config import SearchConfig
 from search.inputs.questions import load_study_questions
 from search.running import launch_run
@@ -83,6 +84,7 @@ def test_other_studies_are_those_of_the_same_weights(tmp_path: Path) -> None:
         **{
             "name": "tiny",
             "digest": "0" * 64,
+            "dtype": "auto",
             "family": "",
             "shape": shape,
             "weights": "x",
@@ -130,6 +132,25 @@ def test_an_edited_processor_starts_a_study_of_its_own(tiny: Path, tmp_path: Pat
         (folder / "preprocessor_config.json").write_text(json.dumps(settings, indent=3))
         assert opened(store).study_id not in (first.study_id, second.study_id)  # by bytes: no file is interpreted
         assert [summary.key.model for summary in store.studies()] == ["checkpoint"] * 3
+
+
+def test_another_dtype_starts_a_study_of_its_own(tiny: Path, tmp_path: Path) -> None:
+    questions = [load_study_questions(Source("pope"), "validation", 4)]
+    with open_store(f"sqlite:///{tmp_path / 'a.db'}") as store:
+
+        def opened(dtype: str) -> StudyRun:
+            config = SearchConfig(str(tiny), 9, sampler="random", dtype=dtype)
+            target = resolve(str(tiny), dtype=dtype)
+            return open_runs(store, config, target, questions, PromptCheck(tiny))[0]
+
+        first = opened("auto")
+        store.add(first.study_id, trial(0, PruningConfig.dense(), "dense"))
+        other = opened("bfloat16")
+        assert other.study_id != first.study_id and not other.trials and not other.study._known
+        assert other.key.name == f"{first.key.name}/bfloat16"
+        target = resolve(str(tiny))
+        assert [one.id for one in studies_of(store, target, []).values()] == [first.study_id]
+        assert not studies_of(store, replace(target, dtype="bfloat16"), [])  # it has no trial
 
 
 def test_a_search_loads_one_processor(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
