@@ -18,7 +18,7 @@ from PIL import Image
 from bench import command
 from bench.dashboard.serving import chromium, serving
 
-PAGES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow")
+PAGES = ("Fronts", "Trial", "Search", "Compare", "Export", "Flow", "New search", "Jobs")
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTHS = (1280, 1920)
 LEAST, MOST = 700, 2400  # pixels high
@@ -46,7 +46,7 @@ def shoot(address: str, out: Path, pair: str, number: str) -> None:
                     _settle(tab)
                     if page == "Trial":
                         _show_tokens(tab, number)
-                    _save(tab, width, out / f"{page.lower()}-{theme}-{width}.png")
+                    _save(tab, width, out / f"{page.lower().replace(' ', '-')}-{theme}-{width}.png")
                 context.close()
 
 
