@@ -76,7 +76,8 @@ def test_uploaded_questions_become_a_preset(tmp_path: Path) -> None:
 
 def questions(folder: Path, count: int) -> Path:
     """Questions with an image each, which no answer of the model gets right, so that no setting loses any."""
-    rows = [{"image": f"{i}.png", "question": "What color is it?", "answer": "nobody knows"} for i in range(count)]
+    same = {"question": "What color is it?", "answer": "nobody knows"}
+    rows = [{"id": str(i), "image": f"{i}.png", **same} for i in range(count)]
     for i in range(count):
         Image.new("RGB", (32, 32), (i % 256, i // 256, 0)).save(folder / f"{i}.png")
     file = folder / "mine.jsonl"
@@ -91,7 +92,8 @@ def test_a_search_is_certified_in_one_browser_and_watched_in_another(tmp_path: P
     assert submitted.wait(timeout=120) == 0
     with served(tmp_path) as address:
         with open_store(f"sqlite:///{tmp_path}/himap.db") as store:
-            wait_for(lambda: JobQueue(store).job(1).state == "finished")
+            wait_for(lambda: JobQueue(store).job(1).state not in ("queued", "running"))
+            assert JobQueue(store).job(1).state == "finished", JobQueue(store).log(1)
         with opened(f"{address}/export") as tab:
             other = tab.context.browser.new_context().new_page()
             other.set_default_timeout(240_000)
