@@ -14,6 +14,8 @@ import numpy as np
 
 from bench.certify.tabulate import LongTable
 from himap import PruningConfig
+from search.certifying.chance import chance
+from search.certifying.refine import Aim
 from search.sampling.space import SearchSpace
 from search.studies.study import Baseline
 from storage.pareto import dominated_area
@@ -67,6 +69,12 @@ class TablePopulation:
     def oracle(self, margin: float) -> float:
         """Return the least cost of a configuration whose true loss is within a margin."""
         return float(self.costs[self.losses <= margin + 1e-12].min())
+
+    def certifiable(self, margin: float) -> float:
+        """Return the least cost of a configuration that the whole pool certifies with a chance of at least 80 %."""
+        losses, level = self.scores[0] - self.scores, Aim(MARGINS, LEVEL, POOL).test_level
+        chances = chance(losses.clip(min=0).mean(1), (-losses).clip(min=0).mean(1), margin, POOL, level)
+        return float(self.costs[chances >= 0.8].min(initial=1.0))
 
     def honest_cost(self, row: int | None, margin: float) -> float:
         """Return the cost of what is delivered; 1 where that is dense, or loses more than the margin."""
