@@ -31,6 +31,7 @@ def test_what_breaks_its_margin_costs_as_much_as_dense(population: TablePopulati
     assert population.honest_cost(bad, 0.01) == population.honest_cost(None, 0.01) == 1
     assert population.hypervolume(list(range(len(population.costs)))) == 1
     assert population.hypervolume([0]) == 0
+    assert all(population.oracle(margin) <= population.certifiable(margin) < 1 for margin in MARGINS)
 
 
 def test_all_configurations_answer_the_same_drawn_questions(population: TablePopulation) -> None:
