@@ -24,7 +24,7 @@ from objectives.data.images import load_image
 from objectives.evaluation.checkpoints import resolve
 from objectives.evaluation.models import LoadedModel, load
 from objectives.json_files import json_text, parse
-from objectives.options import add_model_options, command_parser
+from objectives.options import add_dtype_option, add_model_options, command_parser
 from objectives.questions import add_study_options, question_records, study_questions
 from search.cli import run_search_command
 from search.errors import UsageError
@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command's parser."""
     parser = command_parser("search.tokens", __doc__)
     add_model_options(parser)
+    add_dtype_option(parser)
     parser.add_argument("--digest", default="", help="weights that the study measured; others are refused")
     add_study_options(parser)
     parser.add_argument("--question", type=int, required=True, metavar="N", help="which of them, from 0")
@@ -102,14 +103,14 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     benchmark, questions = loaded_set.benchmark, loaded_set.questions
     if not 0 <= options.question < len(questions):
         raise UsageError(f"got question {options.question}; expected 0 to {len(questions) - 1}")
-    target = resolve(options.model, options.weights)
+    target = resolve(options.model, options.weights, dtype=options.dtype)
     if options.digest and target.digest != options.digest:
         raise UsageError(
             f"the study measured weights {options.digest[:12]}, but {target.weights} holds "
             f"{target.digest[:12]}; name the study's weights with --weights"
         )
     question = questions[options.question]
-    loaded = load(target.weights)
+    loaded = load(target.weights, dtype=target.dtype)
     surviving = survivors(loaded, benchmark.prompt(question), question, config, benchmark.max_new_tokens)
     return {**surviving, **question_records(questions, [options.question])[0]}
 

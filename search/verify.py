@@ -6,8 +6,8 @@ The preset and dense answer the same test questions again. The margin holds if, 
 interval of the difference to dense lies above what the preset says it may lose (an estimate names a margin, too, but
 nobody has measured it on such questions). Exit code 0 if it holds, 1 if not, 2 for what cannot be done.
 
-On the weights and the kind of device that the preset names, the same numbers come out. With other weights (a fine-tuned
-model, another precision) it shows whether the preset carries over. --model takes what the search takes; without it,
+On the weights, in the dtype and on the kind of device that the preset names, the same numbers come out. With other
+weights (a fine-tuned model) it shows whether the preset carries over. --model takes what the search takes; without it,
 what the preset names. A preset for your own questions, or official ones, needs the same questions again (--data,
 --data-root or --hub, as the preset says); others are refused.
 """

@@ -97,7 +97,11 @@ def preset_of(
     return Preset(
         config=trial.config,
         model=ModelPart(
-            name=key.model, family=family or None, layers=layers or None, weights_digest=key.weights_digest
+            name=key.model,
+            family=family or None,
+            layers=layers or None,
+            weights_digest=key.weights_digest,
+            dtype=key.dtype,
         ),
         certificate=certificate or (held_out.certificate if held_out else _estimate(key, sources, command)),
         measured=tuple(measured),
@@ -122,19 +126,21 @@ def preset_filename(model: str, benchmark: str, *parts: str) -> str:
     return f"{slug}.yaml"
 
 
-def preset_path(folder: Path, weights_digest: str, model: str, benchmark: str, *parts: str) -> Path:
-    """Return where a preset of these weights goes: its usual file, unless that is other weights' or no preset.
+def preset_path(folder: Path, key: StudyKey, benchmark: str, *parts: str) -> Path:
+    """Return where a study's preset goes: its usual file, unless that is other weights' or no preset.
 
-    Then the name also has the digest of the weights.
+    Then the name also has the digest of the weights; it has the dtype where that was asked for.
     """
-    path = folder / preset_filename(model, benchmark, *parts)
+    parts = parts if key.dtype == "auto" else (*parts, key.dtype)
+    path = folder / preset_filename(key.model, benchmark, *parts)
     if not path.exists():
         return path
     try:
-        same = read_preset(path).model.weights_digest == weights_digest
+        model = read_preset(path).model
+        same = (model.weights_digest, model.dtype) == (key.weights_digest, key.dtype)
     except PresetError:
         same = False
-    return path if same else folder / preset_filename(model, benchmark, *parts, weights_digest[:12])
+    return path if same else folder / preset_filename(key.model, benchmark, *parts, key.weights_digest[:12])
 
 
 def _estimate(key: StudyKey, sources: Sources, command: str) -> Certificate:

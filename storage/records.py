@@ -33,10 +33,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, order=True)
 class StudyKey:
-    """What makes two studies the same: results of different weights or questions never mix.
+    """What makes two studies the same: results of different weights, questions or `--dtype` never mix.
 
-    `source` is a digest of the questions and images; it is empty where the questions are embedded. `dtype` is what the
-    model was told to compute in; auto is the checkpoint's, on a CPU float32.
+    `source` is a digest of the questions and images; it is empty where the questions are embedded. `dtype` is the one
+    that was asked for; auto is the checkpoint's, on a CPU float32, and so depends on the device.
     """
 
     model: str

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-
 _SLOW = (  # files that run first, so that no worker waits for one of them at the end
     "test_chaos",
     "test_launch_process",

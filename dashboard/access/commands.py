@@ -80,7 +80,16 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
     Args:
         weights: of the model, as `StudySummary` has them.
     """
-    options = ["--model", key.model, "--weights", weights or "auto", "--digest", key.weights_digest]
+    options = [
+        "--model",
+        key.model,
+        "--weights",
+        weights or "auto",
+        "--digest",
+        key.weights_digest,
+        "--dtype",
+        key.dtype,
+    ]
     options += _study_options(key, source)
     options += ["--question", str(number), "--config", json.dumps(trial.config.as_dict())]
     result = run_json("search.tokens", options)

@@ -50,12 +50,16 @@ Configuration = Annotated[PruningConfig, PlainValidator(_config), PlainSerialize
 
 
 class ModelPart(Part):
-    """The model that was measured; family (its transformers class) and depth are null where not known."""
+    """The model that was measured; family (its transformers class) and depth are null where not known.
+
+    `dtype` is the one that was asked for; auto is the checkpoint's, on a CPU float32.
+    """
 
     name: Text
     family: Text | None
     layers: Count | None
     weights_digest: Text
+    dtype: Text = "auto"
 
 
 class Certificate(Part):

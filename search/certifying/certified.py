@@ -95,7 +95,7 @@ def keep(
             certificate=_certificate(task, verdict, point),
         )
         parts = [] if point.slug == "within-1" else [point.slug]
-        path = preset_path(folder, study.key.weights_digest, study.key.model, study.key.questions, *parts)
+        path = preset_path(folder, study.key, study.key.questions, *parts)
         speed = latencies.get(trial.number)
         settings.append(CertifiedSetting(study.key.questions, verdict, trial, preset.write(path), speed))
     return settings

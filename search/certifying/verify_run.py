@@ -31,7 +31,7 @@ def verify(options: argparse.Namespace) -> bool:
     if options.questions is not None:
         check_number("--questions", options.questions, LEAST_QUESTIONS)
     check_number("--latency-batch", options.latency_batch, 1)
-    target = resolve(options.model or preset.model.name, options.weights)
+    target = resolve(options.model or preset.model.name, options.weights, dtype=preset.model.dtype)
     sys.stdout.write(f"preset     {preset.certificate.verdict}\n")
     sys.stdout.write(f"weights    {target.kind}: {target.weights}, {_weights(preset, target)}\n")
     library = _library(preset, target, options)

@@ -46,12 +46,11 @@ def write_preset(folder: Path, run: StudyRun, command: str = "") -> Path | None:
     trial = preset_trial(run.trials, run.study.goals)
     if trial is None:
         return None
-    name = run.key.weights_digest, run.key.model, run.key.questions
-    path = preset_path(folder, *name)
+    path = preset_path(folder, run.key, run.key.questions)
     if (exported := _exported(path)) is not None:
         if exported.config == trial.config:
             return path
-        path = preset_path(folder, *name, "estimate")
+        path = preset_path(folder, run.key, run.key.questions, "estimate")
     sources = {} if run.source is None else {run.key.questions: run.source}
     layers = run.study.space.layers
     preset = preset_of(run.key, trial, sources=sources, family=run.family, layers=layers, command=command)

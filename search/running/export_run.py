@@ -93,11 +93,13 @@ def _studies(
     lacking = [name for name in names if name not in studies]
     if studies and not lacking:
         return studies
+    same = [s.key for s in store.studies() if (s.key.model, s.key.weights_digest) == (target.name, target.digest)]
+    dtypes = {key.dtype for key in same if key.questions in lacking or not lacking} - {target.dtype}
     others = {s.key.weights_digest[:12] for s in store.studies() if s.key.model == target.name}
-    if others - {target.digest[:12]}:
+    if dtypes:
+        why = f"it was searched with --dtype {', '.join(sorted(dtypes))}, here is {target.dtype}"
+    elif others - {target.digest[:12]}:
         why = f"it was searched with weights {', '.join(sorted(others))}, here are {target.digest[:12]}"
-    elif dtypes := sorted({s.key.dtype for s in store.studies() if s.key.model == target.name} - {target.dtype}):
-        why = f"it was searched with --dtype {', '.join(dtypes)}, here is {target.dtype}"
     else:
         known = sorted({f"{s.key.model} on {s.key.questions}" for s in store.studies()})
         why = f"it holds searches of {', '.join(known) or 'no model'}"
@@ -180,7 +182,7 @@ def _write_joint(
     }
     held_out, records = HeldOut(JOINT, results), library.records(HELD_OUT, n)
     preset = preset_of(study.key, trial, held_out, records, family=target.family, layers=target.shape.layers)
-    path = preset.write(preset_path(options.out, study.key.weights_digest, study.key.model, JOINT.slug))
+    path = preset.write(preset_path(options.out, study.key, JOINT.slug))
     for name, result in results.items():
         low, high = 100 * result.difference_low, 100 * result.difference_high
         speed = result.latency.headline

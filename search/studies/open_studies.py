@@ -73,7 +73,7 @@ def open_runs(
 
 
 def of_target(key: StudyKey, target: Target) -> bool:
-    """Return whether a study is of these weights, computed in the same dtype."""
+    """Return whether a study is of these weights, with the same `--dtype`."""
     return (key.weights_digest, key.dtype) == (target.digest, target.dtype)
 
 

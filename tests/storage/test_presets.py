@@ -17,7 +17,7 @@ from himap import PruningConfig
 from storage.confirmation import Confirmation
 from storage.errors import RecordError
 from storage.pareto import WITHIN_MARGINS, OperatingPoint
-from storage.presets import HeldOut, preset_filename, preset_of
+from storage.presets import HeldOut, preset_filename, preset_of, preset_path
 from storage.records import QuestionSource, StudyKey, Trial
 from tests.storage.made_confirmation import FULL
 
@@ -35,6 +35,16 @@ def document_of(key: StudyKey, trial: Trial, *args: Any, **more: Any) -> dict[st
     return document
 
 
+def test_presets_of_other_weights_or_another_dtype_get_files_of_their_own(
+    key: StudyKey, make_trial: MakeTrial, tmp_path: Path
+) -> None:
+    names = []
+    for study in (key, replace(key, dtype="float16"), replace(key, weights_digest="f" * 16), replace(key, seed=9)):
+        names.append(preset_of(study, make_trial(1)).write(preset_path(tmp_path, study, study.questions)).name)
+    usual = "qwenvl-mini-pope"
+    assert names == [f"{usual}.yaml", f"{usual}-float16.yaml", f"{usual}-ffffffffffff.yaml", f"{usual}.yaml"]
+
+
 def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
     document = document_of(key, make_trial(17))
     assert document == {
@@ -49,7 +59,13 @@ def test_an_estimate(key: StudyKey, make_trial: MakeTrial) -> None:
             "phi_deep": "instruction",
             "seed": 2**40 + 17,
         },
-        "model": {"name": "qwenvl-mini", "family": None, "layers": None, "weights_digest": "0123456789abcdef"},
+        "model": {
+            "name": "qwenvl-mini",
+            "family": None,
+            "layers": None,
+            "weights_digest": "0123456789abcdef",
+            "dtype": "auto",
+        },
         "certificate": {
             "operating_point": "member of the front",
             "margin_points": 1.0,

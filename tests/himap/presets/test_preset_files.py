@@ -38,6 +38,7 @@ DOCUMENT: dict[str, Any] = {
         "family": "LlavaForConditionalGeneration",
         "layers": 12,
         "weights_digest": "0123abcd",
+        "dtype": "bfloat16",
     },
     "certificate": {
         "operating_point": "cheapest within 1 point of dense",

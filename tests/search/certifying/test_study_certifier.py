@@ -54,9 +54,7 @@ class Answers:
     def certifier(self, book: MemoryBook, answers_left: int = 8_000, aim: Aim = SETTING) -> StudyCertifier:
         searched = {number: values[:120] for number, values in self.scores[VALIDATION].items()}
         return StudyCertifier(
-            *(book, aim, 0, COSTS, searched, np.arange(4000), np.arange(aim.pool)),
-
-            answers_left=answers_left,
+            *(book, aim, 0, COSTS, searched, np.arange(4000), np.arange(aim.pool)), answers_left=answers_left
         )
 
     def answer(self, certifier: StudyCertifier, chunk: Chunk) -> None:
