@@ -25,11 +25,12 @@ from bench.certify.ways import WAYS
 from bench.docs import pages
 from bench.measuring import provenance
 from minis.tables import markdown
+from objectives.provenance import commit
 from storage.confirmation import points
 
 DATA = Path(__file__).parents[1] / "data"
 TABLES = ("certify-qwenvl", "certify-llava-7b")
-_DRAWS = 2_000  # of the bootstrap over seeds
+_DRAWS, _FEW = 2_000, 10  # of the bootstrap over seeds; seeds, below which an interval says nothing
 Run = dict[str, Any]
 
 
@@ -48,6 +49,7 @@ def run(population: TablePopulation, table: str, way: str, seed: int) -> Run:
         "answers": result.answers,
         "seconds": result.seconds,
         "hypervolume": population.hypervolume(result.front),
+        "commit": commit(),
     }
 
 
@@ -69,6 +71,7 @@ def missing_runs(path: Path | None, ways: Sequence[str], seeds: int) -> list[Run
 def document(runs: Sequence[Run]) -> dict[str, Any]:
     """Return means, and paired differences to ours with 95 % bootstrap intervals over seeds."""
     tables: dict[str, Any] = {}
+    commits = ", ".join(sorted({one["commit"] for one in runs}))
     for name in TABLES:
         table = load_table(DATA / f"{name}.npz")
         population = TablePopulation(table)
@@ -84,7 +87,7 @@ def document(runs: Sequence[Run]) -> dict[str, Any]:
             "certifiable": [population.certifiable(margin) for margin in MARGINS],
             "ways": {way: _figures(own, by_way["ours"]) for way, own in by_way.items()},
         }
-    return {"margins": MARGINS, "level": LEVEL, "pool": POOL, "tables": tables, **provenance()}
+    return {"margins": MARGINS, "level": LEVEL, "pool": POOL, "tables": tables, **provenance(), "commit": commits}
 
 
 def _figures(own: Sequence[Run], ours: Sequence[Run]) -> dict[str, Any]:
@@ -127,7 +130,9 @@ def report(result: dict[str, Any]) -> str:
 
 def _row(way: str, figures: dict[str, Any]) -> list[str]:
     low, high = figures["to_ours_interval"][1]
-    difference = f"{100 * figures['to_ours'][1]:+.0f} [{100 * low:+.0f}, {100 * high:+.0f}]"
+    difference = f"{100 * figures['to_ours'][1]:+.0f}"
+    if figures["seeds"] >= _FEW:
+        difference += f" [{100 * low:+.0f}, {100 * high:+.0f}]"
     return [
         way,
         *(f"{100 * cost:.0f}" for cost in figures["cost"]),

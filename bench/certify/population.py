@@ -22,7 +22,7 @@ from storage.pareto import dominated_area
 
 MARGINS, LEVEL, POOL = (0.005, 0.01, 0.02), 0.05, 2_000
 SEARCHED, BUDGET = 120, 200  # questions of a trial, trials
-REFERENCE = 0.05  # of accuracy below dense
+JUDGED_WITHIN = 0.05  # of dense's accuracy
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class TablePopulation:
         """Return the true area of configurations above dense - 5 points, as a part of the whole table's."""
 
         def area(chosen: Any) -> float:
-            gains = REFERENCE - self.losses[chosen]
+            gains = JUDGED_WITHIN - self.losses[chosen]
             return dominated_area([(c, g) for c, g in zip(self.costs[chosen], gains, strict=True) if g > 0])
 
         return area(rows) / area(range(len(self.costs)))

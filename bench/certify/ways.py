@@ -141,7 +141,7 @@ class _Observed(Counts):
 
 
 class _ObservedMeans(StudyCertifier):
-    """Refines and plans by the observed means in place of posteriors."""
+    """Refines and plans by the observed means in place of posteriors, and still gives up by posteriors."""
 
     def posterior_counts(self) -> Candidates:
         of = super().posterior_counts()
@@ -285,7 +285,7 @@ def _worth_screening(trials: Sequence[Trial], dense: Trial) -> list[Trial]:
 
 
 def _p_value(losses: np.ndarray, margin: float) -> float:
-    return score_p_value(float((losses > 0).sum()), float((losses < 0).sum()), len(losses), margin)
+    return score_p_value(float(losses.clip(min=0).sum()), float((-losses).clip(min=0).sum()), len(losses), margin)
 
 
 def _front(losses: Mapping[int, float], population: TablePopulation) -> list[int]:

@@ -67,8 +67,10 @@ def search_table(studies: list[tuple[StudyKey, list[Trial]]]) -> str:
         counts = [str(len(members)), str(len(distinct_steps(members))), f"{hypervolume(trials):.3f}"]
         rows.append([key.benchmark, *cells, _cell(preset_trial(trials)), *counts])
     key, trials = studies[0]
+    sizes = sorted({len(some) for _, some in studies})
+    size = " to ".join(map(str, dict.fromkeys([sizes[0], sizes[-1]])))
     return (
-        f"{markdown(head, rows)}\n\nMeasured: {key.model}, weights {key.weights_digest[:8]}, {len(trials)} trials a "
+        f"{markdown(head, rows)}\n\nMeasured: {key.model}, weights {key.weights_digest[:8]}, {size} trials a "
         f"pair, n = {key.n_questions} validation questions, seed {key.seed}; {trials[0].device}; commit "
         f"{trials[0].commit}."
     )

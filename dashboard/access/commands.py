@@ -80,16 +80,8 @@ def survivors(key: StudyKey, source: QuestionSource | None, trial: Trial, number
     Args:
         weights: of the model, as `StudySummary` has them.
     """
-    options = [
-        "--model",
-        key.model,
-        "--weights",
-        weights or "auto",
-        "--digest",
-        key.weights_digest,
-        "--dtype",
-        key.dtype,
-    ]
+    options = ["--model", key.model, "--weights", weights or "auto", "--dtype", key.dtype]
+    options += ["--digest", key.weights_digest]
     options += _study_options(key, source)
     options += ["--question", str(number), "--config", json.dumps(trial.config.as_dict())]
     result = run_json("search.tokens", options)

@@ -4,8 +4,9 @@ The null hypothesis is a mean loss against dense of at least the margin, of scor
 tested by Tango's score test (Statistics in Medicine 1998) at looks fixed beforehand, each with its own share of the
 level (alpha spending, Lan and DeMets, Biometrika 1983). A partial loss counts as a part of a lost answer: of all losses
 in [-1, 1] with the same mean gain and mean loss, whole answers spread most, and theirs is the variance of the test.
-Questions that share images are tested by betting (Waudby-Smith and Ramdas, JRSS-B 2024): the capital of a bettor who
-gains when the loss is small is an e-process, and one over its maximum is a p-value at any time (Ville's inequality).
+Questions that share images, and pools below `LEAST_LOOK`, are tested by betting (Waudby-Smith and Ramdas, JRSS-B 2024):
+the capital of a bettor who gains when the loss is small is an e-process, and one over its maximum is a p-value at any
+time (Ville's inequality).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def score_p_value(lost: float, gained: float, n: int, margin: float) -> float:
     """Return the one-sided p-value of "the loss is at least `margin`" by Tango's score test, made conservative.
 
     Args:
-        lost, gained: answers that only dense, or only the configuration, has right, among `n`; parts count.
+        lost, gained: sums of the losses and of the gains against dense over `n` questions, in answers.
         margin: of 1.
     """
     return float(min(1.0, EXCESS * ndtr(-tango_score(gained, lost, n, -margin))))

@@ -102,6 +102,8 @@ def one_line(location: str, doing: str, error: SQLAlchemyError) -> str:
     hint = "check that the store exists and that you may write to it"
     if "not a database" in message:
         hint = "expected a SQLite file: choose another --storage, or move that file away"
+    elif "no such column" in message or "no such table" in message:
+        hint = "an unreleased version of this program wrote it: choose another --storage"
     elif "locked" in message:
         hint = f"another program held it for more than {BUSY_SECONDS} s: stop that one, or try again"
     elif "readonly" in message or "read-only" in message:

@@ -11,7 +11,7 @@ import torch
 
 from bench.certify import __main__ as bench
 from bench.certify.botorch_search import propose, setting_points
-from bench.certify.population import MARGINS, REFERENCE, Questions, TablePopulation
+from bench.certify.population import JUDGED_WITHIN, MARGINS, Questions, TablePopulation
 from bench.certify.tabulate import load_table
 from bench.certify.ways import WAYS
 from storage.pareto import dominated_area
@@ -54,7 +54,7 @@ def test_botorch_proposes_a_setting_that_widens_a_smooth_front(population: Table
     accuracies = 1 - 0.04 * (1 - costs) ** 2
 
     def area(rows: list[int]) -> float:
-        return dominated_area([(costs[row], accuracies[row] - accuracies[0] + REFERENCE) for row in rows])
+        return dominated_area([(costs[row], accuracies[row] - accuracies[0] + JUDGED_WITHIN) for row in rows])
 
     begin = list(range(0, len(costs), 12))
     proposed = propose(points, {row: float(accuracies[row]) for row in begin}, 0)
