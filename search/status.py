@@ -56,6 +56,7 @@ def study_status(
         "split": key.split,
         "questions": key.n_questions,
         "seed": key.seed,
+        "dtype": key.dtype,
         "phase": phase,
         "trials": len(trials),
         "complete": states["complete"],

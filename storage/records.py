@@ -55,6 +55,11 @@ class StudyKey:
         return f"{self.benchmark}@{self.source}" if self.source else self.benchmark
 
     @property
+    def weights(self) -> str:
+        """The weights in a few letters, with the dtype where one was asked for: "0f3a9c1e", "0f3a9c1e in bfloat16"."""
+        return self.weights_digest[:8] + ("" if self.dtype == "auto" else f" in {self.dtype}")
+
+    @property
     def name(self) -> str:
         """A readable name that is the same in every store, unlike the store's integer id."""
         part = f"{self.split}-{self.n_questions}"

@@ -110,7 +110,7 @@ def _is_process(lease: Lease, job: JobRecord) -> bool:
 
 def _is_searched(study: StudySummary, values: Mapping[str, Any]) -> bool:
     key = study.key
-    if (key.model, key.seed) != (values["model"], values["seed"]):
+    if (key.model, key.seed, key.dtype) != (values["model"], values["seed"], values.get("dtype", "auto")):
         return False
     named = list(values["benchmarks"])
     return bool(key.source) if values["data"] else key.benchmark in named or named == ["all"]

@@ -54,7 +54,7 @@ def _row(context: Context, study: StudySummary) -> dict[str, object]:
         "dense_percent": 100 * dense.accuracy if dense else None,
         "half_percent": 100 * half.accuracy if half else None,
         "near_percent": 100 * near.flops_ratio if near else None,
-        "weights": study.key.weights_digest[:8],
+        "weights": study.key.weights,
         "space": study.key.space,
     }
 

@@ -104,8 +104,8 @@ def _cached_importance(url: str, study_id: int, stamp: str, target: str, _trials
 def _running(context: Context, study: StudySummary) -> None:
     """Draw the trials running at a time in the studies that share workers with this one, as far as one can tell."""
 
-    def search(one: StudySummary) -> tuple[str, str, int]:
-        return one.key.model, one.key.weights_digest, one.key.seed
+    def search(one: StudySummary) -> tuple[str, str, str, int]:
+        return one.key.model, one.key.weights_digest, one.key.dtype, one.key.seed
 
     st.subheader("Workers", anchor=False)
     together = [one for one in context.studies if search(one) == search(study)]

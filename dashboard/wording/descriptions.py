@@ -86,16 +86,16 @@ def pair_label(pair: Pair) -> str:
 def study_label(summary: StudySummary) -> str:
     """Return what tells a study from others of the same model and benchmark."""
     key = summary.key
-    dtype = "" if key.dtype == "auto" else f" in {key.dtype}"
     return (
-        f"seed {key.seed}, {key.n_questions} questions, weights {key.weights_digest[:8]}{dtype}, "
+        f"seed {key.seed}, {key.n_questions} questions, weights {key.weights}, "
         f"space {key.space}, {summary.trials} trials"
     )
 
 
 def short_study_label(summary: StudySummary) -> str:
     """Return the same for the legend of a figure."""
-    return f"seed {summary.key.seed}, n = {summary.key.n_questions}, {summary.key.space}"
+    dtype = "" if summary.key.dtype == "auto" else f", {summary.key.dtype}"
+    return f"seed {summary.key.seed}, n = {summary.key.n_questions}, {summary.key.space}{dtype}"
 
 
 def provenance(view: View) -> str:
@@ -113,6 +113,6 @@ def provenance(view: View) -> str:
         f"n = {n} questions of {view.key.questions}, {view.key.split} split. "
         "Bars: 95 % confidence interval of one configuration over these questions. "
         f"Commit {joined(trial.commit for trial in view.complete)}, "
-        f"weights {view.key.weights_digest}, seed {view.key.seed}. "
+        f"weights {view.key.weights_digest}, dtype {view.key.dtype}, seed {view.key.seed}. "
         f"{rest} point is {ESTIMATE}."
     )

@@ -124,7 +124,8 @@ def _seconds_an_answer(config: SearchConfig, target: Target, device: str | None)
     """Return how long a worker took for an answer of this model the last times, on this device or on any."""
     try:
         with open_store(config.storage, readonly=True) as store:
-            trials = _latest(store, [study for study in store.studies() if study.key.model == target.name], device)
+            own = [one for one in store.studies() if (one.key.model, one.key.dtype) == (target.name, target.dtype)]
+            trials = _latest(store, own, device)
     except StoreMissingError:
         return None
     answers = sum(trial.n for trial in trials)
