@@ -13,7 +13,7 @@ from dashboard.access.options import DashboardOptions
 from dashboard.access.plans import PlannedSearch, PlannedStudy, plan
 from dashboard.analysis.new_search import HUB_ID, MARGINS, USUAL_COSTS, USUAL_MARGINS, NewSearch, known_models
 from dashboard.context import JOBS, PAGES
-from dashboard.wording.formatting import number, plain, sentence
+from dashboard.wording.formatting import duration, number, plain, sentence
 from objectives.benchmarks import EVERY_BENCHMARK
 from storage.commands import shell_command
 from storage.uploads import IMAGES, TABLES, Upload, UploadError, UploadLimits, keep_upload
@@ -239,6 +239,4 @@ def _study_row(study: PlannedStudy) -> tuple[str, str]:
 def _time(checked: PlannedSearch) -> str:
     if checked.hours is None:
         return "unknown: this device has not measured this model yet"
-    return (
-        f"about {number(60 * checked.hours)} minutes" if checked.hours < 1 else f"about {number(checked.hours)} hours"
-    )
+    return f"about {duration(3600 * checked.hours)}"

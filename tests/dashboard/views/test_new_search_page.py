@@ -77,7 +77,7 @@ def test_an_empty_store_is_searched_with_two_clicks(
     assert [button.label for button in page("--storage", database).button] == ["New search"]
     app = page("--storage", database, title="New search")
     assert "at best certified within 0.26 points, by 2,000 test questions" in words(app)
-    assert "7,200, and about 8,000 to certify" in words(app) and "about 30 minutes" in words(app)
+    assert "7,200, and about 8,000 to certify" in words(app) and "about 30 min" in words(app)
     assert "about 2.2 GB" in words(app) and "this machine: CPU; 2 worker(s)" in words(app)
     checked(app.button[0].click().run())
     words_of_job = ["--model", "qwenvl", "--budget", "60", "--benchmark", "pope", "--storage", database, "--json"]
