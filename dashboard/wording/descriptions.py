@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from dashboard.analysis.study_view import BASELINE_NAMES, Pair, View
 from dashboard.wording.formatting import amount, milliseconds, number, percent, points, speedup
-from storage.confirmation import Confirmation
+from storage.confirmation import MARGIN, Confirmation
+from storage.confirmation import points as margin_points
 from storage.phase import Phase
 from storage.presets import ESTIMATE
 from storage.records import StudySummary, Trial
@@ -66,7 +67,9 @@ def certificate_text(view: View, trial: Trial) -> str:
 
 
 def short_verdict(result: Confirmation) -> str:
-    """Return "certified within 1 point" or "not certified", without the figures."""
+    """Return "certified within 1 point", or within its own bound, or "not certified", without the figures."""
+    if MARGIN < result.bound < 1:
+        return f"certified within {margin_points(result.bound)}"
     return result.verdict().partition(":")[0]
 
 
