@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from bench import command
 from bench.measuring import provenance
 from minis.tables import markdown
-from search.certifying.evidence import EXCESS, looks
+from search.certifying.evidence import looks, score_p_value
 
 PARTS = {
     "whole": (1.0,),
@@ -49,15 +48,8 @@ def p_values(parts: tuple[float, ...], chance: np.ndarray, pool: int, margin: fl
         counts, before = rng.multinomial(look.n - before, chance, runs), look.n
         lost += counts[:, : len(parts)] @ np.array(parts)
         gained += counts[:, len(parts) : -1] @ np.array(parts)
-        best = np.minimum(best, EXCESS * ndtr(-_tango(gained, lost, look.n, -margin)) / look.share)
+        best = np.minimum(best, score_p_value(lost, gained, look.n, margin) / look.share)
     return best
-
-
-def _tango(gained: np.ndarray, lost: np.ndarray, n: int, delta: float) -> np.ndarray:
-    a, c = 2 * n, -lost * delta * (1 - delta)
-    b = -gained - lost + (2 * n - gained + lost) * delta
-    nuisance = (np.sqrt(np.maximum(b * b - 4 * a * c, 0)) - b) / (2 * a)
-    return np.asarray((gained - lost - n * delta) / np.sqrt(n * (2 * nuisance + delta * (1 - delta))))
 
 
 def simulate(runs: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -78,7 +79,7 @@ def difference_interval(
     mean = (gained - lost) / n
 
     def excess(delta: float) -> float:
-        return tango_score(gained, lost, n, delta)
+        return float(tango_score(gained, lost, n, delta))
 
     edge = 1 - 1e-9
     low = optimize.brentq(lambda d: excess(d) - _Z, -edge, mean) if excess(-edge) > _Z else -1.0
@@ -86,16 +87,19 @@ def difference_interval(
     return Interval(float(values.mean()), min(float(low), mean), max(float(high), mean))
 
 
-def tango_score(gained: float, lost: float, n: float, delta: float) -> float:
-    """Return the score statistic of the difference `delta`, at the maximum likelihood of the nuisance parameter."""
+def tango_score(gained: Any, lost: Any, n: float, delta: float) -> Any:
+    """Return the score statistic of the difference `delta`, at the maximum likelihood of the nuisance parameter.
+
+    Args:
+        gained, lost: numbers, or arrays of one shape, which is that of the result.
+    """
     a, c = 2 * n, -lost * delta * (1 - delta)
     b = -gained - lost + (2 * n - gained + lost) * delta
-    nuisance = (np.sqrt(max(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
+    nuisance = (np.sqrt(np.maximum(b * b - 4 * a * c, 0.0)) - b) / (2 * a)
     variance = n * (2 * nuisance + delta * (1 - delta))
     distance = gained - lost - n * delta
-    if variance > 1e-12:
-        return float(distance / np.sqrt(variance))
-    return float(np.copysign(np.inf, distance)) if abs(distance) > 1e-9 else 0.0
+    certain = np.where(np.abs(distance) > 1e-9, np.copysign(np.inf, distance), 0.0)
+    return np.where(variance > 1e-12, distance / np.sqrt(np.maximum(variance, 1e-12)), certain)
 
 
 def _student(values: np.ndarray, groups: Groups) -> Interval:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
@@ -44,14 +45,15 @@ def looks(pool: int) -> tuple[Look, ...]:
     return tuple(Look(n, (n / pool) ** 3 - (before / pool) ** 3) for before, n in itertools.pairwise(bounds))
 
 
-def score_p_value(lost: float, gained: float, n: int, margin: float) -> float:
+def score_p_value(lost: Any, gained: Any, n: int, margin: float) -> Any:
     """Return the one-sided p-value of "the loss is at least `margin`" by Tango's score test, made conservative.
 
     Args:
-        lost, gained: sums of the losses and of the gains against dense over `n` questions, in answers.
+        lost, gained: sums of the losses and of the gains against dense over `n` questions, in answers; numbers, or
+            arrays of one shape, which is that of the result.
         margin: of 1.
     """
-    return float(min(1.0, EXCESS * ndtr(-tango_score(gained, lost, n, -margin))))
+    return np.minimum(1.0, EXCESS * ndtr(-tango_score(gained, lost, n, -margin)))
 
 
 def looks_p_value(losses: np.ndarray, margin: float, plan: Sequence[Look]) -> float:

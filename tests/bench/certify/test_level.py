@@ -7,6 +7,7 @@ import pytest
 
 from bench.certify import level
 from bench.certify.level import chances, p_values
+from search.certifying import evidence
 from search.certifying.evidence import looks, looks_p_value
 
 
@@ -39,5 +40,5 @@ def test_the_command_finds_no_rate_above_its_level(
     monkeypatch.setattr(level, "LEVELS", (0.05,))
     assert level.main(["--runs", "4000"]) == 0
     assert "| VQA |" in capsys.readouterr().out
-    monkeypatch.setattr(level, "EXCESS", 0.5)
+    monkeypatch.setattr(evidence, "EXCESS", 0.5)
     assert level.main(["--runs", "4000"]) == 1
