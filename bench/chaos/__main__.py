@@ -121,7 +121,7 @@ def planned(kills: int, restarts: int, studies: int, budget: int, rng: random.Ra
 def run_study(plan: FaultPlan, options: argparse.Namespace, server: PostgresServer, folder: Path) -> dict[str, Any]:
     """Run one study through its faults and return what happened to it, and its trials."""
     values = {name: getattr(options, name) for name in ("model", "questions", "budget", "workers", "seed")}
-    values |= {"benchmark": plan.benchmark, "storage": server.url, "sampler": "tpe"}  # which never ends early
+    values |= {"benchmark": plan.benchmark, "storage": server.url, "sampler": "tpe"}  # it always spends the budget
     began = time.monotonic()
     launch = SearchProcess([part for name, value in values.items() for part in (f"--{name}", str(value))], folder)
     study = FaultyStudy(plan.benchmark, launch, server, random.Random(f"{options.seed} {plan.benchmark}"))

@@ -119,7 +119,7 @@ class _Refusal(SearchError):
 
 
 def _peak_memory(*, reset: bool = False) -> int:
-    """Return the most bytes that this process held since the last reset; only Linux tells."""
+    """Return the most bytes that this process held since the last reset; it needs Linux."""
     if reset:
         Path("/proc/self/clear_refs").write_text("5")
     # getrusage also counts the process that this one was forked from.

@@ -59,7 +59,7 @@ class ModelPart(Part):
     family: Text | None
     layers: Count | None
     weights_digest: Text
-    dtype: Text = "auto"
+    dtype: Annotated[str, Field(pattern="^(auto|bfloat16|float16|float32)$")] = "auto"
 
 
 class Certificate(Part):

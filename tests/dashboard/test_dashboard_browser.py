@@ -44,7 +44,7 @@ def is_error(message: Any) -> bool:
 
 
 def lost(request: Any) -> bool:
-    """Whether a request failed, and was not given up because the tab went on to another page."""
+    """Whether a request failed, and was not cancelled because the tab opened another page."""
     return request.failure != "net::ERR_ABORTED"
 
 

@@ -198,6 +198,7 @@ def test_what_the_store_writes_reads_back(tmp_path: Path) -> None:
         ("configuration.k3", 9, "configuration: unknown field k3"),
         ("model.name", "", "model.name must have at least 1 character, got ''"),
         ("model.weights_digest", 12, "model.weights_digest must be a valid string, got 12"),
+        ("model.dtype", "nn", "model.dtype must match pattern '^(auto|bfloat16|float16|float32)$', got 'nn'"),
         ("model.layers", 0, "model.layers must be greater than or equal to 1, got 0"),
         ("certificate.certified", "yes", "certificate.certified must be a valid boolean, got 'yes'"),
         ("certificate.margin_points", 0, "certificate.margin_points must be greater than 0, got 0"),

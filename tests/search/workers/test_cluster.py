@@ -103,7 +103,7 @@ def evaluators() -> list[int]:
 def test_a_node_joins_and_leaves_mid_run(tiny: Path, tmp_path: Path, nodes: Any) -> None:
     def search(budget: int, *options: str) -> Any:
         command = ["--model", tiny, "--benchmark", "pope", "--questions", "20", "--address", nodes.address]
-        command += ["--sampler", "random"]  # which goes on where nothing is left to gain
+        command += ["--sampler", "random"]  # it continues where nothing is left to gain
         return launch(tmp_path, *command, "--budget", str(budget), *options)
 
     with Cluster(nodes.address, 0.5) as cluster:
