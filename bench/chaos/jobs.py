@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def kill_runners(url: str, folder: Path, kills: int, rng: random.Random, seconds
     command = (sys.executable, "-c", STEPS)
     for kill in range(kills):
         process = runner(url, *command)
-        wait_for(lambda: len(os.listdir(folder)) > 8 * kill + rng.randrange(8), 60)  # noqa: B023
+        wait_for(partial(_is_beyond, folder, 8 * kill, rng), 60)
         process.kill()
         process.communicate()
     process = runner(url, *command)
@@ -98,6 +99,10 @@ def kill_runners(url: str, folder: Path, kills: int, rng: random.Random, seconds
         "missing": steps - len(os.listdir(folder)),
         "output": output,
     }
+
+
+def _is_beyond(folder: Path, steps: int, rng: random.Random) -> bool:
+    return len(os.listdir(folder)) > steps + rng.randrange(8)
 
 
 def main(arguments: list[str] | None = None) -> int:
